@@ -1,0 +1,37 @@
+"""Entry of rule assemble_audits: the four audits, their seals and the summary."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audit_writers import AuditInfo, assemble_audits
+from job_log import job
+from phi_deid_pipeline import pipeline
+
+
+def main(
+    output: Path,
+    batches: Sequence[str],
+    policy: Path,
+    salt: Path,
+    script_version: str,
+    geometry_settings: Mapping[str, Any],
+) -> None:
+    """Write everything below `output/audits`."""
+    resolved = pipeline.read_policy(policy.read_text(encoding="utf-8"))
+    info = AuditInfo(resolved.name, resolved.digest, script_version, salt.read_bytes())
+    columns = pipeline.metadata_columns()
+    assemble_audits(output, batches, info, metadata_columns=columns, geometry_settings=geometry_settings)
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):  # noqa: F821
+        smk = snakemake  # noqa: F821
+        main(
+            Path(),
+            [Path(path).stem for path in smk.input.records],
+            Path(smk.input.policy),
+            Path(smk.input.salt),
+            pipeline.script_version(smk.params.pipeline_code),
+            smk.params.settings,
+        )

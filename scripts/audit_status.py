@@ -1,0 +1,252 @@
+"""Where every instance ends: what its cleaning, its verification, the holds and people's decisions say together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phi_deid_pipeline.errors import AuditContractError
+from phi_deid_pipeline.records import Decision, HoldReason, RejectReason, Residual, Status, VerificationRecord
+from record_io import read_jsonl, write_jsonl
+
+# What is seen in one instance may stand in its neighbours too; the others are known of each instance by itself.
+SERIES_WIDE = frozenset({HoldReason.RESIDUAL_IDENTIFIER, HoldReason.TEXT_LEFT, HoldReason.TEXT_UNREADABLE})
+# Checks of verification that say that an instance is broken; what any other check finds is an identifier.
+BREAKING_CHECKS = frozenset({"opens", "deid_attributes", "pixel_data", "known_uids"})
+_HOLD_ORDER = {reason.value: place for place, reason in enumerate(HoldReason)}
+_VERDICTS = frozenset({"release", "withhold"})
+
+
+@dataclass(frozen=True, slots=True)
+class FinalStatus:
+    """Where an instance ended and why (one line of `private/statuses.jsonl`); UIDs are new ones.
+
+    `holds` are all reasons why it would be held, `cause` the SOP Instance UID of the neighbour that holds it, if it is
+    not held for itself; `decision` is the row that released or withheld it.
+    """
+
+    batch: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    status: Status
+    reason: str
+    holds: tuple[str, ...] = ()
+    cause: str = ""
+    decision: Decision | None = None
+    checks: tuple[str, ...] = ()
+    residuals: tuple[Residual, ...] = ()
+    staged_path: str = ""
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCounts:
+    """Instances by status, and decisions on instances, series or studies that match nothing in this data set."""
+
+    released: int
+    held: int
+    rejected: int
+    unused_decisions: int
+
+
+class Decisions:
+    """Rows of the decisions file that release or withhold, by new UID; a withholding row wins over a releasing one.
+
+    Rows on a finding (`UID#number`) or on one of several contents (`UID@digest`) are not about release.
+    """
+
+    def __init__(self, rows: Iterable[Decision]) -> None:
+        self._by_uid: dict[str, Decision] = {}
+        self.used: set[str] = set()
+        for row in sorted(rows, key=lambda row: (row.what, row.verdict != "release", row.when, row.who, row.why)):
+            if row.verdict in _VERDICTS and not {"#", "@"} & set(row.what):
+                self._by_uid[row.what] = row
+
+    def of(self, record: Mapping[str, Any]) -> Decision | None:
+        """Return the row on the instance, else on its series, else on its study."""
+        found = [uid for uid in (record["sop_uid"], record["series_uid"], record["study_uid"]) if uid in self._by_uid]
+        self.used.update(found)
+        return self._by_uid[found[0]] if found else None
+
+    def releases_instance(self, sop_uid: str) -> bool:
+        """Tell whether a row releases just this instance."""
+        row = self._by_uid.get(sop_uid)
+        return row is not None and row.verdict == "release"
+
+    @property
+    def unused(self) -> int:
+        """Number of rows that matched nothing so far."""
+        return len(self._by_uid.keys() - self.used)
+
+
+def final_statuses(
+    batch: str,
+    records: Iterable[Mapping[str, Any]],
+    verifications: Iterable[VerificationRecord],
+    decisions: Decisions,
+) -> dict[str, FinalStatus]:
+    """Return the final status of every instance of a batch by new SOP Instance UID; `records` are DeidRecords as data.
+
+    A decision lifts a hold, never a rejection. Raises AuditContractError where an instance was not verified: nothing
+    unverified may be released.
+    """
+    checked = _by_sop(batch, verifications)
+    rows = {}
+    for record in records:
+        if record["sop_uid"] in rows:
+            raise AuditContractError(f"Batch {batch}: two records for the instance {record['sop_uid']}.")
+        rows[record["sop_uid"]] = record
+    rejected = {uid: reason for uid, row in rows.items() if (reason := _rejection(batch, row, checked.get(uid)))}
+    sources = {checked[uid].series_uid for uid in rows if uid in checked and _identifies(checked[uid])}
+    holds = {
+        uid: _own_holds(row, checked[uid], sources, uid in rejected) for uid, row in rows.items() if uid in checked
+    }
+    causes = _series_causes(rows, holds, decisions)
+    statuses = {}
+    for uid in sorted(rows):
+        row, check, decision = rows[uid], checked.get(uid), decisions.of(rows[uid])
+        if uid in rejected:
+            status, reason, all_holds, cause, decision = Status.REJECTED, rejected[uid], (), "", None
+        else:
+            spread = causes.get(row["series_uid"], {})
+            all_holds = _ordered({*holds[uid], *spread})
+            status, reason, decision = _decided(all_holds, decision)
+            cause = "" if reason in holds[uid] else spread.get(reason, "")
+        statuses[uid] = FinalStatus(
+            batch=batch,
+            study_uid=row["study_uid"],
+            series_uid=row["series_uid"],
+            sop_uid=uid,
+            status=status,
+            reason=reason,
+            holds=all_holds,
+            cause=cause,
+            decision=decision,
+            checks=check.checks if check else (),
+            residuals=check.residuals if check else (),
+            staged_path=row["staged_path"],
+            checksum=row["checksum"],
+        )
+    return statuses
+
+
+def _by_sop(batch: str, verifications: Iterable[VerificationRecord]) -> dict[str, VerificationRecord]:
+    checked: dict[str, VerificationRecord] = {}
+    for check in verifications:
+        if check.sop_uid in checked:
+            raise AuditContractError(f"Batch {batch}: two verifications of the instance {check.sop_uid}.")
+        checked[check.sop_uid] = check
+    return checked
+
+
+def _rejection(batch: str, record: Mapping[str, Any], check: VerificationRecord | None) -> str:
+    if record["status"] == Status.REJECTED:
+        return record["reason"]
+    if check is None:
+        raise AuditContractError(f"Batch {batch}: the instance {record['sop_uid']} was not verified; run again.")
+    if check.status is Status.REJECTED and check.reason != RejectReason.RESIDUAL_IDENTIFIER:
+        return check.reason
+    return ""
+
+
+def _identifies(check: VerificationRecord) -> bool:
+    return any(residual.check not in BREAKING_CHECKS for residual in check.residuals)
+
+
+def _own_holds(
+    record: Mapping[str, Any], check: VerificationRecord, sources: set[str], rejected: bool
+) -> frozenset[str]:
+    """Return why an instance is held for itself. One that is rejected holds its neighbours by an identifier alone."""
+    holds = {HoldReason.RESIDUAL_IDENTIFIER.value} if _identifies(check) else set()
+    if rejected:
+        return frozenset(holds)
+    holds.update(record["hold"])
+    if record["status"] == Status.HELD and record["reason"]:
+        holds.add(record["reason"])
+    # Verification may already have spread the hold from the instances of the series in which it found something.
+    spread = check.reason == HoldReason.RESIDUAL_IDENTIFIER and check.series_uid in sources
+    if check.status is not Status.RELEASED and not spread:
+        holds.add(check.reason)
+    if check.residuals and not holds:
+        holds.add(HoldReason.RESIDUAL_IDENTIFIER.value)
+    return frozenset(holds)
+
+
+def _series_causes(
+    rows: Mapping[str, Mapping[str, Any]], holds: Mapping[str, frozenset[str]], decisions: Decisions
+) -> dict[str, dict[str, str]]:
+    """Return for each series the reasons that hold all of it, each with the first instance that gives it.
+
+    An instance that a person released by its own UID holds nobody: what was found there has been looked at.
+    """
+    causes: dict[str, dict[str, str]] = {}
+    for uid in sorted(holds):
+        if not decisions.releases_instance(uid):
+            for reason in holds[uid] & SERIES_WIDE:
+                causes.setdefault(rows[uid]["series_uid"], {}).setdefault(reason, uid)
+    return causes
+
+
+def _ordered(holds: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(map(str, holds), key=lambda hold: (_HOLD_ORDER.get(hold, len(_HOLD_ORDER)), hold)))
+
+
+def _decided(holds: Sequence[str], decision: Decision | None) -> tuple[Status, str, Decision | None]:
+    if decision is not None and decision.verdict == "withhold":
+        return Status.HELD, HoldReason.WITHHELD.value, decision
+    if not holds:
+        return Status.RELEASED, "", None
+    if decision is not None:
+        return Status.RELEASED, "", decision
+    return Status.HELD, holds[0], None
+
+
+def write_statuses(
+    private: Path, batches: Sequence[str], decisions: Iterable[Decision], target: Path | None = None
+) -> StatusCounts:
+    """Write `private/statuses.jsonl`, batch by batch and sorted by SOP Instance UID in each, one batch in memory."""
+    known, counts = Decisions(decisions), dict.fromkeys(Status, 0)
+
+    def rows() -> Iterator[FinalStatus]:
+        for batch in batches:
+            records = read_jsonl(private / "records" / f"{batch}.jsonl")
+            checks = read_jsonl(private / "verification" / f"{batch}.jsonl", VerificationRecord)
+            for status in final_statuses(batch, map(_needed, records), checks, known).values():
+                counts[status.status] += 1
+                yield status
+
+    write_jsonl(target or private / "statuses.jsonl", rows(), 0o600)
+    return StatusCounts(counts[Status.RELEASED], counts[Status.HELD], counts[Status.REJECTED], known.unused)
+
+
+_NEEDED = ("sop_uid", "series_uid", "study_uid", "status", "reason", "hold", "staged_path", "checksum")
+
+
+def _needed(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: record[name] for name in _NEEDED}
+
+
+def statuses_by_batch(path: Path) -> Iterator[tuple[str, dict[str, FinalStatus]]]:
+    """Yield each batch of `private/statuses.jsonl` with its statuses by new SOP Instance UID, streaming."""
+    for batch, group in itertools.groupby(read_jsonl(path, FinalStatus), key=lambda status: status.batch):
+        yield batch, {status.sop_uid: status for status in group}
+
+
+def released_instances(private: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the DICOM files of a release: path in the release -> staged file, and -> SHA-256 as verified."""
+    files, checksums = {}, {}
+    for status in read_jsonl(private / "statuses.jsonl", FinalStatus):
+        if status.status is Status.RELEASED:
+            name = release_path(status.study_uid, status.series_uid, status.sop_uid)
+            files[name] = private / "staging" / status.batch / status.staged_path
+            checksums[name] = status.checksum
+    return files, checksums
+
+
+def release_path(study_uid: str, series_uid: str, sop_uid: str) -> str:
+    """Return where an instance lies in a release."""
+    return f"dicom/{study_uid}/{series_uid}/{sop_uid}.dcm"

@@ -1,0 +1,38 @@
+"""Entry of rule check_links: references before against after over all batches, and where every instance ends."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from audit_writers import write_statuses
+from job_log import job
+from phi_deid_pipeline import pipeline
+from phi_deid_pipeline.records import RejectedFile
+from record_io import read_decisions, read_jsonl, write_jsonl
+
+
+def main(
+    private: Path, batches: Sequence[str], decisions: Path, rejected: Path, salt: Path, links: Path, statuses: Path
+) -> None:
+    """Write the final status of every instance, then the state of every link."""
+    write_statuses(private, batches, read_decisions(decisions), statuses)
+    ended = [
+        pipeline.Ended(row["study_uid"], row["series_uid"], row["sop_uid"], row["status"])
+        for row in read_jsonl(statuses)
+    ]
+    rows = (row for batch in batches for row in read_jsonl(private / "links" / f"{batch}.jsonl"))
+    checked = pipeline.check_links(rows, ended, read_jsonl(rejected, RejectedFile), salt.read_bytes())
+    write_jsonl(links, checked, mode=0o600)
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):  # noqa: F821
+        smk = snakemake  # noqa: F821
+        main(
+            Path("private"),
+            [Path(path).stem for path in smk.input.records],
+            Path(smk.input.decisions),
+            Path(smk.input.rejected),
+            Path(smk.input.salt),
+            Path(smk.output.links),
+            Path(smk.output.statuses),
+        )

@@ -1,0 +1,50 @@
+"""Entry of rule inventory: reads headers, writes manifests, lexicons, index and rejected files."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from job_log import job
+from phi_deid_pipeline import pipeline
+from record_io import read_decisions
+
+
+def main(
+    input_root: Path,
+    private: Path,
+    salt: Path,
+    patients: Path,
+    decisions: Path,
+    settings: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """Scan the input folder; the scan writes `private/inventory.json` last."""
+    with patients.open(encoding="utf-8", newline="") as table:
+        persons = {  # without an issuer the ID counts whoever issued it
+            (row["patient_id"], row["issuer"]) if row["issuer"] else row["patient_id"]: row["person"]
+            for row in csv.DictReader(table)
+        }
+    pipeline.scan_input(
+        input_root.resolve(),
+        private,
+        salt=salt.read_bytes(),
+        settings=settings,
+        patients=persons,
+        decisions=read_decisions(decisions),
+        threads=threads,
+    )
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):  # noqa: F821
+        smk = snakemake  # noqa: F821
+        main(
+            Path("private/input"),
+            Path("private"),
+            Path(smk.input.salt),
+            Path(smk.input.patients),
+            Path(smk.input.decisions),
+            smk.params.settings,
+            smk.threads,
+        )

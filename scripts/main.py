@@ -1,0 +1,269 @@
+"""De-identify DICOM imaging data and prove it: the front door of the pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from rich.console import Console
+
+from phi_deid_pipeline import __version__
+from phi_deid_pipeline.errors import ConfigError, DeidError
+from run_progress import failure_lines, print_places, print_summary, read_work, run_snakemake
+from run_setup import ROOT, RunRequest, checked_folders, is_running, only_run, prepare
+
+RELEASED, FAILED, USAGE, NOT_ALL_RELEASED = 0, 1, 2, 3
+EXIT_CODES = """exit codes:
+  0  all input was released
+  1  the run failed
+  2  the call cannot be carried out as it stands
+  3  finished, but something was rejected or is held for review
+"""
+DEMO_INPUT = ROOT / ".cache" / "sample_input"
+DEMO_OUTPUT = ROOT / "demo"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(prog="main.py", description=__doc__, epilog=EXIT_CODES, formatter_class=raw)
+    top.add_argument("--version", action="version", version=f"phi_deid_pipeline {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES, formatter_class=raw)
+
+    run = command("run", "De-identify, verify, audit and release the DICOM instances of a folder.")
+    prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")
+    for sub in (run, prepare_only):
+        _run_options(sub)
+    run.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
+    run.add_argument("--dry-run", action="store_true", help="scan the input, name the batches that have work, stop")
+    run.add_argument(
+        "--profile", default="default", metavar="NAME", help="folder in workflow/profiles/ (default: default)"
+    )
+    demo = command("demo", "Build the sample input and run the whole pipeline over it.")
+    demo.add_argument("--input", type=Path, default=DEMO_INPUT, metavar="DIR", help="where the sample input is built")
+    demo.add_argument("--output", type=Path, default=DEMO_OUTPUT, metavar="DIR", help="output folder (default: demo)")
+    demo.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
+    status = command("status", "Tell how far the work in an output folder is.")
+    releases = command("releases", "List the releases of an output folder and what changed in each.")
+    verify = command("verify", "Prove audits and releases: schemas, chain, seal, the SHA-256 of every file.")
+    for sub in (status, releases, verify):
+        sub.add_argument("--output", type=Path, required=True, metavar="DIR", help="output folder of a run")
+    verify.add_argument(
+        "--salt-file", type=Path, metavar="FILE", help="proves the seal too (default: OUTPUT/private/salt)"
+    )
+    return top
+
+
+def _run_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--input", type=Path, required=True, metavar="DIR", help="folder with DICOM instances; never modified"
+    )
+    sub.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for private/, audits/, releases/"
+    )
+    sub.add_argument(
+        "--policy", metavar="NAME|FILE", help="policy of config/policies/, or a file (default: hipaa_safe_harbor)"
+    )
+    sub.add_argument(
+        "--salt-file", type=Path, metavar="FILE", help="the project's salt; without it one is made and kept"
+    )
+    sub.add_argument("--new-salt", action="store_true", help="let another salt replace the one of this output")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a config key, e.g. ocr.max_rounds=2"
+    )
+    sub.add_argument("--configfile", type=Path, metavar="FILE", help="YAML file with config keys")
+    sub.add_argument(
+        "--decisions",
+        type=Path,
+        metavar="FILE",
+        help="CSV of what, verdict, who, when, why; kept until another is given",
+    )
+    sub.add_argument(
+        "--patients", type=Path, metavar="FILE", help="CSV of patient_id, issuer, person that joins IDs; kept likewise"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _request(args: argparse.Namespace) -> RunRequest:
+    return RunRequest(
+        input=args.input,
+        output=args.output,
+        policy=args.policy,
+        salt_file=args.salt_file,
+        new_salt=args.new_salt,
+        configfile=args.configfile,
+        settings=tuple(args.set),
+        decisions=args.decisions,
+        patients=args.patients,
+    )
+
+
+def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console: Console) -> int:
+    """Prepare, scan, then run what has work; return the exit code."""
+    _, output = checked_folders(request.input, request.output)
+    if not (ROOT / "workflow" / "profiles" / profile / "config.yaml").exists():
+        raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
+    with only_run(output):
+        prepared = prepare(request)
+        console.print(f"Policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)
+        if prepared.salt_created:
+            console.print(
+                f"A new salt was made: {output}/private/salt. Keep it: without it no later run fits this one. One salt "
+                "file, kept outside and handed in with --salt-file, serves all outputs of a project.",
+                highlight=False,
+            )
+        options = {"cores": cores, "run_id": uuid.uuid4().hex, "profile": profile, "console": console}
+        _clear_stale_lock(output)
+        code, state = run_snakemake(output, ["inventory"], extra=[], **options)
+        if code:
+            return _failed(output, state.failed, console)
+        if dry_run:
+            code, state = run_snakemake(output, [], extra=["--dry-run"], **options)
+            _print_plan(state.planned, console)
+            return FAILED if code else RELEASED
+        code, state = run_snakemake(output, [], extra=[], **options)
+        if code:
+            return _failed(output, state.failed, console)
+        if state.nothing_to_do:
+            console.print("Nothing changed: nothing to do.")
+        open_files = print_summary(output, console)
+        print_places(output, console)
+        return NOT_ALL_RELEASED if open_files else RELEASED
+
+
+def _clear_stale_lock(output: Path) -> None:
+    """Remove Snakemake's lock files of a run that was killed; the caller holds this output's own lock."""
+    for lock in sorted((output / ".snakemake" / "locks").glob("*.lock")):
+        lock.unlink()
+
+
+def _failed(output: Path, rules: list[str], console: Console) -> int:
+    console.print(
+        f"Failed{': ' + ', '.join(sorted(set(rules))) if rules else ''}. See {output}/logs/snakemake.log",
+        highlight=False,
+    )
+    for line in failure_lines(output, rules):
+        console.print(f"  {line}", highlight=False)
+    return FAILED
+
+
+def _print_plan(planned: dict[str, list[str]], console: Console) -> None:
+    rules = {rule: batches for rule, batches in planned.items() if rule not in ("all", "inventory")}
+    if not rules:
+        console.print("Nothing changed: nothing to do.")
+    for rule in sorted(rules):
+        console.print(f"would run {rule}: {', '.join(sorted(rules[rule])) or 'once'}", highlight=False)
+
+
+def demo(args: argparse.Namespace, console: Console) -> int:
+    """Build the sample input where it is missing, and run; rejects in it are part of the show."""
+    from sample_input import build_sample
+
+    console.print("Building the sample input ...")
+    build_sample(args.input)
+    request = RunRequest(input=args.input, output=args.output)
+    code = run(request, cores=args.cores, profile="default", dry_run=False, console=console)
+    if code == NOT_ALL_RELEASED:
+        console.print("\nThe sample holds files that have to be rejected or held; the demo ended as it should.")
+        return RELEASED
+    return code
+
+
+def status(output: Path, console: Console) -> int:
+    """Print how far the work in an output folder is."""
+    work = read_work(output)
+    if not work:
+        console.print("No scan has been done in this output yet." if not is_running(output) else "Scanning.")
+        return RELEASED
+    done = [batch for batch in work if (output / "private" / "verification" / f"{batch}.jsonl").exists()]
+    console.print("A run is at work." if is_running(output) else "No run is at work.")
+    console.print(
+        f"{len(done)} of {len(work)} batches verified: "
+        f"{sum(work[b][0] for b in done)} of {sum(s for s, _ in work.values())} series, "
+        f"{sum(work[b][1] for b in done)} of {sum(n for _, n in work.values())} instances",
+        highlight=False,
+    )
+    if (output / "audits" / "summary.json").exists():
+        print_summary(output, console)
+        print_places(output, console)
+    return RELEASED
+
+
+def releases(output: Path, console: Console) -> int:
+    """Print the releases with what changed in each."""
+    from phi_deid_pipeline.releases import list_releases
+
+    listed = list_releases(output)
+    if not listed:
+        console.print("Nothing has been released from this output yet.")
+    for entry in listed:
+        console.print(json.dumps(entry, sort_keys=True), highlight=False, soft_wrap=True)
+    return RELEASED
+
+
+def verify(output: Path, salt_file: Path | None, console: Console) -> int:
+    """Print what the proofs of audits and releases found."""
+    from audit_writers import verify_output
+
+    salt_file = salt_file or output / "private" / "salt"
+    salt = salt_file.read_bytes() if salt_file.exists() else None
+    errors = verify_output(output, salt)
+    for error in errors:
+        console.print(error, highlight=False)
+    if salt is None:
+        console.print("The seals were not checked: no salt file was given.")
+    if errors:
+        console.print(f"{len(errors)} faults: audits or releases are not what the run wrote.", highlight=False)
+        return FAILED
+    console.print("Audits fulfil their schemas, chain and seals hold, every released file is as it was written.")
+    return RELEASED
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carry out one command; return the exit code."""
+    args = parser().parse_args(arguments)
+    console = Console(soft_wrap=True)
+    try:
+        if args.command in ("run", "prepare"):
+            request = _request(args)
+            if args.command == "run":
+                return run(request, cores=args.cores, profile=args.profile, dry_run=args.dry_run, console=console)
+            _, output = checked_folders(request.input, request.output)
+            with only_run(output):
+                prepared = prepare(request)
+            console.print(f"Prepared: policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)
+            return RELEASED
+        if args.command == "demo":
+            return demo(args, console)
+        if args.command == "status":
+            return status(args.output.resolve(), console)
+        if args.command == "releases":
+            return releases(args.output.resolve(), console)
+        return verify(args.output.resolve(), args.salt_file, console)
+    except ConfigError as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        return USAGE
+    except DeidError as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        return USAGE if args.command in ("run", "prepare") else FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

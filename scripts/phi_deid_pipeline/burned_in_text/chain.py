@@ -1,0 +1,192 @@
+"""The chain on one image: render, detect, read, filter, fill what was found, look again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from phi_deid_pipeline.boxes import area, clipped, grown, iou, overlap
+from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
+from phi_deid_pipeline.burned_in_text.models import have_models
+from phi_deid_pipeline.burned_in_text.prepare import Views, is_constant, prepare
+from phi_deid_pipeline.burned_in_text.read import (
+    Line,
+    have_tesseract,
+    is_text,
+    read_box,
+    second_reading,
+    tesseract_lines,
+)
+from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
+from phi_deid_pipeline.records import Box, Region
+
+NESTED = 0.9  # share of the smaller box that lies in the larger one
+
+
+@dataclass(frozen=True, slots=True)
+class ImageText:
+    """What was read in one image. `text_left`: the last scan allowed still found something new."""
+
+    regions: tuple[Region, ...]
+    text_left: bool
+
+
+def used_readers(settings: ReaderSettings) -> tuple[str, ...]:
+    """Return the readers that settings ask for and the environment has."""
+    there = {"ppocr": have_models, "tesseract": have_tesseract}
+    return tuple(name for name in ("ppocr", "tesseract") if name in settings.readers and there[name]())
+
+
+def read_image(
+    image: np.ndarray,
+    *,
+    invert: bool = False,
+    window: tuple[float, float] | None = None,
+    settings: ReaderSettings,
+    frame: int = 0,
+    plane: str = "pixels",
+) -> ImageText:
+    """Read all text of an image of shape (rows, columns), any numeric type, or (rows, columns, 3) of 8 bits.
+
+    `invert` for MONOCHROME1; `window` is (low, high) in the image's values. Boxes are in the image's own pixels.
+    """
+    rows, columns = image.shape[:2]
+    if min(rows, columns) < settings.min_side or is_constant(image):
+        return ImageText((), False)
+    readers = used_readers(settings)
+    working, found, fresh = image, [], []
+    dark = _darkest(image, invert)
+    scan = _scan if "ppocr" in readers else _scan_with_tesseract
+    # Tesseract alone finds words in any noise: looking again would never end, so that chain looks once.
+    rounds = settings.max_rounds if "ppocr" in readers else 1
+    for _ in range(rounds):
+        fresh = scan(working, invert, window, settings, readers)
+        if not fresh:
+            break
+        found += fresh
+        if working is image:
+            working = image.copy()
+        for line in fresh:
+            box = grown(line.box, rows, columns)
+            working[box.y : box.y + box.h, box.x : box.x + box.w] = dark
+    regions = [_region(line, frame, plane) for line in found]
+    return ImageText(tuple(sorted(regions, key=_place)), bool(fresh) and rounds > 1)
+
+
+def read_known_box(
+    image: np.ndarray, box: Box, *, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings, frame: int
+) -> Region | None:
+    """Read a box whose place is known and whose content changed; None where nothing stands in it."""
+    rows, columns = image.shape[:2]
+    margin = 2 * settings.padding
+    part = clipped(Box(box.x - margin, box.y - margin, box.w + 2 * margin, box.h + 2 * margin), rows, columns)
+    crop = image[part.y : part.y + part.h, part.x : part.x + part.w]
+    if area(part) == 0 or is_constant(crop):
+        return None
+    views = prepare(crop, invert=invert, window=window, padding=settings.padding)
+    shift = settings.padding
+    candidate = Candidate(
+        box.x - part.x + shift + box.w / 2, box.y - part.y + shift + box.h / 2, box.w, box.h, 0.0, 1.0
+    )
+    line = read_box(views, candidate, settings)
+    if not line.text:
+        return None
+    line = replace(line, box=box, confidence=line.confidence)
+    return _region(line, frame, "pixels")
+
+
+def _darkest(image: np.ndarray, invert: bool) -> float | int:
+    return image.max() if invert else image.min()
+
+
+def _scan(
+    image: np.ndarray, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings, readers: tuple[str, ...]
+) -> list[Line]:
+    rows, columns = image.shape[:2]
+    views = prepare(image, invert=invert, window=window, padding=settings.padding)
+    stroke_scale, window_scale = scales(max(rows, columns))
+    candidates = _merged(
+        detect(views.stroke, stroke_scale, settings) + detect(views.window, window_scale, settings), settings
+    )
+    lines = []
+    for candidate in candidates:
+        line = read_box(views, candidate, settings)
+        if not is_text(line, settings):
+            continue
+        if "tesseract" in readers and line.confidence < settings.second_reader_below:
+            line = second_reading(views, line, settings)
+        lines.append(line)
+    return _placed(_unique(lines), views, rows, columns)
+
+
+def _scan_with_tesseract(
+    image: np.ndarray, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings, readers: tuple[str, ...]
+) -> list[Line]:
+    if "tesseract" not in readers:
+        raise RuntimeError("no reader of text is installed")
+    rows, columns = image.shape[:2]
+    shown = image.max() - image if invert else image
+    views = Views(np.empty(0), np.empty(0), settings.padding)
+    return _placed(tesseract_lines(shown, settings), views, rows, columns)
+
+
+def _placed(lines: list[Line], views: Views, rows: int, columns: int) -> list[Line]:
+    """Move boxes from the padded rendering to the image; drop what lies in the border alone."""
+    placed = []
+    for line in lines:
+        box = Box(line.box.x - views.padding, line.box.y - views.padding, line.box.w, line.box.h)
+        box = clipped(box, rows, columns)
+        if area(box):
+            placed.append(replace(line, box=box))
+    return placed
+
+
+def _merged(candidates: list[Candidate], settings: ReaderSettings) -> list[Candidate]:
+    """Keep one of two boxes that both passes found at the same place: the one around more of it."""
+    kept: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (-c.width * c.height, -c.score, c.y, c.x)):
+        box = candidate.box()
+        same = next((i for i, other in enumerate(kept) if iou(box, other.box()) >= settings.merge_iou), None)
+        if same is None:
+            kept.append(candidate)
+        elif candidate.score > kept[same].score:
+            kept[same] = replace(kept[same], score=candidate.score)
+    return sorted(kept, key=lambda c: (c.y, c.x, c.width, c.height))
+
+
+def _unique(lines: list[Line]) -> list[Line]:
+    """Drop lines that lie inside another line with the same letters or more."""
+    kept: list[Line] = []
+    for line in sorted(lines, key=lambda n: (-area(n.box), n.box.y, n.box.x)):
+        text = _squeezed(line.text)
+        inside = any(
+            overlap(line.box, other.box) >= NESTED * area(line.box) and text in _squeezed(other.text) for other in kept
+        )
+        if not inside:
+            kept.append(line)
+    return kept
+
+
+def _squeezed(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def _region(line: Line, frame: int, plane: str) -> Region:
+    return Region(
+        frame=frame,
+        box=line.box,
+        text=line.text,
+        confidence=round(line.confidence, 2),
+        score=round(min(line.score, 1.0), 2),
+        reader=line.reader,
+        plane=plane,
+        second_text=line.second_text,
+    )
+
+
+def _place(region: Region) -> tuple:
+    box = region.box
+    return region.frame, region.plane, box.y, box.x, box.h, box.w, region.text
+
+

@@ -1,0 +1,297 @@
+"""Judge what was read in the pixels of one series: which text identifies, what is hidden, which boxes are filled."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from phi_deid_pipeline.boxes import grown, joined, overlap, without_nested
+from phi_deid_pipeline.burned_in_text.match import Matcher, folded, plain
+from phi_deid_pipeline.records import Box, Category, Finding, HoldReason, InstanceFindings, Reading, Region, Verdict
+
+RESOURCES = Path(__file__).resolve().parents[3] / "resources" / "burned_in_text"
+HIDE_POLICIES = ("all_text", "all_but_benign", "identifying_only")
+BENIGN_CONFIDENCE = 0.8
+MAX_BENIGN_DIGITS = 3
+TEXT_LEFT = "text_left"
+_HIDDEN_BY = {
+    "all_text": frozenset({Verdict.IDENTIFYING, Verdict.UNKNOWN, Verdict.BENIGN}),
+    "all_but_benign": frozenset({Verdict.IDENTIFYING, Verdict.UNKNOWN}),
+    "identifying_only": frozenset({Verdict.IDENTIFYING}),
+}
+_WORST = (Verdict.IDENTIFYING, Verdict.UNKNOWN, Verdict.BENIGN, Verdict.NOT_TEXT)
+_MONTH = (
+    r"(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MRZ|MAI|OKT|DEZ|FEV|AVR|JUI|AOU|ENE|ABR|AGO|DIC|GEN|MAG|GIU|LUG"
+    r"|SET|OTT|MRT|MEI)[A-Z]*"
+)
+_DATE = re.compile(
+    rf"\b\d{{1,2}}\s?[./-]\s?\d{{1,2}}\s?[./-]\s?(?:\d{{4}}|\d{{2}})\b|\b\d{{4}}\s?[./-]\s?\d{{1,2}}\s?[./-]\s?\d{{1,2}}\b"
+    rf"|\b\d{{2}} \d{{2}} (?:\d{{4}}|\d{{2}})\b|\b\d{{1,2}}(?:ST|ND|RD|TH)?[\s.,-]*{_MONTH}[\s.,-]*(?:\d{{4}}|\d{{2}})\b|\b{_MONTH}[\s.,-]*\d{{1,2}}[\s.,-]+\d{{4}}\b"
+)
+_TIME = re.compile(r"(?<!\d)[0-2]?\d\s?:\s?[0-5]\d(?:\s?:\s?[0-5]\d)?(?!\d)|\b\d{1,2}\s?[AP]\.?M\b")
+_CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|\bWWW\.|HTTPS?:|\+\d[\d\s()/-]{7,}")
+_LONG_NUMBER = re.compile(r"\d(?:[.,'/-]{0,2}\d){4,}")
+_MIXED_NUMBER = re.compile(r"(?=(?:[A-Z]*\d){4})[A-Z\d]{6,}")
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+|%|°")
+_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+
+
+class LexiconLike(Protocol):
+    """What judging needs of a lexicon: entries with a category and a value."""
+
+    @property
+    def entries(self) -> Iterable: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The word lists of `resources/burned_in_text`, in plain capitals."""
+
+    benign: frozenset[str]
+    units: frozenset[str]
+    cues: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    region: Region
+    verdict: Verdict
+    category: str
+    reason: str
+
+
+@cache
+def load_words(folder: Path = RESOURCES) -> Words:
+    """Read the word lists."""
+
+    def words(name: str) -> frozenset[str]:
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        return frozenset(word.upper() for line in lines for word in line.split("#")[0].split())
+
+    return Words(words("benign_words.txt"), words("units.txt"), words("cue_words.txt"))
+
+
+def judge(
+    readings: list[tuple[str, str, Reading]],
+    lexicon: LexiconLike,
+    hide: str,
+    decisions: Mapping[tuple[str, int], str],
+) -> list[InstanceFindings]:
+    """Return verdicts and boxes to fill for the instances of one series, in the order given.
+
+    `readings` holds (source SOP Instance UID, path, reading); `decisions` a person's `hide` or `keep` by (source SOP
+    Instance UID, number of the finding). Text that stands in one frame or instance is filled at its place in all frames
+    and instances of the same matrix. Raises ValueError for an unknown `hide`.
+    """
+    if hide not in HIDE_POLICIES:
+        raise ValueError(f"hide is none of {', '.join(HIDE_POLICIES)}")
+    words = load_words()
+    ordinary = frozenset(folded(word) for word in words.benign | words.cues)
+    matcher = Matcher(((entry.category, entry.value) for entry in lexicon.entries), ordinary)
+    judged = [
+        (sop_uid, path, reading, _findings(sop_uid, reading, matcher, words, hide, decisions))
+        for sop_uid, path, reading in readings
+    ]
+    fills: dict[tuple[int, int], list[Box]] = defaultdict(list)
+    for _, _, reading, findings in judged:
+        fills[reading.rows, reading.columns] += [f.box for f in findings if f.hide and f.plane == "pixels"]
+    union = {matrix: tuple(without_nested(boxes)) for matrix, boxes in fills.items()}
+    return [
+        InstanceFindings(
+            sop_uid=sop_uid,
+            path=path,
+            status=reading.status,
+            detail=reading.detail,
+            frames=reading.frames,
+            frames_read=reading.frames_read,
+            readers=reading.readers,
+            findings=findings,
+            fills=union[reading.rows, reading.columns] if reading.status == "read" else (),
+            hold=_hold(reading, findings, hide, sop_uid, decisions),
+        )
+        for sop_uid, path, reading, findings in judged
+    ]
+
+
+def _hold(
+    reading: Reading,
+    findings: tuple[Finding, ...],
+    hide: str,
+    sop_uid: str,
+    decisions: Mapping[tuple[str, int], str],
+) -> tuple[str, ...]:
+    hold = []
+    if TEXT_LEFT in reading.detail.split():
+        hold.append(HoldReason.TEXT_LEFT.value)
+    undecided = any(
+        f.verdict is Verdict.UNKNOWN and not f.hide and (sop_uid, n) not in decisions for n, f in enumerate(findings)
+    )
+    if hide == "identifying_only" and undecided:
+        hold.append(HoldReason.TEXT_UNREADABLE.value)
+    return tuple(hold)
+
+
+def _findings(
+    sop_uid: str,
+    reading: Reading,
+    matcher: Matcher,
+    words: Words,
+    hide: str,
+    decisions: Mapping[tuple[str, int], str],
+) -> tuple[Finding, ...]:
+    places: dict[tuple[int, str], list[_Judged]] = defaultdict(list)
+    for region in reading.regions:
+        places[region.frame, region.plane].append(_region_verdict(region, matcher, words))
+    judged = [line for key in sorted(places) for line in _by_line(places[key], matcher)]
+    findings = [
+        Finding(
+            frame=j.region.frame,
+            box=j.region.box,
+            plane=j.region.plane,
+            text=j.region.text,
+            confidence=j.region.confidence,
+            verdict=j.verdict,
+            category=j.category,
+            reason=j.reason,
+            hide=j.verdict in _HIDDEN_BY[hide],
+        )
+        for j in judged
+    ]
+    findings.sort(key=lambda f: (f.frame, f.plane, f.box.y, f.box.x, f.box.h, f.box.w, f.text))
+    decided = [_decided(finding, decisions.get((sop_uid, number))) for number, finding in enumerate(findings)]
+    return tuple(_touched(decided, reading.rows, reading.columns))
+
+
+def _decided(finding: Finding, verdict: str | None) -> Finding:
+    if verdict not in ("hide", "keep"):
+        return finding
+    return replace(finding, hide=verdict == "hide", reason="decided by a person")
+
+
+def _touched(findings: list[Finding], rows: int, columns: int) -> list[Finding]:
+    """Hide whole what a fill would cut: a finding that a hidden neighbour's grown box touches, until nothing changes."""
+    result = list(findings)
+    changed = True
+    while changed:
+        changed = False
+        hidden = [(f.frame, f.plane, grown(f.box, rows, columns)) for f in result if f.hide]
+        for n, finding in enumerate(result):
+            if finding.hide or finding.reason == "decided by a person" or finding.verdict is Verdict.NOT_TEXT:
+                continue
+            if any(f == finding.frame and p == finding.plane and overlap(b, finding.box) for f, p, b in hidden):
+                result[n] = replace(finding, hide=True, reason="touched by a hidden box")
+                changed = True
+    return result
+
+
+# --- verdicts -------------------------------------------------------------------------------------------------------
+
+
+def _region_verdict(region: Region, matcher: Matcher, words: Words) -> _Judged:
+    texts = [text for text in (region.text, region.second_text) if text]
+    for text in texts:
+        found = identifying(text, matcher, words)
+        if found:
+            return _Judged(region, Verdict.IDENTIFYING, *found)
+    if not any(c.isalnum() for text in texts for c in text):
+        if region.text and region.score < 0.8:
+            return _Judged(region, Verdict.NOT_TEXT, "", "no letter or digit")
+        return _Judged(region, Verdict.UNKNOWN, "", "looks like text, not readable")
+    if _under_read(region):
+        return _Judged(region, Verdict.UNKNOWN, "", "fewer letters read than its length holds")
+    if region.confidence < BENIGN_CONFIDENCE:
+        return _Judged(region, Verdict.UNKNOWN, "", "read without confidence")
+    if is_benign(region.text, words):
+        return _Judged(region, Verdict.BENIGN, "", "every word on the allow-list")
+    return _Judged(region, Verdict.UNKNOWN, "", "not on the allow-list")
+
+
+def _under_read(region: Region) -> bool:
+    longer, shorter = max(region.box.w, region.box.h), max(min(region.box.w, region.box.h), 1)
+    count = sum(c.isalnum() for c in region.text)
+    return region.score >= 0.6 and longer >= 3 * shorter and count < 0.6 * longer / shorter
+
+
+def identifying(text: str, matcher: Matcher, words: Words) -> tuple[str, str] | None:
+    """Return (category, reason) where a text identifies somebody, None else. The reason never holds the text."""
+    category = matcher.category(text)
+    if category is not None:
+        return category.value, "matches an identifier of the patient"
+    upper = text.upper()
+    if _CONTACT.search(upper):
+        return Category.CONTACT.value, "address of mail, web or telephone"
+    if _DATE.search(upper):
+        return Category.DATE.value, "date"
+    if _TIME.search(upper):
+        return Category.DATE.value, "time of day"
+    if _LONG_NUMBER.search(upper) or _MIXED_NUMBER.search(upper):
+        return Category.RECORD_NUMBER.value, "number of five digits or more"
+    if words.cues & set(plain(text).split()):
+        return Category.OTHER.value, "word that announces an identifier"
+    return None
+
+
+def is_benign(text: str, words: Words) -> bool:
+    """Tell whether every word of a text is on the allow-list, or a number of at most three digits with or without a unit."""
+    parts = _WORD.findall(text.upper())
+    if any(part.upper() in words.benign for part in parts) and len(parts) == 1:
+        return True
+    tokens = _TOKEN.findall(text.upper())
+    if not tokens or any(c.isalnum() and not c.isascii() for c in text):
+        return False
+    digits = sum(c.isdigit() for c in text)
+    if digits and digits == len([c for c in text if c.isalnum()]) and digits > MAX_BENIGN_DIGITS * len(tokens):
+        return False
+    return all(_benign_token(token, words) for token in tokens)
+
+
+def _benign_token(token: str, words: Words) -> bool:
+    if token[0].isdigit():
+        return sum(c.isdigit() for c in token) <= MAX_BENIGN_DIGITS
+    return token in words.benign or token in words.units
+
+
+def _by_line(regions: list[_Judged], matcher: Matcher) -> list[_Judged]:
+    """Raise each part to the worst verdict of its line: neighbours side by side, at most one height apart."""
+    ordered = sorted(regions, key=lambda j: (j.region.box.x, j.region.box.y, j.region.box.w))
+    lines: list[list[_Judged]] = []
+    for part in ordered:
+        together = [line for line in lines if any(_neighbours(part.region.box, other.region.box) for other in line)]
+        merged = [part]
+        for line in together:
+            lines.remove(line)
+            merged = line + merged
+        lines.append(merged)
+    return [part for line in lines for part in _line_verdicts(line, matcher)]
+
+
+def _line_verdicts(line: list[_Judged], matcher: Matcher) -> list[_Judged]:
+    if len(line) == 1:
+        return line
+    ordered = sorted(line, key=lambda j: (j.region.box.x, j.region.box.y))
+    whole = matcher.category(" ".join(j.region.text for j in ordered))
+    worst = min((j.verdict for j in line), key=_WORST.index)
+    category = next((j.category for j in ordered if j.verdict is Verdict.IDENTIFYING), "")
+    reason = "part of a line that identifies"
+    if whole is not None:
+        worst, category, reason = Verdict.IDENTIFYING, whole.value, "line matches an identifier of the patient"
+    if worst is Verdict.UNKNOWN:
+        reason = "part of a line that is not known"
+    raised = []
+    for part in line:
+        if _WORST.index(part.verdict) > _WORST.index(worst) and part.verdict is not Verdict.NOT_TEXT:
+            part = replace(part, verdict=worst, category=category, reason=reason)
+        raised.append(part)
+    return raised
+
+
+def _neighbours(one: Box, other: Box) -> bool:
+    height = min(one.h, other.h)
+    shared = min(one.y + one.h, other.y + other.h) - max(one.y, other.y)
+    gap = max(one.x, other.x) - min(one.x + one.w, other.x + other.w)
+    return shared * 2 >= height and gap <= max(one.h, other.h) and joined(one, other).h <= 2 * max(one.h, other.h)

@@ -1,0 +1,110 @@
+"""Make two 8-bit renderings of an image in which text stands out: a stroke map that needs no window, and the windowed image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+cv2.setNumThreads(1)
+
+STROKE_SIDE = 15  # pixels; strokes thinner than this stand out
+MAXIMUM_SIDE, MEAN_SIDE = 25, 17  # pixels; reach of the local normalisation
+NOISE_FLOOR = 3.0  # standard deviations of the noise
+RANGE_FLOOR = 0.02  # part of the range between the 1st and 99th percentile
+WINDOW_MIN_SHARE = 0.02  # a header window that holds less of the pixels is not used
+WHITE, MIDDLE = 255, 128
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Padded 8-bit renderings of one image, and the padding in pixels on each side."""
+
+    stroke: np.ndarray
+    window: np.ndarray
+    padding: int
+
+
+def is_constant(image: np.ndarray) -> bool:
+    """Tell whether an image shows nothing at all."""
+    return image.size == 0 or bool((image == image[0, 0]).all())
+
+
+def prepare(
+    image: np.ndarray, *, invert: bool = False, window: tuple[float, float] | None = None, padding: int = 32
+) -> Views:
+    """Render an image of shape (rows, columns) of any numeric type, or (rows, columns, 3) of 8 bits.
+
+    `window` is (low, high) in the image's own values; `invert` for images whose lowest value is shown white. The border is
+    the median of the image's edge, so that text flush in a corner is seen.
+    """
+    values = np.nan_to_num(image.astype(np.float32), posinf=0.0, neginf=0.0)
+    padded = _pad(values, padding)
+    stroke, shown = stroke_map(padded), _windowed(padded, values, window)
+    if invert:
+        stroke, shown = WHITE - stroke, WHITE - shown
+    return Views(stroke, shown, padding)
+
+
+def _pad(values: np.ndarray, padding: int) -> np.ndarray:
+    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    middle = np.median(edge, axis=0)
+    border = tuple(float(v) for v in middle) if values.ndim == 3 else float(middle)
+    return cv2.copyMakeBorder(values, padding, padding, padding, padding, cv2.BORDER_CONSTANT, value=border)
+
+
+def stroke_map(values: np.ndarray) -> np.ndarray:
+    """Return `2f - open(f) - close(f)`, divided by its local maximum, as 8 bit around 128; colour: its strongest channel."""
+    square = cv2.getStructuringElement(cv2.MORPH_RECT, (STROKE_SIDE, STROKE_SIDE))
+    channels = cv2.split(values) if values.ndim == 3 else [values]
+    if len(channels) == 3 and np.array_equal(channels[0], channels[1]) and np.array_equal(channels[1], channels[2]):
+        channels = channels[:1]
+    best = None
+    floor = 0.0
+    for channel in channels:
+        opened = cv2.morphologyEx(channel, cv2.MORPH_OPEN, square)
+        closed = cv2.morphologyEx(channel, cv2.MORPH_CLOSE, square)
+        strokes = 2.0 * channel - opened - closed
+        best = strokes if best is None else np.where(np.abs(strokes) > np.abs(best), strokes, best)
+        floor = max(floor, _floor(channel))
+    assert best is not None
+    magnitude = np.abs(best)
+    reach = cv2.dilate(magnitude, cv2.getStructuringElement(cv2.MORPH_RECT, (MAXIMUM_SIDE, MAXIMUM_SIDE)))
+    reach = np.maximum(cv2.blur(reach, (MEAN_SIDE, MEAN_SIDE)), floor)
+    return np.clip(np.rint(best / reach * (MIDDLE - 1) + MIDDLE), 0, WHITE).astype(np.uint8)
+
+
+def _floor(channel: np.ndarray) -> float:
+    """Return the strength under which a stroke is noise."""
+    sample = channel[::2, ::2]
+    low, high = np.percentile(sample, (1, 99))
+    spread = float(high - low) or float(channel.max() - channel.min())
+    # The second difference along a row has six times the variance of the noise (1 + 4 + 1).
+    second = channel[::2, :-2] - 2.0 * channel[::2, 1:-1] + channel[::2, 2:]
+    sigma = 1.4826 * float(np.median(np.abs(second))) / 6.0**0.5
+    return max(NOISE_FLOOR * sigma, RANGE_FLOOR * spread, 1e-6)
+
+
+def _windowed(padded: np.ndarray, values: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:
+    if padded.ndim == 3:
+        return np.clip(np.rint(padded), 0, WHITE).astype(np.uint8)
+    if window is not None:
+        inside = float(((values > window[0]) & (values < window[1])).mean())
+        if inside <= WINDOW_MIN_SHARE:
+            window = None
+    low, high = window if window is not None else (float(v) for v in np.percentile(values, (0.5, 99.5)))
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
+    scaled = (padded - low) * (WHITE / max(high - low, 1e-6))
+    return np.clip(np.rint(scaled), 0, WHITE).astype(np.uint8)
+
+
+def local_contrast(values: np.ndarray, side: int = 31) -> np.ndarray:
+    """Return the image normalised by local mean and deviation as 8 bit, for the chain without models."""
+    grey = values.mean(axis=2) if values.ndim == 3 else values
+    grey = grey.astype(np.float32)
+    mean = cv2.blur(grey, (side, side))
+    deviation = np.sqrt(np.maximum(cv2.blur(grey * grey, (side, side)) - mean * mean, 0.0))
+    normal = (grey - mean) / np.maximum(deviation, max(_floor(grey), 1e-6))
+    return np.clip(np.rint(normal * 42.0 + MIDDLE), 0, WHITE).astype(np.uint8)

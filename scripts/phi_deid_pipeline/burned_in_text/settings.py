@@ -1,0 +1,33 @@
+"""Settings of the reader: all that changes what is read, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """Parameters of the chain; the defaults are the measured ones. Lengths are in pixels, ratios and scores 0-1.
+
+    `readers`: `ppocr` (detector and recogniser) and `tesseract` (second reader, or alone where the models are missing).
+    `languages`, `page_segmentation` and `whitelist` are Tesseract's. `max_rounds` counts the scans of one image at most.
+    `frames_to_sample` 0 looks at every frame.
+    """
+
+    readers: tuple[str, ...] = ("ppocr", "tesseract")
+    languages: str = "eng"
+    page_segmentation: int = 7
+    whitelist: str = ""
+    min_confidence: float = 0.5
+    second_reader_below: float = 0.75
+    max_rounds: int = 3
+    frames_to_sample: int = 0
+    bitmap_threshold: float = 0.3
+    box_score: float = 0.4
+    unclip: float = 1.6
+    padding: int = 32
+    merge_iou: float = 0.5
+    min_text_height: int = 3
+    max_text_height: float = 0.14  # of the shorter side, never under 48 nor over 120 pixels
+    min_side: int = 16
+    read_label_images: bool = False  # SEG, label maps and RTDOSE too

@@ -1,0 +1,195 @@
+"""Small helpers on tags, VRs, character sets and checksums that several modules share."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from pydicom.charset import CODES_TO_ENCODINGS, encode_string, python_encoding
+from pydicom.datadict import DicomDictionary, dictionary_keyword, dictionary_VR
+
+CHUNK = 1 << 20  # bytes
+
+# Written to (0002,0012) and (0002,0013); the UID is 2.25.<uuid5(NAMESPACE_DNS, "phi_deid_pipeline") as integer>.
+IMPLEMENTATION_CLASS_UID = "2.25.256614158040384047298837104332312656027"
+IMPLEMENTATION_VERSION_NAME = "PHIDEID_0_1"
+
+# Attributes of Table E.1-1 (PS3.15 2026d) that pydicom 3.0.2 does not know: implicit VR would read them as UN.
+NEW_ATTRIBUTES: dict[int, tuple[str, str]] = {
+    0x00081301: ("SQ", "PrincipalDiagnosisCodeSequence"),
+    0x00081302: ("SQ", "PrimaryDiagnosisCodeSequence"),
+    0x00081303: ("SQ", "SecondaryDiagnosesCodeSequence"),
+    0x00081304: ("SQ", "HistologicalDiagnosesCodeSequence"),
+    0x00100011: ("SQ", "PersonNamesToUseSequence"),
+    0x00100012: ("LT", "NameToUse"),
+    0x00100013: ("UT", "NameToUseComment"),
+    0x00100014: ("SQ", "ThirdPersonPronounsSequence"),
+    0x00100015: ("SQ", "PronounCodeSequence"),
+    0x00100016: ("UT", "PronounComment"),
+    0x00100041: ("SQ", "GenderIdentitySequence"),
+    0x00100042: ("UT", "SexParametersForClinicalUseCategoryComment"),
+    0x00100043: ("SQ", "SexParametersForClinicalUseCategorySequence"),
+    0x00100044: ("SQ", "GenderIdentityCodeSequence"),
+    0x00100045: ("UT", "GenderIdentityComment"),
+    0x00100046: ("SQ", "SexParametersForClinicalUseCategoryCodeSequence"),
+    0x00100047: ("UR", "SexParametersForClinicalUseCategoryReference"),
+    0x00102162: ("UC", "EthnicGroups"),
+    0x3004007F: ("LO", "DoseCalculationModelName"),
+    0x0040A034: ("DT", "EffectiveStartDateTime"),
+    0x0040A035: ("DT", "EffectiveStopDateTime"),
+    0x0040B034: ("DT", "AnnotationDateTime"),
+    0x0040B036: ("DT", "SegmentDefinitionDateTime"),
+    0x0040B03B: ("LT", "MontageName"),
+    0x0040B03F: ("LO", "MontageChannelLabel"),
+    0x0040E012: ("UR", "DisplayURI"),
+}
+
+# Ambiguous VRs of the data dictionary, as they are read where no VR is written.
+_AMBIGUOUS = {"US or SS": "US", "OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
+
+TEXT_VRS = frozenset({"LO", "SH", "ST", "LT", "UT", "UC", "PN"})  # governed by Specific Character Set
+MULTI_VALUED_TEXT_VRS = frozenset({"LO", "SH", "UC", "PN"})
+SINGLE_VALUED_VRS = frozenset({"ST", "LT", "UT", "UR"})  # a backslash is a character of the value
+STRING_VRS = TEXT_VRS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
+LONG_LENGTH_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+KNOWN_VRS = STRING_VRS | LONG_LENGTH_VRS | {"AT", "FD", "FL", "SL", "SS", "UL", "US"}
+
+_ESC = 0x1B
+_DELIMITERS = frozenset(b"\\\r\n\t\f^=")  # each resets a code extension (PS3.5 6.1.2.5.3)
+_SELF_SWITCHING = frozenset({"iso2022_jp", "iso2022_jp_2", "iso2022_kr"})  # codecs that read their own escapes
+_STAND_ALONE = frozenset({"UTF8", "GB18030", "GBK"})  # no code extensions with these (PS3.3 C.12.1.1.2)
+_DEFAULT = "iso8859"  # pydicom's name for ISO-IR 6
+
+
+@lru_cache(maxsize=65536)
+def vr_of(tag: int) -> str:
+    """Return the VR of a tag in the standard dictionary, "" for private and unknown tags; ambiguous VRs are settled."""
+    if tag in NEW_ATTRIBUTES:
+        return NEW_ATTRIBUTES[tag][0]
+    if tag & 0x10000:
+        return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else ""
+    if tag & 0xFFFF == 0:
+        return "UL"
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return ""
+    vr = _AMBIGUOUS.get(vr, vr)
+    return vr if len(vr) == 2 else ""
+
+
+@lru_cache(maxsize=65536)
+def is_known(tag: int) -> bool:
+    """Tell whether a tag stands in the standard data dictionary (repeating groups included)."""
+    if tag in DicomDictionary or tag in NEW_ATTRIBUTES:
+        return True
+    return bool(keyword_of(tag))
+
+
+@lru_cache(maxsize=65536)
+def keyword_of(tag: int) -> str:
+    """Return the keyword of a tag, "" for private and unknown tags."""
+    if tag in NEW_ATTRIBUTES:
+        return NEW_ATTRIBUTES[tag][1]
+    if tag & 0x10000:
+        return ""
+    try:
+        return dictionary_keyword(tag)
+    except KeyError:
+        return ""
+
+
+@lru_cache(maxsize=65536)
+def format_path(path: tuple[int, ...]) -> str:
+    """Return a path of tags as in `records.UidUse.path`: 8 hexadecimal digits each, joined by full stops."""
+    return ".".join(f"{tag:08X}" for tag in path)
+
+
+def parse_path(path: str) -> tuple[int, ...]:
+    """Return the tags of a path that `format_path` made."""
+    return tuple(int(part, 16) for part in path.split("."))
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def encodings_of(charset: tuple[str, ...]) -> tuple[str, ...]:
+    """Return Python's names of the terms of Specific Character Set; unknown terms count as ISO-IR 6."""
+    encodings = []
+    for term in charset or ("",):
+        name = python_encoding.get(term)
+        if name is None and re.match(r"ISO[^_]IR", term):
+            name = python_encoding.get("ISO_IR" + term[6:])
+        if name is None and re.match(r"ISO.2022.IR.", term):
+            name = python_encoding.get("ISO 2022 IR " + term[12:])
+        encodings.append(name or _DEFAULT)
+    if encodings[0].upper() in _STAND_ALONE:
+        return (encodings[0],)
+    return tuple(e for i, e in enumerate(encodings) if i == 0 or e.upper() not in _STAND_ALONE)
+
+
+def decode_text(value: bytes, charset: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a value and the encodings that give its bytes again.
+
+    Bytes that the declared character set forbids are tried as UTF-8, then as ISO 8859-1, so that a mislabelled name is
+    still found; never raises.
+    """
+    if value.isascii() and _ESC not in value:
+        return value.decode("ascii"), encodings_of(charset)
+    encodings = encodings_of(charset)
+    if _ESC in value:
+        return "".join(_decode_fragment(part, encodings) for part in _fragments(value)), encodings
+    candidates = (encodings[0],) if encodings[0] != _DEFAULT else ()
+    for encoding in (*candidates, "utf8"):
+        try:
+            return value.decode(encoding), (encoding, *encodings[1:])
+        except UnicodeDecodeError:
+            continue
+    return value.decode("latin-1"), ("latin-1", *encodings[1:])
+
+
+def _fragments(value: bytes) -> list[bytes]:
+    return re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", value)
+
+
+def _decode_fragment(part: bytes, encodings: tuple[str, ...]) -> str:
+    if part[0] != _ESC:
+        return part.decode(encodings[0], "replace")
+    size = 4 if part[:3] in (b"\x1b$(", b"\x1b$)") else 3
+    encoding = CODES_TO_ENCODINGS.get(part[:size], encodings[0])
+    if encoding in _SELF_SWITCHING:
+        return part.decode(encoding, "replace")
+    body = part[size:]
+    stop = next((i for i, byte in enumerate(body) if byte in _DELIMITERS), len(body))
+    return body[:stop].decode(encoding, "replace") + body[stop:].decode(encodings[0], "replace")
+
+
+def encode_text(text: str, encodings: Sequence[str]) -> bytes:
+    """Encode a text; characters that the encodings do not have are left out."""
+    if text.isascii():
+        return text.encode("ascii")
+    if len(encodings) == 1:
+        return text.encode(encodings[0], "ignore")
+    usable = "".join(c for c in text if c.isascii() or any(_has(c, e) for e in encodings))
+    # Each delimiter resets the code extension, so each part begins with its own escape sequence.
+    parts = re.split(r"([\\\r\n\t\f^=])", usable)
+    return b"".join(part.encode("ascii") if part.isascii() else encode_string(part, list(encodings)) for part in parts)
+
+
+@lru_cache(maxsize=4096)
+def _has(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

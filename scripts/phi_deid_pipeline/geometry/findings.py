@@ -1,0 +1,278 @@
+"""What is odd about a stack or a series: a flag and a sentence with figures for each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from phi_deid_pipeline.geometry.figures import (
+    LISTED,
+    Gap,
+    GeometryFlag,
+    GeometrySettings,
+    Notes,
+    StackFigures,
+    StackGeometry,
+    commonest,
+    listed,
+    rounded,
+    written,
+)
+from phi_deid_pipeline.geometry.placement import (
+    EPSILON_MM,
+    SAME_PIXEL_SPACING,
+    Placed,
+    is_placed,
+    is_sheared,
+    spacing_of,
+    unit_axes,
+    usable_spacing,
+)
+from phi_deid_pipeline.geometry.stacks import classes
+from phi_deid_pipeline.records import SliceAttributes
+
+_NEAR_NOMINAL = 0.1  # share of the median distance within which a gap counts as one (or n) regular steps
+_RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
+_AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
+_TILT_AGREEMENT_DEG = 0.5  # between stored and measured tilt
+_REGIME_RUN = 3  # as many equal wide gaps in a row are another spacing, not missing slices
+_NEEDED = (
+    "position",
+    "orientation",
+    "rows",
+    "columns",
+    "pixel_spacing",
+    "slice_thickness",
+    "rescale_slope",
+    "rescale_intercept",
+)
+
+
+def _position(one: SliceAttributes) -> tuple[float, ...] | None:
+    return one.position if one.position is not None and len(one.position) == 3 else None
+
+
+def note_header(slices: list[SliceAttributes], figures: StackFigures, notes: Notes) -> None:
+    """Note what the headers lack or where they differ."""
+    absent = []
+    for name in _NEEDED:
+        usable = {
+            "position": _position,
+            "orientation": lambda one: unit_axes(one.orientation),
+            "pixel_spacing": spacing_of,
+        }.get(name)
+        lacking = sum((usable(one) if usable else getattr(one, name)) is None for one in slices)
+        if lacking:
+            absent.append(f"{name} in {lacking}")
+    if absent:
+        notes.add(
+            GeometryFlag.MISSING_ATTRIBUTES, f"Missing or unusable, of {len(slices)} slices: {', '.join(absent)}."
+        )
+    detector = sum(not usable_spacing(one.pixel_spacing) and spacing_of(one) is not None for one in slices)
+    if detector:
+        notes.add(
+            GeometryFlag.SPACING_AT_DETECTOR,
+            f"{detector} slices have Imager Pixel Spacing alone: lengths hold at the detector, not in the patient.",
+        )
+    if any(one.number_of_frames > 1 for one in slices):
+        notes.add(GeometryFlag.MULTI_FRAME, f"{len(slices)} slices are frames of multi-frame instances.")
+    thicknesses = sorted({one.slice_thickness for one in slices if one.slice_thickness is not None})
+    if len(thicknesses) > 1:
+        values = listed([f"{written(value)} mm" for value in thicknesses])
+        notes.add(GeometryFlag.MIXED_THICKNESS, f"Slice thickness differs: {values}.")
+    rescales = {(one.rescale_slope, one.rescale_intercept, one.rescale_type) for one in slices}
+    if len(rescales) > 1:
+        notes.add(GeometryFlag.MIXED_RESCALE, f"{len(rescales)} different pairs of rescale slope and intercept.")
+    if figures.rescale_type not in ("", "HU"):
+        notes.add(GeometryFlag.RESCALE_NOT_HU, "Rescale Type is not HU: rescaled values are no Hounsfield units.")
+
+
+def note_orientation(placed: Placed, notes: Notes) -> None:
+    right = float(placed.basis[0] @ placed.column)
+    if abs(right) > _RIGHT_ANGLE_TOLERANCE:
+        angle = math.degrees(math.acos(max(-1.0, min(1.0, right))))
+        notes.add(GeometryFlag.NON_ORTHOGONAL, f"Row and column direction meet at {written(round(angle, 3))} degrees.")
+    main = int(np.argmax(np.abs(placed.basis[2])))
+    if main != 2:
+        plane = ("sagittal", "coronal")[main]
+        notes.add(GeometryFlag.NON_AXIAL, f"Slices are {plane}, not axial.")
+    off = max(math.degrees(math.acos(min(1.0, float(np.max(np.abs(axis)))))) for axis in placed.basis)
+    if off > _AXIS_TOLERANCE_DEG:
+        notes.add(
+            GeometryFlag.OBLIQUE, f"Image axes are up to {written(round(off, 3))} degrees off the axes of the patient."
+        )
+
+
+def note_positions(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> list[Gap]:
+    """Note duplicates, single slices, irregular spacing and missing slices; return where slices are missing."""
+    _note_duplicates(placed, settings, notes)
+    if figures.num_positions < 2:
+        notes.add(GeometryFlag.SINGLE_SLICE, "One slice position: spacing cannot be measured.")
+        return []
+    if figures.is_uniform_spacing:
+        return []
+    distances = np.diff(placed.distances)
+    missing = _missing(placed, settings)
+    gaps = [
+        Gap(
+            rounded(placed.distances[index] - placed.distances[0]),
+            rounded(placed.distances[index + 1] - placed.distances[0]),
+            missing[index],
+        )
+        for index in sorted(missing)
+    ]
+    off = int(np.sum(np.abs(distances - np.median(distances)) > figures.spacing_tolerance + EPSILON_MM))
+    notes.add(
+        GeometryFlag.NON_UNIFORM_SPACING,
+        f"Slice distances run from {written(figures.z_spacing_min)} to {written(figures.z_spacing_max)} mm (median "
+        f"{written(figures.z_spacing_median)}, tolerance {written(figures.spacing_tolerance)}); {off} of "
+        f"{len(distances)} differ from the median by more than the tolerance.",
+    )
+    if gaps:
+        where = listed([f"{one.missing} between {written(one.start_mm)} and {written(one.end_mm)} mm" for one in gaps])
+        total = sum(one.missing for one in gaps)
+        notes.add(GeometryFlag.MISSING_SLICES, f"{total} slice(s) missing, from the first slice on: {where}.")
+    return gaps
+
+
+def _note_duplicates(placed: Placed, settings: GeometrySettings, notes: Notes) -> None:
+    shared = [[placed.slices[i] for i in members] for members in placed.members if len(members) > 1]
+    if not shared:
+        return
+    # The digest is of all frames of an instance, so it tells nothing about frames of one instance.
+    digests = [{one.pixel_sha256 if one.number_of_frames == 1 else "" for one in group} for group in shared]
+    known = [digest for digest in digests if "" not in digest]
+    different = sum(len(digest) > 1 for digest in known)
+    pixels = f"pixels differ at {different}" if len(known) == len(digests) else "pixels not compared"
+    extra = sum(len(group) - 1 for group in shared)
+    notes.add(
+        GeometryFlag.DUPLICATE_POSITIONS,
+        f"{extra} slice(s) more than positions: {len(shared)} position(s) hold several slices ({pixels}; positions "
+        f"within {written(settings.duplicate_tolerance_mm)} mm are one).",
+    )
+
+
+def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
+    """Return index of a gap -> slices missing in it, where most gaps are one step and this one is a multiple of it.
+
+    Gaps that thicker slices fill, and runs of equal wide gaps, are another spacing and not missing slices.
+    """
+    gaps = np.diff(placed.distances)
+    step = float(np.median(gaps))
+    near = _NEAR_NOMINAL * step + EPSILON_MM
+    if np.mean(np.abs(gaps - step) <= near) <= 0.5:
+        return {}
+    steps = np.rint(gaps / step).astype(int)
+    usual = commonest(one.slice_thickness for one in placed.slices) or 0
+    found = {}
+    for index in np.flatnonzero((steps >= 2) & (np.abs(gaps - steps * step) <= near)).tolist():
+        sides = [placed.slices[placed.members[side][0]].slice_thickness or 0 for side in (index, index + 1)]
+        thicker = max(sides) > (1 + _NEAR_NOMINAL) * usual
+        if not (thicker and sum(sides) / 2 >= (1 - _NEAR_NOMINAL) * gaps[index]):
+            found[index] = int(steps[index]) - 1
+    for start in list(found):
+        run = [start + offset for offset in range(_REGIME_RUN)]
+        if all(index in found and steps[index] == steps[start] for index in run):
+            end = start
+            while end < len(steps) and steps[end] == steps[start]:
+                end += 1
+            steps[start:end] = 0
+    return {index: count for index, count in found.items() if steps[index]}
+
+
+def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
+    """Note tilt, stored and measured, and slices that lie off the line through the stack."""
+    stored = figures.gantry_tilt_deg or 0.0
+    if figures.num_positions < 2:
+        if abs(stored) > settings.tilt_tolerance_deg:
+            notes.add(
+                GeometryFlag.TILT_ONLY_STORED,
+                f"The header states a gantry tilt of {written(stored)} degrees; one slice cannot show it.",
+            )
+        return
+    if is_sheared(placed, settings):
+        angle = figures.shear_angle_deg
+        notes.add(
+            GeometryFlag.GANTRY_TILT,
+            f"Slices are sheared by {written(round(angle, 3))} degrees against their normal "
+            f"(stored gantry tilt: {'none' if figures.gantry_tilt_deg is None else written(stored)}).",
+        )
+        if figures.gantry_tilt_deg is not None and abs(abs(stored) - angle) > _TILT_AGREEMENT_DEG:
+            notes.add(
+                GeometryFlag.TILT_DISAGREES,
+                f"Stored gantry tilt {written(stored)} degrees, measured shear {written(round(angle, 3))} degrees.",
+            )
+    elif abs(stored) > settings.tilt_tolerance_deg:
+        notes.add(
+            GeometryFlag.TILT_ONLY_STORED,
+            f"The header states a gantry tilt of {written(stored)} degrees, but slices are stacked along their normal.",
+        )
+    off = np.hypot(*placed.deviations.T)
+    shifted = int(np.sum(off > settings.in_plane_tolerance_mm + EPSILON_MM))
+    if shifted:
+        notes.add(
+            GeometryFlag.SHIFTED_SLICES,
+            f"{shifted} slice(s) lie up to {written(round(float(np.max(off)), 3))} mm off the line through the stack "
+            f"(tolerance {written(settings.in_plane_tolerance_mm)}).",
+        )
+
+
+def note_proportions(figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
+    """Note how slice distance, thickness and pixel spacing relate."""
+    pixel = figures.pixel_spacing
+    if pixel and abs(pixel[0] - pixel[1]) > SAME_PIXEL_SPACING * max(pixel):
+        notes.add(GeometryFlag.NON_SQUARE_PIXELS, f"Pixels measure {written(pixel[0])} x {written(pixel[1])} mm.")
+    step = figures.z_spacing_median
+    if step is None:
+        return
+    tolerance = figures.spacing_tolerance + EPSILON_MM
+    thickness = figures.slice_thickness
+    if thickness is not None and step < thickness - tolerance:
+        text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: they overlap."
+        notes.add(GeometryFlag.OVERLAPPING_SLICES, text)
+    if thickness is not None and 0 < thickness < step - tolerance:
+        text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: tissue between them was not imaged."
+        notes.add(GeometryFlag.GAPPED_SLICES, text)
+    stored = figures.spacing_between_slices
+    along = step * math.sqrt(1 + sum(part * part for part in figures.shear))  # tables move along the sheared line
+    if stored is not None and min(abs(abs(stored) - step), abs(abs(stored) - along)) > tolerance:
+        text = f"Spacing Between Slices says {written(stored)} mm, positions say {written(step)} mm."
+        notes.add(GeometryFlag.SPACING_DISAGREES, text)
+    if pixel:
+        ratio = max(step / max(pixel), min(pixel) / step)
+        if ratio > settings.isotropic_ratio:
+            limit = written(settings.isotropic_ratio)
+            text = f"Voxels are {written(round(ratio, 3))} times longer than wide (limit {limit})."
+            notes.add(GeometryFlag.ANISOTROPIC, text)
+
+
+def note_series(
+    parts: list[list[SliceAttributes]], stacks: tuple[StackGeometry, ...], settings: GeometrySettings, notes: Notes
+) -> None:
+    """Note in what the stacks of a series differ."""
+    if len(parts) < 2:
+        return
+    sizes = ", ".join(str(len(part)) for part in parts[:LISTED]) + (", ..." if len(parts) > LISTED else "")
+    notes.add(GeometryFlag.SEVERAL_STACKS, f"The series holds {len(parts)} stacks of {sizes} slices.")
+    limit = math.radians(settings.orientation_tolerance_deg)
+    directions = classes(
+        (part[0].orientation for part in parts if is_placed(part[0])),
+        lambda a, b: max(abs(x - y) for x, y in zip(a, b, strict=True)) <= limit,
+    )
+    spacings = classes(
+        (stack.figures.pixel_spacing for stack in stacks),
+        lambda a, b: all(abs(x - y) <= SAME_PIXEL_SPACING * y for x, y in zip(a, b, strict=True)),
+    )
+    counts = {
+        GeometryFlag.MIXED_ORIENTATION: ("slice orientations", len(set(directions.values()) - {-1})),
+        GeometryFlag.MIXED_PIXEL_SPACING: ("pixel spacings", len(set(spacings.values()) - {-1})),
+        GeometryFlag.MIXED_MATRIX: ("matrix sizes", len({(part[0].rows, part[0].columns) for part in parts})),
+        GeometryFlag.MIXED_FRAME_OF_REFERENCE: (
+            "frames of reference",
+            len({part[0].frame_of_reference_uid for part in parts}),
+        ),
+    }
+    for flag, (what, count) in counts.items():
+        if count > 1:
+            notes.add(flag, f"The series holds {count} {what}.")

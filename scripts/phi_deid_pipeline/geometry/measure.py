@@ -1,0 +1,189 @@
+"""Measure a CT series: its stacks, the figures of each, what is odd and what to do about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import fields
+
+import numpy as np
+
+from phi_deid_pipeline.geometry.advice import Advice
+from phi_deid_pipeline.geometry.figures import (
+    ORDER,
+    CtGeometry,
+    Gap,
+    GeometryFlag,
+    GeometrySettings,
+    Notes,
+    PipelineStep,
+    StackFigures,
+    StackGeometry,
+    commonest,
+    rounded,
+    rounded_all,
+)
+from phi_deid_pipeline.geometry.findings import (
+    note_header,
+    note_line,
+    note_orientation,
+    note_positions,
+    note_proportions,
+    note_series,
+)
+from phi_deid_pipeline.geometry.placement import (
+    Placed,
+    duplicate_positions,
+    is_localizer,
+    is_placed,
+    is_uniform,
+    orientation_code,
+    place_slices,
+    spacing_of,
+    spacing_tolerance,
+)
+from phi_deid_pipeline.geometry.stacks import split_stacks
+from phi_deid_pipeline.records import SliceAttributes
+
+
+def _measure_stack(slices: list[SliceAttributes], settings: GeometrySettings, name_instances: bool) -> StackGeometry:
+    notes = Notes()
+    spacing = commonest(spacing_of(one) for one in slices)
+    placed = place_slices(slices, settings) if is_placed(slices[0]) else None
+    positions = len(placed.distances) if placed else 0
+    kind = "localizer" if is_localizer(slices[0]) else _KINDS[min(positions, 2)]
+    ordered = placed.slices if placed else slices
+    figures = _figures(ordered, placed, spacing, settings)
+    note_header(ordered, figures, notes)
+    gaps: list[Gap] = []
+    if kind == "localizer":
+        notes.add(GeometryFlag.LOCALIZER, f"{len(slices)} localizer image(s) by Image Type: not part of the volume.")
+    elif placed:
+        note_orientation(placed, notes)
+        gaps = note_positions(placed, figures, settings, notes)
+        note_line(placed, figures, settings, notes)
+        note_proportions(figures, settings, notes)
+    required = kind == "volume" and notes.has(*_forcing(settings))
+    advice = Advice(placed, figures, settings, notes, gaps, required)
+    advice.build(kind)
+    uneven = placed is not None and figures.is_uniform_spacing is False
+    return StackGeometry(
+        kind=kind,
+        figures=figures,
+        requires_resampling=required,
+        reasons=notes.reasons,
+        flags=notes.flags,
+        gaps=tuple(gaps),
+        duplicate_positions_mm=duplicate_positions(placed) if placed else (),
+        slice_positions_mm=rounded_all(placed.distances - placed.distances[0]) if uneven else (),
+        image_type=commonest(one.image_type for one in slices) or (),
+        acquisition_number=_only(one.acquisition_number for one in slices),
+        temporal_position=_only(one.temporal_position for one in slices),
+        sop_instance_uids=tuple(dict.fromkeys(one.sop_uid for one in ordered)) if name_instances else (),
+        recommended_preprocessing_pipeline=tuple(advice.steps),
+        target_grid=advice.grid,
+        simpleitk="\n".join(advice.code),
+    )
+
+
+_KINDS = ("unplaced", "single_slice", "volume")
+
+
+def _forcing(settings: GeometrySettings) -> tuple[GeometryFlag, ...]:
+    """Return the flags that make resampling required."""
+    forcing = (
+        GeometryFlag.NON_UNIFORM_SPACING,
+        GeometryFlag.MISSING_SLICES,
+        GeometryFlag.GANTRY_TILT,
+        GeometryFlag.SHIFTED_SLICES,
+    )
+    return (*forcing, GeometryFlag.ANISOTROPIC) if settings.resample_anisotropic else forcing
+
+
+def _only(values: Iterable[int | None]) -> int | None:
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
+
+
+def _figures(
+    slices: list[SliceAttributes], placed: Placed | None, spacing: tuple[float, ...] | None, settings: GeometrySettings
+) -> StackFigures:
+    gaps = np.diff(placed.distances) if placed else np.zeros(0)
+    several = len(gaps) > 0
+    common = {
+        name: commonest(getattr(one, name) for one in slices)
+        for name in (
+            "slice_thickness", "spacing_between_slices", "rows", "columns", "gantry_tilt", "rescale_slope",
+            "rescale_intercept", "rescale_type", "pixel_padding_value", "bits_stored", "pixel_representation",
+        )
+    }  # fmt: skip
+    depth = float(np.sum(gaps) + np.mean(gaps)) if several else common["slice_thickness"]
+    extent = None
+    if spacing and common["columns"] and common["rows"]:
+        extent = rounded_all([common["columns"] * spacing[1], common["rows"] * spacing[0], depth])
+    matrix = np.stack([placed.basis[0], placed.column, placed.basis[2]]) if placed else None
+    return StackFigures(
+        num_slices=len(slices),
+        num_positions=len(placed.distances) if placed else 0,
+        slice_thickness=rounded(common["slice_thickness"]),
+        pixel_spacing=rounded_all(spacing) if spacing else None,
+        z_spacing_mean=rounded(np.mean(gaps)) if several else None,
+        z_spacing_median=rounded(np.median(gaps)) if several else None,
+        z_spacing_std=rounded(np.std(gaps)) if several else None,
+        z_spacing_min=rounded(np.min(gaps)) if several else None,
+        z_spacing_max=rounded(np.max(gaps)) if several else None,
+        spacing_between_slices=rounded(common["spacing_between_slices"]),
+        spacing_tolerance=rounded(spacing_tolerance(gaps, settings)) if several else None,
+        orientation_matrix=tuple(rounded_all(row) for row in matrix) if placed else None,
+        orientation_code=orientation_code(placed.basis) if placed else "",
+        origin=rounded_all(placed.slices[0].position) if placed else None,
+        rows=common["rows"],
+        columns=common["columns"],
+        volume_extent_mm=extent,
+        gantry_tilt_deg=rounded(common["gantry_tilt"]),
+        shear_angle_deg=rounded(math.degrees(math.atan(np.hypot(*placed.shear)))) if several else None,
+        shear=rounded_all(placed.shear) if several else None,
+        in_plane_deviation_mm=rounded(np.max(np.hypot(*placed.deviations.T))) if several else None,
+        is_uniform_spacing=is_uniform(placed.distances, settings) if several else None,
+        rescale_slope=rounded(common["rescale_slope"]),
+        rescale_intercept=rounded(common["rescale_intercept"]),
+        rescale_type=common["rescale_type"] or "",
+        pixel_padding_value=common["pixel_padding_value"],
+        bits_stored=common["bits_stored"],
+        pixel_representation=common["pixel_representation"],
+    )
+
+
+def measure_series(slices: list[SliceAttributes], settings: GeometrySettings) -> CtGeometry:
+    """Measure the slices of one series, in any order and with one result. ValueError if there are none."""
+    if not slices:
+        raise ValueError("a series without slices has no geometry")
+    slices = sorted(slices, key=lambda one: (one.sop_uid, one.frame))
+    parts = split_stacks(slices, settings)
+    stacks = tuple(_measure_stack(part, settings, len(parts) > 1) for part in parts)
+    main = stacks[0]
+    notes = Notes()
+    note_series(parts, stacks, settings, notes)
+    flags = {*notes.flags, *(flag for stack in stacks for flag in stack.flags)}
+    reasons = list(notes.reasons)
+    for number, stack in enumerate(stacks, start=1):
+        prefix = f"Stack {number}: " if len(stacks) > 1 else ""
+        reasons += [prefix + reason for reason in stack.reasons]
+    steps = main.recommended_preprocessing_pipeline
+    if len(stacks) > 1:
+        parameters = {"stacks": len(stacks), "by": [str(flag) for flag in notes.flags]}
+        why = "Slices do not form one volume; each stack has its own advice, these steps are for the first."
+        steps = (PipelineStep("split_stacks", parameters, why), *steps)
+    return CtGeometry(
+        study_instance_uid=slices[0].study_uid,
+        series_instance_uid=slices[0].series_uid,
+        num_instances=len({one.sop_uid for one in slices}),
+        **{one.name: getattr(main.figures, one.name) for one in fields(StackFigures)},
+        requires_resampling=any(stack.requires_resampling for stack in stacks),
+        reasons=tuple(reasons),
+        flags=tuple(sorted(flags, key=ORDER.__getitem__)),
+        recommended_preprocessing_pipeline=steps,
+        target_grid=main.target_grid,
+        simpleitk=main.simpleitk,
+        stacks=stacks,
+    )

@@ -1,0 +1,139 @@
+"""Where the slices of a stack lie: positions projected on the normal, and the line through them (mm, LPS).
+
+Image Position (Patient) on the slice normal is the one measure (PS3.3 C.7.6.2.1.1).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+
+from phi_deid_pipeline.geometry.figures import GeometrySettings, commonest, rounded_all
+from phi_deid_pipeline.records import SliceAttributes
+
+EPSILON_MM = 1e-6  # float noise of projections; added to every tolerance
+SAME_PIXEL_SPACING = 1e-4  # relative: 0.05 mm over a field of 500 mm
+_UNIT_TOLERANCE = 0.01  # of the length of a direction vector
+
+
+def is_localizer(one: SliceAttributes) -> bool:
+    return "LOCALIZER" in (part.upper() for part in one.image_type[2:])
+
+
+def unit_axes(orientation: Sequence[float] | None) -> np.ndarray | None:
+    """Return row and column direction as unit vectors (2, 3); None if they span no plane."""
+    if orientation is None or len(orientation) != 6 or not all(math.isfinite(value) for value in orientation):
+        return None
+    axes = np.asarray(orientation, dtype=float).reshape(2, 3)
+    lengths = np.linalg.norm(axes, axis=1)
+    if np.any(np.abs(lengths - 1) > _UNIT_TOLERANCE):
+        return None
+    axes = axes / lengths[:, None]
+    return axes if np.linalg.norm(np.cross(axes[0], axes[1])) > 0.5 else None
+
+
+def is_placed(one: SliceAttributes) -> bool:
+    return one.position is not None and len(one.position) == 3 and unit_axes(one.orientation) is not None
+
+
+def usable_spacing(spacing: Sequence[float] | None) -> tuple[float, ...] | None:
+    return tuple(spacing) if spacing and len(spacing) == 2 and min(spacing) > 0 else None
+
+
+def spacing_of(one: SliceAttributes) -> tuple[float, ...] | None:
+    return usable_spacing(one.pixel_spacing) or usable_spacing(one.imager_pixel_spacing)
+
+
+@dataclass(slots=True)
+class Placed:
+    """Slices of a stack in order along the normal, and where their distinct positions are."""
+
+    slices: list[SliceAttributes]
+    basis: np.ndarray  # (3, 3): row, column, normal; orthonormal
+    column: np.ndarray  # (3,) column direction as stored
+    distances: np.ndarray  # (positions,) along the normal
+    in_plane: np.ndarray  # (positions, 2) along row and column
+    members: list[list[int]]  # indices into `slices`, per position
+    shear: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    deviations: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))  # (positions, 2) from the line
+
+
+def place_slices(slices: list[SliceAttributes], settings: GeometrySettings) -> Placed:
+    axes = unit_axes(commonest(one.orientation for one in slices))
+    normal = np.cross(axes[0], axes[1])
+    normal /= np.linalg.norm(normal)
+    basis = np.stack([axes[0], np.cross(normal, axes[0]), normal])
+    coordinates = np.array([one.position for one in slices], dtype=float) @ basis.T
+    order = sorted(range(len(slices)), key=lambda i: (coordinates[i, 2], slices[i].sop_uid, slices[i].frame))
+    coordinates = coordinates[order]
+    starts = np.diff(coordinates[:, 2]) > settings.duplicate_tolerance_mm + EPSILON_MM
+    firsts = np.concatenate([[0], np.flatnonzero(starts) + 1])
+    bounds = [*firsts.tolist(), len(slices)]
+    members = [list(range(start, end)) for start, end in itertools.pairwise(bounds)]
+    placed = Placed(
+        [slices[i] for i in order], basis, axes[1], coordinates[firsts, 2], coordinates[firsts, :2], members
+    )
+    _fit_line(placed)
+    return placed
+
+
+def _fit_line(placed: Placed) -> None:
+    """Fit the line through the first pixels: medians over long baselines, so that single slices do not bend it."""
+    count = len(placed.distances)
+    if count > 1:
+        half = count // 2
+        rises = (placed.in_plane[half:] - placed.in_plane[:-half]) / (
+            placed.distances[half:] - placed.distances[:-half]
+        )[:, None]
+        placed.shear = np.median(rises, axis=0)
+    offsets = placed.in_plane - placed.shear * placed.distances[:, None]
+    placed.deviations = offsets - np.median(offsets, axis=0)
+
+
+def duplicate_positions(placed: Placed) -> tuple[float, ...]:
+    shared = [index for index, members in enumerate(placed.members) if len(members) > 1]
+    return rounded_all(placed.distances[shared] - placed.distances[0])
+
+
+def spacing_tolerance(gaps: np.ndarray, settings: GeometrySettings) -> float:
+    return max(settings.spacing_tolerance_mm, settings.spacing_tolerance_relative * float(np.median(gaps)))
+
+
+def is_uniform(distances: np.ndarray, settings: GeometrySettings) -> bool:
+    """Tell whether every gap is the median one and every slice lies on the regular grid from first to last."""
+    gaps = np.diff(distances)
+    tolerance = spacing_tolerance(gaps, settings) + EPSILON_MM
+    regular = np.linspace(distances[0], distances[-1], len(distances))
+    return bool(
+        np.all(np.abs(gaps - np.median(gaps)) <= tolerance) and np.all(np.abs(distances - regular) <= tolerance)
+    )
+
+
+def itk_direction(basis: np.ndarray) -> tuple[float, ...]:
+    """Return ITK's direction: the axes are the columns of the matrix, given row by row."""
+    return rounded_all(basis.T.ravel())
+
+
+def orientation_code(basis: np.ndarray) -> str:
+    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(basis.T.ravel().tolist())
+
+
+def is_sheared(placed: Placed, settings: GeometrySettings) -> bool:
+    """Tell whether the line through the slices leaves the normal by more than tolerance and by more than scatter."""
+    slope = float(np.hypot(*placed.shear))
+    drift = slope * float(placed.distances[-1] - placed.distances[0])
+    scatter = float(np.percentile(np.hypot(*placed.deviations.T), 75))
+    steep = math.degrees(math.atan(slope)) > settings.tilt_tolerance_deg
+    return steep and drift > max(settings.in_plane_tolerance_mm, 3 * scatter)
+
+
+def in_plane_residuals(placed: Placed, settings: GeometrySettings) -> np.ndarray:
+    """Return in-plane deviations (positions, 2): from the line where the stack is sheared, else from the normal."""
+    if is_sheared(placed, settings):
+        return placed.deviations
+    return placed.in_plane - np.median(placed.in_plane, axis=0)

@@ -1,0 +1,147 @@
+"""Write an instance: new preamble and file meta information, the data set as chunks, hashed on the way (PS3.10 7.1)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from phi_deid_pipeline.actions import encode_element
+from phi_deid_pipeline.dicom_utils import CHUNK, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from phi_deid_pipeline.errors import ConfigError
+
+Chunk = memoryview | bytes
+_SMALL = 1 << 16  # bytes; shorter chunks are joined before they are written
+
+
+def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Return preamble, prefix and file meta information: nothing of the source's survives (PS3.15 E.1.1 items 7, 8)."""
+    elements = (
+        (0x00020001, "OB", b"\x00\x01"),
+        (0x00020002, "UI", sop_class_uid),
+        (0x00020003, "UI", sop_instance_uid),
+        (0x00020010, "UI", transfer_syntax_uid),
+        (0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
+        (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
+    )
+    content = b"".join(encode_element(tag, vr, value, little=True, explicit=True) for tag, vr, value in elements)
+    length = encode_element(0x00020000, "UL", len(content), little=True, explicit=True)
+    return bytes(128) + b"DICM" + length + content
+
+
+def encapsulate(frames: Sequence[bytes]) -> list[bytes]:
+    """Return the value of encapsulated Pixel Data: one fragment a frame, an offset table, the delimiter (PS3.5 A.4)."""
+    offsets, position, items = [], 0, []
+    for frame in frames:
+        size = len(frame) + len(frame) % 2
+        offsets.append(position)
+        items += [struct.pack("<HHI", 0xFFFE, 0xE000, size), frame]
+        if size != len(frame):
+            items.append(b"\x00")
+        position += 8 + size
+    if position > 0xFFFFFFFF:
+        offsets = []  # does not fit in 32 bits; an empty table is always allowed
+    table = struct.pack(f"<HHI{len(offsets)}I", 0xFFFE, 0xE000, 4 * len(offsets), *offsets)
+    return [table, *items, struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)]
+
+
+def write_instance(
+    target: Path,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    transfer_syntax_uid: str,
+    chunks: Sequence[Chunk],
+    pixels: tuple[int, int],
+    *,
+    deflate: bool,
+) -> tuple[str, str]:
+    """Write an instance in one rename; return the SHA-256 of the file and of the pixel value ("" if none).
+
+    `pixels` is the range of the chunks that make up the pixel value, (-1, -1) where there is none. ConfigError where
+    the file cannot be written; no part of it stays behind.
+    """
+    digest, pixel_digest = hashlib.sha256(), hashlib.sha256()
+    head = file_meta(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb", buffering=0) as stream:
+                pieces = _pieces(chunks, pixels, pixel_digest)
+                for piece in _with_head(head, _deflated(pieces) if deflate else pieces):
+                    digest.update(piece)
+                    _write_all(stream.fileno(), piece)
+            temporary.replace(target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise ConfigError(
+            f"cannot write to the output folder: {reason}; free space or fix it, then run again"
+        ) from None
+    return digest.hexdigest(), pixel_digest.hexdigest() if pixels[0] >= 0 else ""
+
+
+def _write_all(descriptor: int, piece: Chunk) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _with_head(head: bytes, pieces: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Join the head with the first piece if that is short."""
+    first = next(pieces, b"")
+    if len(first) <= _SMALL:
+        yield head + bytes(first)
+    else:
+        yield head
+        yield first
+    yield from pieces
+
+
+def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hashlib._Hash) -> Iterator[Chunk]:
+    """Yield the chunks, short ones joined, long ones cut; pixel bytes pass through their digest."""
+    waiting: list[Chunk] = []
+    size = 0
+    for number, chunk in enumerate(chunks):
+        is_pixel = pixels[0] <= number < pixels[1]
+        if len(chunk) <= _SMALL:
+            if is_pixel:
+                pixel_digest.update(chunk)
+            waiting.append(chunk)
+            size += len(chunk)
+            if size > CHUNK:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+            continue
+        if waiting:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+        view = memoryview(chunk)
+        for start in range(0, len(view), CHUNK):
+            piece = view[start : start + CHUNK]
+            if is_pixel:
+                pixel_digest.update(piece)
+            yield piece
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _deflated(pieces: Iterator[Chunk]) -> Iterator[bytes]:
+    """Deflate without a zlib header (PS3.5 A.5), padded to even length."""
+    engine = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    size = 0
+    for piece in pieces:
+        packed = engine.compress(piece)
+        size += len(packed)
+        if packed:
+            yield packed
+    last = engine.flush()
+    size += len(last)
+    yield last + b"\x00" * (size % 2)

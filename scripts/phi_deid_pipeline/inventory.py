@@ -1,0 +1,594 @@
+"""Scan an input folder into manifests, lexicons and a list of rejected files, at the cost of a stat per unchanged file.
+
+What is known of each file lies in `inventory.sqlite`. All other files are side files of the scan: derived from the
+database, written only when their content changes, and repaired by the next scan after a kill. A scan that finds nothing
+new writes nothing but `inventory.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from phi_deid_pipeline import batches
+from phi_deid_pipeline.errors import ConfigError
+from phi_deid_pipeline.input_files import READER, FileFacts, FoundFile, read_files, source_digest, walk
+from phi_deid_pipeline.records import (
+    Decision,
+    InstanceEntry,
+    Manifest,
+    RejectedFile,
+    RejectReason,
+    SeriesEntry,
+    UidType,
+    UidUse,
+)
+from phi_deid_pipeline.side_files import SCHEMA, SideFiles
+from phi_deid_pipeline.uid_mapping import UidMapper, salt_id
+
+_WRITER = source_digest("inventory", "batches", "records")  # another writer makes all side files anew
+_FILES_PER_TASK = 32
+_FILES_PER_COMMIT = 1024  # what a kill can cost in reads
+_ISSUER_SEPARATOR = "\x1f"  # between Patient ID and issuer in a patient key
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lexicons(id INTEGER PRIMARY KEY, digest TEXT UNIQUE, entries TEXT);
+CREATE TABLE IF NOT EXISTS files(
+  path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, sha256 TEXT, reason TEXT, detail TEXT,
+  is_dicom INTEGER, patient_id TEXT, issuer TEXT, study_uid TEXT, series_uid TEXT, sop_uid TEXT, sop_class_uid TEXT,
+  transfer_syntax_uid TEXT, modality TEXT, rows INTEGER, columns INTEGER, frames INTEGER, has_pixels INTEGER, hold TEXT,
+  created TEXT, uids TEXT, lexicon INTEGER, patient_key TEXT, patient INTEGER, series INTEGER, verdict TEXT, note TEXT);
+CREATE INDEX IF NOT EXISTS files_sop ON files(sop_uid, sha256, path) WHERE reason = '';
+CREATE INDEX IF NOT EXISTS files_series ON files(series, verdict);
+CREATE INDEX IF NOT EXISTS files_patient ON files(patient, lexicon);
+CREATE INDEX IF NOT EXISTS files_patient_key ON files(patient_key, study_uid, series_uid);
+CREATE INDEX IF NOT EXISTS files_rejected ON files(path) WHERE verdict <> '';
+CREATE TABLE IF NOT EXISTS patients(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS series(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, patient INTEGER, study_uid TEXT, series_uid TEXT, batch INTEGER,
+  UNIQUE(patient, study_uid, series_uid));
+CREATE INDEX IF NOT EXISTS series_batch ON series(batch);
+"""
+_FACTS = [f.name for f in fields(FileFacts) if f.name != "entries"]
+_PUT_FILE = (
+    f"INSERT OR REPLACE INTO files({', '.join(_FACTS)}, lexicon, patient_key)"
+    f" VALUES ({', '.join('?' * len(_FACTS))}, ?, ?)"
+)
+# Reasons of which the file's own stat tells nothing: such files are tried again at every scan.
+_TRY_AGAIN = (RejectReason.UNREADABLE_FILE.value, RejectReason.CHANGED_WHILE_READ.value)
+# Rejected copies that leave nothing missing in their series.
+_SUPERFLUOUS = (RejectReason.DUPLICATE_IDENTICAL.value, RejectReason.DUPLICATE_NOT_CHOSEN.value)
+_WORK = f"{batches.UNITS} + CASE WHEN has_pixels THEN frames * {batches.UNITS_PER_FRAME} + size ELSE 0 END"
+
+Progress = Callable[[int, int], None]
+Patients = Mapping[Any, str]  # (Patient ID, issuer) -> person, or Patient ID -> person for any issuer
+
+
+@dataclass(frozen=True, slots=True)
+class InventorySettings:
+    """How duplicates are resolved, how series are cut into batches, how deep sequences may nest."""
+
+    duplicates: str = "hold"  # hold, newest, lowest_hash
+    target_work: float = 200
+    spread: int = 24
+    max_batches: int = 10_000
+    max_depth: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class InventorySummary:
+    """Counts of a scan, as in `inventory.json`. Every file found is an instance or rejected."""
+
+    files: int
+    dicom: int
+    instances: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    modalities: dict[str, int] = field(default_factory=dict)
+    patients: int = 0
+    studies: int = 0
+    series: int = 0
+    batches: int = 0
+    read: int = 0
+    cached: int = 0
+
+
+def scan(
+    input_root: Path,
+    private: Path,
+    *,
+    salt: bytes,
+    settings: InventorySettings,
+    patients: Patients,
+    decisions: list[Decision],
+    threads: int,
+    progress: Progress | None = None,
+) -> InventorySummary:
+    """Bring the inventory below `private` up to date with the input folder and return its counts.
+
+    `progress` is called with the files read and the files to be read. Results do not depend on `threads`. Raises
+    ConfigError where the input is no folder or the database cannot be used.
+    """
+    root = Path(os.path.realpath(input_root))
+    if not root.is_dir():
+        raise ConfigError("The input is no folder, or it cannot be reached.")
+    if settings.duplicates not in ("hold", "newest", "lowest_hash"):
+        raise ConfigError("inventory.duplicates must be hold, newest or lowest_hash.")
+    try:
+        with closing(_open(private)) as database:
+            job = _Scan(root, private, database, salt, settings, patients, decisions)
+            return job.run(threads, progress)
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", "damaged")
+        raise ConfigError(
+            f"private/inventory.sqlite cannot be used ({code})."
+            " End other runs on this output; check free space. If it is damaged, remove it and run again: all files are"
+            " read again and batches get new numbers."
+        ) from None
+
+
+def _open(private: Path) -> sqlite3.Connection:
+    private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = private / "inventory.sqlite"
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    database = sqlite3.connect(path, isolation_level=None, timeout=5)
+    try:
+        database.executescript("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -64000;" + _SCHEMA + SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def patient_key_of(patient_id: str, issuer: str, study_uid: str, patients: Patients) -> str:
+    """Return the key of the person that an instance belongs to; "" where the header names neither patient nor study."""
+    if not patient_id:
+        return f"study:{study_uid}" if study_uid else ""
+    person = patients.get((patient_id, issuer)) or patients.get(patient_id)
+    if person:
+        return f"person:{person}"
+    return f"id:{patient_id}" + (f"{_ISSUER_SEPARATOR}{issuer}" if issuer else "")
+
+
+class _Scan:
+    """One scan: refresh what is known of files, decide what becomes of them, write the side files."""
+
+    def __init__(
+        self,
+        root: Path,
+        private: Path,
+        database: sqlite3.Connection,
+        salt: bytes,
+        settings: InventorySettings,
+        patients: Patients,
+        decisions: list[Decision],
+    ) -> None:
+        self.root, self.private, self.db = root, private, database
+        self.settings, self.patients, self.decisions = settings, patients, decisions
+        self.mapper = UidMapper(salt)
+        joined = sorted((list(k) if isinstance(k, tuple) else [k], v) for k, v in patients.items())
+        self.patients_digest = _digest(json.dumps(joined))
+        asked = [_WRITER, salt_id(salt), settings.duplicates, sorted(map(str, map(asdict, decisions)))]
+        self.request_digest = _digest(json.dumps([*asked, self.patients_digest]))
+        self.side = SideFiles(private, database)
+
+    def run(self, threads: int, progress: Progress | None) -> InventorySummary:
+        read, changed = self._refresh(threads, progress)
+        if changed or self._meta("settled") != self.request_digest or not self.side.intact():
+            self._set_meta("settled", "")
+            self._decide()
+            self._write_side_files()
+            self._set_meta("settled", self.request_digest)
+        summary = self._summary(read)
+        self.side.write_output("inventory.json", (json.dumps(asdict(summary), sort_keys=True) + "\n").encode())
+        return summary
+
+    def _meta(self, key: str) -> str:
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else ""
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # ----------------------------------------------------------------- what is there
+
+    def _refresh(self, threads: int, progress: Progress | None) -> tuple[int, bool]:
+        """Read what is new or changed, forget what is gone; return files read and whether anything changed."""
+        self._note_walk()
+        reader = f"{READER}/{self.settings.max_depth}"
+        if self._meta("reader") != reader:
+            self.db.execute("UPDATE files SET size = -1, sha256 = ''")
+            self._set_meta("reader", reader)
+        gone = "SELECT 1 FROM files WHERE path NOT IN (SELECT path FROM seen) LIMIT 1"
+        changed = self.db.execute(gone).fetchone() is not None
+        if changed:
+            self._set_meta("settled", "")
+            self.db.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM seen)")
+        self.db.execute("CREATE TEMP TABLE todo(id INTEGER PRIMARY KEY, path BLOB)")
+        self.db.execute(
+            "INSERT INTO todo(path) SELECT s.path FROM seen s LEFT JOIN files f ON f.path = s.path WHERE s.reason = ''"
+            " AND (f.path IS NULL OR f.size <> s.size OR f.mtime_ns <> s.mtime_ns OR f.ctime_ns <> s.ctime_ns"
+            f" OR f.reason IN ({', '.join('?' * len(_TRY_AGAIN))})) ORDER BY s.path",
+            _TRY_AGAIN,
+        )
+        total = self.db.execute("SELECT count(*) FROM todo").fetchone()[0]
+        problems = self.db.execute("SELECT path, size, mtime_ns, ctime_ns, reason, detail FROM seen WHERE reason <> ''")
+        changed |= self._keep([FileFacts(*row[:4], reason=row[4], detail=row[5]) for row in problems.fetchall()])
+        done, unkept = 0, []
+        for facts in read_files(self.root, self._tasks(), self.settings.max_depth, threads, total):
+            done += len(facts)
+            unkept += facts
+            if len(unkept) >= _FILES_PER_COMMIT:
+                changed |= self._keep(unkept)
+                unkept = []
+            if progress is not None:
+                progress(done, total)
+        return total, self._keep(unkept) or changed
+
+    def _note_walk(self) -> None:
+        columns = "path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, reason TEXT, detail TEXT"
+        self.db.execute(f"CREATE TEMP TABLE seen({columns}) WITHOUT ROWID")
+        found = walk(self.root)
+        while part := list(itertools.islice(found, 10_000)):
+            self.db.execute("BEGIN")
+            self.db.executemany("INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)", map(_seen_row, part))
+            self.db.execute("COMMIT")
+
+    def _tasks(self) -> Iterator[list[bytes]]:
+        last = 0
+        query = "SELECT id, path FROM todo WHERE id > ? ORDER BY id LIMIT ?"
+        while rows := self.db.execute(query, (last, _FILES_PER_TASK)).fetchall():
+            last = rows[-1][0]
+            yield [path for _, path in rows]
+
+    def _keep(self, many: list[FileFacts]) -> bool:
+        """Keep what was read; return whether anything but the times of a file is new."""
+        changed = False
+        self.db.execute("BEGIN IMMEDIATE")
+        for facts in many:
+            old = self.db.execute(
+                "SELECT sha256, reason, detail, size FROM files WHERE path = ?", (facts.path,)
+            ).fetchone()
+            if old == (facts.sha256, facts.reason, facts.detail, facts.size):
+                times = (facts.mtime_ns, facts.ctime_ns, facts.path)
+                self.db.execute("UPDATE files SET mtime_ns = ?, ctime_ns = ? WHERE path = ?", times)
+                continue
+            if not changed:
+                changed = True
+                self._set_meta("settled", "")
+            key = patient_key_of(facts.patient_id, facts.issuer, facts.study_uid, self.patients)
+            values = [getattr(facts, name) for name in _FACTS]
+            self.db.execute(_PUT_FILE, (*values, self._lexicon(facts.entries), key))
+        self.db.execute("COMMIT")
+        return changed
+
+    def _lexicon(self, entries: str) -> int | None:
+        if entries == "[]":
+            return None
+        digest = _digest(entries)
+        self.db.execute("INSERT OR IGNORE INTO lexicons(digest, entries) VALUES (?, ?)", (digest, entries))
+        return self.db.execute("SELECT id FROM lexicons WHERE digest = ?", (digest,)).fetchone()[0]
+
+    # ----------------------------------------------------------------- what becomes of it
+
+    def _decide(self) -> None:
+        """Settle patients, duplicates, series and batches; commit before any side file names a new id."""
+        self.db.execute("BEGIN IMMEDIATE")
+        if self._meta("patients") != self.patients_digest:
+            self._rejoin_patients()
+            self._set_meta("patients", self.patients_digest)
+        self._resolve_duplicates()
+        self.db.execute(
+            "INSERT INTO patients(key) SELECT DISTINCT patient_key FROM files WHERE patient_key <> ''"
+            " AND patient_key NOT IN (SELECT key FROM patients) ORDER BY patient_key"
+        )
+        self.db.execute(
+            "UPDATE files SET patient = p.id FROM patients p"
+            " WHERE p.key = files.patient_key AND files.patient IS NOT p.id"
+        )
+        self._put_into_batches()
+        self.db.execute(
+            "UPDATE files SET series = s.id FROM series s"
+            " WHERE s.patient = files.patient AND s.study_uid = files.study_uid"
+            " AND s.series_uid = files.series_uid AND files.series IS NOT s.id"
+        )
+        self.db.execute("DELETE FROM lexicons WHERE id NOT IN (SELECT lexicon FROM files WHERE lexicon IS NOT NULL)")
+        self.db.execute("COMMIT")
+
+    def _rejoin_patients(self) -> None:
+        rows = self.db.execute("SELECT DISTINCT patient_id, issuer, study_uid, patient_key FROM files WHERE is_dicom")
+        for patient_id, issuer, study_uid, old in rows.fetchall():
+            key = patient_key_of(patient_id, issuer, study_uid, self.patients)
+            if key != old:
+                self.db.execute(
+                    "UPDATE files SET patient_key = ?, patient = NULL, series = NULL"
+                    " WHERE patient_key = ? AND patient_id = ? AND issuer = ? AND study_uid = ?",
+                    (key, old, patient_id, issuer, study_uid),
+                )
+
+    def _resolve_duplicates(self) -> None:
+        self.db.execute("CREATE TEMP TABLE fate(path BLOB PRIMARY KEY, verdict TEXT, note TEXT) WITHOUT ROWID")
+        doubled = "SELECT sop_uid FROM files WHERE reason = '' GROUP BY sop_uid HAVING count(*) > 1"
+        copies = self.db.execute(
+            "SELECT sop_uid, sha256, path, created FROM files INDEXED BY files_sop WHERE reason = ''"
+            f" AND sop_uid IN ({doubled}) ORDER BY sop_uid, sha256, path"
+        )
+        chosen_by_hand = _choices(self.decisions)
+        for sop_uid, group in itertools.groupby(copies.fetchall(), key=lambda row: row[0]):
+            fates = self._fates(sop_uid, [row[1:] for row in group], chosen_by_hand)
+            self.db.executemany("INSERT INTO fate VALUES (?, ?, ?)", fates)
+        self.db.execute(
+            "UPDATE files SET (verdict, note) = (t.verdict, t.note) FROM ("
+            "SELECT f.path, coalesce(x.verdict, f.reason) AS verdict, coalesce(x.note, f.detail) AS note"
+            " FROM files f LEFT JOIN fate x ON x.path = f.path) t"
+            " WHERE t.path = files.path AND (files.verdict IS NOT t.verdict OR files.note IS NOT t.note)"
+        )
+        self.db.execute("DROP TABLE fate")
+
+    def _fates(
+        self, sop_uid: str, copies: list[tuple[str, bytes, str]], chosen_by_hand: Mapping[str, set[str]]
+    ) -> Iterator[tuple[bytes, str, str]]:
+        """Yield path, verdict and note of the rejected files of one SOP Instance UID."""
+        hashes = {sha256: created for sha256, _, created in copies}
+        chosen = next(iter(hashes)) if len(hashes) == 1 else ""
+        note = f"{len(hashes)} contents"
+        if len(hashes) > 1:
+            picked = chosen_by_hand.get(self.mapper.new_uid(sop_uid), set()) if chosen_by_hand else set()
+            named = [sha256 for sha256 in hashes if sha256[:12] in picked]
+            if len(named) == 1:
+                chosen = named[0]
+            elif named:
+                note = "more than one decision"
+            elif self.settings.duplicates == "newest":
+                newest = max(hashes.values())
+                chosen = min(sha256 for sha256, created in hashes.items() if created == newest)
+            elif self.settings.duplicates == "lowest_hash":
+                chosen = min(hashes)
+        kept = False
+        for sha256, path, _ in copies:
+            if not chosen:
+                yield path, RejectReason.DUPLICATE_CONFLICT.value, note
+            elif sha256 != chosen:
+                yield path, RejectReason.DUPLICATE_NOT_CHOSEN.value, ""
+            elif kept:
+                yield path, RejectReason.DUPLICATE_IDENTICAL.value, ""
+            else:
+                kept = True
+
+    def _put_into_batches(self) -> None:
+        """Give each new series a batch; those that have one keep it for ever."""
+        present = (
+            f"SELECT patient, patient_key, study_uid, series_uid, sum({_WORK}) AS work FROM files WHERE verdict = ''"
+            " GROUP BY patient_key, study_uid, series_uid"
+        )
+        total = self.db.execute(f"SELECT coalesce(sum({_WORK}), 0) FROM files WHERE verdict = ''").fetchone()[0]
+        new = self.db.execute(
+            f"SELECT n.patient, n.study_uid, n.series_uid, n.work FROM ({present}) n LEFT JOIN series s ON"
+            " s.patient = n.patient AND s.study_uid = n.study_uid AND s.series_uid = n.series_uid WHERE s.id IS NULL"
+            " ORDER BY n.patient_key, n.study_uid, n.series_uid"
+        ).fetchall()
+        limits = {name: getattr(self.settings, name) for name in ("target_work", "spread", "max_batches")}
+        groups = batches.group(((row[:3], row[3]) for row in new), batches.target_of(total, **limits))
+        last = self.db.execute("SELECT coalesce(max(batch), 0) FROM series").fetchone()[0]
+        for batch, group in enumerate(groups, last + 1):
+            insert = "INSERT INTO series(patient, study_uid, series_uid, batch) VALUES (?, ?, ?, ?)"
+            self.db.executemany(insert, [(*key, batch) for key in group])
+
+    # ----------------------------------------------------------------- side files
+
+    def _write_side_files(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+        names = [*self._write_manifests(), *self._write_lexicons(), self._write_rejected()]
+        self.side.remove_others({*names}, ("manifests", "lexicons", "decisions"))
+        self.db.execute("COMMIT")
+
+    def _write_manifests(self) -> Iterator[str]:
+        index = [("batch", "series", "instances", "frames", "work", "patients", "digest")]
+        query = "SELECT DISTINCT batch FROM series s JOIN files f ON f.series = s.id WHERE verdict = '' ORDER BY batch"
+        decided = self._decisions_by_batch()
+        for (number,) in self.db.execute(query).fetchall():
+            batch = f"b{number:06d}"
+            name = f"manifests/{batch}.json"
+            counts, signature = self._batch_summary(number)
+            digest = self.side.put(name, signature, lambda n=number: self._manifest(n))
+            index.append((batch, *counts, digest[:16]))
+            yield name
+            lines = "".join(_json_line(decision) for decision in decided.get(number, ())).encode("utf-8")
+            yield self._put_bytes(f"decisions/{batch}.jsonl", lines)
+        yield self._put_bytes("index.tsv", "".join("\t".join(row) + "\n" for row in index).encode("ascii"))
+
+    def _put_bytes(self, name: str, data: bytes) -> str:
+        self.side.put(name, hashlib.sha256(data).hexdigest(), lambda: data)
+        return name
+
+    def _batch_summary(self, batch: int) -> tuple[tuple[str, ...], str]:
+        """Return the index columns of a batch and a signature of all that its manifest is made of."""
+        signature = hashlib.sha256(f"{_WRITER}/{READER}".encode())
+        series: set[int] = set()
+        patients: set[int] = set()
+        instances = frames = work = 0
+        rows = self.db.execute(
+            f"SELECT f.series, f.patient, f.path, f.sha256, f.verdict, f.frames, {_WORK} FROM files f JOIN series s"
+            " ON f.series = s.id WHERE s.batch = ? ORDER BY f.path",
+            (batch,),
+        )
+        for series_id, patient, path, sha256, verdict, frame_count, units in rows:
+            signature.update(
+                b"\0".join((str(series_id).encode(), path, f"{sha256} {verdict} {patient}".encode(), b"\n"))
+            )
+            if not verdict:
+                series.add(series_id)
+                patients.add(patient)
+                instances, frames, work = instances + 1, frames + frame_count, work + units
+        counts = (str(len(series)), str(instances), str(frames), f"{work / batches.UNITS:.3f}")
+        return (*counts, ",".join(f"p{patient:06d}" for patient in sorted(patients))), signature.hexdigest()
+
+    def _manifest(self, batch: int) -> bytes:
+        series = self.db.execute(
+            "SELECT s.id, p.key, p.id, s.study_uid, s.series_uid FROM series s JOIN patients p ON p.id = s.patient"
+            " WHERE s.batch = ? AND EXISTS (SELECT 1 FROM files f WHERE f.series = s.id AND f.verdict = '')"
+            " ORDER BY p.key, s.study_uid, s.series_uid",
+            (batch,),
+        )
+        entries = tuple(self._series_entry(*row) for row in series.fetchall())
+        return _json_line(Manifest(f"b{batch:06d}", entries)).encode("utf-8", "backslashreplace")
+
+    def _series_entry(self, number: int, key: str, patient: int, study_uid: str, series_uid: str) -> SeriesEntry:
+        columns = (
+            "path, size, sha256, study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid, modality, rows,"
+            " columns, frames, has_pixels, hold, uids"
+        )
+        rows = self.db.execute(
+            f"SELECT {columns} FROM files WHERE series = ? AND verdict = '' ORDER BY sop_uid, path", (number,)
+        )
+        rejected = self.db.execute(
+            "SELECT count(*) FROM files WHERE series = ? AND verdict NOT IN ('', ?, ?)", (number, *_SUPERFLUOUS)
+        ).fetchone()[0]
+        name = f"p{patient:06d}"
+        instances = tuple(_instance_entry(row, name) for row in rows)
+        return SeriesEntry(name, study_uid, series_uid, instances, rejected, key)
+
+    def _decisions_by_batch(self) -> dict[int, list[Decision]]:
+        """Return the decisions on single findings by the batch that holds their instance."""
+        wanted: dict[str, list[Decision]] = defaultdict(list)
+        for decision in sorted(self.decisions, key=lambda d: (d.what, d.verdict, d.who, d.when, d.why)):
+            uid, mark, _ = decision.what.partition("#")
+            if mark:
+                wanted[uid].append(decision)
+        found: dict[int, list[Decision]] = defaultdict(list)
+        if wanted:
+            query = "SELECT f.sop_uid, s.batch FROM files f JOIN series s ON s.id = f.series WHERE f.verdict = ''"
+            for sop_uid, batch in self.db.execute(query):
+                found[batch].extend(wanted.get(self.mapper.new_uid(sop_uid), ()))
+        return {batch: sorted(some, key=lambda d: (d.what, d.verdict)) for batch, some in found.items()}
+
+    def _write_lexicons(self) -> Iterator[str]:
+        """Write the identifiers of each patient, gathered from all files that could be read, rejected ones too."""
+        query = (
+            "SELECT DISTINCT f.patient, p.key, f.lexicon FROM files f JOIN patients p ON p.id = f.patient"
+            " ORDER BY f.patient, f.lexicon"
+        )
+        known = self.db.execute(query)
+        for (patient, key), group in itertools.groupby(known, key=lambda row: row[:2]):
+            numbers = [number for _, _, number in group if number is not None]
+            name = f"lexicons/p{patient:06d}.json"
+            signature = _digest(json.dumps([_WRITER, READER, key, self._lexicon_digests(numbers)]))
+            self.side.put(name, signature, lambda key=key, numbers=numbers: self._lexicon_file(key, numbers))
+            yield name
+
+    def _lexicon_digests(self, numbers: Iterable[int]) -> list[str]:
+        query = "SELECT digest FROM lexicons WHERE id = ?"
+        return sorted(self.db.execute(query, (number,)).fetchone()[0] for number in numbers)
+
+    def _lexicon_file(self, key: str, numbers: Iterable[int]) -> bytes:
+        entries: set[tuple[str, str]] = set()
+        for number in numbers:
+            text = self.db.execute("SELECT entries FROM lexicons WHERE id = ?", (number,)).fetchone()[0]
+            entries.update(map(tuple, json.loads(text)))
+        rows = [list(entry) for entry in sorted(entries)]
+        return (json.dumps({"entries": rows, "patient_key": key}, separators=(",", ":")) + "\n").encode()
+
+    def _write_rejected(self) -> str:
+        names = (
+            "path, verdict, note, is_dicom, size, sha256, patient, study_uid, series_uid, sop_uid, sop_class_uid,"
+            " modality"
+        )
+        rows = self.db.execute(f"SELECT {names} FROM files WHERE verdict <> '' ORDER BY path")
+        lines = (_json_line(_rejected_file(row)).encode("utf-8", "backslashreplace") for row in rows)
+        self.side.put_lines("rejected.jsonl", lines)
+        return "rejected.jsonl"
+
+    # ----------------------------------------------------------------- counts
+
+    def _summary(self, read: int) -> InventorySummary:
+        def one(query: str) -> int:
+            return self.db.execute(query).fetchone()[0]
+
+        files = one("SELECT count(*) FROM files")
+        by = "SELECT {0}, count(*) FROM files WHERE verdict {1} '' GROUP BY {0} ORDER BY {0}"
+        present = "SELECT DISTINCT {} FROM files f JOIN series s ON s.id = f.series WHERE f.verdict = ''"
+        return InventorySummary(
+            files=files,
+            dicom=one("SELECT count(*) FROM files WHERE is_dicom"),
+            instances=one("SELECT count(*) FROM files WHERE verdict = ''"),
+            rejected=dict(self.db.execute(by.format("verdict", "<>")).fetchall()),
+            modalities=dict(self.db.execute(by.format("modality", "=")).fetchall()),
+            patients=one(f"SELECT count(*) FROM ({present.format('s.patient')})"),
+            studies=one(f"SELECT count(*) FROM ({present.format('s.patient, s.study_uid')})"),
+            series=one(f"SELECT count(*) FROM ({present.format('s.id')})"),
+            batches=one(f"SELECT count(*) FROM ({present.format('s.batch')})"),
+            read=read,
+            cached=files - read,
+        )
+
+
+# --------------------------------------------------------------------------- rows
+
+
+def _seen_row(found: FoundFile) -> tuple[bytes, int, int, int, str, str]:
+    return found.path, found.size, found.mtime_ns, found.ctime_ns, found.reason, found.detail
+
+
+def _instance_entry(row: tuple[Any, ...], patient: str) -> InstanceEntry:
+    path, size, sha256, *identity, modality, rows, columns, frames, has_pixels, hold, uids = row
+    uses = (UidUse(uid, UidType(role), *rest) for uid, role, *rest in json.loads(uids))
+    holds = tuple(hold.split(",")) if hold else ()
+    return InstanceEntry(
+        os.fsdecode(path),
+        size,
+        sha256,
+        patient,
+        *identity,
+        modality,
+        rows,
+        columns,
+        frames,
+        bool(has_pixels),
+        holds,
+        tuple(uses),
+    )
+
+
+def _rejected_file(row: tuple[Any, ...]) -> RejectedFile:
+    path, verdict, note, is_dicom, size, sha256, patient, *identity = row
+    reason = RejectReason(verdict)
+    name = f"p{patient:06d}" if patient is not None else ""
+    return RejectedFile(
+        os.fsdecode(path), reason, reason.what_to_do, note, bool(is_dicom), max(size, 0), sha256, name, *identity
+    )
+
+
+def _choices(decisions: Iterable[Decision]) -> dict[str, set[str]]:
+    """Return the contents that decisions release: new SOP Instance UID -> first 12 digits of their SHA-256."""
+    chosen: dict[str, set[str]] = defaultdict(set)
+    for decision in decisions:
+        uid, mark, digest = decision.what.partition("@")
+        if mark and decision.verdict == "release":
+            chosen[uid].add(digest.lower()[:12])
+    return chosen
+
+
+def _json_line(record: Any) -> str:
+    return json.dumps(_plain(record), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return a record as JSON holds it, as `dataclasses.asdict` does, without its copies: manifests are large."""
+    if isinstance(value, (str, int)):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return {name: _plain(getattr(value, name)) for name in type(value).__slots__}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,389 @@
+"""One function per step of the workflow; the only module of the package that entries import.
+
+Heavy modules are imported inside the functions that need them: a job pays for what its step uses, and the code digest
+of a rule covers no other step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.records import (
+    DeidRecord,
+    InstanceEntry,
+    InstanceFindings,
+    InstanceReading,
+    Manifest,
+    RejectedFile,
+    RejectReason,
+    SeriesEntry,
+    Status,
+    UidType,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.geometry import CtGeometry
+    from phi_deid_pipeline.inventory import InventorySummary
+    from phi_deid_pipeline.links import LinkRecord, LinkRow
+    from phi_deid_pipeline.policies import Policy
+    from phi_deid_pipeline.records import Decision, Reading, VerificationRecord
+
+UNDECODABLE = frozenset({"undecodable", "not_viewable"})
+
+
+def scan_input(
+    input_root: Path,
+    private: Path,
+    *,
+    salt: bytes,
+    settings: Mapping[str, Any],
+    patients: Mapping[Any, str],
+    decisions: list[Decision],
+    threads: int,
+) -> InventorySummary:
+    """Read the headers of what is new or changed; write manifests, lexicons, index and rejected files."""
+    from phi_deid_pipeline.inventory import InventorySettings, scan
+
+    return scan(
+        input_root,
+        private,
+        salt=salt,
+        settings=InventorySettings(**settings),
+        patients=dict(patients),
+        decisions=decisions,
+        threads=threads,
+    )
+
+
+def map_uids(manifest: Manifest, salt: bytes) -> list[dict[str, Any]]:
+    """Return the rows of the UID map of a batch: identity and referenced UIDs, old and new."""
+    from phi_deid_pipeline.uid_graph import uid_map_rows
+    from phi_deid_pipeline.uid_mapping import UidMapper
+
+    return uid_map_rows(manifest, UidMapper(salt))
+
+
+def read_burned_in_text(
+    manifest: Manifest,
+    input_root: Path,
+    settings: Mapping[str, Any],
+    load: Callable[[str], Reading | None],
+    keep: Callable[[str, Reading], None],
+) -> Iterable[InstanceReading]:
+    """Yield what is read in the pixels of each instance.
+
+    `load` and `keep` reach the store of readings by key: a picture that was read with these readers is not read again.
+    """
+    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
+
+    reader = TextReader(ReaderSettings(**_tuples(settings)))
+    for series in manifest.series:
+        for instance in series.instances:
+            reading = reader.read(input_root / instance.path, load, keep)
+            yield InstanceReading(sop_uid=instance.sop_uid, path=instance.path, reading=reading)
+
+
+def judge_burned_in_text(
+    manifest: Manifest,
+    readings: Iterable[InstanceReading],
+    lexicons: Mapping[str, str],
+    policy_json: str,
+    decisions: list[Decision],
+    salt: bytes,
+) -> Iterable[InstanceFindings]:
+    """Yield the verdicts on what was read, series by series; `lexicons` are JSON texts by opaque patient id."""
+    from phi_deid_pipeline.burned_in_text.judge import judge
+    from phi_deid_pipeline.lexicon import Lexicon
+    from phi_deid_pipeline.policies import Policy
+    from phi_deid_pipeline.uid_mapping import UidMapper
+
+    policy, mapper = Policy.from_json(policy_json), UidMapper(salt)
+    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    by_instance = {(row.sop_uid, row.path): row.reading for row in readings}
+    by_new_uid = {}
+    for decision in decisions:
+        uid, _, number = decision.what.partition("#")
+        by_new_uid[uid, int(number)] = decision.verdict
+    for series in manifest.series:
+        rows = [(i.sop_uid, i.path, by_instance[i.sop_uid, i.path]) for i in series.instances]
+        decided = {
+            (instance.sop_uid, number): verdict
+            for instance in series.instances
+            for (uid, number), verdict in by_new_uid.items()
+            if uid == mapper.new_uid(instance.sop_uid)
+        }
+        yield from judge(rows, lexicon_of(series.patient), policy.hide, decided)
+
+
+def deidentify_series(
+    manifest: Manifest,
+    findings: Iterable[InstanceFindings],
+    lexicons: Mapping[str, str],
+    policy_json: str,
+    salt: bytes,
+    input_root: Path,
+    staging: Path,
+) -> Iterable[DeidRecord]:
+    """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too."""
+    from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+    from phi_deid_pipeline.lexicon import Lexicon
+    from phi_deid_pipeline.policies import Policy
+    from phi_deid_pipeline.uid_mapping import Pseudonyms, UidMapper
+
+    uids, pseudonyms = UidMapper(salt), Pseudonyms(salt)
+    engine = InstanceDeidentifier(Policy.from_json(policy_json), uids)
+    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    found = {(row.sop_uid, row.path): row for row in findings}
+    for series in manifest.series:
+        patient = PatientContext(
+            pseudonym=pseudonyms.patient_id(series.patient_key), lexicon=lexicon_of(series.patient)
+        )
+        for instance in series.instances:
+            seen = found[instance.sop_uid, instance.path]
+            base = _record_base(series, instance, seen, uids, patient.pseudonym)
+            try:
+                if seen.status in UNDECODABLE:
+                    raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, seen.detail)
+                yield _deidentify(engine, input_root / instance.path, staging, instance, seen, patient, base)
+            except UnreadableInstance as error:
+                yield DeidRecord(**base | {"reason": error.reason.value, "detail": error.detail})
+
+
+def _deidentify(engine, source, staging, instance, seen, patient, base):
+    from phi_deid_pipeline.dicom_utils import file_checksum
+    from phi_deid_pipeline.raw_elements import read_instance
+
+    replacement = None
+    if seen.fills or seen.frame_fills:
+        from phi_deid_pipeline.pixel_edit import redact
+
+        replacement = redact(source, list(seen.fills), list(seen.frame_fills))
+    target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file_checksum(source) != instance.sha256:
+        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
+    with read_instance(source) as raw:
+        result = engine.deidentify(
+            raw,
+            target,
+            patient,
+            replacement,
+            text_scan_found_nothing_left=seen.status == "read" and not seen.hold,
+            redacted=replacement is not None,
+        )
+    boxes = [(-1, box) for box in seen.fills] + list(seen.frame_fills)
+    return DeidRecord(
+        **base
+        | {
+            "status": Status.HELD if base["hold"] else Status.RELEASED,
+            "reason": base["hold"][0] if base["hold"] else "",
+            "staged_path": target.relative_to(staging).as_posix(),
+            "checksum": result.checksum,
+            "transfer_syntax_uid": result.transfer_syntax_uid,
+            "pixel_data": "redacted" if replacement else "untouched" if result.pixel_sha256 else "none",
+            "pixel_sha256": result.pixel_sha256,
+            "tags_removed": result.removed,
+            "tags_cleaned": result.cleaned,
+            "tags_replaced": result.replaced,
+            "private_tags_stripped": result.private_tags_stripped,
+            "uids_replaced": result.uids_replaced,
+            "boxes": tuple(boxes) if replacement else (),
+        }
+    )
+
+
+def _record_base(series: SeriesEntry, instance: InstanceEntry, seen: InstanceFindings, uids, pseudonym: str) -> dict:
+    return {
+        "input_path": instance.path,
+        "input_checksum": instance.sha256,
+        "sop_class_uid": instance.sop_class_uid,
+        "modality": instance.modality,
+        "old_study_uid": instance.study_uid,
+        "old_series_uid": instance.series_uid,
+        "old_sop_uid": instance.sop_uid,
+        "study_uid": uids.new_uid(instance.study_uid),
+        "series_uid": uids.new_uid(instance.series_uid),
+        "sop_uid": uids.new_uid(instance.sop_uid),
+        "patient": pseudonym,
+        "status": Status.REJECTED,
+        "reason": "",
+        "detail": "",
+        "staged_path": "",
+        "checksum": "",
+        "transfer_syntax_uid": "",
+        "source_transfer_syntax_uid": instance.transfer_syntax_uid,
+        "pixel_data": "none",
+        "pixel_sha256": "",
+        "burned_in_text_scan": text_scan(seen),
+        "hold": tuple(sorted({*instance.hold, *seen.hold})),
+    }
+
+
+def text_scan(seen: InstanceFindings) -> dict[str, Any]:
+    """Return the audit's `burned_in_text_scan` of an instance: counts and categories, never text."""
+    by_verdict = Counter(finding.verdict.value for finding in seen.findings)
+    hidden = [finding for finding in seen.findings if finding.hide]
+    if seen.status != "read":
+        result = f"not read: {seen.detail or seen.status}"
+    elif not seen.findings or set(by_verdict) == {Verdict.NOT_TEXT.value}:
+        result = "no text found by this scan"
+    else:
+        result = "text found"
+    return {
+        "result": result,
+        "status": seen.status,
+        "readers": list(seen.readers),
+        "frames": seen.frames,
+        "frames_read": seen.frames_read,
+        "regions": {verdict.value: by_verdict[verdict.value] for verdict in Verdict},
+        "regions_hidden": len(hidden),
+        "hidden_by_category": dict(sorted(Counter(f.category or "other" for f in hidden).items())),
+        "boxes_filled": len(seen.fills) + len(seen.frame_fills),
+        "needs_review": bool(seen.hold),
+    }
+
+
+def verify_series(
+    manifest: Manifest,
+    records: list[DeidRecord],
+    uid_map: Mapping[str, str],
+    lexicons: Mapping[str, str],
+    policy_json: str,
+    input_root: Path,
+    staging: Path,
+) -> tuple[list[VerificationRecord], list[LinkRow]]:
+    """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch."""
+    from phi_deid_pipeline.lexicon import Lexicon
+    from phi_deid_pipeline.links import instance_links, with_lost_links
+    from phi_deid_pipeline.policies import Policy
+    from phi_deid_pipeline.verification import SeriesVerifier
+
+    options = Policy.from_json(policy_json).options
+    entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
+    verifiers: dict[str, SeriesVerifier] = {}
+    verdicts, links = [], []
+    for record in records:
+        if not record.staged_path:
+            continue
+        series, instance = entries[record.input_path]
+        verifier = verifiers.get(series.patient)
+        if verifier is None:
+            lexicon = Lexicon.from_json(lexicons[series.patient])
+            verifier = SeriesVerifier(lexicon, uid_map, options=options, harmless=(record.patient,))
+            verifiers[series.patient] = verifier
+        written = staging / record.staged_path
+        verdict = verifier.verify(written, input_root / instance.path, record)
+        edges = instance_links(instance, record, written, uid_map)
+        verdicts.append(with_lost_links(verdict, edges))
+        links += edges
+    return verdicts, links
+
+
+def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[dict[str, Any]]:
+    """Yield the metadata row of each instance in staging."""
+    from phi_deid_pipeline.metadata_extract import extract_metadata as extract
+
+    for record in records:
+        if record.staged_path:
+            yield extract(staging / record.staged_path, f"dicom/{record.staged_path}")
+
+
+def metadata_columns() -> Mapping[str, Any]:
+    """Return the columns of the metadata audit: name -> (type, unit, description)."""
+    from phi_deid_pipeline.metadata_extract import METADATA_COLUMNS
+
+    return METADATA_COLUMNS
+
+
+def measure_ct_geometry(
+    staging: Path, records: Iterable[DeidRecord], settings: Mapping[str, Any]
+) -> Iterable[CtGeometry]:
+    """Yield the geometry of each CT series in staging, by study and series UID."""
+    from phi_deid_pipeline.geometry import GeometrySettings, measure_series
+    from phi_deid_pipeline.metadata_extract import slice_attributes
+
+    series: dict[tuple[str, str], list] = {}
+    for record in records:
+        if record.staged_path and record.modality == "CT" and record.pixel_data != "none":
+            slices = slice_attributes(staging / record.staged_path)
+            slices = [replace(one, pixel_sha256=record.pixel_sha256) for one in slices]
+            series.setdefault((record.study_uid, record.series_uid), []).extend(slices)
+    for key in sorted(series):
+        yield measure_series(series[key], GeometrySettings.from_config(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Where an instance ended; UIDs are new ones."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    status: Status
+
+
+def check_links(
+    rows: Iterable[Mapping[str, Any]], ended: list[Ended], rejected: Iterable[RejectedFile], salt: bytes
+) -> Iterable[LinkRecord]:
+    """Yield every link with its state; `rows` are LinkRows as data, `rejected` what the inventory rejected."""
+    from phi_deid_pipeline.links import LinkRow
+    from phi_deid_pipeline.links import check_links as check
+    from phi_deid_pipeline.uid_mapping import UidMapper
+
+    new = UidMapper(salt).new_uid
+    never_worked_on = [
+        Ended(new(file.study_uid), new(file.series_uid), new(file.sop_uid), Status.REJECTED)
+        for file in rejected
+        if file.is_dicom
+    ]
+    links = [LinkRow(**{**row, "kind": UidType(row["kind"])}) for row in rows]
+    yield from check(links, never_worked_on + ended)
+
+
+def read_policy(policy_json: str) -> Policy:
+    """Return a resolved policy."""
+    from phi_deid_pipeline.policies import Policy
+
+    return Policy.from_json(policy_json)
+
+
+def conformance_statement(policy: Policy, salt: bytes) -> str:
+    """Return the conformance statement of a policy, in Markdown (PS3.15 E.1.3)."""
+    from phi_deid_pipeline.conformance import conformance_statement as statement
+    from phi_deid_pipeline.uid_mapping import salt_id
+
+    return statement(policy, salt_id=salt_id(salt))
+
+
+def script_version(code: str) -> str:
+    """Return version and digest of the code that de-identifies."""
+    from phi_deid_pipeline import __version__
+
+    return f"{__version__}+{code}"
+
+
+def build_release(
+    output: Path, files: Mapping[str, Path], checksums: Mapping[str, str], info: Mapping[str, Any], salt: bytes
+) -> Path | None:
+    """Build the next numbered release; returns None where nothing changed."""
+    from phi_deid_pipeline import releases
+
+    return releases.build_release(output, files, info=info, salt=salt, checksums=checksums)
+
+
+def prune_withdrawn(output: Path, batches: set[str]) -> dict[str, int]:
+    """Drop what withdrawn series left behind."""
+    from phi_deid_pipeline import pruning
+
+    return pruning.prune_withdrawn(output, batches)
+
+
+def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}

@@ -1,0 +1,48 @@
+"""Drops what a withdrawn series leaves behind: outputs of its batch, readings of its pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+BATCH_FOLDERS = (
+    "uid_map", "read", "findings", "staging", "records", "verification", "links", "metadata", "geometry", "decisions",
+)  # fmt: skip
+_BATCH = re.compile(r"b\d{6,}")
+
+
+def prune_withdrawn(output: Path, batches: set[str]) -> dict[str, int]:
+    """Delete outputs, logs and benchmarks of batches that are gone, and readings that no batch refers to.
+
+    Releases are never touched. Returns how many batches and readings were dropped.
+    """
+    private = output / "private"
+    places = [private / name for name in BATCH_FOLDERS]
+    places += [path for top in ("logs", "benchmarks") for path in sorted((output / top).glob("*")) if path.is_dir()]
+    gone: set[str] = set()
+    for folder in places:
+        for path in sorted(folder.glob("b*")):
+            batch = path.name.split(".")[0]
+            if _BATCH.fullmatch(batch) and batch not in batches:
+                gone.add(batch)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+    return {"batches": len(gone), "readings": _prune_readings(private, batches)}
+
+
+def _prune_readings(private: Path, batches: Iterable[str]) -> int:
+    used = set()
+    for batch in sorted(batches):
+        with (private / "read" / f"{batch}.jsonl").open(encoding="utf-8") as lines:
+            used |= {json.loads(line)["reading"]["content_key"] for line in lines}
+    dropped = 0
+    for path in sorted((private / "readings").glob("*/*.json")):
+        if json.loads(path.read_bytes())["content_key"] not in used:
+            path.unlink()
+            dropped += 1
+    return dropped

@@ -1,0 +1,370 @@
+"""Load and validate the rules of PS3.15 Annex E: Table E.1-1, what it leaves open, and the Types that decide its codes.
+
+The files (resources/ps3_15/README.md) hold one row per line, so that a site can edit them; whatever is wrong with a row
+is a `PolicyError` that names the file and the row.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from phi_deid_pipeline.errors import PolicyError
+
+RULES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "ps3_15"
+BASIC_CODES = frozenset({"D", "Z", "X", "U", "K", "Z/D", "X/Z", "X/D", "X/Z/D", "X/Z/U*"})
+OPTION_VALUES = frozenset({"K", "C"})
+TABLE_OPTIONS = (
+    "retain_safe_private",
+    "retain_uids",
+    "retain_device_identity",
+    "retain_institution_identity",
+    "retain_patient_characteristics",
+    "retain_long_full_dates",
+    "retain_long_modified_dates",
+    "clean_descriptors",
+    "clean_structured_content",
+    "clean_graphics",
+)
+PIXEL_OPTIONS = ("clean_pixel_data", "clean_recognizable_visual_features")
+OPTIONS = TABLE_OPTIONS + PIXEL_OPTIONS
+TYPES = frozenset({"1", "1C", "2", "2C", "3"})
+PRIVATE_ROW = "(gggg,eeee) where gggg is odd"
+
+_TAG = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
+_FAMILY = re.compile(r"\(([0-9A-F]{2})xx,([0-9A-F]{4}|xxxx)\)")
+_PRIVATE = re.compile(r"\([0-9A-F]{3}[13579BDF],xx[0-9A-Fa-f]{2}\)")  # as printed in the standard
+_VR = re.compile(r"[A-Z]{2}(\|[A-Z]{2})*")
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeRule:
+    """One row: what happens to an attribute without options, and what each option makes of it.
+
+    `tag` is the number of one attribute; a family of repeating groups has `family` (high byte of the group, element or
+    None for every element) instead.
+    """
+
+    published: str  # the tag as the file has it
+    tag: int | None
+    family: tuple[int, int | None] | None
+    keyword: str
+    vr: str
+    basic: str
+    options: dict[str, str]
+    name: str = ""
+    retired: bool = False
+    in_standard_iod: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptRule:
+    """What happens to an SR content item, by concept name code and value type (Table E.3.4-1)."""
+
+    code: str
+    scheme: str
+    value_type: str
+    meaning: str
+    basic: str
+    options: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SafePrivate:
+    """A private attribute of Table E.3.10-1: group, offset in its block, creator."""
+
+    group: int
+    offset: int
+    private_creator: str
+    vr: str
+    vm: str
+    meaning: str
+    handling: str
+
+
+@dataclass(frozen=True, slots=True)
+class IodConflict:
+    """A row whose literal X would make an IOD invalid: `action` at the top level of the IODs named ("*" all)."""
+
+    tag: int
+    action: str
+    iods: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of one edition."""
+
+    edition: str
+    option_codes: dict[str, tuple[str, str, str]]  # option -> value, scheme, meaning of CID 7050
+    table: tuple[AttributeRule, ...]
+    gaps: tuple[AttributeRule, ...]
+    own: tuple[AttributeRule, ...]
+    ui: dict[int, str]  # UI attributes -> D, K, U or X
+    option_conflicts: frozenset[int]
+    iod_conflicts: tuple[IodConflict, ...]
+    concepts: tuple[ConceptRule, ...]
+    safe_private: tuple[SafePrivate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IodTypes:
+    """SOP class -> IOD, and per IOD the strictest Type of the top-level attributes that have a compound code."""
+
+    sop_classes: dict[str, str]
+    types: dict[str, dict[int, str]]
+
+
+class _File:
+    """A JSON file of rows; `fail` names file, section and row (1-based)."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        try:
+            self.content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PolicyError(f"{path.name}: cannot be read ({error.strerror}); restore it from the project") from error
+        except ValueError as error:
+            raise PolicyError(f"{path.name}: is no JSON ({error}); mend the line named") from error
+        if not isinstance(self.content, dict):
+            raise PolicyError(f"{path.name}: must hold one JSON object")
+
+    def rows(self, section: str, keys: tuple[str, ...]) -> list[tuple[str, dict]]:
+        """Return (place, row) of a section; every row must have exactly the keys named."""
+        rows = self.content.get(section)
+        if not isinstance(rows, list) or not rows:
+            raise PolicyError(f"{self.name}: section {section} is missing or empty")
+        placed = []
+        for number, row in enumerate(rows, 1):
+            label = row.get(keys[0], "") if isinstance(row, dict) else ""
+            place = f"{self.name}: {section} row {number}{f' {label}' if label else ''}"
+            if not isinstance(row, dict) or set(row) != set(keys):
+                raise PolicyError(f"{place}: must have the keys {', '.join(keys)} and no other")
+            for key in keys:
+                if not isinstance(row[key], dict if key in {"options", "types"} else str):
+                    raise PolicyError(f"{place}: {key} has the wrong type")
+            placed.append((place, row))
+        return placed
+
+
+def parse_tag(text: str) -> int:
+    """Return the number of a tag written (gggg,eeee) or ggggeeee in upper case hexadecimal; ValueError otherwise."""
+    if (match := _TAG.fullmatch(text)) is not None:
+        return int(match[1] + match[2], 16)
+    if re.fullmatch(r"[0-9A-F]{8}", text):
+        return int(text, 16)
+    raise ValueError(f"{text!r} is no tag of the form (gggg,eeee)")
+
+
+def format_tag(tag: int) -> str:
+    """Return (gggg,eeee)."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _place_tag(place: str, text: str) -> tuple[int | None, tuple[int, int | None] | None]:
+    if _TAG.fullmatch(text):
+        tag = parse_tag(text)
+        if tag >> 16 & 1:
+            raise PolicyError(f"{place}: {text} is private; a row names standard attributes only")
+        return tag, None
+    if (match := _FAMILY.fullmatch(text)) is not None:
+        return None, (int(match[1], 16), None if match[2] == "xxxx" else int(match[2], 16))
+    if text == PRIVATE_ROW:
+        return None, None
+    raise PolicyError(f"{place}: {text!r} is no tag of the form (gggg,eeee) or (ggxx,eeee)")
+
+
+def _check_codes(place: str, basic: str, options: dict[str, str]) -> None:
+    if basic not in BASIC_CODES:
+        raise PolicyError(f"{place}: unknown action code {basic!r}; known are {', '.join(sorted(BASIC_CODES))}")
+    for option, value in options.items():
+        if option not in TABLE_OPTIONS:
+            raise PolicyError(f"{place}: unknown option {option!r}; known are {', '.join(TABLE_OPTIONS)}")
+        if value not in OPTION_VALUES:
+            raise PolicyError(f"{place}: unknown action code {value!r} for {option}; an option has K or C")
+        if value == basic:
+            raise PolicyError(f"{place}: contradiction, {option} asks for what the row does without it")
+
+
+def _attribute(place: str, row: dict, *, table: bool) -> AttributeRule:
+    tag, family = _place_tag(place, row["tag"])
+    basic, options, vr = row["basic"], row["options"], row["vr"]
+    _check_codes(place, basic, options)
+    if vr and not _VR.fullmatch(vr):
+        raise PolicyError(f"{place}: unknown VR {vr!r}")
+    if basic == "X/Z/U*" and vr != "SQ":
+        raise PolicyError(f"{place}: contradiction, X/Z/U* is for sequences and the VR is {vr}")
+    if basic == "U" and vr != "UI":
+        raise PolicyError(f"{place}: contradiction, U is for UIDs and the VR is {vr}")
+    if (options.get("retain_long_full_dates") == "K") != (options.get("retain_long_modified_dates") == "C") and table:
+        raise PolicyError(f"{place}: contradiction, full dates (K) and modified dates (C) belong together")
+    if not table:
+        return AttributeRule(row["tag"], tag, family, row["keyword"], vr, basic, options, why=row["why"])
+    flags = [row["retired"], row["in_standard_iod"]]
+    if not set(flags) <= {"Y", "N"}:
+        raise PolicyError(f"{place}: retired and in_standard_iod are Y or N")
+    return AttributeRule(
+        row["tag"], tag, family, row["keyword"], vr, basic, options, row["name"], flags[0] == "Y", flags[1] == "Y"
+    )
+
+
+def _attributes(file: _File, section: str, *, table: bool, seen: dict[str, str]) -> tuple[AttributeRule, ...]:
+    keys = ("tag", "keyword", "vr", "basic", "options")
+    keys += ("name", "vm", "retired", "in_standard_iod") if table else ("why",)
+    rules = []
+    for place, row in file.rows(section, keys):
+        if row["tag"] in seen:
+            raise PolicyError(f"{place}: duplicate, the tag already stands in {seen[row['tag']]}")
+        seen[row["tag"]] = place
+        rules.append(_attribute(place, row, table=table))
+    return tuple(rules)
+
+
+def _ui(file: _File, table: dict[int, AttributeRule]) -> dict[int, str]:
+    ui: dict[int, str] = {}
+    for place, row in file.rows("ui_attributes", ("tag", "keyword", "retired", "in_table", "action", "role")):
+        tag, _ = _place_tag(place, row["tag"])
+        if tag is None or row["action"] not in {"D", "K", "U", "X"}:
+            raise PolicyError(f"{place}: needs one tag and an action of D, K, U, X")
+        if tag in ui:
+            raise PolicyError(f"{place}: duplicate tag")
+        rule = table.get(tag)
+        if (rule.basic if rule else "") != row["in_table"]:
+            raise PolicyError(f"{place}: contradiction, in_table is not what table_e1_1 has")
+        ui[tag] = row["action"]
+    return ui
+
+
+def _option_conflicts(file: _File, table: dict[int, AttributeRule]) -> frozenset[int]:
+    found = {tag for tag, rule in table.items() if len(_kept_and_cleaned(rule)) == 2}
+    listed = set()
+    for place, row in file.rows("option_conflicts", ("tag", "keyword", "conflict")):
+        tag, _ = _place_tag(place, row["tag"])
+        if tag not in found:
+            raise PolicyError(f"{place}: contradiction, table_e1_1 has no such conflict of options")
+        listed.add(tag)
+    for tag in sorted(found - listed):
+        place = f"{file.name}: table_e1_1 {format_tag(tag)}"
+        raise PolicyError(f"{place}: contradiction between options; list the row in option_conflicts")
+    return frozenset(listed)
+
+
+def _kept_and_cleaned(rule: AttributeRule) -> set[str]:
+    """Return the option codes of a row; the two date options exclude each other and make no conflict alone."""
+    return {v for o, v in rule.options.items() if o != "retain_long_full_dates"}
+
+
+def _iod_conflicts(file: _File, table: dict[int, AttributeRule]) -> tuple[IodConflict, ...]:
+    keys = ("tag", "keyword", "basic", "type", "action", "iods", "modules")
+    conflicts = []
+    for place, row in file.rows("iod_action_conflicts", keys):
+        tag, _ = _place_tag(place, row["tag"])
+        if tag is None or tag not in table or table[tag].basic != row["basic"]:
+            raise PolicyError(f"{place}: contradiction, basic is not what table_e1_1 has")
+        if row["action"] not in {"", "D", "Z"} or bool(row["action"]) != bool(row["iods"]):
+            raise PolicyError(f"{place}: action is D, Z or empty, and goes with iods")
+        if row["action"]:
+            conflicts.append(IodConflict(tag, row["action"], row["iods"]))
+    return tuple(conflicts)
+
+
+def _concepts(file: _File) -> tuple[ConceptRule, ...]:
+    keys = ("code", "scheme", "value_type", "meaning", "retired", "in_template", "basic", "options")
+    concepts: dict[tuple[str, str, str], ConceptRule] = {}
+    for place, row in file.rows("structured_content_e3_4_1", keys):
+        _check_codes(place, row["basic"], row["options"])
+        key = (row["code"], row["scheme"], row["value_type"])
+        if key in concepts:
+            raise PolicyError(f"{place}: duplicate concept")
+        concepts[key] = ConceptRule(*key, row["meaning"], row["basic"], row["options"])
+    return tuple(concepts.values())
+
+
+def _safe_private(file: _File) -> tuple[SafePrivate, ...]:
+    found: dict[tuple[str, str], SafePrivate] = {}
+    for place, row in file.rows("safe_private_e3_10_1", ("tag", "private_creator", "vr", "vm", "meaning", "handling")):
+        text, creator = row["tag"], row["private_creator"]
+        if not _PRIVATE.fullmatch(text):
+            raise PolicyError(f"{place}: {text!r} is no tag of the form (gggg,xxee) with an odd group")
+        if not creator or (text, creator) in found:
+            raise PolicyError(f"{place}: private creator missing, or duplicate row")
+        block = (int(text[1:5], 16), int(text[8:10], 16), creator)
+        found[text, creator] = SafePrivate(*block, row["vr"], row["vm"], row["meaning"], row["handling"])
+    return tuple(found.values())
+
+
+def load_rules(folder: Path = RULES_FOLDER) -> Rules:
+    """Read `ps3_15_rules.json`; PolicyError names the row of what is unknown, duplicate or contradictory."""
+    file = _File(folder / "ps3_15_rules.json")
+    edition = file.content.get("edition")
+    if not isinstance(edition, str) or not edition:
+        raise PolicyError(f"{file.name}: edition is missing")
+    codes: dict[str, tuple[str, str, str]] = {}
+    for place, row in file.rows("option_codes", ("option", "value", "scheme", "meaning", "section")):
+        if row["option"] in codes or row["option"] not in (*OPTIONS, "basic"):
+            raise PolicyError(f"{place}: unknown or duplicate option {row['option']!r}")
+        codes[row["option"]] = (row["value"], row["scheme"], row["meaning"])
+    if set(codes) != {*OPTIONS, "basic"}:
+        raise PolicyError(f"{file.name}: option_codes lacks {', '.join(sorted({*OPTIONS, 'basic'} - set(codes)))}")
+    file.rows("action_codes", ("code", "meaning"))
+    seen: dict[str, str] = {}
+    table = _attributes(file, "table_e1_1", table=True, seen=seen)
+    by_tag = {rule.tag: rule for rule in table if rule.tag is not None}
+    return Rules(
+        edition=edition,
+        option_codes=codes,
+        table=table,
+        gaps=_attributes(file, "gaps_outside_e1_1", table=False, seen=seen),
+        own=_attributes(file, "own_rows", table=False, seen=seen),
+        ui=_ui(file, by_tag),
+        option_conflicts=_option_conflicts(file, by_tag),
+        iod_conflicts=_iod_conflicts(file, by_tag),
+        concepts=_concepts(file),
+        safe_private=_safe_private(file),
+    )
+
+
+def load_iod_types(folder: Path = RULES_FOLDER) -> IodTypes:
+    """Read `iod_types.json`: Types at the top level of the data set (PS3.5 7.4)."""
+    file = _File(folder / "iod_types.json")
+    types: dict[str, dict[int, str]] = {}
+    for place, row in file.rows("iods", ("iod", "types")):
+        if row["iod"] in types:
+            raise PolicyError(f"{place}: duplicate IOD")
+        by_tag: dict[int, str] = {}
+        for kind, tags in row["types"].items():
+            if kind not in TYPES or not isinstance(tags, str):
+                raise PolicyError(f"{place}: unknown Type {kind!r}")
+            for text in tags.split():
+                try:
+                    tag = parse_tag(text)
+                except ValueError as error:
+                    raise PolicyError(f"{place}: {error}") from error
+                if by_tag.setdefault(tag, kind) != kind:
+                    raise PolicyError(f"{place}: contradiction, {text} has two Types")
+        types[row["iod"]] = by_tag
+    classes: dict[str, str] = {}
+    for place, row in file.rows("sop_classes", ("uid", "iod")):
+        if row["uid"] in classes:
+            raise PolicyError(f"{place}: duplicate SOP class")
+        classes[row["uid"]] = row["iod"]
+    return IodTypes(classes, types)
+
+
+def load_dictionary(folder: Path = RULES_FOLDER) -> dict[int, tuple[str, str]]:
+    """Read `dictionary.json`: tag -> (VR, keyword) of every standard attribute that has a keyword."""
+    file = _File(folder / "dictionary.json")
+    known: dict[int, tuple[str, str]] = {}
+    rows = file.content.get("attributes")
+    for number, row in enumerate(rows if isinstance(rows, list) else [], 1):
+        try:
+            text, vr, keyword = row
+            known[parse_tag(text)] = (vr, keyword)
+        except (TypeError, ValueError) as error:
+            raise PolicyError(f"{file.name}: attributes row {number}: must be [tag, VR, keyword]") from error
+    if not known:
+        raise PolicyError(f"{file.name}: section attributes is missing or empty")
+    return known

@@ -1,0 +1,389 @@
+"""Frozen records: what one step hands to the next and what the audits are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class RejectReason(StrEnum):
+    """Why an input file is not released; `what_to_do` tells the user how to go on."""
+
+    NOT_DICOM = "not_dicom"
+    EMPTY = "empty"
+    ARCHIVE = "archive"
+    UNREADABLE_FILE = "unreadable_file"
+    OUTSIDE_INPUT = "outside_input"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    TOO_DEEP = "too_deep"
+    UNKNOWN_TRANSFER_SYNTAX = "unknown_transfer_syntax"
+    DICOMDIR = "dicomdir"
+    UNSUPPORTED_SOP_CLASS = "unsupported_sop_class"
+    MISSING_IDENTITY = "missing_identity"
+    DUPLICATE_IDENTICAL = "duplicate_identical"
+    DUPLICATE_CONFLICT = "duplicate_conflict"
+    DUPLICATE_NOT_CHOSEN = "duplicate_not_chosen"
+    CHANGED_WHILE_READ = "changed_while_read"
+    PIXELS_UNDECODABLE = "pixels_undecodable"
+    PIXELS_NOT_EDITABLE = "pixels_not_editable"
+    CANNOT_CLEAN = "cannot_clean"
+    RESIDUAL_IDENTIFIER = "residual_identifier"
+    UNKNOWN_UID = "unknown_uid"
+    PIXELS_CHANGED = "pixels_changed"
+    NOT_READABLE_AFTER = "not_readable_after"
+
+    @property
+    def what_to_do(self) -> str:
+        return _WHAT_TO_DO[self]
+
+
+_WHAT_TO_DO = {
+    RejectReason.NOT_DICOM: "No DICOM content found; nothing to do unless an image was expected here.",
+    RejectReason.EMPTY: "The file holds no bytes; fetch it again from its source.",
+    RejectReason.ARCHIVE: "Unpack the archive into the input folder and run again.",
+    RejectReason.UNREADABLE_FILE: "The file cannot be opened; check its permissions and the disk.",
+    RejectReason.OUTSIDE_INPUT: "A link leads out of the input folder; copy its target into the input folder.",
+    RejectReason.TRUNCATED: "The file ends too early; fetch it again from its source.",
+    RejectReason.MALFORMED: "The data set cannot be parsed; repair it (dcmconv of dcmtk may) or fetch it again.",
+    RejectReason.TOO_DEEP: "Sequences are nested beyond the limit; inspect the file by hand.",
+    RejectReason.UNKNOWN_TRANSFER_SYNTAX: "The transfer syntax is missing or unknown; convert the file to Explicit VR Little Endian.",
+    RejectReason.DICOMDIR: "A DICOMDIR indexes the original file set; make a new one from the release.",
+    RejectReason.UNSUPPORTED_SOP_CLASS: "This SOP class cannot be de-identified safely yet; handle it by hand.",
+    RejectReason.MISSING_IDENTITY: "A SOP class, SOP instance, study or series UID is missing or invalid (Type 1); repair the header.",
+    RejectReason.DUPLICATE_IDENTICAL: "The same bytes are already in the data set; nothing to do.",
+    RejectReason.DUPLICATE_CONFLICT: "Other bytes carry the same SOP Instance UID; remove the wrong ones, set `duplicates`, or decide.",
+    RejectReason.DUPLICATE_NOT_CHOSEN: "Another instance of this SOP Instance UID was chosen by `duplicates` or a decision.",
+    RejectReason.CHANGED_WHILE_READ: "The file changed since the inventory; run again when it is quiet.",
+    RejectReason.PIXELS_UNDECODABLE: "The pixels cannot be looked at for burned-in text; convert them to a supported transfer syntax.",
+    RejectReason.PIXELS_NOT_EDITABLE: "Text was found but the pixels cannot be edited in this encoding; convert and run again.",
+    RejectReason.CANNOT_CLEAN: "An attribute cannot be cleaned as the policy asks; the detail names its tag.",
+    RejectReason.RESIDUAL_IDENTIFIER: "Verification found an identifier in the result; look at the finding, then decide or mend the policy.",
+    RejectReason.UNKNOWN_UID: "The result holds a UID that the UID map does not know; report it with the tag named.",
+    RejectReason.PIXELS_CHANGED: "Pixel data differ where nothing was redacted; report it.",
+    RejectReason.NOT_READABLE_AFTER: "The written instance does not open; report it with its SOP class and transfer syntax.",
+}
+
+
+class HoldReason(StrEnum):
+    """Why a series is held for review; a row of the decisions file can release it."""
+
+    RESIDUAL_IDENTIFIER = "residual_identifier"
+    TEXT_LEFT = "text_left"
+    TEXT_UNREADABLE = "text_unreadable"
+    PHOTOGRAPH = "photograph"
+    LABEL_IMAGE = "label_image"
+    LINK_LOST = "link_lost"
+    WITHHELD = "withheld"
+
+
+class Status(StrEnum):
+    """Where an instance ended."""
+
+    RELEASED = "released"
+    REJECTED = "rejected"
+    HELD = "held"
+
+
+class Verdict(StrEnum):
+    """Verdict on a region of burned-in text."""
+
+    IDENTIFYING = "identifying"
+    UNKNOWN = "unknown"
+    BENIGN = "benign"
+    NOT_TEXT = "not_text"
+
+
+class Category(StrEnum):
+    """What kind of identifier a lexicon entry is."""
+
+    NAME = "name"  # the patient, relatives
+    PERSON = "person"  # staff, referring physicians, operators
+    RECORD_NUMBER = "record_number"  # patient IDs
+    ACCESSION = "accession"  # accession, order, study and visit numbers
+    DATE = "date"
+    INSTITUTION = "institution"
+    ADDRESS = "address"
+    CONTACT = "contact"  # telephone, e-mail, URL
+    DEVICE = "device"  # serial numbers, station names, AE titles
+    OTHER = "other"
+
+
+class UidType(StrEnum):
+    """The role in which a UID stands."""
+
+    STUDY = "STUDY"
+    SERIES = "SERIES"
+    SOP = "SOP"
+    FRAME_OF_REFERENCE = "FRAME_OF_REFERENCE"
+    DIMENSION_ORGANIZATION = "DIMENSION_ORGANIZATION"
+    IRRADIATION_EVENT = "IRRADIATION_EVENT"
+    DEVICE = "DEVICE"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, slots=True)
+class UidUse:
+    """One UI value of an instance: where it stands and in which role; `identity` if it names the instance itself."""
+
+    uid: str
+    uid_type: UidType
+    path: str  # e.g. "0020000D" or "3006010.30060012.00081155", tags without item numbers
+    identity: bool
+    sop_class_uid: str = ""  # for references: Referenced SOP Class UID of the same item
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEntry:
+    """One instance in a manifest. `path` is relative to the input root, `patient` an opaque id such as `p000001`."""
+
+    path: str
+    size: int
+    sha256: str
+    patient: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    rows: int
+    columns: int
+    frames: int
+    has_pixels: bool
+    hold: tuple[str, ...] = ()  # HoldReason values known from the header alone
+    uids: tuple[UidUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEntry:
+    """One series of a batch: its instances sorted by source SOP Instance UID."""
+
+    patient: str
+    study_uid: str
+    series_uid: str
+    instances: tuple[InstanceEntry, ...]
+    rejected: int = 0  # instances of this series that the inventory rejected: the series is incomplete
+    patient_key: str = ""  # what makes the patient one: the pseudonym hangs on it, never on the opaque id
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The work of one batch."""
+
+    batch: str
+    series: tuple[SeriesEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedFile:
+    """One input file that goes no further (`private/rejected.jsonl`)."""
+
+    path: str
+    reason: RejectReason
+    what_to_do: str
+    detail: str = ""  # tags, offsets, codes: never a value
+    is_dicom: bool = False
+    size: int = 0
+    sha256: str = ""
+    patient: str = ""
+    study_uid: str = ""
+    series_uid: str = ""
+    sop_uid: str = ""
+    sop_class_uid: str = ""
+    modality: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in source pixel coordinates: column x, row y of the upper left corner, width and height in pixels."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Text seen in one frame (0-based) of one plane, before anybody judged it."""
+
+    frame: int
+    box: Box
+    text: str
+    confidence: float  # of the reader, 0-1, two digits
+    score: float  # of the detector, 0-1, two digits
+    reader: str
+    plane: str = "pixels"  # pixels, overlay 6000, high bits
+    second_text: str = ""  # what the second reader read where the first was unsure
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All text seen in the pixels of one instance; kept under `content_key`."""
+
+    content_key: str
+    status: str  # read, no_pixels, skipped, undecodable, not_viewable
+    detail: str
+    frames: int
+    frames_read: int
+    readers: tuple[str, ...]  # name, version and model digest
+    regions: tuple[Region, ...]
+    rows: int = 0
+    columns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReading:
+    """The reading of one instance of a batch (one line of `private/read/{batch}.jsonl`)."""
+
+    sop_uid: str
+    path: str
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A judged region. `category` is a Category value, or empty."""
+
+    frame: int
+    box: Box
+    plane: str
+    text: str
+    confidence: float
+    verdict: Verdict
+    category: str
+    reason: str
+    hide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFindings:
+    """The verdicts on one instance. `fills` are boxes to fill in every frame; `frame_fills` only in the frame named."""
+
+    sop_uid: str
+    path: str
+    status: str
+    detail: str
+    frames: int
+    frames_read: int
+    readers: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    fills: tuple[Box, ...] = ()
+    frame_fills: tuple[tuple[int, Box], ...] = ()
+    hold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TagAction:
+    """What happened to one attribute path of an instance: code of Table E.1-1, resolved action, rule, HIPAA letter."""
+
+    path: str
+    keyword: str
+    vr: str
+    code: str
+    action: str
+    hipaa: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeidRecord:
+    """What `deidentify_series` did to one instance (one line of the private records; the audit is made from it)."""
+
+    input_path: str
+    input_checksum: str
+    sop_class_uid: str
+    modality: str
+    old_study_uid: str
+    old_series_uid: str
+    old_sop_uid: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    patient: str
+    status: Status
+    reason: str
+    detail: str
+    staged_path: str  # {new study}/{new series}/{new sop}.dcm below the staging folder of the batch
+    checksum: str
+    transfer_syntax_uid: str
+    source_transfer_syntax_uid: str
+    pixel_data: str  # none, untouched, redacted
+    pixel_sha256: str  # of the value of Pixel Data as written, "" if none
+    tags_removed: tuple[TagAction, ...] = ()
+    tags_cleaned: tuple[TagAction, ...] = ()
+    tags_replaced: tuple[TagAction, ...] = ()
+    private_tags_stripped: int = 0
+    uids_replaced: int = 0
+    boxes: tuple[tuple[int, Box], ...] = ()  # frame (-1 every frame), box filled
+    burned_in_text_scan: dict = field(default_factory=dict)
+    hold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """Something that verification found and should not have: kind of check, where, category; never the value."""
+
+    check: str
+    where: str
+    category: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationRecord:
+    """Verdict of verification on one written instance; `residuals` empty means that nothing was found by these checks."""
+
+    sop_uid: str
+    series_uid: str
+    status: Status
+    reason: str
+    checks: tuple[str, ...]
+    residuals: tuple[Residual, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A person's verdict: `what` is a new study, series or SOP instance UID, or `<new SOP UID>#<finding number>`."""
+
+    what: str
+    verdict: str  # release, withhold, hide, keep
+    who: str
+    when: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SliceAttributes:
+    """Geometry attributes of one slice (an instance, or one frame of it) as its header states them; None where absent.
+
+    Lengths are in mm, directions and positions in the patient coordinate system (LPS).
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    frame: int = 0  # 0-based
+    number_of_frames: int = 1
+    frame_of_reference_uid: str = ""
+    image_type: tuple[str, ...] = ()
+    acquisition_number: int | None = None
+    temporal_position: int | None = None
+    position: tuple[float, ...] | None = None  # 3: centre of the first pixel
+    orientation: tuple[float, ...] | None = None  # 6: direction along a row, direction along a column
+    rows: int | None = None
+    columns: int | None = None
+    pixel_spacing: tuple[float, ...] | None = None  # 2: between rows, between columns
+    imager_pixel_spacing: tuple[float, ...] | None = None  # 2: the same at the detector
+    slice_thickness: float | None = None
+    spacing_between_slices: float | None = None
+    gantry_tilt: float | None = None  # degrees
+    rescale_slope: float | None = None
+    rescale_intercept: float | None = None
+    rescale_type: str = ""
+    pixel_padding_value: int | None = None  # a stored value
+    bits_stored: int | None = None
+    pixel_representation: int | None = None
+    pixel_sha256: str = ""  # of the pixel data, where the caller knows it: tells identical duplicates from others
+    invalid_attributes: tuple[str, ...] = ()  # names of the fields above whose value in the header cannot be used

@@ -1,0 +1,317 @@
+"""Read the text in the pixels of an instance: every frame, overlays, what hides in unused bits. Knows no policy, no patient."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from phi_deid_pipeline.boxes import area, clipped, grown, joined
+from phi_deid_pipeline.burned_in_text.chain import read_image, read_known_box, used_readers
+from phi_deid_pipeline.burned_in_text.models import DETECTOR_FILE, RECOGNISER_FILE, model_digest
+from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.pixel_read import (
+    ENCAPSULATED_DOCUMENT,
+    Frame,
+    SourcePixels,
+    displayed,
+    open_pixels,
+)
+from phi_deid_pipeline.raw_elements import read_instance
+from phi_deid_pipeline.records import Box, Reading, Region
+
+__all__ = ["ReaderSettings", "TextReader", "read_instance_text", "reader_digest"]
+
+CHAIN_VERSION = "1"  # of the algorithm; a change reads every picture again
+LABEL_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.7": "label map",
+    "1.2.840.10008.5.1.4.1.1.481.2": "dose grid",
+}
+TEXT_LEFT = "text_left"  # word in Reading.detail: the last scan allowed still found something new
+CHANGED_MARGIN = 64  # pixels around what differs, so that text at its border is read whole
+UNSEEN_DIFFERENCE = 8  # of 255 grey levels: half of what text needs to be legible
+INVERTED = "MONOCHROME1"
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was read so far: each pixel as it was when it was last read, and where text stood in any frame."""
+
+    image: np.ndarray
+    boxes: list[Box]
+
+
+class TextReader:
+    """Reads instances with one set of readers and settings."""
+
+    def __init__(self, settings: ReaderSettings) -> None:
+        self.settings = settings
+        self.readers = reader_versions(settings)
+        self.digest = reader_digest(settings)
+
+    def read(
+        self,
+        path: Path,
+        load: Callable[[str], Reading | None] | None = None,
+        keep: Callable[[str, Reading], None] | None = None,
+    ) -> Reading:
+        """Return all text of an instance; a picture that `load` knows by its content and these readers is not read again.
+
+        Never raises for bad pixels: status `undecodable` or `not_viewable` tells that nothing may be released.
+        """
+        try:
+            source = open_pixels(path)
+            if source is None:
+                return self._without_pixels(path)
+            with source:
+                content = source.content_key
+                key = hashlib.sha256(f"{content}/{source.sop_class_uid}/{self.digest}".encode()).hexdigest()
+                known = load(key) if load else None
+                if known is not None:
+                    return known
+                reading = self._read(source, content)
+        except UnreadableInstance as error:
+            return self._reading("", "undecodable", error.detail or error.reason.value)
+        if keep and reading.status != "undecodable":
+            keep(key, reading)
+        return reading
+
+    def _reading(self, content: str, status: str, detail: str = "", frames: int = 0) -> Reading:
+        return Reading(content, status, detail, frames, 0, self.readers, ())
+
+    def _without_pixels(self, path: Path) -> Reading:
+        with read_instance(path) as instance:
+            if instance.find(ENCAPSULATED_DOCUMENT) is not None:
+                return self._reading("", "not_viewable", "encapsulated document")
+        return self._reading("", "no_pixels")
+
+    def _read(self, source: SourcePixels, content: str) -> Reading:
+        layout = source.layout
+        base = replace(
+            self._reading(content, "skipped", frames=layout.frames), rows=layout.rows, columns=layout.columns
+        )
+        if source.sop_class_uid in LABEL_CLASSES and not self.settings.read_label_images:
+            return replace(base, detail=LABEL_CLASSES[source.sop_class_uid])
+        if min(layout.rows, layout.columns) < self.settings.min_side:
+            return replace(base, detail=f"shorter side under {self.settings.min_side} pixels")
+        if not self.readers:
+            return replace(base, status="undecodable", detail="no reader of text is installed")
+        frames = _Frames(source, self.settings)
+        regions, left = frames.read()
+        further, further_left = _overlay_text(source, self.settings)
+        regions = sorted({*regions, *further}, key=_place)
+        details = [TEXT_LEFT] if left or further_left else []
+        if frames.constant:
+            details.append("constant")
+        return replace(
+            base, status="read", detail=" ".join(details), frames_read=frames.looked_at, regions=tuple(regions)
+        )
+
+
+class _Frames:
+    """Goes through the frames of an instance; reads each one in full only where it shows something new."""
+
+    def __init__(self, source: SourcePixels, settings: ReaderSettings) -> None:
+        self.source = source
+        self.settings = settings
+        self.invert = source.layout.photometric == INVERTED
+        self.window = source.window() if source.layout.samples == 1 else None
+        self.looked_at = 0
+        self.constant = True
+        self._seen: set[bytes] = set()
+        self._known: _Known | None = None
+        self._told: set[tuple[Box, str]] = set()  # what was read where; the same text at its place is told once
+        self._left = False
+
+    def read(self) -> tuple[list[Region], bool]:
+        """Return the regions of all frames, and whether text may be left."""
+        regions: list[Region] = []
+        for frame in self._chosen():
+            self.looked_at += 1
+            mark = hashlib.sha256(np.ascontiguousarray(frame.words)).digest()
+            if mark in self._seen:
+                continue
+            self._seen.add(mark)
+            image = displayed(self.source, frame)
+            self.constant = self.constant and bool((image == image[0, 0]).all())
+            if frame.high is not None:
+                regions += self._hidden_bits(frame)
+            fresh = self._frame(image, frame.index)
+            self._told |= {(region.box, region.text) for region in fresh}
+            regions += fresh
+        return regions, self._left
+
+    def _chosen(self) -> Iterator[Frame]:
+        count, wanted = self.source.layout.frames, self.settings.frames_to_sample
+        if not wanted or count <= wanted:
+            yield from self.source.frames()
+            return
+        chosen = {round(i * (count - 1) / max(wanted - 1, 1)) for i in range(wanted)}
+        yield from (frame for frame in self.source.frames() if frame.index in chosen)
+
+    def _frame(self, image: np.ndarray, index: int) -> list[Region]:
+        if self._known is None:
+            regions = self._full(image, index)
+            self._known = _Known(image.copy(), [region.box for region in regions])
+            return regions
+        known = self._known
+        inside = _differs(image, known.image)
+        outside = inside.copy()
+        for box in known.boxes:
+            outside[_slices(grown(box, *outside.shape))] = False
+        altered = [box for box in known.boxes if inside[_slices(grown(box, *inside.shape))].any()]
+        # Text that outgrew its old box is looked for anew; what changed within its box alone is read at its place.
+        opened = [box for box in altered if outside[_slices(_around(box, *outside.shape))].any()]
+        regions = self._changed_boxes(image, index, [box for box in altered if box not in opened])
+        changed = _extent(outside, [grown(box, *outside.shape) for box in opened])
+        if area(changed):
+            found = self._part(image, index, changed, [box for box in known.boxes if box not in opened])
+            known.image[_slices(changed)] = image[_slices(changed)]
+            known.boxes = sorted({*known.boxes, *(region.box for region in found)}, key=_corner)
+            regions += found
+        return regions
+
+    def _full(self, image: np.ndarray, index: int) -> list[Region]:
+        text = read_image(image, invert=self.invert, window=self.window, settings=self.settings, frame=index)
+        self._left = self._left or text.text_left
+        return list(text.regions)
+
+    def _changed_boxes(self, image: np.ndarray, index: int, boxes: list[Box]) -> list[Region]:
+        """Read known boxes whose content changed again: their place is known, so no detector is asked."""
+        assert self._known is not None
+        regions = []
+        for box in boxes:
+            part = _slices(grown(box, *image.shape[:2]))
+            self._known.image[part] = image[part]
+            region = read_known_box(
+                image, box, invert=self.invert, window=self.window, settings=self.settings, frame=index
+            )
+            if region is not None and (box, region.text) not in self._told:
+                self._told.add((box, region.text))
+                regions.append(region)
+        return regions
+
+    def _part(self, image: np.ndarray, index: int, changed: Box, boxes: list[Box]) -> list[Region]:
+        """Read what changed outside the known boxes; these are filled first, as the loop over one image does."""
+        rows, columns = image.shape[:2]
+        filled = image.copy()
+        dark = image.max() if self.invert else image.min()
+        for box in boxes:
+            filled[_slices(grown(box, rows, columns))] = dark
+        margin = CHANGED_MARGIN
+        part = Box(changed.x - margin, changed.y - margin, changed.w + 2 * margin, changed.h + 2 * margin)
+        part = clipped(part, rows, columns)
+        return [
+            replace(region, box=Box(region.box.x + part.x, region.box.y + part.y, region.box.w, region.box.h))
+            for region in self._full(np.ascontiguousarray(filled[_slices(part)]), index)
+        ]
+
+    def _hidden_bits(self, frame: Frame) -> list[Region]:
+        """Read each used bit above Bits Stored as a picture of its own."""
+        assert frame.high is not None
+        regions: list[Region] = []
+        planes = frame.high if frame.high.ndim == 2 else frame.high.max(axis=2)
+        for bit in range(int(planes.max()).bit_length()):
+            plane = ((planes >> planes.dtype.type(bit)) & planes.dtype.type(1)).astype(np.uint8) * 255
+            text = read_image(plane, settings=self.settings, frame=frame.index, plane="high bits")
+            self._left = self._left or text.text_left
+            regions += text.regions
+        return regions
+
+
+def _slices(box: Box) -> tuple[slice, slice]:
+    return np.s_[box.y : box.y + box.h, box.x : box.x + box.w]
+
+
+def _corner(box: Box) -> tuple[int, int, int, int]:
+    return box.y, box.x, box.h, box.w
+
+
+def _differs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Tell where two pictures differ; 8-bit ones by more than lossy compression adds and text could be read in."""
+    if one.dtype != np.uint8:
+        differs = one != other
+    else:
+        differs = np.maximum(one, other) - np.minimum(one, other) > UNSEEN_DIFFERENCE
+    return differs.any(axis=2) if differs.ndim == 3 else differs
+
+
+def _around(box: Box, rows: int, columns: int) -> Box:
+    """Return a box with its height added on each side."""
+    return clipped(Box(box.x - box.h, box.y - box.h, box.w + 2 * box.h, 3 * box.h), rows, columns)
+
+
+def _extent(differs: np.ndarray, boxes: list[Box]) -> Box:
+    """Return the box around all pixels that differ and some boxes."""
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    whole = Box(0, 0, 0, 0)
+    if len(rows):
+        whole = Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+    for box in boxes:
+        whole = joined(whole, box) if area(whole) else box
+    return whole
+
+
+def _overlay_text(source: SourcePixels, settings: ReaderSettings) -> tuple[list[Region], bool]:
+    """Read 60xx planes; boxes are moved to where the plane lies on the image."""
+    regions, left = [], False
+    for number, overlay in enumerate(source.overlays()):
+        text = read_image(
+            overlay.plane.astype(np.uint8) * 255, settings=settings, plane=f"overlay {overlay.group:04X}", frame=0
+        )
+        left = left or text.text_left
+        for region in text.regions:
+            box = region.box
+            moved = Box(box.x + overlay.column, box.y + overlay.row, box.w, box.h)
+            regions.append(replace(region, box=moved, frame=min(number, source.layout.frames - 1)))
+    return regions, left
+
+
+def _place(region: Region) -> tuple:
+    box = region.box
+    return region.frame, region.plane, box.y, box.x, box.h, box.w, region.text, region.confidence
+
+
+def read_instance_text(path: Path, settings: ReaderSettings) -> Reading:
+    """Return all text of an instance, without a store."""
+    return TextReader(settings).read(path)
+
+
+@cache
+def _tesseract_version() -> str:
+    done = subprocess.run(["tesseract", "--version"], capture_output=True, text=True, check=True)
+    return (done.stdout or done.stderr).split("\n")[0].removeprefix("tesseract").strip()
+
+
+@cache
+def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
+    """Return name, version and model digest of the readers in use; () where none is installed."""
+    named = []
+    for reader in used_readers(settings):
+        if reader == "ppocr":
+            runtime = importlib.metadata.version("onnxruntime")
+            models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in (DETECTOR_FILE, RECOGNISER_FILE))
+            named.append(f"ppocr onnxruntime-{runtime} {models}")
+        else:
+            named.append(f"tesseract {_tesseract_version()} {settings.languages}")
+    if named and not named[0].startswith("ppocr") and "ppocr" in settings.readers:
+        named.append("ppocr missing: Tesseract-only chain")
+    return tuple(named)
+
+
+@cache
+def reader_digest(settings: ReaderSettings) -> str:
+    """Return a digest of all that decides what is read: chain, settings, versions of readers, models, codecs."""
+    codecs = {name: importlib.metadata.version(name) for name in ("imagecodecs", "pylibjpeg-openjpeg", "pyjpegls")}
+    codecs |= {name: importlib.metadata.version(name) for name in ("numpy", "opencv-python-headless", "pydicom")}
+    content = [CHAIN_VERSION, asdict(settings), reader_versions(settings), codecs]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

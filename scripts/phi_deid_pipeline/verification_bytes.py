@@ -1,0 +1,343 @@
+"""Find every value of an instance by its bytes: a second reader, as verification does not trust the engine's own."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from phi_deid_pipeline.dicom_utils import vr_of
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.records import RejectReason
+
+DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+IN_MEMORY_BYTES = 32 << 20  # larger files are mapped
+MAX_INFLATED_BYTES = 1 << 30
+MAX_DEPTH = 64
+COMPARED_BYTES = 1 << 20  # of pixel data at a time
+
+_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_SHORT = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(),
+)
+_NAMES = {vr: vr.decode() for vr in _LONG | _SHORT}
+_UNDEFINED = 0xFFFFFFFF
+_PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_CHARSET = 0x00080005
+
+
+@dataclass(slots=True)
+class Value:
+    """Where one value lies in the buffer; `items` numbers the item (0-based) at each level above.
+
+    A sequence has no bytes of its own. `charset` is the Specific Character Set in force, as written.
+    """
+
+    path: tuple[int, ...]
+    items: tuple[int, ...]
+    vr: str
+    start: int
+    end: int
+    charset: bytes
+    fragments: bool = False
+
+
+@dataclass(slots=True)
+class Layout:
+    """The values of an instance, file meta included, in the order of the bytes. `end` is where the data set stops."""
+
+    buffer: bytes | mmap.mmap
+    preamble: bytes = b""
+    transfer_syntax_uid: str = ""
+    values: list[Value] = field(default_factory=list)
+    pixels: Value | None = None  # (Float, Double Float) Pixel Data of the top level
+    end: int = 0
+
+    def __enter__(self) -> Layout:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give a mapped file back."""
+        if isinstance(self.buffer, mmap.mmap):
+            self.buffer.close()
+
+    @property
+    def trailing(self) -> int:
+        """Number of bytes behind the data set."""
+        return len(self.buffer) - self.end
+
+    def bytes_of(self, value: Value) -> bytes:
+        """Return a copy of a value's bytes."""
+        return self.buffer[value.start : value.end]
+
+    def text(self, tag: int) -> str:
+        """Return the first value of a top-level element as ASCII text without padding, "" where there is none."""
+        for value in self.values:
+            if value.path == (tag,):
+                return self.bytes_of(value).split(b"\\")[0].strip(b" \x00").decode("ascii", "replace")
+        return ""
+
+
+def read_layout(path: Path) -> Layout:
+    """Read an instance with or without preamble and file meta; raises UnreadableInstance (NOT_DICOM, MALFORMED...)."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            if size > IN_MEMORY_BYTES:
+                buffer: bytes | mmap.mmap = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            else:
+                buffer = stream.read()
+    except OSError as error:
+        raise UnreadableInstance(RejectReason.UNREADABLE_FILE, f"errno {error.errno}") from None
+    layout = Layout(buffer)
+    try:
+        _read(layout)
+    except BaseException:
+        layout.close()
+        raise
+    return layout
+
+
+def _read(layout: Layout) -> None:
+    buffer = layout.buffer
+    at = 132 if buffer[128:132] == b"DICM" else 4 if buffer[:4] == b"DICM" else 0
+    layout.preamble = buffer[: at - 4] if at else b""
+    if len(buffer) - at < 8:
+        raise UnreadableInstance(RejectReason.NOT_DICOM)
+    at = _meta(layout, at)
+    if layout.transfer_syntax_uid in DEFLATED:
+        layout.buffer = buffer = buffer[:at] + _inflated(buffer[at:])
+    head = buffer[at : at + 8]
+    explicit = head[4:6] in _NAMES
+    # Implicit VR is always little endian; else the first group, being small, tells the byte order.
+    little = not explicit or int.from_bytes(head[:2], "little") <= int.from_bytes(head[:2], "big")
+    reader = _Reader(buffer, layout.values)
+    layout.end = reader.top_level(at, explicit, little)
+    layout.pixels = next((v for v in reversed(layout.values) if len(v.path) == 1 and v.path[0] in _PIXEL_TAGS), None)
+
+
+def _meta(layout: Layout, at: int) -> int:
+    buffer = layout.buffer
+    while at + 8 <= len(buffer) and buffer[at : at + 2] == b"\x02\x00":
+        number, vr, length = struct.unpack_from("<H2sH", buffer, at + 2)
+        start = at + 8
+        if vr in _LONG:
+            length = int.from_bytes(buffer[at + 8 : at + 12], "little")
+            start = at + 12
+        elif vr not in _SHORT:
+            length = int.from_bytes(buffer[at + 4 : at + 8], "little")
+        if start + length > len(buffer):
+            raise _broken(at)
+        tag = 0x00020000 | number
+        value = Value((tag,), (), _NAMES.get(vr) or vr_of(tag) or "UN", start, start + length, b"")
+        layout.values.append(value)
+        if tag == 0x00020010:
+            layout.transfer_syntax_uid = layout.bytes_of(value).strip(b" \x00").decode("ascii", "replace")
+        at = start + length
+    return at
+
+
+def _inflated(data: bytes) -> bytes:
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        plain = engine.decompress(data, MAX_INFLATED_BYTES)
+    except zlib.error:
+        raise UnreadableInstance(RejectReason.MALFORMED, "data set is not deflated as declared") from None
+    if not engine.eof:
+        raise UnreadableInstance(RejectReason.MALFORMED, "deflated data set is incomplete or too large")
+    # One zero byte may pad the stream to even length (PS3.5 A.5); anything else would be bytes behind the data set.
+    return plain + (engine.unused_data if engine.unused_data != b"\x00" else b"")
+
+
+def _broken(at: int) -> UnreadableInstance:
+    return UnreadableInstance(RejectReason.MALFORMED, f"element at offset {at} does not fit")
+
+
+class _Reader:
+    """Recursive walk that records values; offsets only, nothing is copied."""
+
+    def __init__(self, buffer: bytes | mmap.mmap, values: list[Value]) -> None:
+        self.buffer = buffer
+        self.values = values
+
+    def top_level(self, at: int, explicit: bool, little: bool) -> int:
+        """Read the data set; bytes behind the pixel data that are no further element are left over."""
+        size, charset, last = len(self.buffer), b"", -1
+        while at < size:
+            known = len(self.values)
+            try:
+                tag, after = self._element(at, size, explicit, little, (), (), charset)
+                out_of_order = last >= 0x7FE00008 and tag <= last
+            except UnreadableInstance:
+                if last < 0x7FE00008 and any(self.buffer[at : at + 4096]):
+                    raise
+                out_of_order = True
+            if out_of_order:
+                del self.values[known:]
+                return at
+            if tag == _CHARSET:
+                value = self.values[-1]
+                charset = self.buffer[value.start : value.end]
+            at, last = after, tag
+        return at
+
+    def _data_set(
+        self, at: int, end: int, explicit: bool, little: bool, path: tuple, items: tuple, charset: bytes, open_end: bool
+    ) -> int:
+        delimiter = b"\xfe\xff\x0d\xe0" if little else b"\xff\xfe\xe0\x0d"
+        while at < end or open_end:
+            if at + 8 > end:
+                raise _broken(at)
+            if self.buffer[at : at + 4] == delimiter:
+                return at + 8
+            tag, at = self._element(at, end, explicit, little, path, items, charset)
+            if tag == _CHARSET:
+                value = self.values[-1]
+                charset = self.buffer[value.start : value.end]
+        return at
+
+    def _element(
+        self, at: int, end: int, explicit: bool, little: bool, path: tuple, items: tuple, charset: bytes
+    ) -> tuple[int, int]:
+        if at + 8 > end:
+            raise _broken(at)
+        buffer = self.buffer
+        group, number, code, length = struct.unpack_from("<HH2sH" if little else ">HH2sH", buffer, at)
+        if group == 0xFFFE:
+            raise _broken(at)
+        tag, start, inner_explicit, inner_little = group << 16 | number, at + 8, explicit, little
+        if explicit and code in _SHORT:
+            vr = _NAMES[code]
+        elif explicit and code in _LONG:
+            if at + 12 > end:
+                raise _broken(at)
+            length = struct.unpack_from("<I" if little else ">I", buffer, at + 8)[0]
+            start = at + 12
+            vr = _NAMES[code]
+            if vr == "UN":  # the content is implicit VR little endian (PS3.5 6.2.2)
+                vr = vr_of(tag) or "UN"
+                inner_explicit, inner_little = False, True
+        elif explicit and code.isalpha() and code.isupper():
+            vr = "UN"
+        else:  # implicit VR, within an explicit data set by mistake of some writers
+            length = struct.unpack_from("<I" if little else ">I", buffer, at + 4)[0]
+            vr, inner_explicit = vr_of(tag) or "UN", False
+        path = (*path, tag)
+        if length == _UNDEFINED and (tag in _PIXEL_TAGS or vr in ("OB", "OW", "OF", "OD", "OL", "OV")):
+            return tag, self._fragments(tag, start, end, little, path, items, charset)
+        stop = end if length == _UNDEFINED else start + length
+        if stop > end:
+            raise _broken(at)
+        if vr == "SQ" or length == _UNDEFINED or (vr == "UN" and buffer[start : start + 4] == b"\xfe\xff\x00\xe0"):
+            known = len(self.values)
+            try:
+                return tag, self._sequence(
+                    start, stop, length == _UNDEFINED, inner_explicit, inner_little, path, items, charset
+                )
+            except UnreadableInstance:
+                if vr == "SQ" or length == _UNDEFINED:
+                    raise
+                del self.values[known:]  # begins like a sequence and is none
+        self.values.append(Value(path, items, vr, start, stop, charset))
+        return tag, stop
+
+    def _sequence(
+        self, at: int, end: int, open_end: bool, explicit: bool, little: bool, path: tuple, items: tuple, charset: bytes
+    ) -> int:
+        if len(path) > MAX_DEPTH:
+            raise UnreadableInstance(RejectReason.TOO_DEEP)
+        self.values.append(Value(path, items, "SQ", at, at, charset))
+        if self.buffer[at : at + 4] == b"\xff\xfe\xe0\x00":
+            little = False
+        number = 0
+        while at < end or open_end:
+            if at + 8 > end:
+                raise _broken(at)
+            group, element, length = struct.unpack_from("<HHI" if little else ">HHI", self.buffer, at)
+            if group == 0xFFFE and element == 0xE0DD:
+                return at + 8
+            stop = end if length == _UNDEFINED else at + 8 + length
+            if (group, element) != (0xFFFE, 0xE000) or stop > end:
+                raise _broken(at)
+            below = (*items, number)
+            at = self._data_set(at + 8, stop, explicit, little, path, below, charset, length == _UNDEFINED)
+            number += 1
+        return at
+
+    def _fragments(self, tag: int, at: int, end: int, little: bool, path: tuple, items: tuple, charset: bytes) -> int:
+        start = at
+        while at + 8 <= end:
+            group, element, length = struct.unpack_from("<HHI" if little else ">HHI", self.buffer, at)
+            if (group, element) == (0xFFFE, 0xE0DD):
+                self.values.append(Value(path, items, "OB", start, at, charset, fragments=True))
+                return at + 8
+            if (group, element) != (0xFFFE, 0xE000):
+                break
+            at += 8 + length
+        raise _broken(at)
+
+
+def same_value(one: Layout, a: Value, other: Layout, b: Value) -> bool:
+    """Tell whether two values are the same bytes, compared piece by piece."""
+    if a.end - a.start != b.end - b.start or a.fragments != b.fragments:
+        return False
+    for offset in range(0, a.end - a.start, COMPARED_BYTES):
+        first, second = a.start + offset, b.start + offset
+        left = one.buffer[first : min(first + COMPARED_BYTES, a.end)]
+        if left != other.buffer[second : min(second + COMPARED_BYTES, b.end)]:
+            return False
+    return True
+
+
+def fragments(layout: Layout, pixels: Value) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each fragment of encapsulated pixel data, the offset table included as the first."""
+    at = pixels.start
+    while at + 8 <= pixels.end:
+        length = int.from_bytes(layout.buffer[at + 4 : at + 8], "little")
+        yield at + 8, at + 8 + length
+        at += 8 + length
+
+
+def comments(layout: Layout, pixels: Value) -> Iterator[tuple[int, str, bytes]]:
+    """Yield (fragment number, marker, bytes) of comments and application data in JPEG (LS, 2000) codestreams.
+
+    Bytes behind the end of a codestream count too. Scans are skipped: entropy-coded data hold no text.
+    """
+    for number, (start, end) in enumerate(fragments(layout, pixels)):
+        head = layout.buffer[start : start + 4]
+        if head[:2] == b"\xff\xd8":
+            yield from ((number, *found) for found in _segments(layout.buffer, start + 2, end, b"\xff\xda"))
+        elif head == b"\xff\x4f\xff\x51":
+            yield from ((number, *found) for found in _segments(layout.buffer, start + 2, end, b"\xff\x90"))
+        else:
+            continue
+        tail = layout.buffer[max(start, end - 4096) : end]
+        stop = tail.rfind(b"\xff\xd9")
+        if stop >= 0 and tail[stop + 2 :].strip(b"\x00\xff"):
+            yield number, "behind the end", tail[stop + 2 :]
+
+
+def _segments(buffer: bytes | mmap.mmap, at: int, end: int, stop: bytes) -> Iterator[tuple[str, bytes]]:
+    while at + 4 <= end:
+        marker = buffer[at : at + 2]
+        if marker == b"\xff\xff":  # fill byte
+            at += 1
+            continue
+        if marker[:1] != b"\xff" or marker == stop:
+            return
+        length = int.from_bytes(buffer[at + 2 : at + 4], "big")
+        if 0xE0 <= marker[1] <= 0xEF and stop == b"\xff\xda":
+            yield f"APP{marker[1] - 0xE0}", buffer[at + 4 : min(at + 2 + length, end)]
+        elif marker in (b"\xff\xfe", b"\xff\x64"):
+            yield "COM", buffer[at + 4 : min(at + 2 + length, end)]
+        at += 2 + max(length, 2)

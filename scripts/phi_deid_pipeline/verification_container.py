@@ -1,0 +1,140 @@
+"""Check the container of a written instance: preamble, file meta, groups, de-identification attributes, opening."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+
+from phi_deid_pipeline.dicom_utils import format_path, vr_of
+from phi_deid_pipeline.records import DeidRecord, Residual
+from phi_deid_pipeline.verification_bytes import Layout
+
+DEFERRED = "1 MB"  # longer values are not loaded to see whether the instance opens
+_NUMBER = rb" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *"
+_WHOLE_NUMBER = rb" *[+-]?[0-9]{1,12} *"
+_NUMERIC_STRINGS = {
+    vr: re.compile(rb"(?:%b\\)*%b\x00?" % (one, one)) for vr, one in (("DS", _NUMBER), ("IS", _WHOLE_NUMBER))
+}
+_BINARY = {"OB": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "UN": 1, "US": 2, "SS": 2, "FL": 4, "FD": 8}  # bytes
+_BINARY |= {"UL": 4, "SL": 4}
+_REMEMBERED = 256  # bytes of a value
+_MOST_REMEMBERED = 100_000  # values
+_LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
+_OWN_META = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
+
+
+def structure_problems(
+    layout: Layout, written: Path, record: DeidRecord, options: frozenset[str]
+) -> Iterator[Residual]:
+    """Yield what stands in the file beside the data set, or in groups that must not be there; UIDs of the record."""
+    if layout.preamble.strip(b"\x00"):
+        yield Residual("structure", "preamble", "", "not zero")
+    if len(layout.preamble) != 128:
+        yield Residual("opens", "preamble", "", "missing")
+    if layout.trailing:
+        yield Residual("structure", "behind the data set", "", f"{layout.trailing} bytes")
+    expected = {0x00080018: record.sop_uid, 0x0020000E: record.series_uid, 0x0020000D: record.study_uid}
+    top = {v.path[0]: v for v in layout.values if len(v.path) == 1}
+    for tag, uid in {0x00020003: record.sop_uid, **expected}.items():
+        value = top.get(tag)
+        if value is None or layout.bytes_of(value).strip(b" \x00") != uid.encode():
+            yield Residual("opens", format_path((tag,)), "", "not the new UID of the record")
+    if written.stem != record.sop_uid:
+        yield Residual("opens", "file name", "", "not the new SOP Instance UID")
+    private_kept = "retain_safe_private" in options
+    for value in layout.values:
+        tag = value.path[-1]
+        group = tag >> 16
+        if group == 2 and len(value.path) == 1:
+            if tag not in _OWN_META:
+                yield Residual("structure", format_path(value.path), "", "file meta of another writer")
+        elif group in (0, 2, 4):
+            yield Residual("structure", format_path(value.path), "", f"group {group:04X}")
+        elif group & 1:
+            if not private_kept:
+                yield Residual("structure", format_path(value.path), "", "private")
+        elif not tag & 0xFFFF:
+            yield Residual("structure", format_path(value.path), "", "group length")
+        elif group & 0xFF00 in (0x5000, 0x6000):
+            yield Residual("structure", format_path(value.path), "", "curve or overlay")
+
+
+def attribute_problems(layout: Layout, options: frozenset[str]) -> Iterator[Residual]:
+    """De-identification attributes (PS3.15 E.1.1 item 6, PS3.3 C.7.1.1 and C.12.1)."""
+    if layout.text(0x00120062) != "YES":
+        yield Residual("deid_attributes", "00120062", "", "not YES")
+    top = {v.path[0] for v in layout.values if len(v.path) == 1 and (v.vr == "SQ" or v.start < v.end)}
+    if not top & {0x00120063, 0x00120064}:
+        yield Residual("deid_attributes", "00120063", "", "no method")
+    expected = next((word for option, word in _LONGITUDINAL.items() if option in options), "REMOVED")
+    stated = layout.text(0x00280303)
+    if stated and stated != expected:
+        yield Residual("deid_attributes", "00280303", "", f"not {expected}")
+
+
+def opening_problems(written: Path, source: Path, converted: set[tuple[int, str, bytes]]) -> Iterator[Residual]:
+    """Have pydicom read all of it; values that it cannot convert count unless it cannot convert the source's either.
+
+    `converted` gathers values that are known to convert, so that the next instance of a series need not do it again.
+    """
+    try:
+        failing = _unconvertible(written, converted, force=False)
+    except Exception as error:  # noqa: BLE001 - whatever a reader raises means that users cannot open the instance
+        yield Residual("opens", "data set", "", type(error).__name__)
+        return
+    if failing:
+        try:
+            failing -= _unconvertible(source, set(), force=True)
+        except Exception as error:  # noqa: BLE001 - a source that does not open excuses nothing
+            yield Residual("opens", "source", "", type(error).__name__)
+    for path in sorted(failing):
+        yield Residual("opens", format_path(path), "", "value cannot be converted")
+
+
+def _unconvertible(path: Path, converted: set[tuple[int, str, bytes]], *, force: bool) -> set[tuple[int, ...]]:
+    failing: set[tuple[int, ...]] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they would show values
+        dataset = pydicom.dcmread(path, force=force, defer_size=DEFERRED)
+        _convert(dataset.file_meta, (), converted, failing)
+        _convert(dataset, (), converted, failing)
+    return failing
+
+
+def _plain(vr: str, value: bytes) -> bool:
+    """Tell whether a value surely converts: long lists of numbers would take most of the time."""
+    if vr in _NUMERIC_STRINGS:
+        return bool(_NUMERIC_STRINGS[vr].fullmatch(value))
+    return vr in _BINARY and len(value) % _BINARY[vr] == 0
+
+
+def _convert(
+    dataset: Dataset, above: tuple[int, ...], converted: set[tuple[int, str, bytes]], failing: set[tuple[int, ...]]
+) -> None:
+    for tag in list(dataset.keys()):
+        raw, key = dataset.get_item(tag), None
+        if isinstance(raw, RawDataElement):
+            vr = raw.VR or vr_of(int(tag)) or "UN"
+            if _plain(vr, raw.value or b""):
+                continue
+            if vr != "SQ" and raw.value is not None and len(raw.value) <= _REMEMBERED:
+                key = (int(tag), vr, raw.value)
+                if key in converted:
+                    continue
+        path = (*above, int(tag))
+        try:
+            element = dataset[tag]
+        except Exception:  # noqa: BLE001 - recorded; the caller decides whether the source had it too
+            failing.add(path)
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                _convert(item, path, converted, failing)
+        elif key is not None and len(converted) < _MOST_REMEMBERED:
+            converted.add(key)

@@ -1,0 +1,403 @@
+"""The identifiers of a patient as verification looks for them in text and bytes, with rules against chance matches.
+
+The rules, in the order in which they apply:
+
+1. Words that describe images, places in a body and devices (`ORDINARY`) never count alone, nor do phrases made of
+   nothing else; they count beside another part of the same name. For institutions, addresses, numbers and devices the
+   same holds of `PLACE_WORDS`.
+2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
+   only directly beside another part of the same name, in either order.
+3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
+   `MIN_DIGIT_WORD`, as a whole value from `MIN_WHOLE`; years, repeated digits and fractions of decimals never count.
+   In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more.
+4. A mixed code counts as a word of its own from `MIN_CODE` characters, shorter ones as a whole value.
+5. A date counts as YYYYMMDD (also at the head of a DT), and in text with a year of four digits in the usual orders.
+6. TM and AS values hold no identifiers, DA and DT only dates. In values that are no text a hit counts if it has
+   `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable ones.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from phi_deid_pipeline.lexicon import Entry
+from phi_deid_pipeline.records import Category
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+MIN_NAME = 4
+MIN_WHOLE = 3
+MIN_DIGIT_WORD = 5
+MIN_DIGIT_RUN = 6
+MIN_CODE = 5
+MIN_PLACE_WORD = 6
+MIN_BINARY_HIT = 6
+MIN_BINARY_RUN = 8
+MAX_GAP = 3  # characters between two parts of a name
+
+ORDINARY = _set(
+    """
+    abdomen abdominal accuray acquired acquisition adc adult airway algorithm aloka and angio angiography angle
+    ankle annotation anonymised anonymized anonymous anterior aorta aortic ap application archive are area arm arms
+    array arterial artery artifact atrium attenuation auto average axial axis back base basic bladder blank blood
+    body bolus bone bony bowel brain breast breath bronchus calibration cardiac cardio carestream carotid cavity
+    center central centre cerebral cervical characteristics chest child cine circle clean clinical cm code coil
+    collimation colon color colour columns composite concept confidentiality console container contains content
+    contrast control coronal coronary correction count cr cranial cranium crop ct current curved cylinder data date
+    dates datetime default deidentified delay demo dental derived descriptors detail detector device diagnostic
+    dicom diffusion digital direction distal distance dose dr dual dwi dx dynamic early echo edge elbow electric
+    elekta element ellipse elscint empty enhanced enter epi esaote esophagus example export exposure extra extremity
+    face false fast feet female femur film filter filtered fine finger first fixed fl flair flow foot for forearm
+    fov frame frames from front fujifilm full function gated gateway general generator gr gradient graphics gre grid
+    hand hands hard head healthineers heart helical hepatic high hips hitachi hologic hu human identity image images
+    imaging import infant inferior inferred information inner institution into ir iterative jpeg kernel kidney
+    kidneys knee knees ko konica kv label lao last lat late lateral left lens level limb line linear liver ll local
+    localhost localizer long longitudinal loop lossless lossy lower lumbar lung lungs ma magnetic male mammography
+    mandible manual mapping marker mask matrix maxilla maximum mean medical medium mg middle mindray minimum mip
+    mixed mm modality modified monochrome mouth mpr mr mri multiplanar muscle name neck nerve neuro nm noise none
+    normal nose not nuclear null number oblique observer operator optical options oral orbit orbital orientation
+    original ot other outer ovary over pa pacs pan pancreas patient patients pattern pd pelvic pelvis perfusion
+    person pet phantom phase pitch pixel pixels plan planar plane planmeca plate point polygon portable position
+    posterior pr primary private profile projection prone prostate protocol proton pt pulmonary pulse quality
+    radiation radiography radiological radiology radiotherapy rao real reconstruction rectangle reference
+    reformatted reg region registration relation removed renal report resampled research resolution resonance rest
+    retain rf right rigid ring rl roi rotation router routine rows rt sacral safe sagittal sample samples samsung sc
+    scan scanner scatter scout screen se secondary section sector seg segment segmentation sequence series server
+    service services setup sharp shimadzu shoulder siemens signal single sinus sirona skeleton skull slice slices
+    small smooth soft software source spacing sphere spin spine spiral spleen square sr standard station stationary
+    stomach storage storescp storescu stress structured study subject super supine surface survey system systems t1
+    t2 table target technique temporal test text texture that the therapeutic therapy thickness thigh this thoracic
+    thorax throat thyroid time tissue title toes tomography tooth toshiba total tracer trachea trauma true tse tube
+    tumor uids ulna ultra ultrasound under uniform unknown unmodified unspecified upper us uterus value valve varian
+    vascular vector vein venous ventral version vertebra vessel vidar view viewer voltage volume volumetric
+    volunteer water waveform wedge weight whole wide window with without workstation wrist xa year years yes ziehm
+    zoom
+    """
+)
+# Words of institutions, addresses and makers, ordinary there and in names of devices, not in names of persons.
+PLACE_WORDS = _set(
+    """
+    abteilung acuson agfa america avenue belgium black blue brown canada cancer canon cardiology center centre
+    centro centrum children china city clinic clinical college company corporation county cyan department
+    deutschland east eastern emergency europe foundation france germany gray green grey group health healthcare
+    hopital hospital hospitals institut institute institutes institution instituto istituto italy japan kingdom
+    klinik kliniken klinikum kodak krankenhaus laboratory limited magenta main marconi medicine memorial mens
+    minolta national netherlands neurology north northern oncology ospedale paediatrics page pediatric pediatrics
+    philips physics picker practice purple radiologia radiologie radiologische red regional road school south
+    southern spain state states stone store street sunrise surgery united universitaet universitario universitat
+    universite university west western white women womens yellow young zentrum ziekenhuis
+    """
+)
+_PARTICLES = _set("dr prof mr mrs ms md phd jr sr ii iii iv von van der den de del la le el al bin ibn abu")
+_NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_WORD = re.compile(r"[^\W_]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_DIGITS = re.compile(r"\d+")
+_WRITTEN = re.compile(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
+_MONTHS = (
+    "jan ene gen|feb fev|mar mae mrz mrt maa|apr avr abr|may mai mei mag|jun giu|jul lug|aug aou ago|sep set"
+    "|oct okt out ott|nov|dec dez dic"
+)
+_MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(_MONTHS.split("|"), 1) for name in names.split()}
+_DAY_MONTH = re.compile(r"(?<!\d)(\d{1,2})[\W_]{0,2}([^\W\d_]{3,10})[\W_]{0,3}(\d{4})(?!\d)")
+_MONTH_DAY = re.compile(r"([^\W\d_]{3,10})[\W_]{0,2}(\d{1,2})[\W_]{1,3}(\d{4})(?!\d)")
+
+# The same questions on bytes of ASCII in lower case, asked of all values of an instance at once.
+_BYTE_WORD = re.compile(rb"[0-9a-z]{2,}")
+_BYTE_LETTERS = re.compile(rb"[a-z]{4,}")
+_BYTE_DIGITS = re.compile(rb"[0-9]{6,}")
+_BYTE_WRITTEN = re.compile(
+    rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
+    rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
+)
+_PRINTABLE = re.compile(rb"[\x20-\x7e]{4,}")
+
+
+def fold(text: str) -> str:
+    """Return text in lower case without accents."""
+    if text.isascii():
+        return text.lower()
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    return unicodedata.normalize("NFC", plain)
+
+
+def _spellings(text: str) -> set[str]:
+    """Return the folded text and its transliteration (ä as ae)."""
+    spelled = unicodedata.normalize("NFC", text).casefold()
+    for letter, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "aa"), ("æ", "ae"), ("ł", "l")):
+        spelled = spelled.replace(letter, letters)
+    return {fold(text), fold(spelled), fold(text.casefold().replace("ø", "o").replace("ł", "l"))}
+
+
+class Needles:
+    """Identifiers compiled once per patient. `harmless` are values that the engine writes itself: pseudonyms."""
+
+    def __init__(self, entries: Iterable[Entry], skip: frozenset[Category], harmless: Iterable[str] = ()) -> None:
+        self.letters: dict[str, Category] = {}  # runs of letters
+        self.words: dict[str, Category] = {}  # runs of letters and digits
+        self.digits: dict[str, Category] = {}  # runs of digits
+        self.pairs: dict[str, dict[str, Category]] = {}  # neighbours within one name
+        self.phrases: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
+        self.whole: dict[str, Category] = {}  # words of a value, joined by blanks
+        self.inside: dict[str, Category] = {}  # scripts without blanks
+        self.dates: frozenset[str] = frozenset()
+        self._originals: dict[str, Category] = {}  # words that are not ASCII, as they were written
+        self._harmless = ORDINARY | {word for text in harmless for word in _WORD.findall(fold(text))}
+        self._generic = self._harmless | PLACE_WORDS
+        order = list(Category)
+        chosen = [entry for entry in entries if entry.category not in skip]
+        self.dates = frozenset(e.value for e in chosen if e.category is Category.DATE and e.value != "19000101")
+        for entry in sorted(chosen, key=lambda e: (order.index(e.category), e.value)):
+            self._add(entry)
+        self._encoded: dict[tuple[str, ...], list[tuple[bytes, Category]]] = {}
+        telling = {*self.words, *self.pairs, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
+        telling |= {max(phrase, key=len) for phrases in self.phrases.values() for phrase, _ in phrases}
+        self._byte_words = {word.encode() for word in telling if word.isascii()}
+        self._byte_letters = {word.encode() for word in self.letters if word.isascii()}
+        self._byte_digits = {word.encode() for word in self.digits}
+        self._byte_dates = {day.encode() for day in self.dates}
+        self._byte_turned = {day[6:] + day[4:6] + day[:4] for day in self.dates}
+        self._byte_turned |= {day[4:] + day[:4] for day in self.dates}
+
+    # ---------------------------------------------------------------- compiling
+
+    def _add(self, entry: Entry) -> None:
+        if entry.category in (Category.NAME, Category.PERSON):
+            for group in entry.value.split("="):
+                self._add_name(group, entry.category)
+        elif entry.category in (Category.INSTITUTION, Category.ADDRESS):
+            self._add_place(entry.value, entry.category)
+        elif entry.category is Category.CONTACT:
+            self._add_contact(entry.value, entry.category)
+        elif entry.category is not Category.DATE:
+            self._add_code(entry.value, entry.category)
+
+    def _add_name(self, text: str, category: Category) -> None:
+        words: list[str] = []
+        for original in _WORD.findall(text):
+            if not original.isascii():
+                self._add_original(original, category)
+            for word in sorted(_spellings(original)):
+                words.append(word)
+                self._add_name_word(word, category)
+        parts = [w for w in words if w not in _PARTICLES and len(w) >= (1 if _NO_BLANKS.search(w) else 2)]
+        for one in parts:
+            for other in parts:
+                if one == other or (one in self._harmless and other in self._harmless):
+                    continue
+                self.pairs.setdefault(one, {}).setdefault(other, category)
+                joined = one + other
+                if len(joined) >= MIN_DIGIT_RUN and joined.isalpha():
+                    self.letters.setdefault(joined, category)
+                elif _NO_BLANKS.search(joined):
+                    self.inside.setdefault(joined, category)
+
+    def _add_name_word(self, word: str, category: Category) -> None:
+        if word in self._harmless or word in _PARTICLES:
+            return
+        if _NO_BLANKS.search(word):
+            if len(word) >= 2:
+                self.inside.setdefault(word, category)
+        elif word.isalpha():
+            if len(word) >= MIN_NAME:
+                self.letters.setdefault(word, category)
+            elif len(word) == MIN_WHOLE:
+                self.whole.setdefault(word, category)
+        elif not word.isdigit() and len(word) >= MIN_CODE:
+            self.words.setdefault(word, category)
+        elif len(word) >= MIN_DIGIT_RUN:
+            self.digits.setdefault(word, category)
+
+    def _add_original(self, word: str, category: Category) -> None:
+        if len(word) >= (2 if _NO_BLANKS.search(word) else MIN_NAME):
+            for form in (word, word.lower(), word.upper(), word.title()):
+                self._originals.setdefault(unicodedata.normalize("NFC", form), category)
+
+    def _add_phrase(self, words: Sequence[str], category: Category) -> None:
+        if len(words) > 1 and not all(word in self._generic or len(word) < 2 for word in words):
+            self.phrases.setdefault(words[0], []).append((tuple(words), category))
+
+    def _add_place(self, text: str, category: Category) -> None:
+        for part in {text, *re.split(r"[,;\\^\n\r]+", text)}:
+            self._add_phrase(_WORD.findall(fold(part)), category)
+        for original in _WORD.findall(text):
+            if not original.isascii() and fold(original) not in self._generic:
+                self._add_original(original, category)
+            for word in sorted(_spellings(original)):
+                if word in self._generic:
+                    continue
+                if _NO_BLANKS.search(word) and len(word) >= 2:
+                    self.inside.setdefault(word, category)
+                elif word.isalpha() and len(word) >= MIN_PLACE_WORD:
+                    self.letters.setdefault(word, category)
+                elif not word.isalpha() and len(word) >= MIN_DIGIT_RUN:
+                    self._add_code(word, category)
+
+    def _add_contact(self, text: str, category: Category) -> None:
+        words = _WORD.findall(fold(text))
+        self._add_phrase(words, category)
+        for local in re.findall(r"([^\s@:;,<>]+)@", fold(text)):
+            if local.isalpha() and len(local) >= MIN_CODE and local not in self._harmless:
+                self.letters.setdefault(local, category)
+        digits = "".join(_DIGITS.findall(text))
+        if 7 <= len(digits) <= 20:
+            self.digits.setdefault(digits, category)
+
+    def _add_code(self, text: str, category: Category) -> None:
+        words = _WORD.findall(fold(text))
+        compact = "".join(words)
+        if not compact or all(word in self._generic for word in words) or len(set(compact)) == 1:
+            return
+        if _NO_BLANKS.search(compact):
+            if len(compact) >= 2:
+                self.inside.setdefault(compact, category)
+            return
+        if not compact.isascii():
+            self._add_original(text.strip(), category)
+        if compact.isdigit():
+            for digits in {compact, compact.lstrip("0")}:
+                self._add_digits(digits, category)
+        elif len(compact) >= MIN_CODE or (compact.isalpha() and len(compact) >= MIN_NAME):
+            self.words.setdefault(compact, category)
+        elif len(compact) >= MIN_WHOLE:
+            self.whole.setdefault(" ".join(words), category)
+        if len(compact) >= MIN_DIGIT_WORD:
+            self._add_phrase(words, category)
+
+    def _add_digits(self, digits: str, category: Category) -> None:
+        if len(digits) >= MIN_DIGIT_RUN:
+            self.digits.setdefault(digits, category)
+        elif len(digits) >= MIN_DIGIT_WORD:
+            self.words.setdefault(digits, category)
+        elif len(digits) >= MIN_WHOLE and not re.fullmatch(r"(19|20)\d\d", digits):
+            self.whole.setdefault(digits, category)
+
+    # ---------------------------------------------------------------- searching
+
+    def may_hit(self, data: bytes) -> bool:
+        """Tell quickly whether bytes (lower case) may hold an identifier spelled in ASCII; `hits` decides."""
+        if not self._byte_words.isdisjoint(_BYTE_WORD.findall(data)):
+            return True
+        if not self._byte_letters.isdisjoint(_BYTE_LETTERS.findall(data)):
+            return True
+        runs = _BYTE_DIGITS.findall(data)
+        if not self._byte_digits.isdisjoint(runs):
+            return True
+        if not self.dates:
+            return False
+        if any(run[:8] in self._byte_dates or run.decode() in self._byte_turned for run in runs):
+            return True
+        return bool(_BYTE_WRITTEN.search(data))
+
+    @property
+    def foreign(self) -> bool:
+        """Tell whether there are words that are not ASCII."""
+        return bool(self._originals)
+
+    def encoded(self, encodings: Iterable[str]) -> list[tuple[bytes, Category]]:
+        """Return the words that are not ASCII as bytes in each encoding, UTF-8 and ISO 8859-1 always among them."""
+        key = tuple(sorted({"utf-8", "latin-1", *encodings}))
+        if key not in self._encoded:
+            found: dict[bytes, Category] = {}
+            for word, category in sorted(self._originals.items()):
+                for encoding in key:
+                    data = _encode(word, encoding)
+                    if len(data) >= 4:
+                        found.setdefault(data, category)
+            self._encoded[key] = sorted(found.items())
+        return self._encoded[key]
+
+    def hits(self, text: str, *, dates: frozenset[str] | None = None) -> Iterator[tuple[Category, int]]:
+        """Yield category and length of each identifier in text of any case; `dates` in place of the patient's own."""
+        folded = fold(text)
+        words = [(match.start(), match[0]) for match in _WORD.finditer(folded)]
+        for at, (start, word) in enumerate(words):
+            yield from self._word_hits(folded, start, word)
+            if word in self.pairs and at + 1 < len(words):
+                next_start, other = words[at + 1]
+                if other in self.pairs[word] and next_start - start - len(word) <= MAX_GAP:
+                    yield self.pairs[word][other], len(word) + len(other)
+            for phrase, category in self.phrases.get(word, ()):
+                if tuple(other for _, other in words[at : at + len(phrase)]) == phrase:
+                    yield category, sum(map(len, phrase))
+        if self.whole:
+            joined = " ".join(word for _, word in words)
+            if joined in self.whole:
+                yield self.whole[joined], len(joined)
+        for needle, category in self.inside.items():
+            if needle in folded:
+                yield category, MIN_BINARY_HIT
+        if dates is None:
+            dates = self.dates
+        if dates and _holds_date(folded, dates):
+            yield Category.DATE, 8
+
+    def _word_hits(self, folded: str, start: int, word: str) -> Iterator[tuple[Category, int]]:
+        fraction = start >= 2 and folded[start - 1] == "." and folded[start - 2].isdigit()
+        if word in self.words and not (fraction and word.isdigit()):
+            yield self.words[word], len(word)
+        for run in _LETTERS.findall(word) if not word.isalpha() else (word,):
+            if run in self.letters:
+                yield self.letters[run], len(run)
+        if not fraction:
+            for run in _DIGITS.findall(word):
+                if run in self.digits:
+                    yield self.digits[run], len(run)
+
+    def numbers(self, components: set[bytes], *, dates: frozenset[str] | None = None) -> set[Category]:
+        """Return the categories of identifiers among whole components of DS and IS values."""
+        found = {self.digits[c.decode()] for c in self._byte_digits & components}
+        wanted = self._byte_dates if dates is None else {day.encode() for day in dates}
+        if wanted & components:
+            found.add(Category.DATE)
+        return found
+
+
+def _encode(word: str, encoding: str) -> bytes:
+    """Return a word's bytes without the return to ASCII at its end; b"" where the encoding does not have it."""
+    try:
+        data = word.encode(encoding)
+    except UnicodeEncodeError:
+        return b""
+    return data.removesuffix(b"\x1b(B").removesuffix(b"\x1b(J")
+
+
+def _holds_date(folded: str, dates: frozenset[str]) -> bool:
+    for match in _DIGITS.finditer(folded):
+        run = match[0]
+        if len(run) in (8, 10, 12, 14) and run[:8] in dates:
+            return True
+        if len(run) == 8 and (run[4:] + run[2:4] + run[:2] in dates or run[4:] + run[:4] in dates):
+            return True
+    for match in _WRITTEN.finditer(folded):
+        a, b, c = (f"{int(part):02d}" for part in match.groups())
+        orders = {a + b + c} if len(a) == 4 else {c + b + a, c + a + b} if len(c) == 4 else set()
+        if orders & dates:
+            return True
+    for pattern, (day, month, year) in ((_DAY_MONTH, (1, 2, 3)), (_MONTH_DAY, (2, 1, 3))):
+        for match in pattern.finditer(folded):
+            number = _month(match[month])
+            if number and f"{match[year]}{number}{int(match[day]):02d}" in dates:
+                return True
+    return False
+
+
+def _month(name: str) -> str:
+    if name.startswith("juil"):
+        return "07"
+    if name.startswith("juin"):
+        return "06"
+    return _MONTH_OF.get(name[:3], "")
+
+
+def printable_runs(data: bytes) -> list[str]:
+    """Return the runs of printable ASCII in bytes, and those that UTF-16 text has once its zero bytes are dropped."""
+    runs = _PRINTABLE.findall(data)
+    if b"\x00" in data:
+        runs += _PRINTABLE.findall(data.replace(b"\x00", b""))
+    return [run.decode("ascii") for run in runs]

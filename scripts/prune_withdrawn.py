@@ -1,0 +1,21 @@
+"""Entry of rule prune_withdrawn: drops what belongs to batches and pictures that are gone."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from job_log import job
+from phi_deid_pipeline import pipeline
+from record_io import atomic_write_bytes
+
+
+def main(output: Path, batches: Sequence[str], target: Path) -> None:
+    """Delete outputs of withdrawn batches and readings that no batch refers to; `target` counts them."""
+    counts = pipeline.prune_withdrawn(output, set(batches))
+    atomic_write_bytes(target, json.dumps(counts, sort_keys=True).encode() + b"\n", mode=0o600)
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):  # noqa: F821
+        smk = snakemake  # noqa: F821
+        main(Path(), [Path(path).stem for path in smk.input.read], Path(smk.output[0]))

@@ -1,0 +1,246 @@
+"""Starts Snakemake, shows how far it is, and prints the closing summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+PLAIN_SECONDS = 10.0
+STAGES = {
+    "inventory": "reading headers",
+    "map_uids": "mapping UIDs",
+    "read_burned_in_text": "looking for text in pixels",
+    "judge_burned_in_text": "judging text",
+    "deidentify_series": "de-identifying",
+    "verify_series": "verifying",
+    "extract_metadata": "extracting metadata",
+    "measure_ct_geometry": "measuring CT geometry",
+    "check_links": "checking links",
+    "assemble_audits": "assembling audits",
+    "release": "releasing",
+    "prune_withdrawn": "pruning",
+}
+
+
+@dataclass
+class RunState:
+    """What Snakemake's output told so far."""
+
+    steps: int = 0
+    steps_done: int = 0
+    stage: str = "planning"
+    instances_done: int = 0
+    series_done: int = 0
+    nothing_to_do: bool = False
+    failed: list[str] = field(default_factory=list)
+    planned: dict[str, list[str]] = field(default_factory=dict)  # rule -> batches (dry run)
+    _rule: str = ""
+    _error: str = ""
+    _batch_of_job: dict[str, str] = field(default_factory=dict)
+    _job: str = ""
+
+
+class LogReader:
+    """Turns lines of Snakemake's output into a RunState."""
+
+    def __init__(self, work: dict[str, tuple[int, int]]) -> None:
+        self.state = RunState()
+        self._work = work
+
+    def feed(self, line: str) -> None:
+        """Take one line."""
+        state = self.state
+        if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", line):
+            state._rule, state._error = match[1], ""
+            state.stage = STAGES.get(match[1], match[1])
+            state.planned.setdefault(match[1], [])
+        elif match := re.match(r"\s+jobid: (\d+)", line):
+            state._job = match[1]
+        elif match := re.match(r"\s+wildcards: batch=(b\d+)", line):
+            state._batch_of_job[state._job] = match[1]
+            state.planned.setdefault(state._rule, []).append(match[1])
+        elif match := re.match(r"Finished jobid: (\d+) \(Rule: (\w+)\)", line):
+            if match[2] == "verify_series":
+                series, instances = self._work.get(state._batch_of_job.get(match[1], ""), (0, 0))
+                state.series_done += series
+                state.instances_done += instances
+        elif match := re.match(r"(\d+) of (\d+) steps \(", line):
+            state.steps_done, state.steps = int(match[1]), int(match[2])
+        elif match := re.match(r"total\s+(\d+)", line):
+            state.steps = int(match[1])
+        elif match := re.match(r"Error in (?:rule|checkpoint) (\w+):", line):
+            state.failed.append(match[1])
+        elif "Nothing to be done" in line:
+            state.nothing_to_do = True
+
+
+def read_work(output: Path) -> dict[str, tuple[int, int]]:
+    """Return {batch: (series, instances)} of the index; empty before the first scan."""
+    index = output / "private" / "index.tsv"
+    if not index.exists():
+        return {}
+    lines = index.read_text(encoding="utf-8").splitlines()
+    names = lines[0].split("\t")
+    rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines[1:]]
+    return {row["batch"]: (int(row["series"]), int(row["instances"])) for row in rows}
+
+
+def run_snakemake(
+    output: Path, targets: list[str], *, cores: int, run_id: str, profile: str, extra: list[str], console: Console
+) -> tuple[int, RunState]:
+    """Run Snakemake on the output folder; its output goes to `logs/snakemake.log`, progress to the console."""
+    command = [sys.executable, "-m", "snakemake", *targets]
+    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), "--cores", str(cores)]
+    command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / profile), "--nocolor"]
+    command += ["--config", f"run_id={run_id}", *extra]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["XDG_CACHE_HOME"] = str(output / ".snakemake" / "cache")
+    work = read_work(output)
+    reader = LogReader(work)
+    log = output / "logs" / "snakemake.log"
+    with log.open("a", encoding="utf-8") as record, _progress(console, work) as show:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+        )
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                record.write(line)
+                reader.feed(line.rstrip("\n"))
+                show(reader.state)
+        except KeyboardInterrupt:
+            console.print("Stopping: running jobs are ended; the next run goes on from here.")
+            process.terminate()
+            process.wait()
+            raise
+        code = process.wait()
+    return code, reader.state
+
+
+@contextmanager
+def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
+    instances = sum(n for _, n in work.values())
+    series = sum(n for n, _ in work.values())
+    start = time.monotonic()
+
+    def counts(state: RunState) -> str:
+        rate = state.instances_done / max(time.monotonic() - start, 0.001)
+        if not state.instances_done:
+            return ""
+        return (
+            f"instances {state.instances_done} of {instances}, series {state.series_done} of {series}, "
+            f"{rate:.1f} instances/s"
+        )
+
+    if console.is_terminal:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+            task = bar.add_task("planning", total=None, counts="")
+            yield lambda state: bar.update(
+                task,
+                description=state.stage,
+                total=state.steps or None,
+                completed=state.steps_done,
+                counts=counts(state),
+            )
+        return
+    last = [time.monotonic(), ""]
+
+    def plain(state: RunState) -> None:
+        now = time.monotonic()
+        if now - last[0] < PLAIN_SECONDS or not state.steps:
+            return
+        left = (now - start) / state.steps_done * (state.steps - state.steps_done) if state.steps_done else 0
+        text = f"  {state.stage}: step {state.steps_done} of {state.steps}"
+        text += f", {counts(state)}" if state.instances_done else ""
+        text += f", about {left:.0f} s left" if left else ""
+        last[0] = now
+        console.print(text, highlight=False)
+
+    yield plain
+
+
+def failure_lines(output: Path, rules: list[str]) -> list[str]:
+    """Return a line for each failed job: its log below the output folder and the last line of it."""
+    lines = []
+    for rule in sorted(set(rules)):
+        for log in sorted((output / "logs" / rule).glob("*.log")):
+            text = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            if text and " ERROR " in text[-1]:
+                lines.append(f"{log.relative_to(output)}: {text[-1]}")
+    return lines
+
+
+def print_summary(output: Path, console: Console) -> int:
+    """Print `audits/summary.json`; return how many input files were rejected or are held."""
+    summary = json.loads((output / "audits" / "summary.json").read_text(encoding="utf-8"))
+    console.print()
+    table = Table(title="What became of the input", title_justify="left")
+    for name in ("", "found", "released", "held", "rejected"):
+        table.add_column(name, justify="left" if not name else "right")
+    for name in ("patients", "studies", "series"):
+        counts = summary[name]
+        table.add_row(name, str(counts["in"]), str(counts["out"]), "", "")
+    by_modality = summary["instances_by_modality"]
+    for modality in sorted(by_modality):
+        counts = Counter(by_modality[modality])
+        table.add_row(
+            f"instances {modality or '(no modality)'}",
+            str(sum(counts.values())),
+            *(str(counts[status]) for status in ("released", "held", "rejected")),
+        )
+    total = Counter(summary["instances"])
+    table.add_section()
+    table.add_row("all instances", str(sum(total.values())), *(str(total[s]) for s in ("released", "held", "rejected")))
+    console.print(table)
+    _print_counts(console, "Rejected input files, by reason", summary["rejected_by_reason"])
+    _print_counts(console, "Held for review, by reason", summary["held_by_reason"])
+    text = summary["text"]
+    console.print(
+        f"Burned-in text: {text['instances_read']} instances looked at, {text['regions_hidden']} regions hidden in "
+        f"{text['instances_redacted']} instances, {text['regions_benign']} benign regions kept. "
+        "A scan that finds no text is no proof that there is none.",
+        highlight=False,
+    )
+    links = summary["links"]
+    console.print(
+        "Links: " + (", ".join(f"{links[k]} {k.replace('_', ' ')}" for k in sorted(links)) or "none"), highlight=False
+    )
+    ct = summary["ct_series"]
+    console.print(f"CT series: {ct['total']} measured, {ct['requires_resampling']} need resampling", highlight=False)
+    return sum(summary["rejected_by_reason"].values()) + total["held"]
+
+
+def _print_counts(console: Console, title: str, counts: dict[str, int]) -> None:
+    if counts:
+        console.print(f"{title}: " + ", ".join(f"{counts[k]} {k}" for k in sorted(counts)), highlight=False)
+
+
+def print_places(output: Path, console: Console) -> None:
+    """Say where everything lies and what may leave the building."""
+    release = output / "release"
+    newest = release.readlink().name if release.is_symlink() else "none"
+    console.print(
+        f"\nMay leave the building:  {output}/release  (release {newest}, every file verified)", highlight=False
+    )
+    console.print(
+        f"Restricted, stays here:  {output}/audits/deid, {output}/audits/uid  (source paths and UIDs)", highlight=False
+    )
+    console.print(
+        f"Identifying, stays here: {output}/private  (salt, manifests, lexicons, what was rejected and why)",
+        highlight=False,
+    )

@@ -1,0 +1,829 @@
+"""The four audits, from records of batches that the tests write: content, order, independence of batches, contracts."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import audit_contracts
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from audit_status import BREAKING_CHECKS, Decisions, FinalStatus, final_statuses, released_instances, write_statuses
+from audit_writers import (
+    BATCH_UID_SCHEMA,
+    UID_MAP_SCHEMA,
+    AuditInfo,
+    assemble_audits,
+    check_contracts,
+    metadata_schema,
+    verify_output,
+)
+from phi_deid_pipeline import verification
+from phi_deid_pipeline.errors import AuditContractError, UidMapError
+from phi_deid_pipeline.geometry import GeometrySettings, measure_series
+from phi_deid_pipeline.metadata_extract import METADATA_COLUMNS, extract_metadata, slice_attributes
+from phi_deid_pipeline.records import (
+    Box,
+    Decision,
+    DeidRecord,
+    InstanceEntry,
+    Manifest,
+    RejectedFile,
+    RejectReason,
+    Residual,
+    SeriesEntry,
+    Status,
+    TagAction,
+    UidType,
+    UidUse,
+    VerificationRecord,
+)
+from phi_deid_pipeline.seal import Chain
+from phi_deid_pipeline.uid_graph import uid_map_rows
+from phi_deid_pipeline.uid_mapping import UidMapper
+from pydicom.data import get_testdata_file
+from record_io import read_jsonl, read_parquet, to_data, write_jsonl, write_parquet
+
+SALT = b"s" * 32
+MAPPER = UidMapper(SALT)
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+INFO = AuditInfo("hipaa_safe_harbor", "d" * 64, "0.1.0", SALT)
+COLUMNS = {
+    "study_instance_uid": ("string", "", "New Study Instance UID"),
+    "series_instance_uid": ("string", "", "New Series Instance UID"),
+    "sop_instance_uid": ("string", "", "New SOP Instance UID"),
+    "rows": ("int64", "pixels", "Rows"),
+    "slice_thickness": ("float64", "mm", "Thickness"),
+    "pixel_spacing": ("list<float64>", "mm", "Spacing"),
+}
+NAME_LESS = ["study_instance_uid", "series_instance_uid", "sop_instance_uid"]
+
+
+def instance(number: int, series: int, path: str, modality: str = "CT", uids: tuple[UidUse, ...] = ()) -> InstanceEntry:
+    """An instance of series `series`; series 1-9 lie in study 1.2.1, others in 1.2.2."""
+    return InstanceEntry(
+        path=path, size=1, sha256=f"{number:064x}", patient="p000001" if series < 10 else "p000002",
+        study_uid="1.2.1" if series < 10 else "1.2.2", series_uid=f"1.3.{series}", sop_uid=f"1.4.{number}",
+        sop_class_uid=SEG if modality == "SEG" else CT, transfer_syntax_uid="1.2.840.10008.1.2.1", modality=modality,
+        rows=1, columns=1, frames=1, has_pixels=True, uids=(
+            UidUse("1.9.9", UidType.FRAME_OF_REFERENCE, "00200052", True), *uids
+        ),
+    )  # fmt: skip
+
+
+def record(entry: InstanceEntry, **changes: object) -> DeidRecord:
+    new = MAPPER.new_uid
+    study, series, sop = new(entry.study_uid), new(entry.series_uid), new(entry.sop_uid)
+    made = DeidRecord(
+        input_path=entry.path, input_checksum=entry.sha256, sop_class_uid=entry.sop_class_uid, modality=entry.modality,
+        old_study_uid=entry.study_uid, old_series_uid=entry.series_uid, old_sop_uid=entry.sop_uid, study_uid=study,
+        series_uid=series, sop_uid=sop, patient="P" + entry.patient, status=Status.RELEASED, reason="", detail="",
+        staged_path=f"{study}/{series}/{sop}.dcm", checksum="c" * 64, transfer_syntax_uid="1.2.840.10008.1.2.1",
+        source_transfer_syntax_uid="1.2.840.10008.1.2", pixel_data="untouched", pixel_sha256="e" * 64,
+        tags_removed=(TagAction("00100040", "PatientSex", "CS", "Z", "Z", ""),),
+        tags_cleaned=(TagAction("0008103E", "SeriesDescription", "LO", "C", "C", "R"),),
+        tags_replaced=(TagAction("0020000D", "StudyInstanceUID", "UI", "U", "U", "R", 2),),
+        private_tags_stripped=3, uids_replaced=4, burned_in_text_scan={"frames": 1, "status": "read"},
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def checked(made: DeidRecord, **changes: object) -> VerificationRecord:
+    return replace(
+        VerificationRecord(made.sop_uid, made.series_uid, Status.RELEASED, "", ("identifiers", "uids")), **changes
+    )
+
+
+def residual(made: DeidRecord) -> VerificationRecord:
+    found = (Residual("identifiers", "00081030", "name"),)
+    return checked(made, status=Status.HELD, reason="residual_identifier", residuals=found)
+
+
+def rejected(path: str, reason: RejectReason, **more: object) -> RejectedFile:
+    return RejectedFile(path, reason, reason.what_to_do, **more)
+
+
+A1, A2 = instance(1, 1, "z/a1.dcm"), instance(2, 1, "b/a2.dcm")
+B1 = instance(3, 2, "b/b1.dcm", "SEG", (UidUse("1.4.1", UidType.SOP, "x", False, CT),) * 2)
+C1 = instance(5, 10, "c/" + os.fsdecode(b"M\xfcller.dcm"))
+REJECTED = [
+    rejected("notes.txt", RejectReason.NOT_DICOM),
+    rejected(
+        "a/cut.dcm", RejectReason.TRUNCATED, is_dicom=True, sha256="f" * 64, patient="p000001", study_uid="1.2.1",
+        series_uid="1.3.1", sop_uid="1.4.7", sop_class_uid=CT, modality="CT",
+    ),
+    rejected("a/again.dcm", RejectReason.DUPLICATE_IDENTICAL, is_dicom=True, series_uid="1.3.2", sop_uid="1.4.3"),
+]  # fmt: skip
+DEFAULT = {"b000001": [A1, A2], "b000002": [B1], "b000003": [C1]}
+
+
+def make_output(
+    root: Path,
+    layout: dict[str, list[InstanceEntry]] | None = None,
+    *,
+    changes: dict[str, dict[str, object]] | None = None,
+    checks: dict[str, VerificationRecord] | None = None,
+    decisions: list[Decision] = (),
+    rejects: list[RejectedFile] = REJECTED,
+) -> Path:
+    """Write what the steps before leave in `private/`; `changes` and `checks` are by input path."""
+    layout = DEFAULT if layout is None else layout
+    private = root / "private"
+    for batch, entries in layout.items():
+        by_series: dict[str, list[InstanceEntry]] = {}
+        for entry in entries:
+            by_series.setdefault(entry.series_uid, []).append(entry)
+        manifest = Manifest(batch, tuple(
+            SeriesEntry(
+                group[0].patient, group[0].study_uid, uid, tuple(sorted(group, key=lambda entry: entry.sop_uid))
+            )
+            for uid, group in sorted(by_series.items())
+        ))  # fmt: skip
+        made = [record(entry, **(changes or {}).get(entry.path, {})) for entry in entries]
+        verified = [(checks or {}).get(row.input_path, checked(row)) for row in made if row.status != "rejected"]
+        (private / "manifests").mkdir(parents=True, exist_ok=True)
+        (private / "manifests" / f"{batch}.json").write_text(json.dumps(to_data(manifest)))
+        write_jsonl(private / "records" / f"{batch}.jsonl", made)
+        write_jsonl(private / "verification" / f"{batch}.jsonl", verified)
+        write_jsonl(
+            private / "metadata" / f"{batch}.jsonl", [metadata(row) for row in made if row.status != "rejected"]
+        )
+        ct_series = sorted({(row.series_uid, row.study_uid) for row in made if row.modality == "CT"})
+        write_jsonl(private / "geometry" / f"{batch}.jsonl", [geometry(uid, study) for uid, study in ct_series])
+        write_jsonl(private / "findings" / f"{batch}.jsonl", [findings(row) for row in made])
+        write_parquet(private / "uid_map" / f"{batch}.parquet", uid_map_rows(manifest, MAPPER), BATCH_UID_SCHEMA)
+    write_jsonl(private / "rejected.jsonl", rejects)
+    write_jsonl(private / "links.jsonl", [{"state": "resolved"}, {"state": "dangling"}, {"state": "resolved"}])
+    write_statuses(private, sorted(layout), decisions)
+    for path in private.rglob("*.jsonl"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return root
+
+
+def metadata(row: DeidRecord) -> dict[str, object]:
+    uids = (row.study_uid, row.series_uid, row.sop_uid)
+    return {**dict(zip(NAME_LESS, uids, strict=True)), "rows": 512, "slice_thickness": 1.5, "pixel_spacing": [0.5, 0.5]}
+
+
+def geometry(series_uid: str, study_uid: str) -> dict[str, object]:
+    needs = series_uid == MAPPER.new_uid("1.3.1")
+    return {
+        "study_instance_uid": study_uid,
+        "series_instance_uid": series_uid,
+        "num_slices": 2,
+        "requires_resampling": needs,
+    }
+
+
+def findings(row: DeidRecord) -> dict[str, object]:
+    found = [{"verdict": "identifying", "hide": True}, {"verdict": "benign", "hide": False}]
+    return {"status": "read", "findings": found if row.boxes else []}
+
+
+def assemble(root: Path) -> dict[str, object]:
+    batches = sorted(path.stem for path in (root / "private" / "records").glob("*.jsonl"))
+    return assemble_audits(root, batches, INFO, metadata_columns=COLUMNS, geometry_settings={"hu_clip": [-1024, 3071]})
+
+
+def deid_rows(root: Path) -> list[dict[str, object]]:
+    return list(read_jsonl(root / "audits" / "deid" / "deid_audit.jsonl"))
+
+
+def uid_rows(root: Path) -> list[dict[str, object]]:
+    return list(read_parquet(root / "audits" / "uid" / "uid_map.parquet"))
+
+
+def by_path(root: Path) -> dict[str, dict[str, object]]:
+    return {row["input_path"]: row for row in deid_rows(root)}
+
+
+# --- final statuses -----------------------------------------------------------------------------------------------
+
+
+def statuses(entries, changes=None, checks=None, decisions=()):
+    made = [record(entry, **(changes or {}).get(entry.path, {})) for entry in entries]
+    verified = [(checks or {}).get(row.input_path, checked(row)) for row in made if row.status != "rejected"]
+    final = final_statuses("b000001", [to_data(row) for row in made], verified, Decisions(decisions))
+    return {row.input_path: final[row.sop_uid] for row in made}
+
+
+def decide(uid: str, verdict: str = "release") -> Decision:
+    return Decision(uid, verdict, "A. B.", "2024-01-01", "looked at")
+
+
+def told(found: FinalStatus) -> tuple[str, str]:
+    return found.status.value, found.reason
+
+
+SOP = {entry.path: record(entry).sop_uid for entry in (A1, A2, B1, C1)}
+SERIES = {entry.path: record(entry).series_uid for entry in (A1, A2, B1, C1)}
+
+
+def test_verified_instance_is_released():
+    assert {told(found) for found in statuses([A1, A2, B1]).values()} == {("released", "")}
+
+
+def test_one_residual_holds_its_series_and_no_other():
+    found = statuses([A1, A2, B1], checks={A2.path: residual(record(A2))})
+
+    assert [told(found[entry.path]) for entry in (A1, A2, B1)] == [
+        ("held", "residual_identifier"), ("held", "residual_identifier"), ("released", ""),
+    ]  # fmt: skip
+    assert (found[A1.path].cause, found[A2.path].cause) == (SOP[A2.path], "")
+    assert found[A2.path].residuals == (Residual("identifiers", "00081030", "name"),)
+
+
+@pytest.mark.parametrize(
+    ("hold", "neighbour"),
+    [("text_left", "held"), ("text_unreadable", "held"), ("photograph", "released"), ("label_image", "released")],
+)
+def test_hold_for_text_holds_the_series_and_one_for_a_kind_of_image_the_instance(hold, neighbour):
+    found = statuses([A1, A2], {A1.path: {"hold": (hold,)}})
+
+    assert told(found[A1.path]) == ("held", hold)
+    assert found[A2.path].status.value == neighbour
+
+
+def test_residual_of_an_instance_that_verification_let_pass_holds_all_the_same():
+    check = replace(residual(record(A1)), status=Status.RELEASED, reason="")
+
+    assert told(statuses([A1], checks={A1.path: check})[A1.path]) == ("held", "residual_identifier")
+
+
+def test_hold_that_verification_spread_itself_counts_as_that_of_its_cause():
+    checks = {A2.path: residual(record(A2)), A1.path: replace(residual(record(A1)), residuals=())}
+    found = statuses([A1, A2], checks=checks)
+    assert (told(found[A1.path]), found[A1.path].cause) == (("held", "residual_identifier"), SOP[A2.path])
+
+    found = statuses([A1, A2], checks=checks, decisions=[decide(SOP[A2.path])])
+    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("released", "")]
+
+
+def test_held_instance_without_any_finding_in_its_series_stays_held():
+    found = statuses([A1, A2], checks={A1.path: replace(residual(record(A1)), residuals=())})
+
+    assert {told(row) for row in found.values()} == {("held", "residual_identifier")}
+
+
+def test_identifier_in_a_broken_instance_holds_its_series():
+    found_both = (Residual("identifiers", "00081030", "name"), Residual("known_uids", "00080018", ""))
+    check = checked(record(A2), status=Status.REJECTED, reason="unknown_uid", residuals=found_both)
+    found = statuses([A1, A2], checks={A2.path: check})
+
+    assert [told(found[entry.path]) for entry in (A1, A2)] == [
+        ("held", "residual_identifier"), ("rejected", "unknown_uid"),
+    ]  # fmt: skip
+    assert found[A1.path].cause == SOP[A2.path]
+
+
+def test_checks_that_break_are_those_of_verification():
+    assert frozenset(verification._REASONS) == BREAKING_CHECKS
+
+
+def test_rejected_instances_hold_nobody():
+    changes = {A1.path: {"status": Status.REJECTED, "reason": "cannot_clean", "hold": ("text_left",)}}
+    unknown = (Residual("known_uids", "00080018", ""),)
+    check = checked(record(A2), status=Status.REJECTED, reason="unknown_uid", residuals=unknown)
+    found = statuses([A1, A2, instance(8, 1, "x")], changes, {A2.path: check})
+
+    assert [told(row) for row in found.values()] == [
+        ("rejected", "cannot_clean"), ("rejected", "unknown_uid"), ("released", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("uid", [SERIES[A1.path], record(A1).study_uid])
+def test_decision_on_series_or_study_releases_what_was_held(uid):
+    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(uid)])
+
+    assert {told(row) for row in found.values()} == {("released", "")}
+    assert found[A1.path].decision == decide(uid)
+    assert found[A2.path].holds == ("residual_identifier",)
+
+
+def test_decision_on_the_instance_with_the_finding_frees_its_series():
+    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(SOP[A2.path])])
+
+    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("released", "")]
+    assert found[A1.path].decision is None
+
+
+def test_decision_on_a_neighbour_frees_the_neighbour_only():
+    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(SOP[A1.path])])
+
+    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("held", "residual_identifier")]
+
+
+def test_decision_never_lifts_a_rejection():
+    changes = {A1.path: {"status": Status.REJECTED, "reason": "cannot_clean"}}
+
+    found = statuses([A1], changes, decisions=[decide(SOP[A1.path]), decide(SERIES[A1.path])])
+    assert told(found[A1.path]) == ("rejected", "cannot_clean")
+    assert found[A1.path].decision is None
+
+
+def test_withheld_series_is_held_and_its_neighbours_are_not():
+    found = statuses([A1, A2, B1], decisions=[decide(SERIES[A1.path], "withhold")])
+
+    assert [told(found[entry.path]) for entry in (A1, A2, B1)] == [
+        ("held", "withheld"), ("held", "withheld"), ("released", ""),
+    ]  # fmt: skip
+
+
+def test_more_special_decision_wins_and_withholding_wins_over_releasing():
+    rows = [decide(SERIES[A1.path], "withhold"), decide(SOP[A1.path])]
+    found = statuses([A1, A2], {A1.path: {"hold": ("photograph",)}}, decisions=rows)
+    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("held", "withheld")]
+
+    for both in (rows := [decide(SOP[A1.path]), decide(SOP[A1.path], "withhold")]), rows[::-1]:
+        assert told(statuses([A1], decisions=both)[A1.path]) == ("held", "withheld")
+
+
+def test_decision_on_what_is_released_anyway_leaves_no_trace():
+    assert statuses([A1], decisions=[decide(SOP[A1.path])])[A1.path].decision is None
+
+
+@pytest.mark.parametrize("mark", ["#1", "@0123456789ab"])
+def test_decisions_on_findings_or_contents_are_not_about_release(mark):
+    assert (
+        told(statuses([A1], decisions=[Decision(f"{SOP[A1.path]}{mark}", "withhold", "", "", "")])[A1.path])[0]
+        == "released"
+    )
+
+
+def test_instance_that_was_not_verified_ends_the_job():
+    with pytest.raises(AuditContractError, match="was not verified"):
+        final_statuses("b000001", [to_data(record(A1))], [], Decisions([]))
+
+
+def test_decisions_that_match_nothing_are_counted(tmp_path):
+    make_output(tmp_path)
+    rows = [decide("2.25.404"), decide(SOP[A1.path]), Decision("2.25.404#1", "hide", "", "", "")]
+
+    counts = write_statuses(tmp_path / "private", sorted(DEFAULT), rows)
+    assert (counts.released, counts.held, counts.rejected, counts.unused_decisions) == (4, 0, 0, 1)
+
+
+def test_files_of_a_release_are_the_released_instances_where_they_are_staged(tmp_path):
+    make_output(tmp_path, checks={A1.path: residual(record(A1))})
+
+    files, checksums = released_instances(tmp_path / "private")
+    made = record(B1)
+    name = f"dicom/{made.study_uid}/{made.series_uid}/{made.sop_uid}.dcm"
+    assert files[name] == tmp_path / "private" / "staging" / "b000002" / made.staged_path
+    assert checksums[name] == "c" * 64
+    assert len(files) == len(checksums) == 2
+
+
+# --- the de-identification audit ----------------------------------------------------------------------------------
+
+
+def test_every_dicom_instance_has_a_line_and_other_files_have_none(tmp_path):
+    assemble(make_output(tmp_path))
+
+    assert [row["input_path"] for row in deid_rows(tmp_path)] == [
+        "a/again.dcm", "a/cut.dcm", "b/a2.dcm", "b/b1.dcm", C1.path, "z/a1.dcm",
+    ]  # fmt: skip
+
+
+def test_line_of_a_released_instance_tells_all(tmp_path):
+    box = (0, Box(1, 2, 3, 4))
+    assemble(make_output(tmp_path, changes={A1.path: {"boxes": (box,), "pixel_data": "redacted"}}))
+    row, made = by_path(tmp_path)[A1.path], record(A1)
+
+    assert {name: row[name] for name in row if name not in ("prev_hash", "row_hash")} == {
+        "input_path": "z/a1.dcm", "input_checksum": A1.sha256, "checksum": "c" * 64, "status": "released", "reason": "",
+        "output_path": f"dicom/{made.study_uid}/{made.series_uid}/{made.sop_uid}.dcm", "detail": "", "what_to_do": "",
+        "holds": [], "held_by": "", "decision": None, "study_instance_uid": made.study_uid,
+        "series_instance_uid": made.series_uid, "sop_instance_uid": made.sop_uid, "sop_class_uid": CT, "modality": "CT",
+        "source_transfer_syntax_uid": "1.2.840.10008.1.2", "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+        "tags_removed": [to_data(made.tags_removed[0])], "tags_cleaned": [to_data(made.tags_cleaned[0])],
+        "tags_replaced": [to_data(made.tags_replaced[0])], "private_tags_stripped": 3, "uids_replaced": 4,
+        "pixel_data": "redacted", "pixel_sha256": "e" * 64, "boxes": [[0, {"x": 1, "y": 2, "w": 3, "h": 4}]],
+        "burned_in_text_scan": {"frames": 1, "status": "read"}, "policy": "hipaa_safe_harbor",
+        "policy_digest": "d" * 64, "script_version": "0.1.0", "salt_id": row["salt_id"],
+        "verification": {"checks": ["identifiers", "uids"], "residuals": []}, "timestamp": "2023-11-14T22:13:20Z",
+    }  # fmt: skip
+
+
+def test_rejected_instance_stands_there_with_reason_new_uid_and_what_to_do(tmp_path):
+    assemble(make_output(tmp_path))
+    row = by_path(tmp_path)["a/cut.dcm"]
+
+    assert (row["status"], row["reason"], row["output_path"], row["checksum"]) == ("rejected", "truncated", "", "")
+    assert row["sop_instance_uid"] == MAPPER.new_uid("1.4.7")
+    assert row["input_checksum"] == "f" * 64
+    assert row["what_to_do"] == RejectReason.TRUNCATED.what_to_do
+
+
+def test_held_instance_names_its_cause_and_has_no_output(tmp_path):
+    assemble(make_output(tmp_path, checks={A2.path: residual(record(A2))}))
+    row = by_path(tmp_path)[A1.path]
+
+    assert (row["status"], row["reason"], row["output_path"]) == ("held", "residual_identifier", "")
+    assert row["held_by"] == SOP[A2.path]
+    assert row["what_to_do"].startswith("Verification found an identifier")
+    assert check_contracts_of_deid(tmp_path) == []
+
+
+def test_decision_stands_in_the_line_with_who_when_and_why(tmp_path):
+    decision = decide(SERIES[A1.path])
+    assemble(make_output(tmp_path, checks={A2.path: residual(record(A2))}, decisions=[decision]))
+    row = by_path(tmp_path)[A1.path]
+
+    assert (row["status"], row["holds"]) == ("released", ["residual_identifier"])
+    assert row["decision"] == to_data(decision)
+    assert check_contracts_of_deid(tmp_path) == []
+
+
+def check_contracts_of_deid(root: Path) -> list[str]:
+    return list(audit_contracts.check_deid_audit(root / "audits" / "deid" / "deid_audit.jsonl"))
+
+
+def test_restricted_audits_have_mode_0600_and_the_others_may_be_read(tmp_path):
+    assemble(make_output(tmp_path))
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "audits").rglob("*.*")}
+    assert modes == {
+        "deid_audit.jsonl": 0o600, "deid_audit.seal.json": 0o644, "uid_map.parquet": 0o600, "seal.json": 0o644,
+        "metadata_audit.parquet": 0o644, "ct_prepro_audit.json": 0o644, "summary.json": 0o644,
+    }  # fmt: skip
+
+
+def audit_bytes(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((root / "audits").rglob("*.*"))}
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"b000001": [A1, A2, B1, C1]},
+        {"b000001": [C1], "b000002": [], "b000003": [B1], "b000004": [A2, A1]},
+    ],
+    ids=["one batch", "other batches in another order"],
+)
+def test_audits_are_the_same_bytes_for_any_batches(tmp_path, layout):
+    assemble(make_output(tmp_path / "one"))
+    assemble(make_output(tmp_path / "two", layout, rejects=REJECTED[::-1]))
+
+    assert audit_bytes(tmp_path / "one") == audit_bytes(tmp_path / "two")
+
+
+def test_time_changes_nothing_but_the_timestamps(tmp_path):
+    assemble(make_output(tmp_path / "one"))
+    root = make_output(tmp_path / "two")
+    for path in root.rglob("*.jsonl"):
+        os.utime(path, (1, 1))
+    assemble(root)
+
+    one, two = audit_bytes(tmp_path / "one"), audit_bytes(tmp_path / "two")
+    first, second = one.pop("deid_audit.jsonl"), two.pop("deid_audit.jsonl")
+    assert one == two
+    assert second == first.replace(b"2023-11-14T22:13:20Z", b"1970-01-01T00:00:01Z")
+    assert second != first
+
+
+def test_nothing_but_the_audits_is_left(tmp_path):
+    assemble(make_output(tmp_path))
+
+    assert [path.name for path in tmp_path.rglob(".*")] == []
+
+
+@pytest.mark.parametrize("folder", ["records", "metadata"])
+def test_lost_record_ends_the_job(tmp_path, folder):
+    make_output(tmp_path)
+    path = tmp_path / "private" / folder / "b000001.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+
+    with pytest.raises(AuditContractError, match="run again"):
+        assemble(tmp_path)
+
+
+def test_instance_of_the_manifest_without_record_ends_the_job(tmp_path):
+    make_output(tmp_path, {"b000001": [A1, A2]})
+    make_output(tmp_path / "less", {"b000001": [A1]})
+    for name in ("records/b000001.jsonl", "statuses.jsonl"):
+        (tmp_path / "private" / name).write_bytes((tmp_path / "less" / "private" / name).read_bytes())
+
+    with pytest.raises(AuditContractError, match="Batch b000001: its manifest, records and final statuses differ"):
+        assemble(tmp_path)
+
+
+def test_file_that_is_both_rejected_and_worked_on_ends_the_job(tmp_path):
+    make_output(tmp_path, rejects=[rejected(A1.path, RejectReason.TRUNCATED, is_dicom=True)])
+
+    with pytest.raises(AuditContractError, match="two records say something about one and the same"):
+        assemble(tmp_path)
+
+
+def test_no_input_at_all_gives_empty_audits_that_fulfil_their_contracts(tmp_path):
+    summary = assemble(make_output(tmp_path, {}, rejects=[]))
+
+    assert summary["instances"] == {"released": 0, "rejected": 0, "held": 0}
+    assert deid_rows(tmp_path) == []
+    assert uid_rows(tmp_path) == []
+    assert check_contracts_of_deid(tmp_path) == []
+
+
+# --- the UID map --------------------------------------------------------------------------------------------------
+
+
+def test_uid_map_has_hierarchy_references_and_what_was_rejected(tmp_path):
+    assemble(make_output(tmp_path))
+    rows = {row["old_uid"]: row for row in uid_rows(tmp_path)}
+
+    assert sorted(rows) == [
+        "1.2.1", "1.2.2", "1.3.1", "1.3.10", "1.3.2", "1.4.1", "1.4.2", "1.4.3", "1.4.5", "1.4.7", "1.9.9",
+    ]  # fmt: skip
+    assert rows["1.4.1"] == {
+        "old_uid": "1.4.1", "new_uid": MAPPER.new_uid("1.4.1"), "uid_type": "SOP", "parent_uid": "1.3.1",
+        "parent_new_uid": MAPPER.new_uid("1.3.1"), "sop_class_uid": CT, "present_in_dataset": True,
+        "reference_count": 2, "roles_conflict": False,
+    }  # fmt: skip
+    assert (rows["1.3.1"]["uid_type"], rows["1.3.1"]["parent_uid"]) == ("SERIES", "1.2.1")
+    assert (rows["1.2.1"]["uid_type"], rows["1.2.1"]["parent_uid"]) == ("STUDY", "")
+    assert (rows["1.9.9"]["uid_type"], rows["1.9.9"]["parent_uid"]) == ("FRAME_OF_REFERENCE", "")
+    assert (rows["1.4.7"]["present_in_dataset"], rows["1.4.7"]["reference_count"]) == (True, 0)
+    assert pq.read_schema(tmp_path / "audits" / "uid" / "uid_map.parquet").equals(UID_MAP_SCHEMA)
+
+
+def test_reference_to_what_is_not_there_is_told_with_its_class(tmp_path):
+    lost = (UidUse("1.4.404", UidType.SOP, "x", False, CT), UidUse("1.2.840.10008.5.1", UidType.OTHER, "y", False))
+    summary = assemble(make_output(tmp_path, {"b000001": [instance(1, 1, "a", uids=lost)]}, rejects=[]))
+
+    row = next(row for row in uid_rows(tmp_path) if row["old_uid"] == "1.4.404")
+    assert (row["present_in_dataset"], row["reference_count"], row["sop_class_uid"]) == (False, 1, CT)
+    assert summary["uids"] == {
+        "by_type": {"FRAME_OF_REFERENCE": 1, "SERIES": 1, "SOP": 2, "STUDY": 1}, "in_two_roles": 0, "not_in_dataset": 1,
+    }  # fmt: skip
+
+
+def test_uid_in_two_roles_or_below_two_parents_has_a_row_for_each_and_is_told(tmp_path):
+    twice = instance(1, 1, "a", uids=(UidUse("1.3.1", UidType.DEVICE, "x", False),))
+    moved = instance(2, 10, "c")
+    moved = replace(moved, series_uid="1.3.1")
+    summary = assemble(make_output(tmp_path, {"b000001": [twice], "b000002": [moved]}, rejects=[]))
+
+    rows = [row for row in uid_rows(tmp_path) if row["old_uid"] == "1.3.1"]
+    assert [(row["uid_type"], row["parent_uid"], row["present_in_dataset"]) for row in rows] == [
+        ("DEVICE", "", False), ("SERIES", "1.2.1", True), ("SERIES", "1.2.2", True),
+    ]  # fmt: skip
+    assert all(row["roles_conflict"] for row in rows)
+    assert summary["uids"]["in_two_roles"] == 1
+    assert summary["uids"]["not_in_dataset"] == 0
+
+
+def test_padding_makes_no_other_uid(tmp_path):
+    padded = (UidUse("1.4.1\x00", UidType.SOP, "x", False), UidUse(" 1.4.1 ", UidType.SOP, "y", False))
+    assemble(make_output(tmp_path, {"b000001": [instance(1, 1, "a", uids=padded)]}, rejects=[]))
+
+    assert [row["reference_count"] for row in uid_rows(tmp_path) if row["old_uid"] == "1.4.1"] == [2]
+
+
+def uid_row(old: str, new: str) -> dict[str, object]:
+    return {
+        "old_uid": old, "new_uid": new, "uid_type": "SOP", "parent_uid": "", "parent_new_uid": "", "sop_class_uid": "",
+        "identity": True, "reference_count": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([uid_row("1.1", "2.25.1"), uid_row("1.2", "2.25.1")], "Two source UIDs got one new UID, 2.25.1"),
+        ([uid_row("1.1", "2.25.1"), uid_row("1.1", "2.25.2") | {"uid_type": "OTHER"}], "of two salts"),
+    ],
+)
+def test_collision_ends_the_job(tmp_path, rows, message):
+    make_output(tmp_path)
+    write_parquet(tmp_path / "private" / "uid_map" / "b000001.parquet", rows, BATCH_UID_SCHEMA)
+
+    with pytest.raises(UidMapError, match=message) as caught:
+        assemble(tmp_path)
+    assert "1.1" not in str(caught.value).replace("2.25.1", "")
+
+
+# --- metadata, geometry, summary ----------------------------------------------------------------------------------
+
+
+def test_metadata_has_released_instances_only_sorted_and_typed(tmp_path):
+    changes = {A1.path: {"boxes": ((0, Box(0, 0, 1, 1)), (-1, Box(2, 2, 1, 1))), "pixel_data": "redacted"}}
+    assemble(make_output(tmp_path, changes=changes, checks={C1.path: residual(record(C1))}))
+    path = tmp_path / "audits" / "metadata" / "metadata_audit.parquet"
+    rows = list(read_parquet(path))
+
+    assert [tuple(row[name] for name in NAME_LESS) for row in rows] == sorted(
+        (record(entry).study_uid, record(entry).series_uid, record(entry).sop_uid) for entry in (A1, A2, B1)
+    )
+    by_uid = {row["sop_instance_uid"]: row for row in rows}
+    first, other = by_uid[SOP[A1.path]], by_uid[SOP[B1.path]]
+    assert (first["text_regions_hidden"], first["pixels_redacted"], first["series_incomplete"]) == (2, True, True)
+    assert (other["text_regions_hidden"], other["pixels_redacted"], other["series_incomplete"]) == (0, False, False)
+    schema = pq.read_schema(path)
+    assert str(schema.field("rows").type) == "int64"
+    assert str(schema.field("pixel_spacing").type.value_type) == "double"
+    assert schema.field("slice_thickness").metadata == {b"unit": b"mm", b"description": b"Thickness"}
+
+
+def test_unknown_type_of_a_metadata_column_is_refused():
+    with pytest.raises(AuditContractError, match="unknown type list<uid>"):
+        metadata_schema({"x": ("list<uid>", "", "")})
+
+
+def test_geometry_of_released_ct_series_with_settings(tmp_path):
+    summary = assemble(make_output(tmp_path, checks={C1.path: residual(record(C1))}))
+    content = json.loads((tmp_path / "audits" / "ct_prepro" / "ct_prepro_audit.json").read_text())
+
+    assert content == {
+        "schema": "ct_prepro_audit/1",
+        "settings": {"hu_clip": [-1024, 3071]},
+        "series": [{**geometry(SERIES[A1.path], record(A1).study_uid), "series_incomplete": True}],
+    }
+    assert summary["ct_series"] == {"total": 1, "requires_resampling": 1}
+
+
+def test_summary_counts_everything_once(tmp_path):
+    changes = {
+        A1.path: {"boxes": ((0, Box(0, 0, 1, 1)),), "pixel_data": "redacted"},
+        A2.path: {"status": Status.REJECTED, "reason": "cannot_clean"},
+    }
+    summary = assemble(make_output(tmp_path, changes=changes, checks={C1.path: residual(record(C1))}))
+
+    assert summary == json.loads((tmp_path / "audits" / "summary.json").read_text())
+    assert {name: summary[name] for name in summary if name not in ("schema", "uids")} == {
+        "patients": {"in": 2, "out": 1}, "studies": {"in": 2, "out": 1}, "series": {"in": 3, "out": 2},
+        "instances": {"released": 2, "rejected": 3, "held": 1},
+        "instances_by_modality": {
+            "": {"released": 0, "rejected": 1, "held": 0},
+            "CT": {"released": 1, "rejected": 2, "held": 1},
+            "SEG": {"released": 1, "rejected": 0, "held": 0},
+        },
+        "released_by_decision": 0, "series_incomplete": 1,
+        "rejected_by_reason": {"cannot_clean": 1, "duplicate_identical": 1, "not_dicom": 1, "truncated": 1},
+        "held_by_reason": {"residual_identifier": 1},
+        "text": {
+            "instances_read": 4, "scans_by_status": {"read": 4}, "regions_hidden": 1, "regions_benign": 1,
+            "regions_by_verdict": {"identifying": 1, "unknown": 0, "benign": 1, "not_text": 0}, "instances_redacted": 1,
+        },
+        "links": {"dangling": 1, "resolved": 2}, "ct_series": {"total": 1, "requires_resampling": 1},
+    }  # fmt: skip
+
+
+def test_modality_that_is_no_modality_is_not_shown(tmp_path):
+    root = make_output(tmp_path, {"b000001": [instance(1, 1, "a", modality="MUELLER")]}, rejects=[])
+
+    assert list(assemble(root)["instances_by_modality"]) == ["other"]
+    assert "MUELLER" not in (tmp_path / "audits" / "summary.json").read_text()
+
+
+def test_what_may_travel_names_no_source(tmp_path):
+    assemble(make_output(tmp_path))
+
+    for name in ("metadata/metadata_audit.parquet", "ct_prepro/ct_prepro_audit.json", "summary.json", "seal.json"):
+        data = (tmp_path / "audits" / name).read_bytes()
+        assert not [text for text in (b"1.3.1\x00", b'"1.3.', b"a1.dcm", b"p000001") if text in data]
+
+
+# --- contracts ----------------------------------------------------------------------------------------------------
+
+
+def open_schemas(tmp_path, monkeypatch):
+    """Use schemas of metadata and geometry that fit the few columns of these tests."""
+    folder = tmp_path / "schemas"
+    folder.mkdir()
+    for name in ("deid_audit", "uid_map"):
+        source = audit_contracts.SCHEMAS / f"{name}.schema.json"
+        (folder / source.name).write_bytes(source.read_bytes())
+    numbers = {"type": ["array", "null"], "items": {"type": "number"}}
+    row = {"rows": {"type": ["integer", "null"], "minimum": 1}, "slice_thickness": {"type": ["number", "null"]},
+           "pixel_spacing": numbers, **{name: {"type": "string"} for name in NAME_LESS}}  # fmt: skip
+    (folder / "metadata_audit.schema.json").write_text(json.dumps({"required": sorted(row), "properties": row}))
+    (folder / "ct_prepro_audit.schema.json").write_text(json.dumps({"type": "object", "required": ["series"]}))
+    monkeypatch.setattr(audit_contracts, "SCHEMAS", folder)
+
+
+def test_audits_as_written_fulfil_contracts_chain_and_seals(tmp_path, monkeypatch):
+    open_schemas(tmp_path, monkeypatch)
+    assemble(make_output(tmp_path))
+
+    assert check_contracts(tmp_path) == []
+    assert verify_output(tmp_path, SALT) == []
+    assert verify_output(tmp_path, None) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"status": "SECRET"}, "status: fails 'enum'"),
+        ({"checksum": "SECRET"}, "checksum: fails 'pattern'"),
+        ({"SECRET": 1}, "row: fails 'additionalProperties'"),
+        ({"tags_removed": [{"SECRET": 1}]}, "tags_removed.action"),
+        ({"output_path": ""}, "output_path: fails 'minLength'"),
+        ({"boxes": [[0, {"x": 1}]]}, "boxes: fails 'required'"),
+    ],
+)
+def test_row_that_breaks_the_schema_is_named_by_line_and_column(tmp_path, change, told):
+    assemble(make_output(tmp_path))
+    rows, chain = deid_rows(tmp_path), Chain()
+    rows[2] = {**rows[2], **change}
+    path = tmp_path / "audits" / "deid" / "deid_audit.jsonl"
+    path.write_text("".join(json.dumps(chain.add(row)) + "\n" for row in rows))
+
+    errors = check_contracts_of_deid(tmp_path)
+    assert errors
+    assert all(error.startswith(" line 3 ") for error in errors)
+    if told != "tags_removed.action":
+        assert any(told in error for error in errors)
+    assert "SECRET" not in "".join(errors)
+
+
+def test_same_wrong_attribute_in_many_rows_is_told_at_its_first(tmp_path):
+    assemble(make_output(tmp_path))
+    rows = [row | {"tags_removed": [{"path": ""}]} for row in deid_rows(tmp_path)]
+    path = tmp_path / "audits" / "deid" / "deid_audit.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert {error.split(":")[0].split()[1] for error in check_contracts_of_deid(tmp_path)} == {"1"}
+
+
+def test_rows_out_of_order_are_told(tmp_path):
+    assemble(make_output(tmp_path))
+    path = tmp_path / "audits" / "deid" / "deid_audit.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[::-1]))
+
+    assert " line 2: not sorted by input_path" in check_contracts_of_deid(tmp_path)
+
+
+def test_table_with_other_columns_types_or_nulls_is_told_by_column(tmp_path, monkeypatch):
+    open_schemas(tmp_path, monkeypatch)
+    schema = metadata_schema({**COLUMNS, "rows": ("float64", "", ""), "SECRET": ("string", "", "")})
+    columns = [name for name in schema.names if name != "slice_thickness"]
+    schema = pa.schema([schema.field(name) for name in columns])
+    write_parquet(tmp_path / "x.parquet", [{"study_instance_uid": None}], schema)
+    described = {**audit_contracts.load_schema("metadata_audit"), "additionalProperties": False}
+
+    errors = list(audit_contracts.check_parquet(tmp_path / "x.parquet", described))
+    assert ": column slice_thickness is missing" in errors
+    assert ": column rows is double" in errors
+    assert ": column study_instance_uid: a value is missing" in errors
+    assert "SECRET" not in "".join(errors)
+
+
+def test_uid_map_with_another_type_of_uid_is_told(tmp_path):
+    row = uid_row("1.1", "2.25.1") | {"uid_type": "SECRET", "present_in_dataset": True, "roles_conflict": False}
+    del row["identity"]
+    write_parquet(tmp_path / "x.parquet", [row], UID_MAP_SCHEMA)
+
+    errors = list(audit_contracts.check_parquet(tmp_path / "x.parquet", audit_contracts.load_schema("uid_map")))
+    assert errors == [": column uid_type: fails 'enum'"]
+
+
+def test_schema_of_the_uid_map_has_the_columns_of_its_table():
+    schema = audit_contracts.load_schema("uid_map")
+
+    assert schema["required"] == list(schema["properties"]) == UID_MAP_SCHEMA.names
+    assert schema["properties"]["uid_type"]["enum"] == [kind.value for kind in UidType]
+
+
+def test_missing_audits_are_told(tmp_path):
+    assert check_contracts(tmp_path) == [
+        "deid_audit.jsonl: missing", "uid_map.parquet: missing", "metadata_audit.parquet: missing",
+        "ct_prepro_audit.json: missing",
+    ]  # fmt: skip
+
+
+def test_changed_audit_shows_in_the_proof(tmp_path, monkeypatch):
+    open_schemas(tmp_path, monkeypatch)
+    assemble(make_output(tmp_path))
+    rows = [row for row in uid_rows(tmp_path) if row["old_uid"] != "1.4.1"]
+    write_parquet(tmp_path / "audits" / "uid" / "uid_map.parquet", rows, UID_MAP_SCHEMA)
+
+    assert verify_output(tmp_path, None) == ["uid/uid_map.parquet: not the bytes that were sealed"]
+
+
+def test_metadata_of_real_instances_fulfils_the_contract(tmp_path):
+    names = ("CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "liver.dcm", "color-px.dcm", "eCT_Supplemental.dcm")
+    files = [path for name in names if (path := Path(get_testdata_file(name, download=False) or "")).is_file()]
+    extra = {"text_regions_hidden": 0, "pixels_redacted": False, "series_incomplete": False}
+    rows = [{**extract_metadata(path, "a/b/c.dcm"), **extra} for path in files]
+    target = tmp_path / "metadata_audit.parquet"
+
+    assert write_parquet(target, rows, metadata_schema(METADATA_COLUMNS)) >= 3
+    assert list(audit_contracts.check_parquet(target, audit_contracts.load_schema("metadata_audit"))) == []
+
+
+def test_geometry_of_a_real_instance_fulfils_the_contract(tmp_path):
+    root = make_output(tmp_path)
+    measured = to_data(measure_series(slice_attributes(Path(get_testdata_file("CT_small.dcm"))), GeometrySettings()))
+    for batch, entry in (("b000001", A1), ("b000003", C1)):
+        uids = {"study_instance_uid": record(entry).study_uid, "series_instance_uid": record(entry).series_uid}
+        write_jsonl(root / "private" / "geometry" / f"{batch}.jsonl", [{**measured, **uids}])
+
+    assert assemble(root)["ct_series"]["total"] == 2
+    path = root / "audits" / "ct_prepro" / "ct_prepro_audit.json"
+    assert list(audit_contracts.check_ct_prepro(path)) == []
+    assert [row["series_incomplete"] for row in json.loads(path.read_text())["series"]].count(True) == 1

@@ -1,0 +1,226 @@
+"""Judging: the lexicon, patterns, the allow-list, lines, policies, decisions, and the union over a series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from phi_deid_pipeline.burned_in_text.judge import is_benign, judge, load_words
+from phi_deid_pipeline.burned_in_text.match import Matcher, allowed_edits, contains, date_forms, folded
+from phi_deid_pipeline.records import Box, Category, Reading, Region, Verdict
+
+
+@dataclass(frozen=True)
+class KnownEntry:
+    category: Category
+    value: str
+
+
+@dataclass(frozen=True)
+class KnownEntries:
+    entries: frozenset[KnownEntry]
+
+
+LEXICON = KnownEntries(
+    frozenset(
+        {
+            KnownEntry(Category.NAME, "Mustermann^Erika"),
+            KnownEntry(Category.NAME, "PLA"),
+            KnownEntry(Category.RECORD_NUMBER, "A-4711"),
+            KnownEntry(Category.DATE, "19640812"),
+            KnownEntry(Category.INSTITUTION, "Waldkrankenhaus Erlenbach"),
+        }
+    )
+)
+NOBODY = KnownEntries(frozenset())
+
+
+def region(text: str, *, x: int = 10, y: int = 10, w: int = 0, confidence: float = 0.95, frame: int = 0, **more) -> Region:
+    return Region(frame, Box(x, y, w or 8 * max(len(text), 1), 14), text, confidence, 0.9, "ppocr", **more)
+
+
+def reading(*regions: Region, rows: int = 200, columns: int = 400, status: str = "read", detail: str = "") -> Reading:
+    return Reading("k", status, detail, 1, 1, ("ppocr",), tuple(regions), rows, columns)
+
+
+def verdict(text: str, lexicon: KnownEntries = LEXICON, hide: str = "all_but_benign", **more):
+    (found,) = judge([("1.2", "a", reading(region(text, **more)))], lexicon, hide, {})
+    (finding,) = found.findings
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("MUSTERMANN ERIKA", "name"),
+        ("Erika Mustermann", "name"),
+        ("MU5TERMAMN", "name"),
+        ("MUSTERNANN", "name"),
+        ("PLA", "name"),
+        ("A4711", "record_number"),
+        ("A-47II", "record_number"),
+        ("12.08.1964", "date"),
+        ("12-Aug-64", "date"),
+        ("Erlenbach", "institution"),
+    ],
+)
+def test_text_that_matches_the_lexicon_is_identifying(text, category):
+    finding = verdict(text)
+    assert (finding.verdict, finding.category, finding.hide) == (Verdict.IDENTIFYING, category, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("03/02/2017", "date"),
+        ("03-May-18", "date"),
+        ("5:24:54 PM", "date"),
+        ("14:07", "date"),
+        ("12 08 64", "date"),
+        ("525201", "record_number"),
+        ("377.,030", "record_number"),
+        ("DOB unknown", "other"),
+        ("Dr Who", "other"),
+        ("St. Mary Hospital", "other"),
+        ("a.b@example.org", "contact"),
+    ],
+)
+def test_patterns_and_cue_words_identify_without_a_lexicon(text, category):
+    finding = verdict(text, NOBODY)
+    assert (finding.verdict, finding.category, finding.hide) == (Verdict.IDENTIFYING, category, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["PHILIPS", "L", "MI 0.8", "TIS0.1", "15.0 cm", "40Hz", "L12-5", "120 kV", "SUPINE", "60%", "Gn 60", "R AP"]
+)
+def test_allowed_words_numbers_and_units_are_benign_and_kept(text):
+    finding = verdict(text, NOBODY)
+    assert (finding.verdict, finding.hide) == (Verdict.BENIGN, False)
+
+
+@pytest.mark.parametrize("text", ["Smith", "2017", "Городская 12", "XQZ 12"])
+def test_text_on_no_list_is_unknown_and_hidden(text):
+    finding = verdict(text, NOBODY)
+    assert (finding.verdict, finding.category, finding.hide) == (Verdict.UNKNOWN, "", True)
+
+
+def test_allowed_word_read_without_confidence_is_unknown():
+    assert verdict("PHILIPS", NOBODY, confidence=0.79).verdict is Verdict.UNKNOWN
+
+
+def test_allowed_word_in_a_long_box_is_under_read_and_unknown():
+    assert verdict("12", NOBODY, w=200).verdict is Verdict.UNKNOWN
+
+
+def test_allowed_word_that_is_the_patients_name_is_identifying():
+    lexicon = KnownEntries(frozenset({KnownEntry(Category.NAME, "Philips^Ann")}))
+    assert verdict("PHILIPS", lexicon).verdict is Verdict.IDENTIFYING
+
+
+def test_text_of_the_second_reader_alone_can_identify():
+    finding = verdict("MVSTXWRQ", confidence=0.5, second_text="MUSTERMANN")
+    assert finding.verdict is Verdict.IDENTIFYING
+
+
+def test_reasons_never_hold_the_text():
+    for text in ("MUSTERMANN", "12.08.1964", "525201", "Dr Who", "Smith", "PHILIPS"):
+        assert not any(word.casefold() in verdict(text).reason.casefold() for word in text.split() if len(word) > 2)
+
+
+def test_line_is_as_identifying_as_its_worst_part():
+    parts = reading(region("PHILIPS", x=10, w=60), region("525201", x=80, w=50), region("PHILIPS", x=300, w=60))
+    (found,) = judge([("1.2", "a", parts)], NOBODY, "all_but_benign", {})
+    assert [(f.box.x, f.verdict, f.hide) for f in found.findings] == [
+        (10, Verdict.IDENTIFYING, True),
+        (80, Verdict.IDENTIFYING, True),
+        (300, Verdict.BENIGN, False),
+    ]
+
+
+def test_name_split_over_two_boxes_of_a_line_is_identifying():
+    parts = reading(region("MUSTE", x=10, w=50), region("RMANN", x=64, w=50))
+    (found,) = judge([("1.2", "a", parts)], LEXICON, "identifying_only", {})
+    assert {f.verdict for f in found.findings} == {Verdict.IDENTIFYING}
+
+
+def test_benign_box_that_a_fill_touches_is_filled_whole():
+    parts = reading(region("525201", x=100, y=10, w=60), region("PHILIPS", x=110, y=25, w=60))
+    (found,) = judge([("1.2", "a", parts)], NOBODY, "all_but_benign", {})
+    assert [f.hide for f in found.findings] == [True, True]
+    assert found.findings[1].verdict is Verdict.BENIGN
+
+
+@pytest.mark.parametrize(
+    ("hide", "hidden", "hold"),
+    [
+        ("all_text", [True, True, True], ()),
+        ("all_but_benign", [True, True, False], ()),
+        ("identifying_only", [True, False, False], ("text_unreadable",)),
+    ],
+)
+def test_policy_decides_which_verdicts_are_hidden(hide, hidden, hold):
+    parts = reading(region("525201", y=10), region("Smith", y=60), region("PHILIPS", y=120))
+    (found,) = judge([("1.2", "a", parts)], NOBODY, hide, {})
+    assert [f.hide for f in found.findings] == hidden
+    assert found.hold == hold
+
+
+def test_unknown_policy_is_refused():
+    with pytest.raises(ValueError, match="hide is none of"):
+        judge([], NOBODY, "nothing", {})
+
+
+def test_decision_keeps_or_hides_a_finding_and_ends_the_hold():
+    parts = reading(region("Smith", y=10), region("PHILIPS", y=60))
+    decisions = {("1.2", 0): "keep", ("1.2", 1): "hide"}
+    (found,) = judge([("1.2", "a", parts)], NOBODY, "identifying_only", decisions)
+    assert [f.hide for f in found.findings] == [False, True]
+    assert found.hold == () and found.fills == (Box(10, 60, 56, 14),)
+
+
+def test_fills_are_the_union_over_the_series_for_equal_matrices_only():
+    rows = [
+        ("1.1", "a", reading(region("525201", x=10))),
+        ("1.2", "b", reading(region("525202", x=200))),
+        ("1.3", "c", reading()),
+        ("1.4", "d", reading(rows=64, columns=64)),
+        ("1.5", "e", reading(status="skipped")),
+    ]
+    found = judge(rows, NOBODY, "all_but_benign", {})
+    union = (Box(10, 10, 48, 14), Box(200, 10, 48, 14))
+    assert [f.fills for f in found] == [union, union, union, (), ()]
+    assert [f.path for f in found] == ["a", "b", "c", "d", "e"]
+
+
+def test_text_in_an_overlay_is_judged_and_fills_no_pixels():
+    (found,) = judge([("1", "a", reading(region("525201", plane="overlay 6000")))], NOBODY, "all_but_benign", {})
+    assert found.findings[0].hide and found.fills == ()
+
+
+def test_text_left_after_the_last_round_holds_the_instance():
+    (found,) = judge([("1", "a", reading(detail="text_left"))], NOBODY, "all_but_benign", {})
+    assert found.hold == ("text_left",)
+
+
+def test_edits_grow_with_the_length_of_the_needle():
+    assert [allowed_edits(n) for n in (4, 5, 8, 9)] == [0, 1, 1, 2]
+    assert contains(folded("xxERLENBACKxx"), folded("ERLENBACH"))
+    assert not contains(folded("ERIKO"), folded("ANNA"))
+    assert not contains(folded("KROAG"), folded("ERIKA"))
+
+
+def test_short_needles_match_whole_tokens_only():
+    matcher = Matcher([(Category.NAME, "OB")], frozenset())
+    assert matcher.category("OB 12") is Category.NAME
+    assert matcher.category("OBSTETRIC") is None
+
+
+def test_dates_have_at_least_fifteen_written_forms_and_bad_ones_none():
+    assert len(date_forms("19640812")) >= 15
+    assert date_forms("19641312") == set() and date_forms("1964") == set()
+
+
+def test_allow_list_holds_no_cue_word():
+    words = load_words()
+    assert words.benign & words.cues == set()
+    assert not is_benign("", words) and not is_benign("十十", words)

@@ -1,0 +1,66 @@
+"""A rule's digest changes with what the rule runs, and with nothing else."""
+
+import shutil
+
+import pytest
+
+import code_digest as module
+
+RULES = ["inventory", "map_uids", "read_burned_in_text", "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry", "check_links", "assemble_audits", "release", "prune_withdrawn"]
+
+
+@pytest.fixture
+def digests(tmp_path, monkeypatch):
+    """Return a function: edit files of a copy of scripts/, then give the digest of every rule."""
+    scripts = tmp_path / "scripts"
+    shutil.copytree(module.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "SCRIPTS", scripts)
+
+    def after(name: str = "", old: str = "", new: str = "") -> dict[str, str]:
+        if name:
+            path = scripts / name
+            text = path.read_text()
+            assert old in text
+            path.write_text(text.replace(old, new, 1))
+        module._tree.cache_clear()
+        return {rule: module.code_digest(rule) for rule in RULES}
+
+    yield after
+    module._tree.cache_clear()
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {rule for rule in before if before[rule] != after[rule]}
+
+
+def test_comment_and_docstring_change_no_digest(digests):
+    before = digests()
+    after = digests("phi_deid_pipeline/uid_mapping.py", '"""Salted', '# a comment\n"""Well salted')
+    assert changed(before, after) == set()
+
+
+def test_geometry_code_reruns_geometry_and_nothing_that_reads_pixels(digests):
+    before = digests()
+    touched = changed(before, digests("phi_deid_pipeline/geometry.py", "from __future__", "_ADDED = 1\nfrom __future__"))
+    assert "measure_ct_geometry" in touched
+    assert not touched & {"inventory", "read_burned_in_text", "judge_burned_in_text", "deidentify_series"}
+
+
+def test_uid_code_reruns_what_maps_uids_and_reads_no_picture(digests):
+    before = digests()
+    touched = changed(before, digests("phi_deid_pipeline/uid_mapping.py", "SALT_BYTES = 32", "SALT_BYTES = 33"))
+    assert {"map_uids", "deidentify_series"} <= touched
+    assert "read_burned_in_text" not in touched
+
+
+def test_one_step_of_the_pipeline_module_reruns_only_its_rule(digests):
+    before = digests()
+    touched = changed(
+        before,
+        digests(
+            "phi_deid_pipeline/pipeline.py",
+            "    return uid_map_rows(manifest, UidMapper(salt))",
+            "    return list(uid_map_rows(manifest, UidMapper(salt)))",
+        ),
+    )
+    assert touched == {"map_uids"}

@@ -1,0 +1,186 @@
+"""Descriptions keep their imaging words and lose the person."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+
+import pytest
+
+from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.free_text import VOCABULARY_FILE, clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
+
+VOCABULARY = load_vocabulary()
+EMPTY = Lexicon(frozenset())
+HAND = Lexicon(frozenset({Entry(Category.NAME, "Hand^Maria"), Entry(Category.RECORD_NUMBER, "MR-4711")}))
+
+
+def _clean(text: str, lexicon: Lexicon = EMPTY) -> str:
+    return clean_descriptor(text, lexicon, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CT, HEAD/BRAIN WO CONTRAST",
+        "BRAIN SEQ  4.8  H31s",
+        "T1 3x3 B30f 5.0 mm",
+        "t1_vibe_fs_tra_bh_dyn",
+        "*fl3d1_ns",
+        "DTI AX 30d",
+        "abdomen^liver",
+        "T/S/C RF FAST PILOT",
+        "US CHEST WALL/SOFT TISSUE",
+        "XR C Spine Comp Min 4 Views",
+        "SmartScore - Gated 0.5 sec",
+        "MRT oberes Abdomen",
+        "CT Thorax+Abdomen mit KM",
+        "IRM du genou gauche",
+        "ECG NORMALE",
+        "HALS m. KM",
+        "11 ml Omniscan",
+        "ISOVUE300/100",
+        "JPEG 2000 irreversible (lossy) 16:1",
+        "12 in 16,range -2048 to +2047,signed,mono2,modality lut",
+        "RGB(102, 198, 85)",
+        "DR CHEST",
+        "MR BRAIN W/O",
+        "b1000 TE 1500ms",
+        "Slices 12-16",
+        "8/15 phase 2/3",
+        "Segment #12",
+        "Set 2",
+        "X-ray",
+        "MRI Hand Left",
+        "^^^^",
+        "",
+    ],
+)
+def test_harmless_description_stays_byte_for_byte(text):
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("4.6 COLONOSCOPY (ACRIN) DR.IYER for Nicholas", "4.6 COLONOSCOPY"),
+        ("XR CHEST AP PORTABLE for Scott Kaufman", "XR CHEST AP PORTABLE"),
+        ("CT ABDOMEN 03/15/2019 John Q. Public MRN 12345678", "CT ABDOMEN"),
+        ("DR WHITE knee", "knee"),
+        ("Knie links Dr. med. Müller-Lüdenscheidt", "Knie links"),
+        ("Patient Smith, John 78-year-old male with chest pain", "male with chest pain"),
+        ("seen by Dr. Long, cardiac MR", "cardiac MR"),
+        ("Thorax Frau Schmidt 12.03.1956", "Thorax"),
+        ("Ms. Jones MR Brain", "MR Brain"),
+        ("KLUGMAN MD head", "head"),
+        ("Gianni Short MD short axis", "axis"),
+        ("J. Smith brain", "brain"),
+        ("R. Mayer / W. White, Thorax", "Thorax"),
+        ("O'Brien knee", "knee"),
+        ("Robert Long axis", "axis"),
+        ("IRM du genou gauche pour M. Dupont", "IRM du genou gauche"),
+        ("Brain^Routine (Adult) Smith", "Brain^Routine (Adult)"),
+        ("liver (Smith) segment", "liver segment"),
+        ("7/14/2021 8:30AM US RENAL by J Doe RDMS", "US RENAL"),
+        ("Mar 12, 2019 chest", "chest"),
+        ("CT 5/2019", "CT"),
+        ("CHEST L 03/15/2019", "CHEST L"),
+        ("20190312 HEAD", "HEAD"),
+        ("A12345 chest", "chest"),
+        ("knee 555-123-4567", "knee"),
+        ("knee (212) 555 1234", "knee"),
+        ("head j.doe@example.org", "head"),
+        ("head https://example.org/x?y=1", "head"),
+        ("head 10.0.0.12", "head"),
+        ("head 1.2.840.113619.2.1.1", "head"),
+        ("lesion\r\nWeissgerber\r\nliver", "lesion\r\nliver"),
+        ("たろう", ""),
+        ("NICHOLAS", ""),
+        ("0004711", ""),
+        ("Dr.", ""),
+    ],
+)
+def test_person_goes_and_imaging_words_stay(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("MRI Hand Left", "MRI Left"),
+        ("HAND, MARIA knee", "knee"),
+        ("head MR-4711", "head"),
+        ("US ABD COMPLETE Dr. Hand, MD", "US ABD COMPLETE"),
+    ],
+)
+def test_known_identifier_wins_over_the_vocabulary(text, left):
+    assert _clean(text, HAND) == left
+
+
+def test_cleaning_again_changes_nothing():
+    for text in ("4.6 COLONOSCOPY (ACRIN) DR.IYER for Nicholas", "Knie links Dr. med. Müller", "liver (Smith) segment"):
+        assert _clean(_clean(text)) == _clean(text)
+
+
+def test_kept_text_loses_known_identifiers_only():
+    assert drop_identifiers("  Foo  bar\r\n Iyer ", HAND) == "  Foo  bar\r\n Iyer "
+    assert drop_identifiers("seq for Maria Hand, v2", HAND) == "seq for , v2"
+
+
+class _Spans:
+    """A lexicon stub is not needed for matching but for overlapping hits, which a real lexicon seldom gives."""
+
+    def __init__(self, *spans: tuple[int, int]) -> None:
+        self._spans = spans
+
+    def hits(self, text: str) -> list[tuple[int, int, Category]]:
+        return [(start, end, Category.NAME) for start, end in self._spans]
+
+
+def test_overlapping_hits_are_cut_once():
+    assert drop_identifiers("abcdefgh", _Spans((1, 4), (3, 6), (0, 2))) == "gh"
+
+
+def _names() -> Iterator[str]:
+    for line in (VOCABULARY_FILE.parent / "name_words.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            yield line
+
+
+def test_surnames_are_in_the_vocabulary_only_as_names_or_by_decision():
+    own = (VOCABULARY_FILE.parent / "own_words.txt").read_text(encoding="utf-8").splitlines()
+    decided = {word for line in own if not line.startswith("#") for word in line.lstrip("! ").split()}
+    names = list(_names())
+    assert len(names) > 300
+    assert [name for name in names if name in VOCABULARY and name not in decided] == []
+    for name in ("smith", "mueller", "garcia", "kaufman", "young", "nicholas", "york", "cleveland"):
+        assert name not in VOCABULARY
+    for word in ("head", "hand", "short", "white"):
+        assert word in VOCABULARY
+    assert "white" in VOCABULARY.names
+
+
+def test_month_names_are_no_vocabulary():
+    assert [m for m in ("january", "april", "may", "june", "august", "december") if m in VOCABULARY] == []
+
+
+def test_committed_vocabulary_is_what_the_generator_writes(tmp_path):
+    module = runpy.run_path(str(VOCABULARY_FILE.parent / "generate.py"))
+    module["main"](tmp_path)
+    assert (tmp_path / "vocabulary.txt").read_bytes() == VOCABULARY_FILE.read_bytes()
+    assert VOCABULARY_FILE.stat().st_size < 300_000
+
+
+def test_wrong_line_of_a_vocabulary_is_named(tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    path.write_text("# x\nhead\tstrong\nneck\tfirm\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"vocabulary.txt: line 3"):
+        load_vocabulary(path)
+
+
+def test_long_runs_of_one_kind_are_handled():
+    assert "Smith" not in _clean("(" * 5000 + "12-" * 5000 + "Smith")
+    assert _clean("a" * 20000) == ""
+    assert _clean("head" + " ," * 5000 + "Smith") == "head"

@@ -1,0 +1,300 @@
+"""Lexicon: what is gathered from headers and what is found again in text."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from phi_deid_pipeline.lexicon import Entry, Lexicon, entries_of, harvest, needle_form, written_dates
+from phi_deid_pipeline.raw_elements import parse_instance
+from phi_deid_pipeline.records import Category
+
+NAME, PERSON, RECORD, ACCESSION = Category.NAME, Category.PERSON, Category.RECORD_NUMBER, Category.ACCESSION
+DATE, INSTITUTION, ADDRESS, CONTACT, DEVICE = (
+    Category.DATE,
+    Category.INSTITUTION,
+    Category.ADDRESS,
+    Category.CONTACT,
+    Category.DEVICE,
+)
+
+
+def lexicon(*pairs: tuple[Category, str]) -> Lexicon:
+    return Lexicon(entry for category, value in pairs for entry in entries_of(category, value))
+
+
+def found(known: Lexicon, text: str) -> list[tuple[str, str]]:
+    return [(text[start:end], category.value) for start, end, category in known.hits(text)]
+
+
+JOHN = lexicon((NAME, "DOE^JOHN^Q"))
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("Pat. John Doe seen", ["John Doe"]),
+        ("DOE, JOHN", ["DOE, JOHN"]),
+        ("doe^john^q", ["doe^john^q"]),
+        ("J. Doe", ["J. Doe"]),
+        ("doe_john.dcm", ["doe_john"]),
+        ("JohnDoe", ["JohnDoe"]),
+        ("DOEJOHN", ["DOEJOHN"]),
+        ("john", ["john"]),
+        ("Jöhn", ["Jöhn"]),
+        ("JOHN and later DOE", ["JOHN", "DOE"]),
+        ("does johnny q", []),
+        ("Q", []),
+        ("", []),
+    ],
+)
+def test_hits_of_a_name_in_any_order_and_part(text, hits):
+    assert found(JOHN, text) == [(hit, "name") for hit in hits]
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("Müller^Jürgen", "MUELLER", ["MUELLER"]),
+        ("Müller^Jürgen", "Muller", ["Muller"]),
+        ("Mueller^Hans", "Müller", ["Müller"]),
+        ("Łukasz^Żółć", "lukasz zolc", ["lukasz zolc"]),
+        ("O'Brien^Mary-Ann", "obrien", ["obrien"]),
+        ("O'Brien^Mary-Ann", "BRIEN, ANN", ["BRIEN, ANN"]),
+        ("Wu^Li", "Li", []),
+        ("Wu^Li", "Wu, Li", ["Wu, Li"]),
+        ("van der Berg^Jan", "der", []),
+        ("van der Berg^Jan", "van der Berg", ["van der Berg"]),
+        ("Phantom^Head", "PHANTOM scan", []),
+        ("Phantom^Head", "HEAD", []),
+        ("Phantom^Head", "head phantom", ["head phantom"]),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "患者山田太郎の検査", ["山田太郎"]),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "やまだ", ["やまだ"]),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "홍길동님", ["홍길동"]),
+        ("Дое^Иван", "ИВАН ДОЕ", ["ИВАН ДОЕ"]),
+    ],
+)
+def test_hits_of_names_with_accents_particles_and_other_scripts(value, text, hits):
+    assert found(lexicon((NAME, value)), text) == [(hit, "name") for hit in hits]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20200131",
+        "20200131120000.000000",
+        "2020-01-31",
+        "2020.01.31",
+        "2020/1/31",
+        "31.01.2020",
+        "31. 1. 2020",
+        "1/31/2020",
+        "01-31-20",
+        "31/1/20",
+        "310120",
+        "200131",
+        "31 Jan 2020",
+        "31-JAN-20",
+        "31JAN2020",
+        "31. Januar 2020",
+        "31 janvier 2020",
+        "Jan 31 2020",
+        "January 31st, 2020",
+        "2020 Jan 31",
+        "2020年1月31日",
+    ],
+)
+def test_hits_of_a_date_in_its_written_forms(text):
+    known = lexicon((DATE, "20200131"))
+    assert known.identifies(f"done {text} at night") is DATE
+    assert lexicon((DATE, "20200201")).hits(f"done {text} at night") == []
+
+
+def test_hits_of_every_form_that_written_dates_lists():
+    known = lexicon((DATE, "20200131"))
+    forms = written_dates("20200131")
+    assert len(forms) > 30
+    assert [form for form in forms if known.identifies(form) is not DATE] == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "text", "hits"),
+    [
+        ((RECORD, "12-345-678"), "ID 12345678", ["12345678"]),
+        ((RECORD, "12345678"), "MRN12345678", ["12345678"]),
+        ((RECORD, "12345678"), "12 345 678", ["12 345 678"]),
+        ((RECORD, "00123456"), "123456", ["123456"]),
+        ((RECORD, "12345678"), "0.12345678", []),
+        ((RECORD, "12345678"), "1234.5678", []),
+        ((RECORD, "12345678"), "123456789", []),
+        ((RECORD, "1234"), "pat 1234", ["1234"]),
+        ((RECORD, "1234"), "x1234 0.1234 1234.5", []),
+        ((RECORD, "1234"), "12 34", []),
+        ((RECORD, "4MR1"), "4MR1", ["4MR1"]),
+        ((RECORD, "4MR1"), "4MR12", []),
+        ((ACCESSION, "1"), "series 1", []),
+        ((DEVICE, "AWP12345"), "awp 12345", ["awp 12345"]),
+        ((DEVICE, "CT"), "CT head", []),
+        ((CONTACT, "+1 (555) 123-4567"), "call 555.123.4567", ["555.123.4567"]),
+        ((CONTACT, "+1 (555) 123-4567"), "1234567", ["1234567"]),
+        ((CONTACT, "mailto:john.roe@example.org"), "to John.Roe@Example.org", ["John.Roe@Example.org"]),
+    ],
+)
+def test_hits_of_numbers_ignore_separators_but_not_their_neighbours(pair, text, hits):
+    assert found(lexicon(pair), text) == [(hit, pair[0].value) for hit in hits]
+
+
+@pytest.mark.parametrize(
+    ("pair", "text", "hits"),
+    [
+        ((INSTITUTION, "St. Mary's General Hospital"), "st mary s general hospital", ["st mary s general hospital"]),
+        ((INSTITUTION, "St. Mary's General Hospital"), "General Hospital", []),
+        ((INSTITUTION, "St. Mary's General Hospital"), "Mary", ["Mary"]),
+        ((INSTITUTION, "Department of Radiology"), "Department of Radiology", []),
+        ((INSTITUTION, "Universitätsklinik Köln"), "KOELN", ["KOELN"]),
+        ((ADDRESS, "12 Elm Street, Gotham 54321"), "gotham", ["gotham"]),
+        ((ADDRESS, "12 Elm Street, Gotham 54321"), "54321", ["54321"]),
+        ((ADDRESS, "12 Elm Street, Gotham 54321"), "main street", []),
+    ],
+)
+def test_hits_of_places_as_sequence_and_by_distinctive_words(pair, text, hits):
+    assert found(lexicon(pair), text) == [(hit, pair[0].value) for hit in hits]
+
+
+def test_hits_gives_positions_in_the_text_as_it_stands_after_folding_to_other_lengths():
+    text = "Straße ﬁn DOE"
+    assert JOHN.hits(text) == [(text.index("DOE"), len(text), NAME)]
+
+
+def test_hits_do_not_overlap_and_the_longest_names_the_category():
+    known = lexicon((NAME, "Doe^John"), (INSTITUTION, "John Doe Memorial Hospital"))
+    assert known.hits("John Doe Memorial Hospital") == [(0, 26, INSTITUTION)]
+
+
+def test_identifies_prefers_the_first_category():
+    assert lexicon((NAME, "Doe^John"), (DATE, "20200131")).identifies("20200131 DOE") is NAME
+    assert JOHN.identifies("nobody here") is None
+
+
+@pytest.mark.parametrize(
+    ("category", "value"),
+    [
+        (NAME, ""),
+        (NAME, "Anonymous"),
+        (NAME, "^^^^"),
+        (NAME, "DE-IDENTIFIED"),
+        (NAME, "XXX"),
+        (RECORD, "UNKNOWN"),
+        (RECORD, "N/A"),
+        (RECORD, "00000000"),
+        (RECORD, " "),
+        (DATE, "19000101"),
+        (DATE, "00010101"),
+        (DATE, "202001"),
+        (DATE, "20201301"),
+        (INSTITUTION, "Hospital"),
+        (DEVICE, "none"),
+    ],
+)
+def test_entries_of_values_that_identify_nobody_are_none(category, value):
+    assert entries_of(category, value) == []
+
+
+def test_entries_of_a_date_time_is_its_day():
+    assert entries_of(DATE, "20200131120000.5+0100") == [Entry(DATE, "20200131")]
+
+
+def test_entries_of_a_name_split_its_component_groups():
+    assert entries_of(NAME, "Yamada^Tarou=山田^太郎") == [Entry(NAME, "Yamada^Tarou"), Entry(NAME, "山田^太郎")]
+
+
+def test_json_round_trip_is_canonical_and_allows_other_keys():
+    known = lexicon((NAME, "Müller^A B"), (DATE, "20200131"), (RECORD, "77-1234"))
+    assert Lexicon.from_json(known.to_json()) == known
+    assert Lexicon(sorted(known.entries, reverse=True)).to_json() == known.to_json()
+    assert Lexicon.from_json('{"patient_key":"x","entries":[["date","20200131"]]}') == lexicon((DATE, "20200131"))
+
+
+def test_repr_holds_no_value():
+    assert repr(JOHN) == "Lexicon(1 entries)"
+
+
+def test_needles_are_in_needle_form_and_sorted():
+    known = lexicon((NAME, "Doé^John^Q"), (DATE, "20200131"), (RECORD, "77-12 34"), (DEVICE, "CT"))
+    assert known.needles() == [
+        *((DATE, form) for form in ("01312020", "20200131", "31012020", "31JAN2020", "JAN312020")),
+        *((NAME, form) for form in ("DOE", "DOEJOHN", "JOHN", "JOHNDOE")),
+        (RECORD, "771234"),
+    ]
+    assert all(needle_form(needle) == needle for _, needle in known.needles())
+
+
+def parsed(dataset: Dataset):
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    meta.SourceApplicationEntityTitle = "SRCNODE7"
+    dataset.file_meta = meta
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return parse_instance(buffer.getvalue())
+
+
+def item(**attributes) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def test_harvest_gathers_every_kind_at_any_depth_and_no_uid():
+    dataset = item(
+        SpecificCharacterSet="ISO_IR 192",
+        SOPInstanceUID="1.2.3.4444",
+        StudyDate="20200131",
+        StudyTime="101010",
+        AcquisitionDateTime="20200202101010",
+        AccessionNumber="ACC-1",
+        InstitutionName="Köln Klinik",
+        InstitutionalDepartmentName="Radiology",
+        StationName="AWP1",
+        OperatorsName=["Op^One", "Op^Two"],
+        PatientName="Doe^John",
+        PatientID="77",
+        PatientSex="M",
+        PatientComments="plays chess",
+        PatientTelephoneNumbers="555 1234",
+        OtherPatientIDsSequence=Sequence([item(PatientID="88", IssuerOfPatientID="Gotham")]),
+        InstitutionCodeSequence=Sequence(
+            [item(CodeValue="K17", CodingSchemeDesignator="99X", CodeMeaning="Köln Mitte")]
+        ),
+        ContentSequence=Sequence(
+            [item(ValueType="CONTAINER", ContentSequence=Sequence([item(ValueType="PNAME", PersonName="Roe^Jane")]))]
+        ),
+    )
+    block = dataset.private_block(0x0009, "ACME", create=True)
+    block.add_new(1, "PN", "Poe^Edgar")
+    assert harvest(parsed(dataset)) == {
+        Entry(DATE, "20200131"),
+        Entry(DATE, "20200202"),
+        Entry(ACCESSION, "ACC-1"),
+        Entry(INSTITUTION, "Köln Klinik"),
+        Entry(INSTITUTION, "Gotham"),
+        Entry(INSTITUTION, "Köln Mitte"),
+        Entry(Category.OTHER, "K17"),
+        Entry(DEVICE, "AWP1"),
+        Entry(DEVICE, "SRCNODE7"),
+        Entry(PERSON, "Op^One"),
+        Entry(PERSON, "Op^Two"),
+        Entry(PERSON, "Roe^Jane"),
+        Entry(PERSON, "Poe^Edgar"),
+        Entry(NAME, "Doe^John"),
+        Entry(RECORD, "77"),
+        Entry(RECORD, "88"),
+        Entry(CONTACT, "555 1234"),
+    }

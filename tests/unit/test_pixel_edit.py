@@ -1,0 +1,304 @@
+"""Redaction: boxes are dark on the screen, every other stored value is the same, in each encoding."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pydicom
+import pytest
+from phi_deid_pipeline.boxes import grown
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.pixel_codecs import CodecError, PixelFormat, decode_frame, encode_frame, to_values
+from phi_deid_pipeline.pixel_edit import check_edit, redact
+from phi_deid_pipeline.pixel_read import displayed, open_pixels
+from phi_deid_pipeline.records import Box, RejectReason
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian
+from test_pixel_read import SECONDARY_CAPTURE, SHARED, WHEEL, dataset, saved
+
+JPEG_LS, J2K, RLE, EXPLICIT_LE = (
+    "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1",
+)  # fmt: skip
+BOX = Box(10, 12, 9, 5)
+FILLED = np.s_[11:18, 9:20]  # BOX grown by one pixel
+
+
+def noise(shape: tuple[int, ...], low: int, high: int, dtype) -> np.ndarray:
+    return np.random.default_rng(5).integers(low, high, shape).astype(dtype)
+
+
+def written(source: Path, replacement, target: Path) -> Path:
+    """Write an instance with replaced pixels."""
+    ds = pydicom.dcmread(source)
+    ds.file_meta.TransferSyntaxUID = replacement.transfer_syntax_uid
+    if replacement.encapsulated:
+        ds.PixelData = encapsulate(list(replacement.value))
+        ds["PixelData"].VR = "OB"
+        ds["PixelData"].is_undefined_length = True
+    else:
+        ds.PixelData = replacement.value
+    for tag, entry in replacement.attributes.items():
+        if entry is None:
+            if tag in ds:
+                del ds[tag]
+        else:
+            ds.add_new(tag, *entry)
+    ds.save_as(target)
+    return target
+
+
+def frames(path: Path) -> list[np.ndarray]:
+    with open_pixels(path) as source:
+        return [frame.values for frame in source.frames()]
+
+
+def assert_edited(before: np.ndarray, after: np.ndarray, filled, fill) -> None:
+    outside = np.ones(before.shape[:2], bool)
+    outside[filled] = False
+    assert np.array_equal(before[outside], after[outside])
+    assert (after[filled] == fill).all()
+
+
+@pytest.mark.parametrize("syntax", [pydicom.uid.ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_signed_image_is_filled_with_its_lowest_value_in_place(tmp_path, syntax):
+    pixels = noise((40, 50), -1000, 2000, np.int16)
+    pixels[0, 0] = -1024
+    path = saved(dataset(pixels, syntax=syntax), tmp_path / "a")
+    replacement = redact(path, [BOX], [])
+    assert (replacement.encapsulated, replacement.transfer_syntax_uid) == (False, str(syntax))
+    assert len(replacement.value) == pixels.nbytes
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    after = np.frombuffer(replacement.value, f"{order}i2").reshape(40, 50)
+    assert_edited(pixels, after, FILLED, -1024)
+
+
+def test_padding_value_below_all_others_is_the_fill_of_a_signed_image(tmp_path):
+    ds = dataset(noise((40, 50), -500, 500, np.int16))
+    ds.add_new(0x00280120, "SS", -2000)
+    after = np.frombuffer(redact(saved(ds, tmp_path / "a"), [BOX], []).value, "<i2").reshape(40, 50)
+    assert (after[FILLED] == -2000).all()
+
+
+def test_monochrome1_is_filled_with_its_highest_value(tmp_path):
+    pixels = noise((40, 50), 5, 3000, np.uint16)
+    path = saved(dataset(pixels, stored=12, PhotometricInterpretation="MONOCHROME1"), tmp_path / "a")
+    after = np.frombuffer(redact(path, [BOX], []).value, "<u2").reshape(40, 50)
+    assert_edited(pixels, after, FILLED, pixels.max())
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+def test_colour_of_either_planar_configuration_is_filled_black_in_all_planes(tmp_path, planar):
+    pixels = noise((40, 50, 3), 1, 255, np.uint8)
+    ds = dataset(pixels, sop_class=SECONDARY_CAPTURE)
+    ds.PlanarConfiguration = planar
+    if planar:
+        ds.PixelData = np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
+    path = saved(ds, tmp_path / "a")
+    after = frames(written(path, redact(path, [BOX], []), tmp_path / "b"))[0]
+    assert_edited(pixels, after, FILLED, 0)
+
+
+def test_chroma_pairs_are_filled_from_even_to_even_columns(tmp_path):
+    pairs = noise((20, 16, 4), 1, 255, np.uint8)
+    ds = dataset(np.zeros((20, 32, 3), np.uint8), sop_class=SECONDARY_CAPTURE)
+    ds.PhotometricInterpretation, ds.PixelData = "YBR_FULL_422", pairs.tobytes()
+    path = saved(ds, tmp_path / "a")
+    replacement = redact(path, [Box(10, 5, 4, 3)], [])
+    after = np.frombuffer(replacement.value, np.uint8).reshape(20, 16, 4)
+    expected = pairs.copy()
+    expected[4:9, 4:8] = (0, 0, 128, 128)  # columns 9 to 14 widened to 8 to 15
+    assert np.array_equal(after, expected)
+
+
+def test_palette_is_filled_with_the_index_of_its_darkest_entry(tmp_path):
+    pixels = noise((40, 50), 0, 4, np.uint8)
+    ds = dataset(pixels, sop_class=SECONDARY_CAPTURE, PhotometricInterpretation="PALETTE COLOR")
+    for colour, table in (("Red", (9, 200, 3, 255)), ("Green", (9, 9, 3, 255)), ("Blue", (90, 9, 3, 255))):
+        setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [4, 0, 16])
+        setattr(ds, f"{colour}PaletteColorLookupTableData", (np.array(table, "<u2") << 8).tobytes())
+    path = saved(ds, tmp_path / "a")
+    after = np.frombuffer(redact(path, [BOX], []).value, np.uint8).reshape(40, 50)
+    assert_edited(pixels, after, FILLED, 2)
+
+
+def test_unused_high_bits_are_zeroed_even_without_a_box(tmp_path):
+    pixels = noise((40, 50), 0, 4000, np.uint16)
+    path = saved(dataset(pixels | 0x8000, stored=12), tmp_path / "a")
+    assert np.array_equal(np.frombuffer(redact(path, [], []).value, "<u2").reshape(40, 50), pixels)
+
+
+def test_frame_fills_change_their_frame_alone(tmp_path):
+    pixels = noise((3, 40, 50), 1, 200, np.uint8)
+    path = saved(dataset(pixels), tmp_path / "a")
+    after = np.frombuffer(redact(path, [Box(30, 30, 4, 4)], [(1, BOX)]).value, np.uint8).reshape(3, 40, 50)
+    assert (after[1][FILLED] == 0).all() and np.array_equal(after[0][FILLED], pixels[0][FILLED])
+    assert all((after[i][29:35, 29:35] == 0).all() for i in range(3))
+
+
+def test_box_beyond_the_frames_is_not_editable(tmp_path):
+    path = saved(dataset(noise((40, 50), 0, 9, np.uint8)), tmp_path / "a")
+    with pytest.raises(UnreadableInstance) as caught:
+        redact(path, [], [(1, BOX)])
+    assert caught.value.reason is RejectReason.PIXELS_NOT_EDITABLE
+
+
+def test_attributes_that_describe_pixels_stay_true(tmp_path):
+    pixels = noise((40, 50), 100, 3000, np.uint16)
+    pixels[FILLED] = 4000
+    ds = dataset(pixels, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
+    ds.add_new(0x00280106, "US", 100)
+    ds.add_new(0x00280107, "US", 4000)
+    attributes = redact(saved(ds, tmp_path / "a"), [BOX], []).attributes
+    outside = np.delete(pixels.reshape(-1), np.flatnonzero(pixels == 4000))
+    assert attributes == {
+        0x00080008: ("CS", ["DERIVED", "PRIMARY", "AXIAL"]),
+        0x00280106: ("US", 0),
+        0x00280107: ("US", int(outside.max())),
+    }
+
+
+def test_overlays_are_dropped_on_request(tmp_path):
+    ds = dataset(noise((40, 50), 0, 9, np.uint8))
+    ds.add_new(0x60000010, "US", 40)
+    ds.add_new(0x60003000, "OW", bytes(250))
+    replacement = redact(saved(ds, tmp_path / "a"), [], [], drop_overlays=True)
+    assert {t: v for t, v in replacement.attributes.items() if t >> 16 == 0x6000} == {0x60000010: None, 0x60003000: None}
+
+
+@pytest.mark.parametrize(
+    ("name", "syntax", "photometric"),
+    [
+        ("MR_small_RLE.dcm", RLE, None),
+        ("SC_rgb_rle_2frame.dcm", RLE, None),
+        ("MR_small_jp2klossless.dcm", J2K, None),
+        ("JPEG2000.dcm", J2K, None),
+        ("MR_small_jpeg_ls_lossless.dcm", JPEG_LS, None),
+        ("SC_rgb_jpeg_gdcm.dcm", JPEG_LS, None),
+        ("SC_jpeg_no_color_transform.dcm", JPEG_LS, None),
+        ("examples_ybr_color.dcm", None, None),
+        ("examples_jpeg2k.dcm", J2K, "RGB"),
+    ],
+)
+def test_compressed_wheel_files_stay_lossless_and_open_again(tmp_path, name, syntax, photometric):
+    path = WHEEL / name
+    if not path.exists():
+        pytest.skip("not in this pydicom wheel")
+    replacement = redact(path, [BOX], [])
+    if syntax:
+        assert replacement.transfer_syntax_uid == syntax
+    if photometric:
+        assert replacement.attributes[0x00280004] == ("CS", photometric)
+    target = written(path, replacement, tmp_path / "b")
+    before, after = frames(path), frames(target)
+    assert len(before) == len(after)
+    for old, new in zip(before, after, strict=True):
+        box = grown(BOX, *old.shape[:2])
+        outside = np.ones(old.shape[:2], bool)
+        outside[box.y : box.y + box.h, box.x : box.x + box.w] = False
+        assert np.array_equal(old[outside], new[outside])
+        assert len(np.unique(new[~outside].reshape(int((~outside).sum()), -1), axis=0)) == 1
+
+
+def test_lossy_sources_keep_their_history(tmp_path):
+    path = WHEEL / "JPEG2000.dcm"
+    ds = pydicom.dcmread(path)
+    for keyword in ("LossyImageCompression", "LossyImageCompressionMethod"):
+        if keyword in ds:
+            delattr(ds, keyword)
+    source = saved(ds, tmp_path / "a")
+    attributes = redact(source, [BOX], []).attributes
+    assert attributes[0x00282110] == ("CS", "01")
+    assert attributes[0x00282114] == ("CS", "ISO_15444_1")
+
+
+def test_filled_box_is_black_on_the_screen_for_ybr(tmp_path):
+    path = WHEEL / "SC_ybr_full_422_uncompressed.dcm"
+    if not path.exists():
+        pytest.skip("not in this pydicom wheel")
+    target = written(path, redact(path, [BOX], []), tmp_path / "b")
+    with open_pixels(target) as source:
+        shown = displayed(source, next(iter(source.frames())))
+    assert (shown[FILLED] == 0).all()
+
+
+def test_check_edit_refuses_a_change_outside_the_boxes(tmp_path):
+    path = saved(dataset(noise((40, 50), 1, 200, np.uint8)), tmp_path / "a")
+    replacement = redact(path, [BOX], [])
+    check_edit(path, replacement, [(-1, grown(BOX, 40, 50))])
+    spoilt = bytearray(replacement.value)
+    spoilt[0] ^= 1
+    with pytest.raises(UnreadableInstance) as caught:
+        check_edit(path, replace(replacement, value=bytes(spoilt)), [(-1, grown(BOX, 40, 50))])
+    assert caught.value.reason is RejectReason.PIXELS_NOT_EDITABLE
+
+
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, J2K])
+@pytest.mark.parametrize(("dtype", "stored", "signed"), [("u1", 8, False), ("u2", 12, False), ("i2", 16, True), ("i2", 12, True)])
+def test_encoders_give_back_the_same_values(syntax, dtype, stored, signed):
+    low, high = (-(1 << (stored - 1)), (1 << (stored - 1)) - 1) if signed else (0, (1 << stored) - 1)
+    pixels = noise((40, 33), low, high + 1, dtype)
+    layout = PixelFormat(
+        syntax, True, 40, 33, 1, 1, "MONOCHROME2", 0, pixels.dtype.itemsize * 8, stored, stored - 1, signed
+    )
+    words = decode_frame(encode_frame(pixels.view(layout.dtype), layout), layout)
+    assert np.array_equal(to_values(words, layout), pixels)
+
+
+def test_jpeg2000_refuses_small_images_and_redaction_falls_back_to_rle(tmp_path):
+    layout = PixelFormat(J2K, True, 20, 20, 1, 1, "MONOCHROME2", 0, 8, 8, 7, False)
+    with pytest.raises(CodecError):
+        encode_frame(np.zeros((20, 20), np.uint8), layout)
+    pixels = noise((20, 20), 1, 255, np.uint8)
+    ds = dataset(pixels)
+    stream = imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", resolutions=1, level=0, reversible=True)
+    ds.file_meta.TransferSyntaxUID = J2K
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].is_undefined_length = True
+    path = saved(ds, tmp_path / "a")
+    replacement = redact(path, [Box(3, 3, 4, 4)], [])
+    assert replacement.transfer_syntax_uid == RLE and replacement.encapsulated
+
+
+def test_extended_offset_table_is_removed(tmp_path):
+    ds = pydicom.dcmread(WHEEL / "MR_small_RLE.dcm")
+    ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = bytes(8), bytes(8)
+    attributes = redact(saved(ds, tmp_path / "a"), [BOX], []).attributes
+    assert attributes[0x7FE00001] is None and attributes[0x7FE00002] is None
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="shared data are not there")
+def test_one_file_of_each_encoding_in_the_shared_data_is_edited_and_checked():
+    index = [row.split("\t") for row in (SHARED / "index.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    chosen: dict[tuple[str, str], Path] = {}
+    for row in index:
+        path, syntax, kind = SHARED / row[0], row[4], row[3]
+        small = row[9].isdigit() and int(row[9]) < 2_000_000
+        if path.is_file() and small and kind not in ("SEG", "", "RTDOSE") and row[6].isdigit():
+            chosen.setdefault((syntax, kind), path)
+    done = set()
+    for (syntax, _), path in sorted(chosen.items()):
+        try:
+            source = open_pixels(path)
+        except UnreadableInstance:
+            continue
+        if source is None:
+            continue
+        with source:
+            layout = source.layout
+        try:
+            redact(path, [Box(layout.columns // 4, layout.rows // 4, layout.columns // 3, layout.rows // 4)], [])
+        except UnreadableInstance as error:
+            assert error.reason is RejectReason.PIXELS_UNDECODABLE, (syntax, layout.photometric)
+            continue
+        done.add(syntax)
+    assert len(done) >= 15
+
+
+def test_no_process_is_started_to_edit(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    path = saved(dataset(noise((40, 50), 0, 9, np.uint8)), tmp_path / "a")
+    assert redact(path, [BOX], []).value

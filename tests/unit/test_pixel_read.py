@@ -1,0 +1,260 @@
+"""Opening pixels: stored values as pydicom decodes them, planes that hide text, a key by content, absurd headers refused."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from phi_deid_pipeline.burned_in_text.models import have_models
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.pixel_read import displayed, open_pixels
+from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.text_reading import ReaderSettings, TextReader, read_instance_text, reader_digest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import pixel_array
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+needs_models = pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
+WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+def dataset(pixels: np.ndarray, *, stored: int = 0, sop_class: str = CT, syntax=ExplicitVRLittleEndian, **more) -> Dataset:
+    """Return an instance of one frame (rows, columns), colour (rows, columns, 3) or frames (n, rows, columns)."""
+    colour = pixels.ndim == 3 and pixels.shape[2] == 3
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = sop_class
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = "1.2.3.4"
+    ds.Rows, ds.Columns = pixels.shape[:2] if colour or pixels.ndim == 2 else pixels.shape[1:]
+    if pixels.ndim == 3 and not colour:
+        ds.NumberOfFrames = len(pixels)
+    ds.SamplesPerPixel = 3 if colour else 1
+    ds.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
+    if colour:
+        ds.PlanarConfiguration = 0
+    ds.BitsAllocated = pixels.dtype.itemsize * 8
+    ds.BitsStored = stored or ds.BitsAllocated
+    ds.HighBit = ds.BitsStored - 1
+    ds.PixelRepresentation = int(pixels.dtype.kind == "i")
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    value = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    ds.add_new(0x7FE00010, "OB" if ds.BitsAllocated == 8 else "OW", value + b"\x00" * (len(value) % 2))
+    for keyword, value in more.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def saved(ds: Dataset, path: Path) -> Path:
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def values(path: Path) -> list[np.ndarray]:
+    with open_pixels(path) as source:
+        return [frame.values for frame in source.frames()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "JPEG2000.dcm",
+        "SC_rgb_small_odd_big_endian.dcm", "SC_ybr_full_422_uncompressed.dcm", "SC_rgb_jpeg_gdcm.dcm",
+        "SC_jpeg_no_color_transform.dcm", "MR_small_jpeg_ls_lossless.dcm", "examples_palette.dcm",
+        "examples_ybr_color.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm",
+    ],
+)  # fmt: skip
+def test_frames_of_wheel_files_equal_the_raw_values_of_pydicom(name):
+    path = WHEEL / name
+    if not path.exists():
+        pytest.skip("not in this pydicom wheel")
+    try:
+        expected = pixel_array(path, raw=True)
+    except RuntimeError:
+        pytest.skip("pydicom has no decoder for this transfer syntax here")
+    with open_pixels(path) as source:
+        frames = [frame.values for frame in source.frames()]
+    expected = expected[None] if len(frames) == 1 else expected
+    assert len(frames) == len(expected)
+    assert all(np.array_equal(a, b) for a, b in zip(frames, expected, strict=True))
+
+
+def test_signed_12_bit_values_are_sign_extended(tmp_path):
+    words = np.array([[0x0FFF, 0x0800] * 10] * 20, np.uint16)
+    path = saved(dataset(words, stored=12, PixelRepresentation=1), tmp_path / "a")
+    assert np.array_equal(values(path)[0], np.array([[-1, -2048] * 10] * 20, np.int16))
+
+
+def test_text_in_unused_high_bits_is_a_plane_and_extended_sign_is_none(tmp_path):
+    words = np.full((20, 20), 100, np.uint16)
+    words[5, 5:9] |= 0x4000
+    with open_pixels(saved(dataset(words, stored=12), tmp_path / "a")) as source:
+        (frame,) = source.frames()
+    assert frame.high is not None and np.flatnonzero(frame.high).tolist() == [105, 106, 107, 108]
+    assert (frame.values == 100).all()
+    negative = np.full((20, 20), -5, np.int16)
+    negative[0, 0] = 7
+    with open_pixels(saved(dataset(negative, stored=12), tmp_path / "b")) as source:
+        (frame,) = source.frames()
+    assert frame.high is None
+
+
+def test_big_endian_palette_is_shown_as_bright_as_little_endian(tmp_path):
+    index = np.arange(400, dtype=np.uint8).reshape(20, 20) % 4
+    shown = []
+    for syntax, order in ((ExplicitVRLittleEndian, "<"), (ExplicitVRBigEndian, ">")):
+        ds = dataset(index, sop_class=SECONDARY_CAPTURE, syntax=syntax, PhotometricInterpretation="PALETTE COLOR")
+        for colour in ("Red", "Green", "Blue"):
+            setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [4, 0, 16])
+            table = np.array([0, 0x5500, 0xAA00, 0xFF00], np.dtype("u2").newbyteorder(order)).tobytes()
+            setattr(ds, f"{colour}PaletteColorLookupTableData", table)
+        with open_pixels(saved(ds, tmp_path / syntax.name.replace(" ", ""))) as source:
+            shown.append(displayed(source, next(iter(source.frames()))))
+    assert shown[0].max() == 255
+    assert np.array_equal(shown[0], shown[1])
+
+
+def test_content_key_changes_with_pixels_and_window_but_not_with_the_patient(tmp_path):
+    pixels = np.arange(1024, dtype=np.int16).reshape(32, 32)
+
+    def key(name: str, array: np.ndarray = pixels, **more) -> str:
+        with open_pixels(saved(dataset(array, **more), tmp_path / name)) as source:
+            return source.content_key
+
+    first = key("a")
+    assert key("b", PatientName="Doe^Jane", StudyDate="20200101") == first
+    assert len({first, key("c", pixels + 1), key("d", WindowCenter=40, WindowWidth=400), key("e", stored=12)}) == 4
+
+
+@pytest.mark.parametrize("more", [{"Rows": 65535, "Columns": 65535}, {"NumberOfFrames": 2_000_000_000}, {"Rows": 0}])
+def test_absurd_sizes_are_refused_before_anything_is_allocated(tmp_path, more):
+    path = saved(dataset(np.zeros((32, 32), np.uint16), **more), tmp_path / "a")
+    with pytest.raises(UnreadableInstance) as caught:
+        open_pixels(path)
+    assert caught.value.reason is RejectReason.PIXELS_UNDECODABLE
+
+
+def test_absurd_size_of_an_encapsulated_frame_is_refused_before_decoding(tmp_path):
+    ds = pydicom.dcmread(WHEEL / "MR_small_RLE.dcm")
+    ds.Rows = ds.Columns = 65535
+    path = saved(ds, tmp_path / "a")
+    with open_pixels(path) as source, pytest.raises(UnreadableInstance):
+        next(iter(source.frames()))
+    assert read_instance_text(path, ReaderSettings()).status == "undecodable"
+
+
+def test_instances_without_pixels_and_not_dicom_have_their_status(tmp_path):
+    ds = dataset(np.zeros((32, 32), np.uint8))
+    del ds.PixelData
+    settings = ReaderSettings()
+    assert read_instance_text(saved(ds, tmp_path / "a"), settings).status == "no_pixels"
+    (tmp_path / "b").write_bytes(b"no such thing" * 40)
+    assert read_instance_text(tmp_path / "b", settings).status == "undecodable"
+    document = dataset(np.zeros((32, 32), np.uint8))
+    del document.PixelData
+    document.EncapsulatedDocument = b"%PDF"
+    assert read_instance_text(saved(document, tmp_path / "c"), settings).status == "not_viewable"
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "shape", "detail"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.66.4", (32, 32), "segmentation"),
+        ("1.2.840.10008.5.1.4.1.1.481.2", (32, 32), "dose grid"),
+        (CT, (10, 100), "shorter side under 16 pixels"),
+    ],
+)
+def test_label_images_doses_and_tiny_images_are_skipped_with_a_reason(tmp_path, sop_class, shape, detail):
+    path = saved(dataset(np.ones(shape, np.uint8), sop_class=sop_class), tmp_path / "a")
+    reading = read_instance_text(path, ReaderSettings())
+    assert (reading.status, reading.detail, reading.regions) == ("skipped", detail, ())
+
+
+def test_without_any_reader_nothing_is_released(tmp_path):
+    path = saved(dataset(np.arange(4096, dtype=np.uint16).reshape(64, 64)), tmp_path / "a")
+    assert read_instance_text(path, ReaderSettings(readers=())).status == "undecodable"
+
+
+def test_reader_digest_follows_the_settings():
+    assert reader_digest(ReaderSettings()) == reader_digest(ReaderSettings())
+    assert reader_digest(ReaderSettings()) != reader_digest(ReaderSettings(min_confidence=0.6))
+
+
+@needs_models
+def test_store_answers_for_the_same_picture_with_another_header(tmp_path):
+    store: dict = {}
+    reader = TextReader(ReaderSettings())
+    pixels = text_image("SMITH 1234")
+    first = reader.read(saved(dataset(pixels), tmp_path / "a"), store.get, store.__setitem__)
+    (key,) = store
+    marker = first.__class__(**{f: getattr(first, f) for f in first.__slots__} | {"detail": "from the store"})
+    store[key] = marker
+    other = saved(dataset(pixels, PatientName="Doe^Jane"), tmp_path / "b")
+    assert reader.read(other, store.get, store.__setitem__) == marker
+    assert (first.rows, first.columns) == pixels.shape and first.regions
+
+
+def text_image(*lines: str, rows: int = 120, columns: int = 220) -> np.ndarray:
+    import cv2
+
+    image = np.zeros((rows, columns), np.uint8)
+    for number, line in enumerate(lines):
+        cv2.putText(image, line, (10, 40 + 50 * number), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 255, 1, cv2.LINE_AA)
+    return image
+
+
+@needs_models
+def test_every_frame_is_looked_at_and_identical_ones_share_a_reading(tmp_path):
+    plain, named, moved = text_image("PHILIPS"), text_image("PHILIPS", "SMITH"), text_image("DRJONES")
+    frames = np.stack([plain, plain, named, plain, moved])
+    reading = read_instance_text(saved(dataset(frames), tmp_path / "a"), ReaderSettings())
+    assert (reading.frames, reading.frames_read) == (5, 5)
+    assert [(r.frame, r.text) for r in reading.regions] == [(0, "PHILIPS"), (2, "SMITH"), (4, "DRJONES")]
+
+
+@needs_models
+def test_frames_to_sample_looks_at_some_frames_only(tmp_path):
+    frames = np.stack([text_image("PHILIPS")] * 9)
+    reading = read_instance_text(saved(dataset(frames), tmp_path / "a"), ReaderSettings(frames_to_sample=3))
+    assert (reading.frames, reading.frames_read) == (9, 3)
+
+
+@needs_models
+def test_text_in_overlay_and_in_high_bits_is_read_with_its_plane(tmp_path):
+    ink = text_image("SMITH 1234") > 128
+    words = np.random.default_rng(3).integers(90, 110, ink.shape).astype(np.uint16)
+    hidden = words | (ink.astype(np.uint16) << 13)
+    reading = read_instance_text(saved(dataset(hidden, stored=12), tmp_path / "a"), ReaderSettings())
+    assert {(r.plane, r.text.replace(" ", "")) for r in reading.regions} == {("high bits", "SMITH1234")}
+    ds = dataset(words)
+    ds.add_new(0x60000010, "US", ink.shape[0])
+    ds.add_new(0x60000011, "US", ink.shape[1])
+    ds.add_new(0x60000050, "SS", [1, 1])
+    ds.add_new(0x60000100, "US", 1)
+    ds.add_new(0x60003000, "OW", np.packbits(ink.reshape(-1), bitorder="little").tobytes())
+    reading = read_instance_text(saved(ds, tmp_path / "b"), ReaderSettings())
+    assert {(r.plane, r.text.replace(" ", "")) for r in reading.regions} == {("overlay 6000", "SMITH1234")}
+
+
+def test_fragments_without_offset_table_are_joined_to_frames(tmp_path):
+    if not (SHARED / "cornerstone3D").exists():
+        pytest.skip("shared data are not there")
+    (path,) = SHARED.rglob("CT0012.fragmented_no_bot_jpeg_baseline.51.dcm")
+    frames = values(path)
+    assert len(frames) == 2 and all(frame.std() > 0 for frame in frames)
+
+
+def test_truncated_native_pixels_are_refused(tmp_path):
+    data = bytearray(saved(dataset(np.zeros((64, 64), np.uint16)), tmp_path / "a").read_bytes())
+    place = data.rindex(b"\xe0\x7f\x10\x00OW")
+    data[place + 8 : place + 12] = struct.pack("<I", 4096)
+    (tmp_path / "b").write_bytes(bytes(data[: place + 12 + 4096]))
+    with pytest.raises(UnreadableInstance) as caught:
+        open_pixels(tmp_path / "b")
+    assert caught.value.reason is RejectReason.PIXELS_UNDECODABLE

@@ -1,0 +1,300 @@
+"""Policies resolve every attribute, survive a round trip through JSON, and refuse what is wrong by naming the row."""
+
+from __future__ import annotations
+
+import pytest
+
+from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.policies import Action, Policy, Resolution, conformance_statement, load_policy
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+PET = "1.2.840.10008.5.1.4.1.1.128"
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
+UNKNOWN = "1.2.3.4.5"
+BASIC = load_policy("ps3_15_basic")
+DEFAULT = load_policy("hipaa_safe_harbor")
+
+
+def _file(tmp_path, text, name="mine.yaml"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _policy(tmp_path, *lines):
+    return load_policy(_file(tmp_path, "\n".join(["name: mine", *lines]) + "\n"))
+
+
+# ---------------------------------------------------------------- resolution
+
+
+@pytest.mark.parametrize(
+    ("path", "sop_class", "action"),
+    [
+        ((0x00080021,), CT, "X"),  # SeriesDate is Type 3 in CT
+        ((0x00080021,), PET, "D"),  # and Type 1 in PET
+        ((0x00081070,), CT, "X"),  # OperatorsName is Type 3
+        ((0x00081070,), RT_PLAN, "Z"),  # and Type 2 in RT
+        ((0x00181000,), SEG, "D"),  # DeviceSerialNumber is Type 1 in enhanced objects
+        ((0x00181000,), UNKNOWN, "D"),
+        ((0x00080080,), UNKNOWN, "D"),
+        ((0x00082112,), CT, "U"),
+        ((0x00081140,), SEG, "U"),
+        ((0x52009230, 0x00089124, 0x00082112), SEG, "U"),
+        ((0x300A0006,), RT_PLAN, "D"),
+    ],
+)
+def test_compound_code_follows_the_type_in_the_iod(path, sop_class, action):
+    assert BASIC.resolve(path, "", sop_class).action == action
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "resolution"),
+    [
+        (0x00091001, "LO", Resolution("X", Action.REMOVE, "private", "R", Action.REMOVE)),
+        (0x00090010, "LO", Resolution("X", Action.REMOVE, "private", "R", Action.REMOVE)),
+        (0x00189FF0, "LO", Resolution("X", Action.REMOVE, "unknown", "R", Action.REMOVE)),
+        (0x60003000, "OW", Resolution("X", Action.REMOVE, "graphics", "R", Action.REMOVE)),
+        (0x601E0010, "US", Resolution("X", Action.REMOVE, "graphics", "R", Action.REMOVE)),
+        (0x50040010, "US", Resolution("X", Action.REMOVE, "graphics", "R", Action.REMOVE)),
+        (0x00080000, "UL", Resolution("X", Action.REMOVE, "group_length", "", Action.REMOVE)),
+        (0x00041500, "CS", Resolution("X", Action.REMOVE, "dicomdir", "", Action.REMOVE)),
+        (0x00280010, "US", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
+        (0x54001010, "OW", Resolution("K", Action.KEEP, "gap", "", Action.KEEP)),
+        (0x7FE00008, "OF", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
+        (0x00181210, "SH", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
+        (0x00141020, "DA", Resolution("D", Action.DUMMY, "date", "C", Action.DUMMY)),
+        (0x00143077, "TM", Resolution("D", Action.DUMMY, "date", "C", Action.DUMMY)),
+        (0x00142006, "PN", Resolution("Z", Action.ZERO, "name", "A", Action.ZERO)),
+        (0x0008041B, "OB", Resolution("X", Action.REMOVE, "own", "", Action.REMOVE)),
+        (0x04000500, "SQ", Resolution("X", Action.REMOVE, "own", "R", Action.REMOVE)),
+        (0x00080016, "UI", Resolution("K", Action.KEEP, "uid", "", Action.KEEP)),
+        (0x0018991E, "UI", Resolution("U", Action.UID, "gap", "", Action.UID)),
+        (0x00280304, "UI", Resolution("U", Action.UID, "uid", "", Action.UID)),
+        (0x0040E030, "UI", Resolution("X", Action.REMOVE, "gap", "", Action.REMOVE)),
+        (0x006A0003, "UI", Resolution("D", Action.UID, "E.1-1", "R", Action.UID)),
+        (0x00081190, "UR", Resolution("X", Action.REMOVE, "gap", "NO", Action.REMOVE)),
+        (0x00287FE0, "UR", Resolution("D", Action.DUMMY, "gap", "NQ", Action.DUMMY)),
+    ],
+)
+def test_what_the_table_leaves_open_is_decided(tag, vr, resolution):
+    assert BASIC.resolve((tag,), vr, CT) == resolution
+
+
+def test_vr_of_the_instance_decides_where_no_row_names_the_attribute():
+    assert BASIC.resolve((0x00180050,), "DS", CT).action == "K"
+    assert BASIC.resolve((0x00180050,), "PN", CT).action == "Z"
+    assert BASIC.resolve((0x00180050,), "DT", CT).action == "D"
+    assert BASIC.resolve((0x00180050,), "AE", CT).action == "X"
+    assert BASIC.resolve((0x00180050,), "UN", CT).action == "K"  # read with the VR of the dictionary
+
+
+def test_rows_whose_literal_x_breaks_an_iod_get_a_dummy_or_an_empty_value():
+    presentation_state = "1.2.840.10008.5.1.4.1.1.11.1"
+    echo = "1.2.840.10008.5.1.4.1.1.88.72"
+    assert BASIC.resolve((0x00700082,), "DA", presentation_state).action == "D"
+    assert BASIC.resolve((0x00102297,), "PN", CT).action == "Z"
+    assert BASIC.resolve((0x00080201,), "SH", echo).action == "D"
+    assert BASIC.resolve((0x00080201,), "SH", CT).action == "X"
+    assert BASIC.resolve((0x00080201,), "SH", UNKNOWN).action == "D"
+
+
+def test_cleaning_needs_words_and_names_what_to_do_without_any():
+    description = DEFAULT.resolve((0x00081030,), "LO", CT)
+    assert description == Resolution("C", Action.CLEAN, "E.1-1:clean_descriptors", "A", Action.REMOVE)
+    assert DEFAULT.resolve((0x0016002B,), "OB", CT) == Resolution("X", Action.REMOVE, "E.1-1", "A", Action.REMOVE)
+    assert DEFAULT.resolve((0x00081030,), "OB", CT).action == "X"
+    assert DEFAULT.resolve((0x0040A730,), "SQ", SEG).action == "C"
+    assert DEFAULT.resolve((0x00620005,), "LO", SEG) == Resolution("C", Action.CLEAN, "gap:clean_descriptors", "", "D")
+
+
+def test_option_that_reveals_less_wins(tmp_path):
+    policy = _policy(tmp_path, "options: [retain_device_identity, clean_descriptors]")
+    both = [r.tag for r in _rows_with(policy, "retain_device_identity", "clean_descriptors")]
+    assert [policy.resolve((tag,), "", CT).code for tag in both] == ["C"] * len(both)
+    assert policy.resolve((0x00181000,), "LO", CT).action == "K"
+    assert policy.resolve((0x00081010,), "SH", CT).action == "K"
+    assert policy.resolve((0x00080055,), "AE", CT).action == "X"  # C of an AE title: nothing similar that is harmless
+
+
+def _rows_with(policy, *options):
+    from phi_deid_pipeline.ps3_15_rules import load_rules
+
+    return [r for r in load_rules().table if set(options) <= set(r.options) and r.tag and r.vr != "SQ" and r.vr != "OB"]
+
+
+def test_full_dates_keep_dates_but_never_the_birth_date(tmp_path):
+    policy = _policy(tmp_path, "options: [retain_long_full_dates]")
+    assert policy.longitudinal == "UNMODIFIED"
+    assert policy.resolve((0x00080020,), "DA", CT).action == "K"
+    assert policy.resolve((0x00141020,), "DA", CT).action == "K"
+    assert policy.resolve((0x00100030,), "DA", CT).action == "Z"
+
+
+def test_retained_uids_are_kept_everywhere(tmp_path):
+    policy = _policy(tmp_path, "options: [retain_uids]")
+    tags = (0x0020000D, 0x00081155, 0x00280304, 0x0018991E)
+    assert [policy.resolve((tag,), "UI", CT).action.value for tag in tags] == ["K"] * 4
+    assert policy.resolve((0x0040A124,), "UI", CT).action == "U"
+
+
+def test_sr_concepts_resolve_by_code_scheme_and_value_type():
+    assert DEFAULT.resolve_concept("121022", "DCM", "TEXT") == Resolution(
+        "X", Action.REMOVE, "E.3.4-1", "R", Action.REMOVE
+    )
+    assert DEFAULT.resolve_concept("125203", "DCM", "TEXT").action == "C"
+    assert DEFAULT.resolve_concept("121022", "DCM", "NUM") is None
+    assert BASIC.resolve_concept("121022", "DCM", "TEXT") is None
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def test_methods_written_are_those_of_the_options():
+    assert [code[0] for code in BASIC.method_codes] == ["113100", "113101"]
+    assert [code[0] for code in DEFAULT.method_codes] == ["113100", "113101", "113103", "113104", "113105"]
+    assert {code[1] for code in DEFAULT.method_codes} == {"DCM"}
+    assert max(len(text) for text in DEFAULT.method_texts) <= 64
+    assert (DEFAULT.longitudinal, DEFAULT.edition, DEFAULT.hide) == ("REMOVED", "2026d", "all_but_benign")
+
+
+# ---------------------------------------------------------------- JSON
+
+
+@pytest.mark.parametrize("policy", [BASIC, DEFAULT], ids=lambda p: p.name)
+def test_json_alone_gives_the_policy_back(policy):
+    text = policy.to_json()
+    again = Policy.from_json(text)
+    assert again == policy
+    assert again.to_json() == text
+    assert (again.entries, again.types, again.dictionary) == (policy.entries, policy.types, policy.dictionary)
+    assert again.resolve((0x00080021,), "DA", PET).action == "D"
+
+
+def test_digest_covers_the_rules_and_not_the_loading():
+    assert load_policy("hipaa_safe_harbor").digest == DEFAULT.digest
+    assert DEFAULT.digest != BASIC.digest
+    edited = DEFAULT.to_json().replace('"00100010":["Z"', '"00100010":["K"')
+    assert edited != DEFAULT.to_json()
+    with pytest.raises(PolicyError, match="digest does not fit"):
+        Policy.from_json(edited)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "x"}'])
+def test_damaged_json_is_refused(text):
+    with pytest.raises(PolicyError, match="resolved policy"):
+        Policy.from_json(text)
+
+
+# ---------------------------------------------------------------- policy files
+
+
+def test_policy_extends_replaces_options_and_adds_overrides(tmp_path):
+    _file(
+        tmp_path,
+        "name: base\noptions: [clean_descriptors]\nhide: all_text\n"
+        "overrides:\n  - {tag: StudyID, action: X, reason: local}\n  - {tag: '(0018,0015)', action: Z, reason: a}\n",
+        "base.yaml",
+    )
+    policy = _policy(
+        tmp_path,
+        "extends: base.yaml",
+        "overrides:",
+        "  - {tag: '00180015', action: X, reason: no body parts here}",
+        f"  - {{tag: BodyPartExamined, action: K, reason: needed, sop_class: '{CT}'}}",
+    )
+    assert (policy.options, policy.hide) == (frozenset({"clean_descriptors"}), "all_text")
+    assert policy.resolve((0x00200010,), "SH", CT).action == "X"
+    assert policy.resolve((0x00200010,), "SH", CT).rule == "site"
+    assert policy.resolve((0x00180015,), "CS", CT).action == "K"
+    assert policy.resolve((0x0040A730, 0x00180015), "CS", PET).action == "X"
+
+
+def test_named_policy_can_be_extended(tmp_path):
+    policy = _policy(tmp_path, "extends: hipaa_safe_harbor", "hide: all_text")
+    assert (policy.options, policy.hide) == (DEFAULT.options, "all_text")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["options: [retain_everything]"], "policy mine.yaml: unknown option 'retain_everything'"),
+        (["options: [retain_long_modified_dates]"], "retain_long_modified_dates is not supported yet"),
+        (["options: [retain_safe_private]"], "retain_safe_private is not supported yet"),
+        (["options: [clean_recognizable_visual_features]"], "clean_recognizable_visual_features is not supported yet"),
+        (["options: [retain_long_full_dates, retain_long_modified_dates]"], "exclude each other"),
+        (["options: [clean_graphics, clean_graphics]"], "an option is listed twice"),
+        (["options: clean_graphics"], "options must be a list"),
+        ([], "options must be a list"),
+        (["options: []", "colour: red"], "unknown key 'colour'"),
+        (["options: []", "hide: nothing"], "hide must be one of all_but_benign, all_text, identifying_only"),
+        (["options: []", "extends: nowhere"], "policy nowhere: neither a known policy"),
+        (["options: []", "extends: mine.yaml"], "policy mine.yaml: extends itself"),
+        (["options: []", "overrides: [{tag: PatientName, action: K}]"], "overrides row 1: needs tag, action, reason"),
+        (["options: []", "overrides: [{tag: Foo, action: K, reason: x}]"], "overrides row 1: 'Foo' is no keyword"),
+        (["options: []", "overrides: [{tag: 00100010, action: K, reason: x}]"], "row 1: every value must be a text"),
+        (["options: []", "overrides: [{tag: StudyID, action: R, reason: x}]"], "row 1: unknown action 'R'"),
+        (["options: []", "overrides: [{tag: StudyID, action: U, reason: x}]"], "action U does not fit the VR SH"),
+        (["options: []", "overrides: [{tag: StudyDate, action: C, reason: x}]"], "action C does not fit the VR DA"),
+        (["options: []", "overrides: [{tag: StudyID, action: K, reason: '  '}]"], "row 1: every value must be a text"),
+        (["options: []", "overrides: [{tag: SOPInstanceUID, action: X, reason: x}]"], "cannot be overridden"),
+        (["options: []", "overrides: [{tag: '(0009,1001)', action: K, reason: x}]"], "is no standard attribute"),
+        (
+            ["options: []", "overrides: [{tag: StudyID, action: K, reason: x, sop_class: CT}]"],
+            "row 1: sop_class must be a UID",
+        ),
+        (
+            [
+                "options: []",
+                "overrides: [{tag: StudyID, action: K, reason: x}, {tag: '(0020,0010)', action: X, reason: y}]",
+            ],
+            "overrides row 2: (0020,0010) is overridden twice",
+        ),
+        (["options: ["], "policy mine.yaml: is no YAML"),
+    ],
+)
+def test_wrong_policy_file_is_refused_by_name(tmp_path, lines, message):
+    with pytest.raises(PolicyError) as error:
+        _policy(tmp_path, *lines)
+    assert message in str(error.value)
+
+
+def test_policy_name_is_needed_and_unknown_policy_lists_the_known(tmp_path):
+    with pytest.raises(PolicyError, match="name must be 1 to 40 letters"):
+        load_policy(_file(tmp_path, "options: []\n"))
+    with pytest.raises(PolicyError, match=r"neither a known policy \(hipaa_safe_harbor, ps3_15_basic\) nor a file"):
+        load_policy("nowhere")
+
+
+# ---------------------------------------------------------------- conformance statement
+
+
+def test_conformance_statement_says_what_the_standard_asks_for(tmp_path):
+    text = conformance_statement(DEFAULT, salt_id="0123456789abcdef")
+    for wanted in (
+        "PS3.15 2026d",
+        DEFAULT.digest,
+        "`0123456789abcdef`",
+        "Clean Descriptors Option (113105, DCM)",
+        "## What is removed",
+        "## What is replaced, and how",
+        "Scope of consistency: one salt.",
+        "no Encrypted Attributes Sequence",
+        "## How dates are changed",
+        "## What is inserted",
+        "Private attributes: none is kept.",
+        "## Limits",
+    ):
+        assert wanted in text, wanted
+    assert text == conformance_statement(Policy.from_json(DEFAULT.to_json()), salt_id="0123456789abcdef")
+    assert "will be kept" not in text
+    site = _policy(
+        tmp_path,
+        "options: [retain_patient_characteristics]",
+        "overrides:",
+        "  - {tag: StudyID, action: K, reason: our key}",
+    )
+    statement = conformance_statement(site, salt_id="x")
+    assert "| (0020,0010) | K | all | our key |" in statement
+    assert "Ages over 89 are kept too, so this is not HIPAA Safe Harbor." in statement

@@ -1,0 +1,188 @@
+"""The rules file holds Table E.1-1 of the edition it names, and refuses every row that is wrong by naming it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import runpy
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pydicom.datadict import dictionary_has_tag
+
+from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.ps3_15_rules import (
+    RULES_FOLDER,
+    TABLE_OPTIONS,
+    format_tag,
+    load_dictionary,
+    load_iod_types,
+    load_rules,
+    parse_tag,
+)
+
+TABLES = Path(__file__).resolve().parents[3] / "shared" / "dicom_ps3_15_2026d"
+RULES = json.loads((RULES_FOLDER / "ps3_15_rules.json").read_text(encoding="utf-8"))
+needs_tables = pytest.mark.skipif(not TABLES.is_dir(), reason="the source tables of PS3.15 are not here")
+
+
+def _digest(rows: list[dict]) -> str:
+    text = json.dumps(rows, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_counts_per_basic_code_are_those_of_edition_2026d():
+    assert RULES["edition"] == "2026d"
+    assert Counter(row["basic"] for row in RULES["table_e1_1"]) == {
+        "X": 417, "D": 93, "U": 55, "Z": 42, "X/D": 23, "X/Z": 11, "X/Z/D": 8, "Z/D": 6, "X/Z/U*": 2,
+    }  # fmt: skip
+
+
+def test_counts_per_option_are_those_of_edition_2026d():
+    found = Counter((option, code) for row in RULES["table_e1_1"] for option, code in row["options"].items())
+    assert found == {
+        ("retain_safe_private", "C"): 1,
+        ("retain_uids", "K"): 60,
+        ("retain_device_identity", "K"): 48,
+        ("retain_device_identity", "C"): 11,
+        ("retain_institution_identity", "K"): 10,
+        ("retain_patient_characteristics", "K"): 14,
+        ("retain_patient_characteristics", "C"): 5,
+        ("retain_long_full_dates", "K"): 169,
+        ("retain_long_modified_dates", "C"): 169,
+        ("clean_descriptors", "C"): 141,
+        ("clean_structured_content", "C"): 4,
+        ("clean_graphics", "C"): 4,
+    }
+
+
+def test_digest_of_the_table_is_that_of_the_published_html():
+    published = {
+        "retain_long_full_dates": "retain_longitudinal_full_dates",
+        "retain_long_modified_dates": "retain_longitudinal_modified_dates",
+    }
+    rows = [
+        {
+            "name": row["name"],
+            "tag": row["tag"],
+            "retired": row["retired"] == "Y",
+            "in_standard_iod": row["in_standard_iod"] == "Y",
+            "basic_profile": row["basic"],
+            "options": {published.get(o, o): row["options"][o] for o in TABLE_OPTIONS if o in row["options"]},
+        }
+        for row in RULES["table_e1_1"]
+    ]
+    assert len(rows) == 657
+    assert _digest(rows) == "e257bc5e1cfecb3156ad3b871c43e6d73581cba6e80df460f4a4a87694e89442"
+
+
+def test_digests_of_safe_private_and_option_codes_are_those_of_the_published_html():
+    private = [
+        {key: row[key] for key in ("tag", "private_creator", "vr", "vm", "meaning")}
+        for row in RULES["safe_private_e3_10_1"]
+    ]
+    codes = [
+        {"scheme_designator": row["scheme"], "code_value": row["value"], "code_meaning": row["meaning"]}
+        for row in RULES["option_codes"]
+    ]
+    assert (len(private), len(codes)) == (479, 13)
+    assert _digest(private) == "7acb26dbab0e3124c02d075cbf8c5510354a20ded9f89ee4765976a905d92f63"
+    assert _digest(codes) == "330f85ad9db6d5a9bc00ac989064253961f917c9a63fb8f706467d6d4f9be74b"
+
+
+def test_all_sections_are_loaded_whole():
+    rules, types = load_rules(), load_iod_types()
+    counts = [len(rules.table), len(rules.gaps), len(rules.ui), len(rules.option_conflicts), len(rules.concepts)]
+    assert counts == [657, 282, 106, 11, 214]
+    assert [len(rules.safe_private), len(types.sop_classes), len(types.types)] == [479, 180, 174]
+    assert sum(len(tags) for tags in types.types.values()) == 3246
+    assert len(RULES["iod_action_conflicts"]) == 11
+
+
+def test_dictionary_has_the_26_attributes_that_pydicom_lacks():
+    known = load_dictionary()
+    lacking = sorted(r.tag for r in load_rules().table if r.tag is not None and not dictionary_has_tag(r.tag))
+    assert len(lacking) == 26
+    assert [tag for tag in lacking if tag not in known] == []
+    assert known[0x00100012] == ("LT", "NameToUse")
+    assert known[0x3004007F] == ("LO", "DoseCalculationModelName")
+
+
+@needs_tables
+def test_generator_writes_the_committed_files_byte_for_byte(tmp_path):
+    module = runpy.run_path(str(RULES_FOLDER / "generate.py"))
+    module["main"]([str(TABLES), str(tmp_path)])
+    for name in ("ps3_15_rules.json", "iod_types.json", "dictionary.json"):
+        assert (tmp_path / name).read_bytes() == (RULES_FOLDER / name).read_bytes(), name
+
+
+def _with_row(tmp_path: Path, section: str, index: int, change: dict) -> Path:
+    content = json.loads(json.dumps(RULES))
+    content[section][index].update(change)
+    (tmp_path / "ps3_15_rules.json").write_text(json.dumps(content), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("section", "index", "change", "message"),
+    [
+        ("table_e1_1", 0, {"tag": "0008,0050"}, "table_e1_1 row 1 0008,0050: '0008,0050' is no tag of the form"),
+        ("table_e1_1", 0, {"tag": "(0009,0050)"}, "table_e1_1 row 1 (0009,0050): (0009,0050) is private"),
+        ("table_e1_1", 0, {"basic": "Q"}, "table_e1_1 row 1 (0008,0050): unknown action code 'Q'"),
+        ("table_e1_1", 0, {"options": {"retain_all": "K"}}, "row 1 (0008,0050): unknown option 'retain_all'"),
+        ("table_e1_1", 0, {"options": {"retain_uids": "X"}}, "unknown action code 'X' for retain_uids"),
+        ("table_e1_1", 1, {"tag": "(0008,0050)"}, "table_e1_1 row 2 (0008,0050): duplicate"),
+        ("table_e1_1", 0, {"basic": "U"}, "row 1 (0008,0050): contradiction, U is for UIDs and the VR is SH"),
+        ("table_e1_1", 0, {"basic": "X/Z/U*"}, "row 1 (0008,0050): contradiction, X/Z/U* is for sequences"),
+        ("table_e1_1", 0, {"basic": "K", "options": {"retain_uids": "K"}}, "row 1 (0008,0050): contradiction"),
+        ("table_e1_1", 0, {"options": {"retain_long_full_dates": "K"}}, "full dates (K) and modified dates (C)"),
+        (
+            "table_e1_1", 0, {"options": {"retain_uids": "K", "clean_descriptors": "C"}},
+            "table_e1_1 (0008,0050): contradiction between options",
+        ),
+        ("table_e1_1", 0, {"vr": "text"}, "row 1 (0008,0050): unknown VR 'text'"),
+        ("table_e1_1", 0, {"note": "x"}, "table_e1_1 row 1 (0008,0050): must have the keys"),
+        ("gaps_outside_e1_1", 0, {"tag": "(0008,0050)"}, "gaps_outside_e1_1 row 1 (0008,0050): duplicate"),
+        ("ui_attributes", 0, {"in_table": "U"}, "ui_attributes row 1 (0000,1000): contradiction"),
+        ("iod_action_conflicts", 0, {"basic": "D"}, "iod_action_conflicts row 1 (0070,0082): contradiction"),
+        ("option_conflicts", 0, {"tag": "(0008,0050)"}, "option_conflicts row 1 (0008,0050): contradiction"),
+        ("safe_private_e3_10_1", 0, {"tag": "(7052,xx00)"}, "safe_private_e3_10_1 row 1 (7052,xx00)"),
+        ("structured_content_e3_4_1", 1, {"basic": "no"}, "structured_content_e3_4_1 row 2 113795: unknown"),
+        ("option_codes", 0, {"option": "retain_all"}, "option_codes row 1 retain_all: unknown or duplicate option"),
+    ],
+)  # fmt: skip
+def test_wrong_row_is_refused_by_name(tmp_path, section, index, change, message):
+    with pytest.raises(PolicyError) as error:
+        load_rules(_with_row(tmp_path, section, index, change))
+    assert message in str(error.value)
+    assert str(error.value).startswith("ps3_15_rules.json: ")
+
+
+def test_site_may_change_the_code_of_a_row(tmp_path):
+    rules = load_rules(_with_row(tmp_path, "table_e1_1", 0, {"basic": "X"}))
+    assert (rules.table[0].published, rules.table[0].basic) == ("(0008,0050)", "X")
+
+
+def test_broken_json_and_missing_file_are_refused(tmp_path):
+    with pytest.raises(PolicyError, match=r"ps3_15_rules.json: cannot be read"):
+        load_rules(tmp_path)
+    (tmp_path / "ps3_15_rules.json").write_text('{"edition": ', encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"ps3_15_rules.json: is no JSON"):
+        load_rules(tmp_path)
+
+
+def test_iod_with_two_types_for_one_attribute_is_refused(tmp_path):
+    content = json.loads((RULES_FOLDER / "iod_types.json").read_text(encoding="utf-8"))
+    content["iods"][0]["types"] = {"1": "00080023", "2": "00080023"}
+    (tmp_path / "iod_types.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"iods row 1 12-lead-ecg: contradiction, 00080023 has two Types"):
+        load_iod_types(tmp_path)
+
+
+def test_tags_are_parsed_in_both_forms_and_nothing_else():
+    assert parse_tag("(0010,0010)") == parse_tag("00100010") == 0x00100010
+    assert format_tag(0x7FE00010) == "(7FE0,0010)"
+    for wrong in ("0010,0010", "(0010,001)", "0010001g", "", "(0010,0010) "):
+        with pytest.raises(ValueError, match="is no tag"):
+            parse_tag(wrong)

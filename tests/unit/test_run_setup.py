@@ -1,0 +1,189 @@
+"""What `prepare` refuses, and what it writes."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from phi_deid_pipeline.errors import ConfigError, SaltMismatchError
+from run_setup import ROOT, RunRequest, checked_folders, only_run, prepare, read_config
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    source = tmp_path / "DOE_JANE"
+    source.mkdir()
+    (source / "a").write_bytes(b"x")
+    return source, tmp_path / "out"
+
+
+def test_output_inside_input_is_refused(folders):
+    source, _ = folders
+    with pytest.raises(ConfigError, match="inside the other"):
+        checked_folders(source, source / "out")
+
+
+def test_input_inside_output_is_refused(folders):
+    source, _ = folders
+    with pytest.raises(ConfigError, match="inside the other"):
+        checked_folders(source, source.parent)
+
+
+def test_input_equal_to_output_is_refused_through_a_link(folders):
+    source, _ = folders
+    link = source.parent / "link"
+    link.symlink_to(source)
+    with pytest.raises(ConfigError, match="same folder"):
+        checked_folders(source, link)
+
+
+def test_input_without_files_is_refused(tmp_path):
+    (tmp_path / "in" / "nested").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="holds no files"):
+        checked_folders(tmp_path / "in", tmp_path / "out")
+
+
+def test_refusals_never_name_the_input(folders):
+    source, _ = folders
+    for output in (source, source / "out"):
+        with pytest.raises(ConfigError) as refusal:
+            checked_folders(source, output)
+        assert "DOE" not in str(refusal.value)
+
+
+def test_unknown_config_key_is_refused_by_name():
+    with pytest.raises(ConfigError, match="surprise"):
+        read_config(None, ("ocr.surprise=1",), None)
+
+
+def test_config_value_out_of_range_is_refused_by_key():
+    with pytest.raises(ConfigError, match="ocr.max_rounds"):
+        read_config(None, ("ocr.max_rounds=99",), None)
+
+
+def test_later_sources_of_config_win(tmp_path):
+    (tmp_path / "site.yaml").write_text("ocr: {max_rounds: 2}\ngeometry: {isotropic_ratio: 3}\npolicy: a\n")
+    config = read_config(tmp_path / "site.yaml", ("ocr.max_rounds=1",), "b")
+    assert (config["ocr"]["max_rounds"], config["geometry"]["isotropic_ratio"], config["policy"]) == (1, 3, "b")
+    assert config["ocr"]["languages"] == "eng"
+
+
+def test_defaults_in_the_schema_are_the_defaults_of_the_config():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+    def defaults(node: dict) -> object:
+        if "properties" in node:
+            return {name: defaults(child) for name, child in node["properties"].items() if name != "run_id"}
+        return node["default"]
+
+    assert defaults(schema) == config
+
+
+def test_every_config_key_is_described():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+    def undescribed(node: dict, path: str) -> list[str]:
+        own = [] if node.get("description") else [path]
+        return own + [bad for name, child in node.get("properties", {}).items() for bad in undescribed(child, f"{path}.{name}")]
+
+    assert undescribed(schema, "config") == []
+
+
+def test_salt_is_made_once_and_kept(folders):
+    source, output = folders
+    first = prepare(RunRequest(source, output))
+    salt = (output / "private/salt").read_bytes()
+    second = prepare(RunRequest(source, output))
+    assert first.salt_created and not second.salt_created
+    assert len(salt) == 32 and (output / "private/salt").read_bytes() == salt
+    assert first.salt_id == second.salt_id
+
+
+def test_private_is_closed_to_others(folders):
+    source, output = folders
+    prepare(RunRequest(source, output))
+    assert (output / "private").stat().st_mode & 0o777 == 0o700
+    assert (output / ".snakemake").stat().st_mode & 0o777 == 0o700
+    modes = {p.name: p.stat().st_mode & 0o777 for p in (output / "private").iterdir() if not p.is_symlink()}
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_other_salt_on_existing_output_is_refused_unless_asked_for(folders, tmp_path):
+    source, output = folders
+    (tmp_path / "salt").write_bytes(bytes(32))
+    prepare(RunRequest(source, output))
+    with pytest.raises(SaltMismatchError):
+        prepare(RunRequest(source, output, salt_file=tmp_path / "salt"))
+    prepare(RunRequest(source, output, salt_file=tmp_path / "salt", new_salt=True))
+    assert (output / "private/salt").read_bytes() == bytes(32)
+
+
+def test_lost_salt_is_refused(folders):
+    source, output = folders
+    prepare(RunRequest(source, output))
+    (output / "private/salt").unlink()
+    with pytest.raises(SaltMismatchError, match="is gone"):
+        prepare(RunRequest(source, output))
+
+
+def test_short_salt_is_refused(folders, tmp_path):
+    source, output = folders
+    (tmp_path / "salt").write_bytes(b"short")
+    with pytest.raises(ConfigError, match="fewer than 16"):
+        prepare(RunRequest(source, output, salt_file=tmp_path / "salt"))
+    assert not output.exists()
+
+
+def test_second_prepare_touches_nothing(folders):
+    source, output = folders
+    prepare(RunRequest(source, output))
+    before = {p: p.lstat().st_mtime_ns for p in (output / "private").iterdir()}
+    prepare(RunRequest(source, output))
+    assert {p: p.lstat().st_mtime_ns for p in (output / "private").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("what,verdict,who,when\n", "lacks the column"),
+        ("what,verdict,who,when,why\n2.25.1,release,me,2026,\n", "line 2: every column"),
+        ("what,verdict,who,when,why\n2.25.1,maybe,me,2026,seen\n", "line 2: the verdict"),
+        ("what,verdict,who,when,why\n2.25.1,release,a,1,x\n2.25.1,withhold,b,2,y\n", "decided twice"),
+    ],
+)
+def test_bad_decisions_are_refused_with_their_line(folders, tmp_path, text, message):
+    (tmp_path / "decisions.csv").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        prepare(RunRequest(*folders, decisions=tmp_path / "decisions.csv"))
+
+
+def test_decisions_are_kept_until_others_are_given(folders, tmp_path):
+    source, output = folders
+    (tmp_path / "decisions.csv").write_text("what,verdict,who,when,why\n2.25.1,release,me,2026-01-01,seen\n")
+    prepare(RunRequest(source, output, decisions=tmp_path / "decisions.csv"))
+    prepare(RunRequest(source, output))
+    assert "2.25.1,release" in (output / "private/decisions.csv").read_text()
+
+
+def test_second_run_on_one_output_is_refused(tmp_path):
+    with only_run(tmp_path), pytest.raises(ConfigError, match="Another run"), only_run(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file system that is full needs root to mount")
+def test_full_disk_is_said_and_leaves_no_half_file(folders, tmp_path):
+    import subprocess
+
+    source, _ = folders
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True).returncode:
+        pytest.skip("this sandbox allows no mounts")
+    try:
+        with pytest.raises(ConfigError, match="No space left"):
+            prepare(RunRequest(source, small / "out"))
+        assert not list((small / "out/private").glob("policy.json"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

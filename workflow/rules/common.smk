@@ -1,0 +1,62 @@
+import sys
+import uuid
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+from code_digest import code_digest, resources_digest
+
+# The scan runs in every run: its parameter changes. The front door hands one id to its two calls of Snakemake.
+RUN_ID = config.get("run_id") or (uuid.uuid4().hex if workflow.is_main_process else "job")
+
+AUDITS = [
+    "audits/deid/deid_audit.jsonl",
+    "audits/uid/uid_map.parquet",
+    "audits/metadata/metadata_audit.parquet",
+    "audits/ct_prepro/ct_prepro_audit.json",
+]
+
+
+wildcard_constraints:
+    batch=r"b\d+",
+
+
+def read_index():
+    """Rows of private/index.tsv as {batch: row}; the checkpoint has to be done."""
+    checkpoints.inventory.get()
+    lines = Path("private/index.tsv").read_text(encoding="utf-8").splitlines()
+    names = lines[0].split("\t")
+    rows = (dict(zip(names, line.split("\t"))) for line in lines[1:])
+    return {row["batch"]: row for row in rows}
+
+
+def after_scan(path):
+    """Input function: a side file of the scan, which is there once the checkpoint is done."""
+
+    def place(wildcards):
+        checkpoints.inventory.get()
+        return path
+
+    return place
+
+
+def per_batch(pattern):
+    """Input function: the pattern for every batch that has work."""
+    return lambda wildcards: [pattern.format(batch=batch) for batch in read_index()]
+
+
+def lexicons_of_batch(wildcards):
+    """Lexicons of the patients of a batch."""
+    patients = read_index()[wildcards.batch]["patients"].split(",")
+    return [f"private/lexicons/{patient}.json" for patient in patients]
+
+
+def memory_of_batch(base, per_work, limit=16000):
+    """Resource function in MB: a base, and a part that grows with the batch's work and with the attempt."""
+    return lambda wildcards, attempt: attempt * min(
+        limit, int(base + per_work * float(read_index()[wildcards.batch]["work"]))
+    )
+
+
+def minutes_of_batch(base, per_work):
+    """Resource function in minutes."""
+    return lambda wildcards, attempt: attempt * int(base + per_work * float(read_index()[wildcards.batch]["work"]))

@@ -1,0 +1,37 @@
+rule extract_metadata:
+    input:
+        dicom="private/staging/{batch}",
+        records="private/records/{batch}.jsonl",
+    output:
+        "private/metadata/{batch}.jsonl",
+    log:
+        "logs/extract_metadata/{batch}.log",
+    benchmark:
+        "benchmarks/extract_metadata/{batch}.tsv"
+    params:
+        code=code_digest("extract_metadata"),
+    resources:
+        mem_mb=memory_of_batch(600, 0.1),
+        runtime=minutes_of_batch(5, 0.005),
+    script:
+        "../../scripts/extract_metadata.py"
+
+
+rule measure_ct_geometry:
+    input:
+        dicom="private/staging/{batch}",
+        records="private/records/{batch}.jsonl",
+    output:
+        "private/geometry/{batch}.jsonl",
+    log:
+        "logs/measure_ct_geometry/{batch}.log",
+    benchmark:
+        "benchmarks/measure_ct_geometry/{batch}.tsv"
+    params:
+        settings=config["geometry"],
+        code=code_digest("measure_ct_geometry"),
+    resources:
+        mem_mb=memory_of_batch(800, 0.1),
+        runtime=minutes_of_batch(5, 0.005),
+    script:
+        "../../scripts/measure_ct_geometry.py"

@@ -1,0 +1,40 @@
+checkpoint inventory:
+    input:
+        salt="private/salt",
+        patients="private/patients.csv",
+        decisions="private/decisions.csv",
+    output:
+        "private/inventory.json",
+    log:
+        "logs/inventory/inventory.log",
+    benchmark:
+        "benchmarks/inventory/inventory.tsv"
+    params:
+        run=RUN_ID,
+        settings=config["inventory"],
+        code=code_digest("inventory"),
+    threads: workflow.cores or 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    script:
+        "../../scripts/inventory.py"
+
+
+rule map_uids:
+    input:
+        manifest="private/manifests/{batch}.json",
+        salt="private/salt",
+    output:
+        "private/uid_map/{batch}.parquet",
+    log:
+        "logs/map_uids/{batch}.log",
+    benchmark:
+        "benchmarks/map_uids/{batch}.tsv"
+    params:
+        code=code_digest("map_uids"),
+    resources:
+        mem_mb=memory_of_batch(500, 0.1),
+        runtime=minutes_of_batch(5, 0.001),
+    script:
+        "../../scripts/map_uids.py"

@@ -1,0 +1,41 @@
+rule read_burned_in_text:
+    input:
+        manifest="private/manifests/{batch}.json",
+    output:
+        "private/read/{batch}.jsonl",
+    log:
+        "logs/read_burned_in_text/{batch}.log",
+    benchmark:
+        "benchmarks/read_burned_in_text/{batch}.tsv"
+    params:
+        settings=config["ocr"],
+        code=code_digest("read_burned_in_text"),
+    resources:
+        mem_mb=memory_of_batch(1500, 0.5),
+        runtime=minutes_of_batch(10, 0.1),
+    script:
+        "../../scripts/read_burned_in_text.py"
+
+
+rule judge_burned_in_text:
+    input:
+        manifest="private/manifests/{batch}.json",
+        read="private/read/{batch}.jsonl",
+        lexicons=lexicons_of_batch,
+        policy="private/policy.json",
+        decisions="private/decisions/{batch}.jsonl",
+        salt="private/salt",
+    output:
+        "private/findings/{batch}.jsonl",
+    log:
+        "logs/judge_burned_in_text/{batch}.log",
+    benchmark:
+        "benchmarks/judge_burned_in_text/{batch}.tsv"
+    params:
+        words=resources_digest("resources/burned_in_text"),
+        code=code_digest("judge_burned_in_text"),
+    resources:
+        mem_mb=memory_of_batch(800, 0.1),
+        runtime=minutes_of_batch(5, 0.01),
+    script:
+        "../../scripts/judge_burned_in_text.py"
