@@ -21,6 +21,9 @@ validate(config, Path(workflow.basedir) / "workflow" / "schemas" / "config.schem
 container: config["container"]
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inventory.smk"
 include: "workflow/rules/pixels.smk"

@@ -81,6 +81,7 @@ _PATTERNS = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
+_SUPERSCRIPTS = str.maketrans("²³", "23")  # mm², cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
@@ -186,8 +187,8 @@ def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> 
 
 
 def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vocabulary) -> _Token:
-    word = match[0]
-    token = _Token(match.start(), match.end(), word, "")
+    word = match[0].translate(_SUPERSCRIPTS)
+    token = _Token(match.start(), match.end(), match[0], "")
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
@@ -208,6 +209,8 @@ def _camel(word: str, vocabulary: Vocabulary) -> bool:
 
 
 def _is_measure(number: str, text: str, match: re.Match[str]) -> bool:
+    if not re.fullmatch(r"[\d.,]+", number):
+        return False  # digits that count nothing, as those in circles
     parts = re.split(r"[.,]", number)
     if len(parts) == 2 and "." in number:
         return len(parts[0]) <= MAX_NUMBER_DIGITS and len(parts[1]) <= 6
@@ -227,7 +230,7 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     pieces = _PIECE.findall(word)
     letters = [fold(piece) for piece in pieces if piece[0].isalpha()]
     numbers = [piece for piece in pieces if piece[0].isdigit()]
-    if len(pieces) > 7 or sum(len(re.sub(r"\D", "", number)) for number in numbers) > 10:
+    if not numbers or len(pieces) > 7 or sum(len(re.sub(r"\D", "", number)) for number in numbers) > 10:
         return False
     if fold(word) in vocabulary:
         return True
@@ -236,7 +239,7 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     ]
     if not all(known):
         return False
-    longest = max(len(part) for number in numbers for part in re.split(r"[.,]", number))
+    longest = max((len(part) for number in numbers for part in re.split(r"[.,]", number)), default=0)
     if set(letters) <= {"x"}:
         return longest <= MAX_NUMBER_DIGITS
     if pieces[0][0].isdigit() and len(letters) == 1:  # a number and its unit: 120kV, 1000ms

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from phi_deid_pipeline.dicom_utils import format_path
+from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import (
     DeidRecord,
     HoldReason,
@@ -102,11 +103,15 @@ def instance_links(
 ) -> list[LinkRow]:
     """Return the references of one instance, sorted; none for a rejected one (`written` None).
 
-    Raises UnreadableInstance if the written instance cannot be read. A UID that the map does not know counts as gone.
+    An instance that cannot be read refers to nothing either: verification rejects it. A UID that the map does not know
+    counts as gone.
     """
     if written is None or record.status is Status.REJECTED:
         return []
-    after = written_uids(written)
+    try:
+        after = written_uids(written)
+    except UnreadableInstance:
+        return []
     actions = (*record.tags_removed, *record.tags_cleaned, *record.tags_replaced)
     gone = frozenset(action.path for action in actions if _drops(action))
     rows = set()

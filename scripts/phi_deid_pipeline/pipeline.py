@@ -157,6 +157,7 @@ def deidentify_series(
 
 
 def _deidentify(engine, source, staging, instance, seen, patient, base):
+    from phi_deid_pipeline.boxes import grown
     from phi_deid_pipeline.dicom_utils import file_checksum
     from phi_deid_pipeline.raw_elements import read_instance
 
@@ -178,7 +179,8 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
             text_scan_found_nothing_left=seen.status == "read" and not seen.hold,
             redacted=replacement is not None,
         )
-    boxes = [(-1, box) for box in seen.fills] + list(seen.frame_fills)
+    asked_for = [(-1, box) for box in seen.fills] + list(seen.frame_fills)
+    boxes = [(frame, grown(box, instance.rows, instance.columns)) for frame, box in asked_for]
     return DeidRecord(
         **base
         | {

@@ -123,7 +123,7 @@ def decode_frame(data: bytes | memoryview, layout: PixelFormat) -> np.ndarray:
         words = _decode_encapsulated(bytes(data), layout)
     except CodecError:
         raise
-    except Exception as error:  # codecs raise whatever they like; the type names the failure, the text may hold data
+    except Exception as error:  # noqa: BLE001 - codecs raise whatever they like; their text may hold data, the type does not
         raise CodecError(f"{type(error).__name__} in decoder") from None
     shape = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
     if words.shape != shape:
@@ -233,7 +233,7 @@ def _unpack(segment: bytes, size: int) -> np.ndarray:
 
 
 def _decode_jpeg(data: bytes, layout: PixelFormat) -> np.ndarray:
-    precision, rows, columns, components, process = jpeg_frame(data)
+    _, rows, columns, components, process = jpeg_frame(data)
     if (rows, columns) != (layout.rows, layout.columns):
         raise CodecError("codestream has another size than its header says")
     if components == 1:
@@ -320,7 +320,7 @@ def encode_frame(words: np.ndarray, layout: PixelFormat) -> bytes:
             raise CodecError("no encoder for this transfer syntax")
     except CodecError:
         raise
-    except Exception as error:  # as in decode_frame
+    except Exception as error:  # noqa: BLE001 - as in decode_frame
         raise CodecError(f"{type(error).__name__} in encoder") from None
     return encoded if syntax in NATIVE or len(encoded) % 2 == 0 else encoded + b"\x00"
 

@@ -296,7 +296,9 @@ def _darkest_entry(source: SourcePixels) -> int:
     return int(palette[:usable].astype(int).sum(axis=1).argmin()) + source.palette_first()
 
 
-def _attributes(source: SourcePixels, target: PixelFormat | None, values: _Range) -> dict[int, tuple[str, object] | None]:
+def _attributes(
+    source: SourcePixels, target: PixelFormat | None, values: _Range
+) -> dict[int, tuple[str, object] | None]:
     layout = source.layout
     attributes: dict[int, tuple[str, object] | None] = {}
     image_type = source.values(IMAGE_TYPE)
@@ -374,4 +376,3 @@ def _check(source: SourcePixels, replacement: PixelReplacement, boxes: _Boxes) -
                 raise _not_editable("pixels outside the boxes changed")
     except CodecError as error:
         raise _not_editable(f"edited frame: {error}") from None
-

@@ -321,9 +321,7 @@ def _shorts(instance: RawInstance, element: Element) -> list[int]:
     return np.frombuffer(value[: len(value) // 2 * 2], "<u2" if element.little else ">u2").astype(int).tolist()
 
 
-def _palette_table(
-    instance: RawInstance, descriptor_tag: int, table_tag: int, segmented_tag: int
-) -> np.ndarray | None:
+def _palette_table(instance: RawInstance, descriptor_tag: int, table_tag: int, segmented_tag: int) -> np.ndarray | None:
     descriptor, table, segmented = (instance.find(tag) for tag in (descriptor_tag, table_tag, segmented_tag))
     numbers = _shorts(instance, descriptor) if descriptor is not None else []
     if len(numbers) < 3 or (table is None and segmented is None):
@@ -416,5 +414,3 @@ def displayed(source: SourcePixels, frame: Frame) -> np.ndarray:
         y, cb, cr = eight[..., 0], eight[..., 1] - 128.0, eight[..., 2] - 128.0
         eight = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1)
     return np.clip(np.rint(eight), 0, 255).astype(np.uint8)
-
-

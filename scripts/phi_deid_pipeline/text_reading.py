@@ -238,10 +238,8 @@ def _corner(box: Box) -> tuple[int, int, int, int]:
 
 def _differs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Tell where two pictures differ; 8-bit ones by more than lossy compression adds and text could be read in."""
-    if one.dtype != np.uint8:
-        differs = one != other
-    else:
-        differs = np.maximum(one, other) - np.minimum(one, other) > UNSEEN_DIFFERENCE
+    unseen = UNSEEN_DIFFERENCE if one.dtype == np.uint8 else 0
+    differs = one != other if not unseen else np.maximum(one, other) - np.minimum(one, other) > unseen
     return differs.any(axis=2) if differs.ndim == 3 else differs
 
 

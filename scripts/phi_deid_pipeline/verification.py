@@ -25,13 +25,12 @@ from phi_deid_pipeline.records import (
     VerificationRecord,
 )
 from phi_deid_pipeline.uid_mapping import is_standard_uid
-from phi_deid_pipeline.verification_bytes import Layout, Value, comments, read_layout
+from phi_deid_pipeline.verification_bytes import Layout, Source, Value, chunks, comments, read_layout
 from phi_deid_pipeline.verification_container import attribute_problems, opening_problems, structure_problems
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles, printable_runs
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
 
-CHUNK = 4 << 20  # bytes of a long value searched at a time
-OVERLAP = 256  # bytes that two chunks share
+SEARCHED_AT_ONCE = 16 << 20  # bytes of values that are searched together; bounds memory
 SHORT_UID = 10  # characters: a source UID below this counts as a whole value only
 PREFIX_UID = 16  # characters: from here on a source UID counts also where more components follow it
 
@@ -64,7 +63,6 @@ _STRUCTURAL_UIDS = frozenset(
 _TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _ONE_VALUE_VRS = frozenset({"LT", "ST", "UT", "UR"})
 _DATE_VRS = frozenset({"DA", "DT"})
-_SOURCE = "source"
 _NO_IDENTIFIERS = frozenset({"TM", "AS", "SQ"})
 _NUMBERS = re.compile(rb"[0-9+\-.eE\\ \x00]*")
 _UID_VALUE = re.compile(rb"[0-9. \x00\\]*")
@@ -131,7 +129,7 @@ class SeriesVerifier:
             with read_layout(written) as layout:
                 residuals = list(self._check(layout, written, source, record, checks))
         except UnreadableInstance as error:
-            where = _SOURCE if error.detail == _SOURCE else "data set"
+            where = "source" if error.detail == "source" else "data set"
             residuals = [Residual("opens", where, "", error.reason.value)]
         except OSError as error:
             residuals = [Residual("opens", "data set", "", f"errno {error.errno}")]
@@ -143,7 +141,7 @@ class SeriesVerifier:
         yield from structure_problems(layout, written, record, self._options)
         yield from attribute_problems(layout, self._options)
         yield from self._uids(layout)
-        with _Source(source) as original:
+        with Source(source) as original:
             yield from opening_problems(written, original.path, self._converted)
             dates = self._dates(original)
             yield from self._identifiers(layout, dates, original)
@@ -187,7 +185,7 @@ class SeriesVerifier:
 
     # ---------------------------------------------------------------- names, numbers, dates
 
-    def _dates(self, original: _Source) -> frozenset[str]:
+    def _dates(self, original: Source) -> frozenset[str]:
         """Return the source dates that must not be in the result."""
         if not self._full_dates:
             return self._needles.dates
@@ -198,24 +196,30 @@ class SeriesVerifier:
                 (births if value.path == (0x00100030,) else others).add(day)
         return frozenset(day for day in births - others if day.isdigit() and day != "19000101")
 
-    def _identifiers(self, layout: Layout, dates: frozenset[str], original: _Source) -> Iterator[Residual]:
+    def _identifiers(self, layout: Layout, dates: frozenset[str], original: Source) -> Iterator[Residual]:
         pieces: list[_Piece] = []
         numbers: list[tuple[tuple[int, ...], bytes]] = []
+        found: set[Residual] = set()
+        size = 0
         for value in layout.values:
             if value.start == value.end or value.vr == "SQ" or value is layout.pixels:
                 continue
             if value.vr in _DATE_VRS and self._moved_dates:
                 yield from self._moved_date(layout, value, original)
                 continue
-            for data in _chunks(layout, value):
+            for data in chunks(layout, value):
                 if value.vr in ("DS", "IS") and _NUMBERS.fullmatch(data):
                     numbers.append((value.path, data))
                 elif value.vr != "UI" or not _UID_VALUE.fullmatch(data):
                     pieces.append(_Piece(value.path, value.vr, data, value.charset))
-        found = {*self._in_pieces(pieces, dates, original), *self._in_numbers(numbers, dates)}
+                    size += len(data)
+                if size > SEARCHED_AT_ONCE:
+                    found.update(self._in_pieces(pieces, dates, original))
+                    pieces, size = [], 0
+        found.update(self._in_pieces(pieces, dates, original), self._in_numbers(numbers, dates))
         yield from sorted(found, key=lambda r: (r.where, r.check, r.category))
 
-    def _moved_date(self, layout: Layout, value: Value, original: _Source) -> Iterator[Residual]:
+    def _moved_date(self, layout: Layout, value: Value, original: Source) -> Iterator[Residual]:
         """A moved date may be another source date of the patient; it must not be the one that stood in its place."""
         data = layout.bytes_of(value)
         before = original.value_at(value.path, value.items)
@@ -242,7 +246,7 @@ class SeriesVerifier:
         found = self._needles.numbers(components, dates=dates)
         return found | ({Category.OTHER} if components & self._sources else set())
 
-    def _in_pieces(self, pieces: list[_Piece], dates: frozenset[str], original: _Source) -> Iterator[Residual]:
+    def _in_pieces(self, pieces: list[_Piece], dates: frozenset[str], original: Source) -> Iterator[Residual]:
         raw = b"\x00\x00".join(piece.data for piece in pieces)
         foreign = self._foreign(raw, pieces, original) if self._needles.foreign else []
         special = not raw.isascii() or b"\x1b" in raw
@@ -264,7 +268,7 @@ class SeriesVerifier:
             if dotted and self._has_source_uid(piece.data):
                 yield Residual("source_uids", format_path(piece.path), "uid")
 
-    def _foreign(self, raw: bytes, pieces: list[_Piece], original: _Source) -> list[tuple[bytes, Category]]:
+    def _foreign(self, raw: bytes, pieces: list[_Piece], original: Source) -> list[tuple[bytes, Category]]:
         """Return the words that are not ASCII and stand in the bytes, in an encoding that source or result declare."""
         charsets = {piece.charset for piece in pieces} | original.charsets()
         encodings = {name for charset in charsets for name in encodings_of(_terms(charset))}
@@ -314,48 +318,6 @@ class SeriesVerifier:
                 yield Residual("pixel_comments", format_path(pixels.path), category.value, piece.detail)
             if self._has_source_uid(data):
                 yield Residual("pixel_comments", format_path(pixels.path), "uid", piece.detail)
-
-
-class _Source:
-    """The source file, opened only when something of it is needed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._layout: Layout | None = None
-        self._by_place: dict[tuple[tuple[int, ...], tuple[int, ...]], Value] | None = None
-
-    def __enter__(self) -> _Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._layout is not None:
-            self._layout.close()
-
-    @property
-    def layout(self) -> Layout:
-        """The values of the source; raises UnreadableInstance."""
-        if self._layout is None:
-            try:
-                self._layout = read_layout(self.path)
-            except UnreadableInstance as error:
-                raise UnreadableInstance(error.reason, _SOURCE) from None
-        return self._layout
-
-    @property
-    def values(self) -> list[Value]:
-        """All values of the source, pixel data and file meta included."""
-        return self.layout.values
-
-    def charsets(self) -> set[bytes]:
-        """Return the character sets that the source declares at any level."""
-        return {self.layout.bytes_of(v) for v in self.values if v.path[-1] == 0x00080005}
-
-    def value_at(self, path: tuple[int, ...], items: tuple[int, ...]) -> bytes | None:
-        """Return the bytes that stood at the same place, None where there was nothing."""
-        if self._by_place is None:
-            self._by_place = {(v.path, v.items): v for v in self.values}
-        value = self._by_place.get((path, items))
-        return None if value is None else self.layout.bytes_of(value)
 
 
 def verify_instance(
@@ -425,21 +387,10 @@ def _terms(charset: bytes) -> tuple[str, ...]:
     return tuple(term.strip() for term in text.split("\\")) if text else ()
 
 
-def _chunks(layout: Layout, value: Value) -> Iterator[bytes]:
-    """Yield a value's bytes, long ones in overlapping pieces."""
-    at = value.start
-    while True:
-        stop = min(at + CHUNK, value.end)
-        yield layout.buffer[at:stop]
-        if stop == value.end:
-            return
-        at = stop - OVERLAP
-
-
 # -------------------------------------------------------------------- pixels
 
 
-def _pixels(layout: Layout, written: Path, original: _Source, record: DeidRecord) -> Iterator[Residual]:
+def _pixels(layout: Layout, written: Path, original: Source, record: DeidRecord) -> Iterator[Residual]:
     where = format_path(layout.pixels.path) if layout.pixels else "7FE00010"
     if record.pixel_data == "none":
         if layout.pixels is not None:

@@ -18,6 +18,8 @@ DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.8
 IN_MEMORY_BYTES = 32 << 20  # larger files are mapped
 MAX_INFLATED_BYTES = 1 << 30
 MAX_DEPTH = 64
+CHUNK = 4 << 20  # bytes of a long value searched at a time
+OVERLAP = 256  # bytes that two chunks share
 COMPARED_BYTES = 1 << 20  # of pixel data at a time
 
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
@@ -285,6 +287,59 @@ class _Reader:
                 break
             at += 8 + length
         raise _broken(at)
+
+
+class Source:
+    """The source file, opened only when something of it is needed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._layout: Layout | None = None
+        self._by_place: dict[tuple[tuple[int, ...], tuple[int, ...]], Value] | None = None
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._layout is not None:
+            self._layout.close()
+
+    @property
+    def layout(self) -> Layout:
+        """The values of the source; raises UnreadableInstance."""
+        if self._layout is None:
+            try:
+                self._layout = read_layout(self.path)
+            except UnreadableInstance as error:
+                raise UnreadableInstance(error.reason, "source") from None
+        return self._layout
+
+    @property
+    def values(self) -> list[Value]:
+        """All values of the source, pixel data and file meta included."""
+        return self.layout.values
+
+    def charsets(self) -> set[bytes]:
+        """Return the character sets that the source declares at any level."""
+        return {self.layout.bytes_of(v) for v in self.values if v.path[-1] == 0x00080005}
+
+    def value_at(self, path: tuple[int, ...], items: tuple[int, ...]) -> bytes | None:
+        """Return the bytes that stood at the same place, None where there was nothing."""
+        if self._by_place is None:
+            self._by_place = {(v.path, v.items): v for v in self.values}
+        value = self._by_place.get((path, items))
+        return None if value is None else self.layout.bytes_of(value)
+
+
+def chunks(layout: Layout, value: Value) -> Iterator[bytes]:
+    """Yield a value's bytes, long ones in overlapping pieces."""
+    at = value.start
+    while True:
+        stop = min(at + CHUNK, value.end)
+        yield layout.buffer[at:stop]
+        if stop == value.end:
+            return
+        at = stop - OVERLAP
 
 
 def same_value(one: Layout, a: Value, other: Layout, b: Value) -> bool:

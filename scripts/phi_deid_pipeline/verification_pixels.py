@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID
 
+from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.records import Box, DeidRecord
-from phi_deid_pipeline.verification_bytes import Layout, same_value
+from phi_deid_pipeline.verification_bytes import DEFLATED, Layout, same_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 COMPARED_SAMPLES = 64_000_000  # decoded samples of an instance compared in full; beyond it some frames are
 COMPARED_FRAMES = 16  # at least, spread evenly, first and last and those with boxes of their own among them
 DCT_MARGIN = 16  # pixels: a block of subsampled colour, within which an edit in the DCT domain may change pixels
+MAX_FRAME_BYTES = 1 << 30  # of an inflated frame
 LOSSY_TOLERANCE = 2  # grey levels by which two decoders of a lossy frame may differ
 
+_NATIVE = DEFLATED | {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _DCT = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 _LOSSY = _DCT | {"1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"}
 
@@ -35,32 +39,32 @@ def same_pixels(written: Layout, source: Layout) -> bool:
 def redaction_problem(source: Path, written: Path, record: DeidRecord) -> str:
     """Return "" if the written pixels decode and equal the source's outside the boxes, else what is wrong.
 
-    Bits above the stored ones do not count, as old overlays in them are removed.
+    Boxes are grown as they are when they are filled. Bits above the stored ones do not count: old overlays go from them.
     """
-    after = pydicom.dcmread(written)
-    before = pydicom.dcmread(source, force=True)
-    if "TransferSyntaxUID" not in before.file_meta:
-        before.file_meta.TransferSyntaxUID = UID(record.source_transfer_syntax_uid)
-    frames = int(after.get("NumberOfFrames") or 1)
-    if frames != int(before.get("NumberOfFrames") or 1):
-        return "other number of frames"
+    try:
+        after = pydicom.dcmread(written, stop_before_pixels=True)
+        before = pydicom.dcmread(source, stop_before_pixels=True, force=True)
+        frames = int(after.get("NumberOfFrames") or 1)
+        if frames != int(before.get("NumberOfFrames") or 1):
+            return "other number of frames"
+        indices = _sampled(frames, after, record.boxes)
+    except Exception as error:  # noqa: BLE001 - pydicom raises what it likes; the instance is rejected with the kind
+        return f"header of the pixels cannot be read: {type(error).__name__}"
     same_colours = after.get("PhotometricInterpretation") == before.get("PhotometricInterpretation")
-    source_syntax = str(before.file_meta.TransferSyntaxUID)
-    margin = DCT_MARGIN if source_syntax in _DCT else 0
-    tolerance = LOSSY_TOLERANCE if source_syntax in _LOSSY else 0
-    for index in _sampled(frames, after, record.boxes):
+    source_syntax = record.source_transfer_syntax_uid
+    for index in indices:
         try:
-            new = _frame(after, index, raw=same_colours)
-        except Exception as error:  # noqa: BLE001 - codecs raise what they like; the instance is rejected with the kind
+            new = _frame(written, after, index, record.transfer_syntax_uid, raw=same_colours)
+        except Exception as error:  # noqa: BLE001 - so do codecs
             return f"frame {index} does not decode: {type(error).__name__}"
         try:
-            old = _frame(before, index, raw=same_colours)
+            old = _frame(source, before, index, source_syntax, raw=same_colours)
         except Exception as error:  # noqa: BLE001
             return f"frame {index} of the source does not decode: {type(error).__name__}"
         if new.shape != old.shape:
             return f"frame {index} has another shape"
-        boxes = [box for number, box in record.boxes if number in (-1, index)]
-        if _differ(old, new, before, boxes, margin, tolerance):
+        boxes = [grown(box, *old.shape[:2]) for number, box in record.boxes if number in (-1, index)]
+        if _differ(old, new, before, boxes, source_syntax):
             return f"frame {index} differs outside the boxes"
     return ""
 
@@ -74,29 +78,64 @@ def _sampled(frames: int, dataset: Any, boxes: Iterable[tuple[int, Box]]) -> lis
     return sorted({*range(0, frames, step), frames - 1, *sorted(named)[: 4 * COMPARED_FRAMES]})
 
 
-def _frame(dataset: Any, index: int, *, raw: bool) -> np.ndarray:
-    """Decode one frame: by pydicom's decoders, else by imagecodecs (JPEG Lossless, High-Throughput JPEG 2000)."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated or get_decoder(syntax).is_available:
+def _frame(path: Path, header: Any, index: int, syntax: str, *, raw: bool) -> np.ndarray:
+    """Decode one frame: by pydicom's decoders, else by imagecodecs (JPEG of 12 bits, lossless; HTJ2K)."""
+    uid = UID(syntax)
+    native = syntax in _NATIVE
+    decodable = native or _has_decoder(uid)
+    if decodable and "TransferSyntaxUID" in header.file_meta and syntax not in DEFLATED:
+        try:
+            return pixel_array(path, index=index, raw=raw)
+        except Exception:  # the other codec has its try; where it fails too, the caller reports it
+            if native:
+                raise
+    dataset = pydicom.dcmread(path, force=True)
+    dataset.file_meta.TransferSyntaxUID = uid
+    if native:
         return pixel_array(dataset, index=index, raw=raw)
-    import imagecodecs  # heavy, and needed for these syntaxes alone
+    data = get_frame(dataset.PixelData, index, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+    return _by_imagecodecs(data, dataset)
 
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    data = get_frame(dataset.PixelData, index, number_of_frames=frames)
+
+def _has_decoder(uid: UID) -> bool:
+    try:
+        return get_decoder(uid).is_available
+    except NotImplementedError:
+        return False
+
+
+def _by_imagecodecs(data: bytes, dataset: Any) -> np.ndarray:
+    import imagecodecs  # heavy, and needed for few transfer syntaxes
+    import numpy as np
+
     if data[:2] == b"\xff\xd8":
-        return imagecodecs.jpeg_decode(data)
-    return imagecodecs.jpeg2k_decode(data)
+        return imagecodecs.jpeg8_decode(data)
+    if b"\xff\x4f\xff\x51" in data[:4096]:
+        import openjpeg
+
+        return openjpeg.decode(data, j2k_format=2 if data[4:8] == b"jP  " else 0)
+    shape = (int(dataset.Rows), int(dataset.Columns))  # Deflated Image Frame Compression
+    plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_FRAME_BYTES)
+    if int(dataset.BitsAllocated) == 1:
+        bits = np.unpackbits(np.frombuffer(plain, np.uint8), bitorder="little")
+        return bits[: shape[0] * shape[1]].reshape(shape)
+    words = np.frombuffer(plain, f"<u{int(dataset.BitsAllocated) // 8}")
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    return words[: shape[0] * shape[1] * samples].reshape(shape if samples == 1 else (*shape, samples))
 
 
-def _differ(old: np.ndarray, new: np.ndarray, dataset: Any, boxes: Iterable[Box], margin: int, tolerance: int) -> bool:
+def _differ(old: np.ndarray, new: np.ndarray, header: Any, boxes: Iterable[Box], syntax: str) -> bool:
+    pairs = header.get("PhotometricInterpretation") == "YBR_FULL_422"  # neighbours share their colour
+    margin = DCT_MARGIN if syntax in _DCT else 1 if pairs else 0
+    tolerance = LOSSY_TOLERANCE if syntax in _LOSSY else 0
     import numpy as np
 
     if old.dtype.kind in "iu" and new.dtype.kind in "iu":
         if tolerance:
             unequal = np.abs(old.astype(np.int64) - new.astype(np.int64)) > tolerance
         else:
-            stored = int(dataset.get("BitsStored") or dataset.BitsAllocated)
-            high = int(dataset.get("HighBit", stored - 1))
+            stored = int(header.get("BitsStored") or header.BitsAllocated)
+            high = int(header.get("HighBit", stored - 1))
             mask = ((1 << stored) - 1) << max(high + 1 - stored, 0)
             unequal = ((old.astype(np.int64) ^ new.astype(np.int64)) & mask) != 0
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from phi_deid_pipeline.boxes import clipped, grown, iou, without_nested
 from phi_deid_pipeline.burned_in_text import ReaderSettings, read_image
 from phi_deid_pipeline.burned_in_text import chain as chain_module
@@ -125,7 +127,7 @@ def test_read_image_of_small_or_constant_images_reads_nothing():
 @needs_models
 def test_tiles_of_a_large_map_join_pieces_of_one_line(monkeypatch):
     """A line over the border of two tiles is one box."""
-    monkeypatch.setattr(detect_module, "_network", lambda image: (image.astype(np.float32) / 255.0))
+    monkeypatch.setattr(detect_module, "_network", lambda image: image.astype(np.float32) / 255.0)
     view = np.zeros((1600, 1600), np.uint8)
     view[800:824, 700:1100] = 255
     found = detect_module.detect(view, 1.0, ReaderSettings())
@@ -138,7 +140,7 @@ def test_tile_starts_cover_every_pixel_with_overlap():
     for length in (960, 992, 1376, 1920, 4096):
         starts = detect_module._starts(length)
         assert starts[0] == 0 and starts[-1] + detect_module.TILE >= length
-        assert all(b - a <= detect_module.TILE - 64 for a, b in zip(starts, starts[1:], strict=False))
+        assert all(b - a <= detect_module.TILE - 64 for a, b in itertools.pairwise(starts))
 
 
 def line(text: str, confidence: float, score: float, aspect: float) -> Line:
@@ -148,8 +150,10 @@ def line(text: str, confidence: float, score: float, aspect: float) -> Line:
 @pytest.mark.parametrize(
     ("text", "confidence", "score", "aspect", "expected"),
     [
-        ("AB", 0.5, 0.41, 1.5, True),
-        ("AB", 0.49, 0.41, 1.5, False),
+        ("AB", 0.5, 0.75, 1.5, True),
+        ("AB", 0.5, 0.74, 1.5, False),
+        ("AB", 0.9, 0.41, 1.5, True),
+        ("AB", 0.49, 0.95, 1.5, False),
         ("A", 0.99, 0.7, 1.0, False),
         ("", 0.0, 0.8, 1.5, True),
         ("", 0.0, 0.79, 1.5, False),

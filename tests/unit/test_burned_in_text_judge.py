@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+
 from phi_deid_pipeline.burned_in_text.judge import is_benign, judge, load_words
 from phi_deid_pipeline.burned_in_text.match import Matcher, allowed_edits, contains, date_forms, folded
 from phi_deid_pipeline.records import Box, Category, Reading, Region, Verdict
@@ -35,7 +36,9 @@ LEXICON = KnownEntries(
 NOBODY = KnownEntries(frozenset())
 
 
-def region(text: str, *, x: int = 10, y: int = 10, w: int = 0, confidence: float = 0.95, frame: int = 0, **more) -> Region:
+def region(
+    text: str, *, x: int = 10, y: int = 10, w: int = 0, confidence: float = 0.95, frame: int = 0, **more
+) -> Region:
     return Region(frame, Box(x, y, w or 8 * max(len(text), 1), 14), text, confidence, 0.9, "ppocr", **more)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.burned_in_text import ReaderSettings
 from phi_deid_pipeline.burned_in_text.judge import judge
@@ -117,7 +118,9 @@ def evaluate_positives(reader: TextReader) -> None:
                 total[hide, kind, "ink95"] += share >= 0.95
                 if share < 0.95 and kind == "identifying":
                     missed.append((category, round(share, 2)))
-            print(f"{name} {hide} frames {reading.frames_read} {spent:.2f} s {reading.detail} missed {missed}", flush=True)
+            print(
+                f"{name} {hide} frames {reading.frames_read} {spent:.2f} s {reading.detail} missed {missed}", flush=True
+            )
     for key in sorted(total, key=str):
         print(key, total[key])
 

@@ -10,15 +10,16 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian
+from test_pixel_read import SECONDARY_CAPTURE, SHARED, WHEEL, dataset, saved
+
 from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.pixel_codecs import CodecError, PixelFormat, decode_frame, encode_frame, to_values
 from phi_deid_pipeline.pixel_edit import check_edit, redact
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
 from phi_deid_pipeline.records import Box, RejectReason
-from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian
-from test_pixel_read import SECONDARY_CAPTURE, SHARED, WHEEL, dataset, saved
 
 JPEG_LS, J2K, RLE, EXPLICIT_LE = (
     "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1",
@@ -166,7 +167,10 @@ def test_overlays_are_dropped_on_request(tmp_path):
     ds.add_new(0x60000010, "US", 40)
     ds.add_new(0x60003000, "OW", bytes(250))
     replacement = redact(saved(ds, tmp_path / "a"), [], [], drop_overlays=True)
-    assert {t: v for t, v in replacement.attributes.items() if t >> 16 == 0x6000} == {0x60000010: None, 0x60003000: None}
+    assert {t: v for t, v in replacement.attributes.items() if t >> 16 == 0x6000} == {
+        0x60000010: None,
+        0x60003000: None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -237,7 +241,9 @@ def test_check_edit_refuses_a_change_outside_the_boxes(tmp_path):
 
 
 @pytest.mark.parametrize("syntax", [RLE, JPEG_LS, J2K])
-@pytest.mark.parametrize(("dtype", "stored", "signed"), [("u1", 8, False), ("u2", 12, False), ("i2", 16, True), ("i2", 12, True)])
+@pytest.mark.parametrize(
+    ("dtype", "stored", "signed"), [("u1", 8, False), ("u2", 12, False), ("i2", 16, True), ("i2", 12, True)]
+)
 def test_encoders_give_back_the_same_values(syntax, dtype, stored, signed):
     low, high = (-(1 << (stored - 1)), (1 << (stored - 1)) - 1) if signed else (0, (1 << stored) - 1)
     pixels = noise((40, 33), low, high + 1, dtype)

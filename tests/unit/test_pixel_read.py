@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import pixel_array
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
 from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
 from phi_deid_pipeline.records import RejectReason
 from phi_deid_pipeline.text_reading import ReaderSettings, TextReader, read_instance_text, reader_digest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 needs_models = pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -24,7 +25,9 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-def dataset(pixels: np.ndarray, *, stored: int = 0, sop_class: str = CT, syntax=ExplicitVRLittleEndian, **more) -> Dataset:
+def dataset(
+    pixels: np.ndarray, *, stored: int = 0, sop_class: str = CT, syntax=ExplicitVRLittleEndian, **more
+) -> Dataset:
     """Return an instance of one frame (rows, columns), colour (rows, columns, 3) or frames (n, rows, columns)."""
     colour = pixels.ndim == 3 and pixels.shape[2] == 3
     ds = Dataset()

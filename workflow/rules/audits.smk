@@ -39,10 +39,22 @@ rule assemble_audits:
         deid="audits/deid/deid_audit.jsonl",
         deid_seal="audits/deid/deid_audit.seal.json",
         uid="audits/uid/uid_map.parquet",
-        metadata="audits/metadata/metadata_audit.parquet",
-        ct_prepro="audits/ct_prepro/ct_prepro_audit.json",
+        metadata=report(
+            "audits/metadata/metadata_audit.parquet",
+            caption="../report/metadata_audit.rst",
+            category="Audits",
+        ),
+        ct_prepro=report(
+            "audits/ct_prepro/ct_prepro_audit.json",
+            caption="../report/ct_prepro_audit.rst",
+            category="Audits",
+        ),
         seal="audits/seal.json",
-        summary="audits/summary.json",
+        summary=report(
+            "audits/summary.json",
+            caption="../report/summary.rst",
+            category="Summary",
+        ),
     log:
         "logs/assemble_audits/assemble_audits.log",
     benchmark:

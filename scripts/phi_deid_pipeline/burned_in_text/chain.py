@@ -75,7 +75,13 @@ def read_image(
 
 
 def read_known_box(
-    image: np.ndarray, box: Box, *, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings, frame: int
+    image: np.ndarray,
+    box: Box,
+    *,
+    invert: bool,
+    window: tuple[float, float] | None,
+    settings: ReaderSettings,
+    frame: int,
 ) -> Region | None:
     """Read a box whose place is known and whose content changed; None where nothing stands in it."""
     rows, columns = image.shape[:2]
@@ -101,7 +107,11 @@ def _darkest(image: np.ndarray, invert: bool) -> float | int:
 
 
 def _scan(
-    image: np.ndarray, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings, readers: tuple[str, ...]
+    image: np.ndarray,
+    invert: bool,
+    window: tuple[float, float] | None,
+    settings: ReaderSettings,
+    readers: tuple[str, ...],
 ) -> list[Line]:
     rows, columns = image.shape[:2]
     views = prepare(image, invert=invert, window=window, padding=settings.padding)
@@ -121,7 +131,11 @@ def _scan(
 
 
 def _scan_with_tesseract(
-    image: np.ndarray, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings, readers: tuple[str, ...]
+    image: np.ndarray,
+    invert: bool,
+    window: tuple[float, float] | None,
+    settings: ReaderSettings,
+    readers: tuple[str, ...],
 ) -> list[Line]:
     if "tesseract" not in readers:
         raise RuntimeError("no reader of text is installed")
@@ -188,5 +202,3 @@ def _region(line: Line, frame: int, plane: str) -> Region:
 def _place(region: Region) -> tuple:
     box = region.box
     return region.frame, region.plane, box.y, box.x, box.h, box.w, region.text
-
-

@@ -25,10 +25,8 @@ _HIDDEN_BY = {
     "identifying_only": frozenset({Verdict.IDENTIFYING}),
 }
 _WORST = (Verdict.IDENTIFYING, Verdict.UNKNOWN, Verdict.BENIGN, Verdict.NOT_TEXT)
-_MONTH = (
-    r"(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MRZ|MAI|OKT|DEZ|FEV|AVR|JUI|AOU|ENE|ABR|AGO|DIC|GEN|MAG|GIU|LUG"
-    r"|SET|OTT|MRT|MEI)[A-Z]*"
-)
+_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC MRZ MAI OKT DEZ FEV AVR JUI AOU ENE ABR AGO DIC GEN MAG GIU LUG SET OTT MRT MEI"
+_MONTH = f"(?:{'|'.join(_MONTHS.split())})[A-Z]*"
 _DATE = re.compile(
     rf"\b\d{{1,2}}\s?[./-]\s?\d{{1,2}}\s?[./-]\s?(?:\d{{4}}|\d{{2}})\b|\b\d{{4}}\s?[./-]\s?\d{{1,2}}\s?[./-]\s?\d{{1,2}}\b"
     rf"|\b\d{{2}} \d{{2}} (?:\d{{4}}|\d{{2}})\b|\b\d{{1,2}}(?:ST|ND|RD|TH)?[\s.,-]*{_MONTH}[\s.,-]*(?:\d{{4}}|\d{{2}})\b|\b{_MONTH}[\s.,-]*\d{{1,2}}[\s.,-]+\d{{4}}\b"
@@ -239,7 +237,7 @@ def identifying(text: str, matcher: Matcher, words: Words) -> tuple[str, str] | 
 def is_benign(text: str, words: Words) -> bool:
     """Tell whether every word of a text is on the allow-list, or a number of at most three digits with or without a unit."""
     parts = _WORD.findall(text.upper())
-    if any(part.upper() in words.benign for part in parts) and len(parts) == 1:
+    if len(parts) == 1 and parts[0] in words.benign:
         return True
     tokens = _TOKEN.findall(text.upper())
     if not tokens or any(c.isalnum() and not c.isascii() for c in text):

@@ -11,7 +11,10 @@ from phi_deid_pipeline.records import Category
 
 # Glyphs that readers take for one another, folded to a digit on both sides.
 _CONFUSED = str.maketrans("OQDILJZSBGT", "00011125867")
-EXACT_UNDER, ONE_EDIT_UNDER = 5, 9  # characters; shorter needles match without edits, with one edit, longer ones with two
+EXACT_UNDER, ONE_EDIT_UNDER = (
+    5,
+    9,
+)  # characters; shorter needles match without edits, with one edit, longer ones with two
 WHOLE_TOKEN_UNDER = 4  # characters; shorter needles match whole tokens only
 MAX_PARTS = 4  # of a name, whose orders are all tried
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")

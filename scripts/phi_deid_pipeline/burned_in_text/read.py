@@ -139,10 +139,11 @@ def under_read(text: str, score: float, aspect: float) -> bool:
 
 
 def is_text(line: Line, settings: ReaderSettings) -> bool:
-    """Apply the filter: at least two letters or digits read with confidence, or a box that looks like text and is not read."""
+    """Apply the filter: two letters or digits read with confidence, or a box that looks like text and is not read."""
     if min(line.box.w, line.box.h) < MIN_BOX_SIDE:
         return False
-    if letters(line.text) >= MIN_CHARACTERS and line.confidence >= settings.min_confidence:
+    sure = line.confidence >= settings.min_confidence and line.confidence + line.score >= settings.min_certainty
+    if letters(line.text) >= MIN_CHARACTERS and sure:
         return True
     if not line.text and line.score >= UNREAD_SCORE and line.aspect >= UNREAD_ASPECT:
         return True

@@ -19,6 +19,7 @@ class ReaderSettings:
     page_segmentation: int = 7
     whitelist: str = ""
     min_confidence: float = 0.5
+    min_certainty: float = 1.25  # confidence of the reader and score of the detector together
     second_reader_below: float = 0.75
     max_rounds: int = 3
     frames_to_sample: int = 0

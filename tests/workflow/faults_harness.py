@@ -1,0 +1,91 @@
+"""What the tests of faults, bad input and the front door share: runs of the pipeline, and looks at what they wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+MAIN = ROOT / "scripts" / "main.py"
+ONE_BATCH = ("--set", "inventory.spread=1")  # all series in one batch: fewer jobs, so a faster run
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one call of the front door said."""
+
+    code: int
+    text: str  # standard output and error together
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.text.splitlines() if line.strip()]
+
+
+def main(*arguments: str | Path, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Ran:
+    """Call `main.py` in a process of its own; `prefix` is put before the interpreter."""
+    command = [*prefix, sys.executable, str(MAIN), *map(str, arguments)]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "COLUMNS": "200", **(environment or {})},
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout.decode("utf-8", "replace"))
+
+
+def run(source: Path, output: Path, *more: str | Path, prefix: Sequence[str] = ()) -> Ran:
+    """Run the pipeline on two cores, all series in one batch."""
+    return main("run", "--input", source, "--output", output, "--cores", "2", *ONE_BATCH, *more, prefix=prefix)
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a JSON Lines file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def audit(output: Path) -> list[dict[str, Any]]:
+    """Return the rows of the de-identification audit."""
+    return json_lines(output / "audits" / "deid" / "deid_audit.jsonl")
+
+
+def rejected(output: Path) -> dict[str, dict[str, Any]]:
+    """Return the rows of `private/rejected.jsonl` by path."""
+    return {row["path"]: row for row in json_lines(output / "private" / "rejected.jsonl")}
+
+
+def released(output: Path) -> list[Path]:
+    """Return the instances of the newest release, sorted."""
+    return sorted((output / "release" / "dicom").rglob("*.dcm"))
+
+
+def snapshot(root: Path) -> dict[str, tuple[Any, ...]]:
+    """Return each entry below a folder, itself included, with mode, time of change and content."""
+    found = {}
+    for path in [root, *root.rglob("*")]:
+        status = path.lstat()
+        content = ""
+        if stat.S_ISLNK(status.st_mode):
+            content = os.readlink(path)
+        elif stat.S_ISREG(status.st_mode):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[os.fsdecode(os.path.relpath(path, root))] = (status.st_mode, status.st_mtime_ns, status.st_size, content)
+    return found
+
+
+def half_written(output: Path) -> list[str]:
+    """Return what is wrong with the releases of an output: files that differ from their manifest, hidden rests."""
+    from phi_deid_pipeline.releases import verify_releases
+
+    folder = output / "releases"
+    rests = [path.name for path in folder.iterdir() if path.name.startswith(".")] if folder.is_dir() else []
+    return verify_releases(output) + rests
