@@ -13,7 +13,9 @@ from phi_deid_pipeline.records import Decision, HoldReason, RejectReason, Residu
 from record_io import read_jsonl, write_jsonl
 
 # What is seen in one instance may stand in its neighbours too; the others are known of each instance by itself.
-SERIES_WIDE = frozenset({HoldReason.RESIDUAL_IDENTIFIER, HoldReason.TEXT_LEFT, HoldReason.TEXT_UNREADABLE})
+SERIES_WIDE = frozenset(
+    {HoldReason.RESIDUAL_IDENTIFIER, HoldReason.TEXT_LEFT, HoldReason.TEXT_UNREADABLE, HoldReason.LINK_LOST}
+)
 # Checks of verification that say that an instance is broken; what any other check finds is an identifier.
 BREAKING_CHECKS = frozenset({"opens", "deid_attributes", "pixel_data", "known_uids"})
 _HOLD_ORDER = {reason.value: place for place, reason in enumerate(HoldReason)}

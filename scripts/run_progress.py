@@ -112,7 +112,7 @@ def run_snakemake(
     work = read_work(output)
     reader = LogReader(work)
     log = output / "logs" / "snakemake.log"
-    with log.open("a", encoding="utf-8") as record, _progress(console, work) as show:
+    with log.open("a", buffering=1, encoding="utf-8") as record, _progress(console, work) as show:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
         )

@@ -25,9 +25,9 @@ def code_digest(rule: str) -> str:
 
 
 def _follow(tree: ast.AST, seen: dict[str, str]) -> None:
-    for module, node in _imports(tree):
+    for module in _imports(tree):
         if module == "phi_deid_pipeline.pipeline":
-            _follow_pipeline(node, tree, seen)
+            _follow_pipeline(tree, seen)
         elif module not in seen and (path := _path(module)):
             seen[module] = ""
             found = _tree(path)
@@ -35,7 +35,7 @@ def _follow(tree: ast.AST, seen: dict[str, str]) -> None:
             _follow(found, seen)
 
 
-def _follow_pipeline(_: ast.AST, user: ast.AST, seen: dict[str, str]) -> None:
+def _follow_pipeline(user: ast.AST, seen: dict[str, str]) -> None:
     pipeline = _tree(SCRIPTS / "phi_deid_pipeline" / "pipeline.py")
     functions = {node.name: node for node in pipeline.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     shared = ast.Module([node for node in pipeline.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)], [])
@@ -52,15 +52,14 @@ def _follow_pipeline(_: ast.AST, user: ast.AST, seen: dict[str, str]) -> None:
             todo += [n.id for n in ast.walk(functions[name]) if isinstance(n, ast.Name) and n.id in functions]
 
 
-def _imports(tree: ast.AST) -> list[tuple[str, ast.AST]]:
-    found: list[tuple[str, ast.AST]] = []
+def _imports(tree: ast.AST) -> list[str]:
+    found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [(alias.name, node) for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append((node.module, node))
-            found += [(f"{node.module}.{alias.name}", node) for alias in node.names]
-    return sorted(found, key=lambda item: item[0])
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return sorted(found)
 
 
 def _path(module: str) -> Path | None:
@@ -79,6 +78,8 @@ def _tree(path: Path) -> ast.Module:
         first = body[0] if isinstance(body, list) and body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
             body[0] = ast.Pass()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]  # imports for type checkers run nothing
     return tree
 
 

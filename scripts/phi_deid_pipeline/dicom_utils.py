@@ -171,7 +171,9 @@ def _decode_fragment(part: bytes, encodings: tuple[str, ...]) -> str:
         return part.decode(encoding, "replace")
     body = part[size:]
     stop = next((i for i, byte in enumerate(body) if byte in _DELIMITERS), len(body))
-    return body[:stop].decode(encoding, "replace") + body[stop:].decode(encodings[0], "replace")
+    # Only in names do ^ and = reset the extension; and ISO-IR 6 has no bytes from 128 on: they belong to the extension.
+    after = encoding if encodings[0] == _DEFAULT and not body[stop:].isascii() else encodings[0]
+    return body[:stop].decode(encoding, "replace") + body[stop:].decode(after, "replace")
 
 
 def encode_text(text: str, encodings: Sequence[str]) -> bytes:

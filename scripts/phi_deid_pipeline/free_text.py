@@ -81,7 +81,7 @@ _PATTERNS = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
-_SUPERSCRIPTS = str.maketrans("²³", "23")  # mm², cm³
+_POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
@@ -187,7 +187,7 @@ def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> 
 
 
 def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vocabulary) -> _Token:
-    word = match[0].translate(_SUPERSCRIPTS)
+    word = match[0].translate(_SUPERSCRIPTS) if _POWER.fullmatch(match[0]) else match[0]
     token = _Token(match.start(), match.end(), match[0], "")
     if not any(char.isdigit() for char in word):
         token.word = fold(word)

@@ -58,7 +58,7 @@ _WHAT_TO_DO = {
     RejectReason.PIXELS_UNDECODABLE: "The pixels cannot be looked at for burned-in text; convert them to a supported transfer syntax.",
     RejectReason.PIXELS_NOT_EDITABLE: "Text was found but the pixels cannot be edited in this encoding; convert and run again.",
     RejectReason.CANNOT_CLEAN: "An attribute cannot be cleaned as the policy asks; the detail names its tag.",
-    RejectReason.RESIDUAL_IDENTIFIER: "Verification found an identifier in the result; look at the finding, then decide or mend the policy.",
+    RejectReason.RESIDUAL_IDENTIFIER: "Verification found an identifier; look at the finding, then decide or mend the policy.",
     RejectReason.UNKNOWN_UID: "The result holds a UID that the UID map does not know; report it with the tag named.",
     RejectReason.PIXELS_CHANGED: "Pixel data differ where nothing was redacted; report it.",
     RejectReason.NOT_READABLE_AFTER: "The written instance does not open; report it with its SOP class and transfer syntax.",

@@ -43,7 +43,9 @@ class UidMapper:
             return uid
         new = self._known.get(uid)
         if new is None:
-            digest = bytearray(hmac.new(self._key, uid.encode("utf-8", "surrogateescape"), hashlib.sha256).digest()[:16])
+            digest = bytearray(
+                hmac.new(self._key, uid.encode("utf-8", "surrogateescape"), hashlib.sha256).digest()[:16]
+            )
             digest[6] = digest[6] & 0x0F | 0x80  # version 8: vendor-specific content (RFC 9562)
             digest[8] = digest[8] & 0x3F | 0x80
             new = self._known[uid] = f"2.25.{uuid.UUID(bytes=bytes(digest)).int}"

@@ -12,7 +12,6 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID
 
-from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.records import Box, DeidRecord
 from phi_deid_pipeline.verification_bytes import DEFLATED, Layout, same_value
 
@@ -39,7 +38,7 @@ def same_pixels(written: Layout, source: Layout) -> bool:
 def redaction_problem(source: Path, written: Path, record: DeidRecord) -> str:
     """Return "" if the written pixels decode and equal the source's outside the boxes, else what is wrong.
 
-    Boxes are grown as they are when they are filled. Bits above the stored ones do not count: old overlays go from them.
+    Bits above the stored ones do not count: old overlays go from them.
     """
     try:
         after = pydicom.dcmread(written, stop_before_pixels=True)
@@ -63,7 +62,7 @@ def redaction_problem(source: Path, written: Path, record: DeidRecord) -> str:
             return f"frame {index} of the source does not decode: {type(error).__name__}"
         if new.shape != old.shape:
             return f"frame {index} has another shape"
-        boxes = [grown(box, *old.shape[:2]) for number, box in record.boxes if number in (-1, index)]
+        boxes = [box for number, box in record.boxes if number in (-1, index)]
         if _differ(old, new, before, boxes, source_syntax):
             return f"frame {index} differs outside the boxes"
     return ""

@@ -8,10 +8,12 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-import audit_contracts
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydicom.data import get_testdata_file
+
+import audit_contracts
 from audit_status import BREAKING_CHECKS, Decisions, FinalStatus, final_statuses, released_instances, write_statuses
 from audit_writers import (
     BATCH_UID_SCHEMA,
@@ -45,7 +47,6 @@ from phi_deid_pipeline.records import (
 from phi_deid_pipeline.seal import Chain
 from phi_deid_pipeline.uid_graph import uid_map_rows
 from phi_deid_pipeline.uid_mapping import UidMapper
-from pydicom.data import get_testdata_file
 from record_io import read_jsonl, read_parquet, to_data, write_jsonl, write_parquet
 
 SALT = b"s" * 32

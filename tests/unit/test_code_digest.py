@@ -6,7 +6,7 @@ import pytest
 
 import code_digest as module
 
-RULES = ["inventory", "map_uids", "read_burned_in_text", "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry", "check_links", "assemble_audits", "release", "prune_withdrawn"]
+RULES = [path.stem for path in sorted(module.SCRIPTS.glob("*.py")) if "snakemake.log[0]" in path.read_text()]
 
 
 @pytest.fixture
@@ -33,6 +33,10 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {rule for rule in before if before[rule] != after[rule]}
 
 
+def test_every_rule_has_an_entry_and_a_digest(digests):
+    assert len(RULES) == 12 and set(digests()) == set(RULES)
+
+
 def test_comment_and_docstring_change_no_digest(digests):
     before = digests()
     after = digests("phi_deid_pipeline/uid_mapping.py", '"""Salted', '# a comment\n"""Well salted')
@@ -41,7 +45,9 @@ def test_comment_and_docstring_change_no_digest(digests):
 
 def test_geometry_code_reruns_geometry_and_nothing_that_reads_pixels(digests):
     before = digests()
-    touched = changed(before, digests("phi_deid_pipeline/geometry.py", "from __future__", "_ADDED = 1\nfrom __future__"))
+    touched = changed(
+        before, digests("phi_deid_pipeline/geometry/stacks.py", "import numpy", "_ADDED = 1\nimport numpy")
+    )
     assert "measure_ct_geometry" in touched
     assert not touched & {"inventory", "read_burned_in_text", "judge_burned_in_text", "deidentify_series"}
 

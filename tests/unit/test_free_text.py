@@ -54,6 +54,7 @@ def _clean(text: str, lexicon: Lexicon = EMPTY) -> str:
         "Set 2",
         "X-ray",
         "MRI Hand Left",
+        "area 12 mm² in 5cm³",
         "^^^^",
         "",
     ],
@@ -184,3 +185,8 @@ def test_long_runs_of_one_kind_are_handled():
     assert "Smith" not in _clean("(" * 5000 + "12-" * 5000 + "Smith")
     assert _clean("a" * 20000) == ""
     assert _clean("head" + " ," * 5000 + "Smith") == "head"
+
+
+@pytest.mark.parametrize("text", ["³²", "lung ³²±Ã¹Î¼ö", "lung ①②③④", "lung 1234²", "lung 10¼", "lung m³²", "lung ²Smith"])
+def test_digits_that_count_nothing_are_dropped(text: str) -> None:
+    assert _clean(text) == ("lung" if "lung" in text else "")

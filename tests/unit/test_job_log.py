@@ -13,10 +13,11 @@ import warnings
 import pydicom
 import pydicom.config
 import pytest
+from pydicom.dataelem import DataElement
+
 from job_log import LOGGER, SCRIPTS, SafeFormatter, describe, job
 from phi_deid_pipeline.errors import PolicyError, UnreadableInstance
 from phi_deid_pipeline.records import RejectReason
-from pydicom.dataelem import DataElement
 
 NAME = "PLANTED^NAME"
 

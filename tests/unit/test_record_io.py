@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 import record_io
 from phi_deid_pipeline.errors import AuditContractError, ConfigError
 from phi_deid_pipeline.records import (

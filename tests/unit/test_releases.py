@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from audit_contracts import load_schema
 from phi_deid_pipeline import releases
 from phi_deid_pipeline.errors import AuditContractError, DeidError

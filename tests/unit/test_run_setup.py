@@ -58,7 +58,7 @@ def test_unknown_config_key_is_refused_by_name():
 
 
 def test_config_value_out_of_range_is_refused_by_key():
-    with pytest.raises(ConfigError, match="ocr.max_rounds"):
+    with pytest.raises(ConfigError, match=r"ocr\.max_rounds"):
         read_config(None, ("ocr.max_rounds=99",), None)
 
 
@@ -86,7 +86,9 @@ def test_every_config_key_is_described():
 
     def undescribed(node: dict, path: str) -> list[str]:
         own = [] if node.get("description") else [path]
-        return own + [bad for name, child in node.get("properties", {}).items() for bad in undescribed(child, f"{path}.{name}")]
+        return own + [
+            bad for name, child in node.get("properties", {}).items() for bad in undescribed(child, f"{path}.{name}")
+        ]
 
     assert undescribed(schema, "config") == []
 

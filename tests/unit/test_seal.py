@@ -7,6 +7,7 @@ import json
 import os
 
 import pytest
+
 from phi_deid_pipeline.errors import AuditContractError
 from phi_deid_pipeline.seal import (
     FIRST,

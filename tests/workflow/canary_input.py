@@ -44,13 +44,13 @@ FOREIGN: dict[str, tuple[Person, str]] = {
     "ISO_IR 100": (_person(1, "Grünwäldchen", "Jürgën"), "latin-1"),
     "ISO_IR 144": (_person(2, "Люксембургова", "Апполинария"), "iso8859-5"),
     "ISO_IR 126": (_person(3, "Διονυσιάδης", "Θεόφραστος"), "iso8859-7"),
-    "\\ISO 2022 IR 87": (_person(4, "Yamamotonaga^Taroichi=山本永^太郎一=やまもとなが", "たろういち"), "iso2022_jp"),
+    "\\ISO 2022 IR 87": (_person(4, "Yamamotonaga^Taro=山本永^太郎一=やまもと", "たろういち"), "iso2022_jp"),
     "\\ISO 2022 IR 149": (_person(5, "Namgungmin^Gildong=南宮珉^吉洞=남궁민수", "길동이네"), "euc_kr"),
     "GB18030": (_person(6, "歐陽修文", "慕容雪兒"), "gb18030"),
     "ISO_IR 192": (_person(7, "Łukasiewiczówna", "Żółciąna"), "utf-8"),
 }
 PEOPLE = (OTTOLINE, BARNABY, *(person for person, _ in FOREIGN.values()))
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def dates_of(date: str) -> list[str]:
@@ -90,7 +90,11 @@ def needles(root: Path) -> dict[bytes, str]:
                     data = data.removeprefix(escape).removesuffix(escape)
                 if len(data) >= (4 if text.isascii() else 6):
                     found.setdefault(data.lower(), text)
-    return found
+    kept: dict[bytes, str] = {}  # a needle that holds a shorter one is found by that
+    for data in sorted(found, key=lambda data: (len(data), data)):
+        if not any(shorter in data for shorter in kept):
+            kept[data] = found[data]
+    return kept
 
 
 def source_uids(root: Path) -> set[str]:
@@ -145,7 +149,11 @@ def _text_everywhere(ds: Dataset, person: Person) -> None:
     original = Dataset()
     original.AttributeModificationDateTime, original.ModifyingSystem = person.study_date + sets.TIME, person.station
     before = Dataset()
-    before.PatientName, before.PatientID, before.StudyInstanceUID = person.person_name, person.patient_id, person.study_uid
+    before.PatientName, before.PatientID, before.StudyInstanceUID = (
+        person.person_name,
+        person.patient_id,
+        person.study_uid,
+    )
     original.SourceOfPreviousValues, original.ReasonForTheAttributeModification = person.institution, "CORRECT"
     original.ModifiedAttributesSequence = Sequence([before])
     ds.OriginalAttributesSequence = Sequence([original])

@@ -203,7 +203,9 @@ def second_series(number: int, name: str = "second", **overrides: object):
 
 def content(folder: Path) -> dict[str, bytes]:
     """Return {path: bytes} of all that is in a folder, without the times that manifests and audit rows hold."""
-    return {path.relative_to(folder).as_posix(): _timeless(path) for path in sorted(folder.rglob("*")) if _is_file(path)}
+    return {
+        path.relative_to(folder).as_posix(): _timeless(path) for path in sorted(folder.rglob("*")) if _is_file(path)
+    }
 
 
 def _is_file(path: Path) -> bool:

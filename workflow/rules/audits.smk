@@ -13,11 +13,11 @@ rule check_links:
         "logs/check_links/check_links.log",
     benchmark:
         "benchmarks/check_links/check_links.tsv"
-    params:
-        code=code_digest("check_links"),
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        code=code_digest("check_links"),
     script:
         "../../scripts/check_links.py"
 
@@ -59,13 +59,13 @@ rule assemble_audits:
         "logs/assemble_audits/assemble_audits.log",
     benchmark:
         "benchmarks/assemble_audits/assemble_audits.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=240,
     params:
         settings=config["geometry"],
         code=code_digest("assemble_audits"),
         pipeline_code=code_digest("deidentify_series"),
-    resources:
-        mem_mb=4000,
-        runtime=240,
     script:
         "../../scripts/assemble_audits.py"
 
@@ -87,12 +87,12 @@ rule release:
         "logs/release/release.log",
     benchmark:
         "benchmarks/release/release.tsv"
-    params:
-        code=code_digest("release"),
-        pipeline_code=code_digest("deidentify_series"),
     resources:
         mem_mb=2000,
         runtime=240,
+    params:
+        code=code_digest("release"),
+        pipeline_code=code_digest("deidentify_series"),
     script:
         "../../scripts/release.py"
 
@@ -108,10 +108,10 @@ rule prune_withdrawn:
         "logs/prune_withdrawn/prune_withdrawn.log",
     benchmark:
         "benchmarks/prune_withdrawn/prune_withdrawn.tsv"
-    params:
-        code=code_digest("prune_withdrawn"),
     resources:
         mem_mb=1000,
         runtime=60,
+    params:
+        code=code_digest("prune_withdrawn"),
     script:
         "../../scripts/prune_withdrawn.py"

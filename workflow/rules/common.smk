@@ -6,7 +6,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 from code_digest import code_digest, resources_digest
 
 # The scan runs in every run: its parameter changes. The front door hands one id to its two calls of Snakemake.
-RUN_ID = config.get("run_id") or (uuid.uuid4().hex if workflow.is_main_process else "job")
+RUN_ID = config.get("run_id") or (
+    uuid.uuid4().hex if workflow.is_main_process else "job"
+)
 
 AUDITS = [
     "audits/deid/deid_audit.jsonl",
@@ -59,4 +61,6 @@ def memory_of_batch(base, per_work, limit=16000):
 
 def minutes_of_batch(base, per_work):
     """Resource function in minutes."""
-    return lambda wildcards, attempt: attempt * int(base + per_work * float(read_index()[wildcards.batch]["work"]))
+    return lambda wildcards, attempt: attempt * int(
+        base + per_work * float(read_index()[wildcards.batch]["work"])
+    )

@@ -12,12 +12,12 @@ rule deidentify_series:
         "logs/deidentify_series/{batch}.log",
     benchmark:
         "benchmarks/deidentify_series/{batch}.tsv"
-    params:
-        words=resources_digest("resources/vocabularies"),
-        code=code_digest("deidentify_series"),
     resources:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
+    params:
+        words=resources_digest("resources/vocabularies"),
+        code=code_digest("deidentify_series"),
     script:
         "../../scripts/deidentify_series.py"
 
@@ -37,10 +37,10 @@ rule verify_series:
         "logs/verify_series/{batch}.log",
     benchmark:
         "benchmarks/verify_series/{batch}.tsv"
-    params:
-        code=code_digest("verify_series"),
     resources:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
+    params:
+        code=code_digest("verify_series"),
     script:
         "../../scripts/verify_series.py"

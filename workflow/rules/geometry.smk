@@ -8,11 +8,11 @@ rule extract_metadata:
         "logs/extract_metadata/{batch}.log",
     benchmark:
         "benchmarks/extract_metadata/{batch}.tsv"
-    params:
-        code=code_digest("extract_metadata"),
     resources:
         mem_mb=memory_of_batch(600, 0.1),
         runtime=minutes_of_batch(5, 0.005),
+    params:
+        code=code_digest("extract_metadata"),
     script:
         "../../scripts/extract_metadata.py"
 
@@ -27,11 +27,11 @@ rule measure_ct_geometry:
         "logs/measure_ct_geometry/{batch}.log",
     benchmark:
         "benchmarks/measure_ct_geometry/{batch}.tsv"
-    params:
-        settings=config["geometry"],
-        code=code_digest("measure_ct_geometry"),
     resources:
         mem_mb=memory_of_batch(800, 0.1),
         runtime=minutes_of_batch(5, 0.005),
+    params:
+        settings=config["geometry"],
+        code=code_digest("measure_ct_geometry"),
     script:
         "../../scripts/measure_ct_geometry.py"

@@ -9,14 +9,14 @@ checkpoint inventory:
         "logs/inventory/inventory.log",
     benchmark:
         "benchmarks/inventory/inventory.tsv"
-    params:
-        run=RUN_ID,
-        settings=config["inventory"],
-        code=code_digest("inventory"),
     threads: workflow.cores or 1
     resources:
         mem_mb=2000,
         runtime=720,
+    params:
+        run=RUN_ID,
+        settings=config["inventory"],
+        code=code_digest("inventory"),
     script:
         "../../scripts/inventory.py"
 
@@ -31,10 +31,10 @@ rule map_uids:
         "logs/map_uids/{batch}.log",
     benchmark:
         "benchmarks/map_uids/{batch}.tsv"
-    params:
-        code=code_digest("map_uids"),
     resources:
         mem_mb=memory_of_batch(500, 0.1),
         runtime=minutes_of_batch(5, 0.001),
+    params:
+        code=code_digest("map_uids"),
     script:
         "../../scripts/map_uids.py"

@@ -7,12 +7,12 @@ rule read_burned_in_text:
         "logs/read_burned_in_text/{batch}.log",
     benchmark:
         "benchmarks/read_burned_in_text/{batch}.tsv"
-    params:
-        settings=config["ocr"],
-        code=code_digest("read_burned_in_text"),
     resources:
         mem_mb=memory_of_batch(1500, 0.5),
         runtime=minutes_of_batch(10, 0.1),
+    params:
+        settings=config["ocr"],
+        code=code_digest("read_burned_in_text"),
     script:
         "../../scripts/read_burned_in_text.py"
 
@@ -31,11 +31,11 @@ rule judge_burned_in_text:
         "logs/judge_burned_in_text/{batch}.log",
     benchmark:
         "benchmarks/judge_burned_in_text/{batch}.tsv"
-    params:
-        words=resources_digest("resources/burned_in_text"),
-        code=code_digest("judge_burned_in_text"),
     resources:
         mem_mb=memory_of_batch(800, 0.1),
         runtime=minutes_of_batch(5, 0.01),
+    params:
+        words=resources_digest("resources/burned_in_text"),
+        code=code_digest("judge_burned_in_text"),
     script:
         "../../scripts/judge_burned_in_text.py"

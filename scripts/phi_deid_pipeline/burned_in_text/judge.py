@@ -28,8 +28,15 @@ _WORST = (Verdict.IDENTIFYING, Verdict.UNKNOWN, Verdict.BENIGN, Verdict.NOT_TEXT
 _MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC MRZ MAI OKT DEZ FEV AVR JUI AOU ENE ABR AGO DIC GEN MAG GIU LUG SET OTT MRT MEI"
 _MONTH = f"(?:{'|'.join(_MONTHS.split())})[A-Z]*"
 _DATE = re.compile(
-    rf"\b\d{{1,2}}\s?[./-]\s?\d{{1,2}}\s?[./-]\s?(?:\d{{4}}|\d{{2}})\b|\b\d{{4}}\s?[./-]\s?\d{{1,2}}\s?[./-]\s?\d{{1,2}}\b"
-    rf"|\b\d{{2}} \d{{2}} (?:\d{{4}}|\d{{2}})\b|\b\d{{1,2}}(?:ST|ND|RD|TH)?[\s.,-]*{_MONTH}[\s.,-]*(?:\d{{4}}|\d{{2}})\b|\b{_MONTH}[\s.,-]*\d{{1,2}}[\s.,-]+\d{{4}}\b"
+    "|".join(
+        (
+            r"\b\d{1,2}\s?[./-]\s?\d{1,2}\s?[./-]\s?(?:\d{4}|\d{2})\b",
+            r"\b\d{4}\s?[./-]\s?\d{1,2}\s?[./-]\s?\d{1,2}\b",
+            r"\b\d{2} \d{2} (?:\d{4}|\d{2})\b",
+            rf"\b\d{{1,2}}(?:ST|ND|RD|TH)?[\s.,-]*{_MONTH}[\s.,-]*(?:\d{{4}}|\d{{2}})\b",
+            rf"\b{_MONTH}[\s.,-]*\d{{1,2}}[\s.,-]+\d{{4}}\b",
+        )
+    )
 )
 _TIME = re.compile(r"(?<!\d)[0-2]?\d\s?:\s?[0-5]\d(?:\s?:\s?[0-5]\d)?(?!\d)|\b\d{1,2}\s?[AP]\.?M\b")
 _CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|\bWWW\.|HTTPS?:|\+\d[\d\s()/-]{7,}")
