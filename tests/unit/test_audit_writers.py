@@ -14,371 +14,50 @@ import pytest
 from pydicom.data import get_testdata_file
 
 import audit_contracts
-from audit_status import BREAKING_CHECKS, Decisions, FinalStatus, final_statuses, released_instances, write_statuses
+from audit_batches import (
+    A1,
+    A2,
+    B1,
+    C1,
+    COLUMNS,
+    CT,
+    MAPPER,
+    NAME_LESS,
+    REJECTED,
+    SALT,
+    SERIES,
+    SOP,
+    assemble,
+    by_path,
+    decide,
+    deid_rows,
+    geometry,
+    instance,
+    make_output,
+    record,
+    rejected,
+    residual,
+    uid_rows,
+)
 from audit_writers import (
     BATCH_UID_SCHEMA,
     UID_MAP_SCHEMA,
-    AuditInfo,
-    assemble_audits,
     check_contracts,
     metadata_schema,
     verify_output,
 )
-from phi_deid_pipeline import verification
 from phi_deid_pipeline.errors import AuditContractError, UidMapError
 from phi_deid_pipeline.geometry import GeometrySettings, measure_series
 from phi_deid_pipeline.metadata_extract import METADATA_COLUMNS, extract_metadata, slice_attributes
 from phi_deid_pipeline.records import (
     Box,
-    Decision,
-    DeidRecord,
-    InstanceEntry,
-    Manifest,
-    RejectedFile,
     RejectReason,
-    Residual,
-    SeriesEntry,
     Status,
-    TagAction,
     UidType,
     UidUse,
-    VerificationRecord,
 )
 from phi_deid_pipeline.seal import Chain
-from phi_deid_pipeline.uid_graph import uid_map_rows
-from phi_deid_pipeline.uid_mapping import UidMapper
-from record_io import read_jsonl, read_parquet, to_data, write_jsonl, write_parquet
-
-SALT = b"s" * 32
-MAPPER = UidMapper(SALT)
-CT = "1.2.840.10008.5.1.4.1.1.2"
-SEG = "1.2.840.10008.5.1.4.1.1.66.4"
-INFO = AuditInfo("hipaa_safe_harbor", "d" * 64, "0.1.0", SALT)
-COLUMNS = {
-    "study_instance_uid": ("string", "", "New Study Instance UID"),
-    "series_instance_uid": ("string", "", "New Series Instance UID"),
-    "sop_instance_uid": ("string", "", "New SOP Instance UID"),
-    "rows": ("int64", "pixels", "Rows"),
-    "slice_thickness": ("float64", "mm", "Thickness"),
-    "pixel_spacing": ("list<float64>", "mm", "Spacing"),
-}
-NAME_LESS = ["study_instance_uid", "series_instance_uid", "sop_instance_uid"]
-
-
-def instance(number: int, series: int, path: str, modality: str = "CT", uids: tuple[UidUse, ...] = ()) -> InstanceEntry:
-    """An instance of series `series`; series 1-9 lie in study 1.2.1, others in 1.2.2."""
-    return InstanceEntry(
-        path=path, size=1, sha256=f"{number:064x}", patient="p000001" if series < 10 else "p000002",
-        study_uid="1.2.1" if series < 10 else "1.2.2", series_uid=f"1.3.{series}", sop_uid=f"1.4.{number}",
-        sop_class_uid=SEG if modality == "SEG" else CT, transfer_syntax_uid="1.2.840.10008.1.2.1", modality=modality,
-        rows=1, columns=1, frames=1, has_pixels=True, uids=(
-            UidUse("1.9.9", UidType.FRAME_OF_REFERENCE, "00200052", True), *uids
-        ),
-    )  # fmt: skip
-
-
-def record(entry: InstanceEntry, **changes: object) -> DeidRecord:
-    new = MAPPER.new_uid
-    study, series, sop = new(entry.study_uid), new(entry.series_uid), new(entry.sop_uid)
-    made = DeidRecord(
-        input_path=entry.path, input_checksum=entry.sha256, sop_class_uid=entry.sop_class_uid, modality=entry.modality,
-        old_study_uid=entry.study_uid, old_series_uid=entry.series_uid, old_sop_uid=entry.sop_uid, study_uid=study,
-        series_uid=series, sop_uid=sop, patient="P" + entry.patient, status=Status.RELEASED, reason="", detail="",
-        staged_path=f"{study}/{series}/{sop}.dcm", checksum="c" * 64, transfer_syntax_uid="1.2.840.10008.1.2.1",
-        source_transfer_syntax_uid="1.2.840.10008.1.2", pixel_data="untouched", pixel_sha256="e" * 64,
-        tags_removed=(TagAction("00100040", "PatientSex", "CS", "Z", "Z", ""),),
-        tags_cleaned=(TagAction("0008103E", "SeriesDescription", "LO", "C", "C", "R"),),
-        tags_replaced=(TagAction("0020000D", "StudyInstanceUID", "UI", "U", "U", "R", 2),),
-        private_tags_stripped=3, uids_replaced=4, burned_in_text_scan={"frames": 1, "status": "read"},
-    )  # fmt: skip
-    return replace(made, **changes)
-
-
-def checked(made: DeidRecord, **changes: object) -> VerificationRecord:
-    return replace(
-        VerificationRecord(made.sop_uid, made.series_uid, Status.RELEASED, "", ("identifiers", "uids")), **changes
-    )
-
-
-def residual(made: DeidRecord) -> VerificationRecord:
-    found = (Residual("identifiers", "00081030", "name"),)
-    return checked(made, status=Status.HELD, reason="residual_identifier", residuals=found)
-
-
-def rejected(path: str, reason: RejectReason, **more: object) -> RejectedFile:
-    return RejectedFile(path, reason, reason.what_to_do, **more)
-
-
-A1, A2 = instance(1, 1, "z/a1.dcm"), instance(2, 1, "b/a2.dcm")
-B1 = instance(3, 2, "b/b1.dcm", "SEG", (UidUse("1.4.1", UidType.SOP, "x", False, CT),) * 2)
-C1 = instance(5, 10, "c/" + os.fsdecode(b"M\xfcller.dcm"))
-REJECTED = [
-    rejected("notes.txt", RejectReason.NOT_DICOM),
-    rejected(
-        "a/cut.dcm", RejectReason.TRUNCATED, is_dicom=True, sha256="f" * 64, patient="p000001", study_uid="1.2.1",
-        series_uid="1.3.1", sop_uid="1.4.7", sop_class_uid=CT, modality="CT",
-    ),
-    rejected("a/again.dcm", RejectReason.DUPLICATE_IDENTICAL, is_dicom=True, series_uid="1.3.2", sop_uid="1.4.3"),
-]  # fmt: skip
-DEFAULT = {"b000001": [A1, A2], "b000002": [B1], "b000003": [C1]}
-
-
-def make_output(
-    root: Path,
-    layout: dict[str, list[InstanceEntry]] | None = None,
-    *,
-    changes: dict[str, dict[str, object]] | None = None,
-    checks: dict[str, VerificationRecord] | None = None,
-    decisions: list[Decision] = (),
-    rejects: list[RejectedFile] = REJECTED,
-) -> Path:
-    """Write what the steps before leave in `private/`; `changes` and `checks` are by input path."""
-    layout = DEFAULT if layout is None else layout
-    private = root / "private"
-    for batch, entries in layout.items():
-        by_series: dict[str, list[InstanceEntry]] = {}
-        for entry in entries:
-            by_series.setdefault(entry.series_uid, []).append(entry)
-        manifest = Manifest(batch, tuple(
-            SeriesEntry(
-                group[0].patient, group[0].study_uid, uid, tuple(sorted(group, key=lambda entry: entry.sop_uid))
-            )
-            for uid, group in sorted(by_series.items())
-        ))  # fmt: skip
-        made = [record(entry, **(changes or {}).get(entry.path, {})) for entry in entries]
-        verified = [(checks or {}).get(row.input_path, checked(row)) for row in made if row.status != "rejected"]
-        (private / "manifests").mkdir(parents=True, exist_ok=True)
-        (private / "manifests" / f"{batch}.json").write_text(json.dumps(to_data(manifest)))
-        write_jsonl(private / "records" / f"{batch}.jsonl", made)
-        write_jsonl(private / "verification" / f"{batch}.jsonl", verified)
-        write_jsonl(
-            private / "metadata" / f"{batch}.jsonl", [metadata(row) for row in made if row.status != "rejected"]
-        )
-        ct_series = sorted({(row.series_uid, row.study_uid) for row in made if row.modality == "CT"})
-        write_jsonl(private / "geometry" / f"{batch}.jsonl", [geometry(uid, study) for uid, study in ct_series])
-        write_jsonl(private / "findings" / f"{batch}.jsonl", [findings(row) for row in made])
-        write_parquet(private / "uid_map" / f"{batch}.parquet", uid_map_rows(manifest, MAPPER), BATCH_UID_SCHEMA)
-    write_jsonl(private / "rejected.jsonl", rejects)
-    write_jsonl(private / "links.jsonl", [{"state": "resolved"}, {"state": "dangling"}, {"state": "resolved"}])
-    write_statuses(private, sorted(layout), decisions)
-    for path in private.rglob("*.jsonl"):
-        os.utime(path, (1_700_000_000, 1_700_000_000))
-    return root
-
-
-def metadata(row: DeidRecord) -> dict[str, object]:
-    uids = (row.study_uid, row.series_uid, row.sop_uid)
-    return {**dict(zip(NAME_LESS, uids, strict=True)), "rows": 512, "slice_thickness": 1.5, "pixel_spacing": [0.5, 0.5]}
-
-
-def geometry(series_uid: str, study_uid: str) -> dict[str, object]:
-    needs = series_uid == MAPPER.new_uid("1.3.1")
-    return {
-        "study_instance_uid": study_uid,
-        "series_instance_uid": series_uid,
-        "num_slices": 2,
-        "requires_resampling": needs,
-    }
-
-
-def findings(row: DeidRecord) -> dict[str, object]:
-    found = [{"verdict": "identifying", "hide": True}, {"verdict": "benign", "hide": False}]
-    return {"status": "read", "findings": found if row.boxes else []}
-
-
-def assemble(root: Path) -> dict[str, object]:
-    batches = sorted(path.stem for path in (root / "private" / "records").glob("*.jsonl"))
-    return assemble_audits(root, batches, INFO, metadata_columns=COLUMNS, geometry_settings={"hu_clip": [-1024, 3071]})
-
-
-def deid_rows(root: Path) -> list[dict[str, object]]:
-    return list(read_jsonl(root / "audits" / "deid" / "deid_audit.jsonl"))
-
-
-def uid_rows(root: Path) -> list[dict[str, object]]:
-    return list(read_parquet(root / "audits" / "uid" / "uid_map.parquet"))
-
-
-def by_path(root: Path) -> dict[str, dict[str, object]]:
-    return {row["input_path"]: row for row in deid_rows(root)}
-
-
-# --- final statuses -----------------------------------------------------------------------------------------------
-
-
-def statuses(entries, changes=None, checks=None, decisions=()):
-    made = [record(entry, **(changes or {}).get(entry.path, {})) for entry in entries]
-    verified = [(checks or {}).get(row.input_path, checked(row)) for row in made if row.status != "rejected"]
-    final = final_statuses("b000001", [to_data(row) for row in made], verified, Decisions(decisions))
-    return {row.input_path: final[row.sop_uid] for row in made}
-
-
-def decide(uid: str, verdict: str = "release") -> Decision:
-    return Decision(uid, verdict, "A. B.", "2024-01-01", "looked at")
-
-
-def told(found: FinalStatus) -> tuple[str, str]:
-    return found.status.value, found.reason
-
-
-SOP = {entry.path: record(entry).sop_uid for entry in (A1, A2, B1, C1)}
-SERIES = {entry.path: record(entry).series_uid for entry in (A1, A2, B1, C1)}
-
-
-def test_verified_instance_is_released():
-    assert {told(found) for found in statuses([A1, A2, B1]).values()} == {("released", "")}
-
-
-def test_one_residual_holds_its_series_and_no_other():
-    found = statuses([A1, A2, B1], checks={A2.path: residual(record(A2))})
-
-    assert [told(found[entry.path]) for entry in (A1, A2, B1)] == [
-        ("held", "residual_identifier"), ("held", "residual_identifier"), ("released", ""),
-    ]  # fmt: skip
-    assert (found[A1.path].cause, found[A2.path].cause) == (SOP[A2.path], "")
-    assert found[A2.path].residuals == (Residual("identifiers", "00081030", "name"),)
-
-
-@pytest.mark.parametrize(
-    ("hold", "neighbour"),
-    [("text_left", "held"), ("text_unreadable", "held"), ("photograph", "released"), ("label_image", "released")],
-)
-def test_hold_for_text_holds_the_series_and_one_for_a_kind_of_image_the_instance(hold, neighbour):
-    found = statuses([A1, A2], {A1.path: {"hold": (hold,)}})
-
-    assert told(found[A1.path]) == ("held", hold)
-    assert found[A2.path].status.value == neighbour
-
-
-def test_residual_of_an_instance_that_verification_let_pass_holds_all_the_same():
-    check = replace(residual(record(A1)), status=Status.RELEASED, reason="")
-
-    assert told(statuses([A1], checks={A1.path: check})[A1.path]) == ("held", "residual_identifier")
-
-
-def test_hold_that_verification_spread_itself_counts_as_that_of_its_cause():
-    checks = {A2.path: residual(record(A2)), A1.path: replace(residual(record(A1)), residuals=())}
-    found = statuses([A1, A2], checks=checks)
-    assert (told(found[A1.path]), found[A1.path].cause) == (("held", "residual_identifier"), SOP[A2.path])
-
-    found = statuses([A1, A2], checks=checks, decisions=[decide(SOP[A2.path])])
-    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("released", "")]
-
-
-def test_held_instance_without_any_finding_in_its_series_stays_held():
-    found = statuses([A1, A2], checks={A1.path: replace(residual(record(A1)), residuals=())})
-
-    assert {told(row) for row in found.values()} == {("held", "residual_identifier")}
-
-
-def test_identifier_in_a_broken_instance_holds_its_series():
-    found_both = (Residual("identifiers", "00081030", "name"), Residual("known_uids", "00080018", ""))
-    check = checked(record(A2), status=Status.REJECTED, reason="unknown_uid", residuals=found_both)
-    found = statuses([A1, A2], checks={A2.path: check})
-
-    assert [told(found[entry.path]) for entry in (A1, A2)] == [
-        ("held", "residual_identifier"), ("rejected", "unknown_uid"),
-    ]  # fmt: skip
-    assert found[A1.path].cause == SOP[A2.path]
-
-
-def test_checks_that_break_are_those_of_verification():
-    assert frozenset(verification._REASONS) == BREAKING_CHECKS
-
-
-def test_rejected_instances_hold_nobody():
-    changes = {A1.path: {"status": Status.REJECTED, "reason": "cannot_clean", "hold": ("text_left",)}}
-    unknown = (Residual("known_uids", "00080018", ""),)
-    check = checked(record(A2), status=Status.REJECTED, reason="unknown_uid", residuals=unknown)
-    found = statuses([A1, A2, instance(8, 1, "x")], changes, {A2.path: check})
-
-    assert [told(row) for row in found.values()] == [
-        ("rejected", "cannot_clean"), ("rejected", "unknown_uid"), ("released", ""),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("uid", [SERIES[A1.path], record(A1).study_uid])
-def test_decision_on_series_or_study_releases_what_was_held(uid):
-    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(uid)])
-
-    assert {told(row) for row in found.values()} == {("released", "")}
-    assert found[A1.path].decision == decide(uid)
-    assert found[A2.path].holds == ("residual_identifier",)
-
-
-def test_decision_on_the_instance_with_the_finding_frees_its_series():
-    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(SOP[A2.path])])
-
-    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("released", "")]
-    assert found[A1.path].decision is None
-
-
-def test_decision_on_a_neighbour_frees_the_neighbour_only():
-    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(SOP[A1.path])])
-
-    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("held", "residual_identifier")]
-
-
-def test_decision_never_lifts_a_rejection():
-    changes = {A1.path: {"status": Status.REJECTED, "reason": "cannot_clean"}}
-
-    found = statuses([A1], changes, decisions=[decide(SOP[A1.path]), decide(SERIES[A1.path])])
-    assert told(found[A1.path]) == ("rejected", "cannot_clean")
-    assert found[A1.path].decision is None
-
-
-def test_withheld_series_is_held_and_its_neighbours_are_not():
-    found = statuses([A1, A2, B1], decisions=[decide(SERIES[A1.path], "withhold")])
-
-    assert [told(found[entry.path]) for entry in (A1, A2, B1)] == [
-        ("held", "withheld"), ("held", "withheld"), ("released", ""),
-    ]  # fmt: skip
-
-
-def test_more_special_decision_wins_and_withholding_wins_over_releasing():
-    rows = [decide(SERIES[A1.path], "withhold"), decide(SOP[A1.path])]
-    found = statuses([A1, A2], {A1.path: {"hold": ("photograph",)}}, decisions=rows)
-    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("held", "withheld")]
-
-    for both in (rows := [decide(SOP[A1.path]), decide(SOP[A1.path], "withhold")]), rows[::-1]:
-        assert told(statuses([A1], decisions=both)[A1.path]) == ("held", "withheld")
-
-
-def test_decision_on_what_is_released_anyway_leaves_no_trace():
-    assert statuses([A1], decisions=[decide(SOP[A1.path])])[A1.path].decision is None
-
-
-@pytest.mark.parametrize("mark", ["#1", "@0123456789ab"])
-def test_decisions_on_findings_or_contents_are_not_about_release(mark):
-    assert (
-        told(statuses([A1], decisions=[Decision(f"{SOP[A1.path]}{mark}", "withhold", "", "", "")])[A1.path])[0]
-        == "released"
-    )
-
-
-def test_instance_that_was_not_verified_ends_the_job():
-    with pytest.raises(AuditContractError, match="was not verified"):
-        final_statuses("b000001", [to_data(record(A1))], [], Decisions([]))
-
-
-def test_decisions_that_match_nothing_are_counted(tmp_path):
-    make_output(tmp_path)
-    rows = [decide("2.25.404"), decide(SOP[A1.path]), Decision("2.25.404#1", "hide", "", "", "")]
-
-    counts = write_statuses(tmp_path / "private", sorted(DEFAULT), rows)
-    assert (counts.released, counts.held, counts.rejected, counts.unused_decisions) == (4, 0, 0, 1)
-
-
-def test_files_of_a_release_are_the_released_instances_where_they_are_staged(tmp_path):
-    make_output(tmp_path, checks={A1.path: residual(record(A1))})
-
-    files, checksums = released_instances(tmp_path / "private")
-    made = record(B1)
-    name = f"dicom/{made.study_uid}/{made.series_uid}/{made.sop_uid}.dcm"
-    assert files[name] == tmp_path / "private" / "staging" / "b000002" / made.staged_path
-    assert checksums[name] == "c" * 64
-    assert len(files) == len(checksums) == 2
-
+from record_io import read_parquet, to_data, write_jsonl, write_parquet
 
 # --- the de-identification audit ----------------------------------------------------------------------------------
 

@@ -101,3 +101,14 @@ def test_misspelled_and_unknown_terms() -> None:
     assert encodings_of(("Doe^John",)) == ("iso8859",)
     assert len(encodings_of(("ISO_IR 192",))) == 1
     assert encodings_of(("ISO_IR 192", "ISO 2022 IR 87")) == encodings_of(("ISO_IR 192",))
+
+
+@pytest.mark.parametrize("between", ["^", "=", " "])
+def test_code_extension_goes_on_behind_a_delimiter_where_ascii_alone_was_before(between: str) -> None:
+    value = b"CT \x1b$)C" + f"남궁민수{between}두부 CT".encode("euc_kr")
+    assert decode_text(value, ("", "ISO 2022 IR 149"))[0] == f"CT 남궁민수{between}두부 CT"
+
+
+def test_code_extension_ends_at_a_delimiter_where_a_character_set_was_before() -> None:
+    value = "Mül ".encode("latin-1") + b"\x1b$)C" + "남궁".encode("euc_kr") + "^Jürgen".encode("latin-1")
+    assert decode_text(value, ("ISO 2022 IR 100", "ISO 2022 IR 149"))[0] == "Mül 남궁^Jürgen"

@@ -187,6 +187,8 @@ def test_long_runs_of_one_kind_are_handled():
     assert _clean("head" + " ," * 5000 + "Smith") == "head"
 
 
-@pytest.mark.parametrize("text", ["³²", "lung ³²±Ã¹Î¼ö", "lung ①②③④", "lung 1234²", "lung 10¼", "lung m³²", "lung ²Smith"])
+@pytest.mark.parametrize(
+    "text", ["³²", "lung ³²±Ã¹Î¼ö", "lung ①②③④", "lung 1234²", "lung 10¼", "lung m³²", "lung ²Smith"]
+)
 def test_digits_that_count_nothing_are_dropped(text: str) -> None:
     assert _clean(text) == ("lung" if "lung" in text else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -46,6 +47,22 @@ def main(*arguments: str | Path, prefix: Sequence[str] = (), environment: Mappin
 def run(source: Path, output: Path, *more: str | Path, prefix: Sequence[str] = ()) -> Ran:
     """Run the pipeline on two cores, all series in one batch."""
     return main("run", "--input", source, "--output", output, "--cores", "2", *ONE_BATCH, *more, prefix=prefix)
+
+
+def plain_snakemake(output: Path) -> Ran:
+    """Run Snakemake itself on an output, with the id of its last run: it does not scan the input again."""
+    ids = re.findall(r"run_id=([0-9a-f]+)", (output / "logs" / "snakemake.log").read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(output)]
+    command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2", "--nocolor"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(output / ".snakemake" / "cache")}
+    done = subprocess.run(
+        [*command, "--config", f"run_id={ids[-1]}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout.decode("utf-8", "replace"))
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

@@ -108,7 +108,7 @@ class Workplace:
 
     def releases(self) -> list[str]:
         """Return all names in `releases/`, whatever they are."""
-        return sorted(os.listdir(self.output / "releases"))
+        return sorted(path.name for path in (self.output / "releases").iterdir())
 
     def newest(self) -> Path:
         """Return the folder that `release` points to."""

@@ -16,7 +16,7 @@ import canary_input
 import pyarrow.parquet as pq
 import pydicom
 import pytest
-from faults_harness import Ran, audit, json_lines, main, released, run
+from faults_harness import Ran, audit, json_lines, main, plain_snakemake, released, run
 
 import factories
 from phi_deid_pipeline.lexicon import Lexicon
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.workflow
 MAY_BE_SEEN = ("releases", "logs", "benchmarks", ".snakemake", "audits/metadata", "audits/ct_prepro")
 RESTRICTED = ("audits/deid/deid_audit.jsonl", "audits/uid/uid_map.parquet")
 DEFLATED = pydicom.uid.DeflatedExplicitVRLittleEndian
-# Held, not released: what was left in them is found by verification, or they carry names in the codestream.
-SERIES = 30
+# Policies keep these attributes, profiles and codestreams as they are: verification holds what carries a name there.
+HELD = {"beside", "kept_big.dcm", "kept_deflated.dcm", "kept_explicit.dcm", "kept_implicit.dcm", "rgb_comment"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def test_run_ends_with_everything_accounted_for(finished: Finished) -> None:
     assert [finished.terminal[name].code for name in ("dry run", "status", "releases", "verify")] == [0, 0, 0, 0]
     rows = audit(finished.output)
     assert len(rows) == 40
-    assert len(released(finished.output)) == sum(row["status"] == "released" for row in rows) >= 33
+    assert {Path(row["input_path"]).name for row in rows if row["status"] == "held"} == HELD
+    assert {Path(row["input_path"]).name for row in rows if row["status"] == "rejected"} == {"truncated.dcm"}
+    assert len(released(finished.output)) == 33
 
 
 @pytest.mark.parametrize("place", MAY_BE_SEEN)
@@ -138,3 +140,91 @@ def test_no_identifier_on_the_terminal(finished: Finished, call: str) -> None:
     assert text
     assert hits(text.encode(), finished.needles) == []
     assert finished.source.name not in text
+
+
+def test_no_fragment_of_a_name_in_other_scripts_is_left(finished: Finished) -> None:
+    encodings = {charset.split("\\")[-1]: encoding for charset, (_, encoding) in canary_input.FOREIGN.items()}
+    seen = set()
+    for path in released(finished.output):
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        terms = ds.get("SpecificCharacterSet", "")
+        seen.add(terms if isinstance(terms, str) else terms[-1])
+        for element in ds.iterall():
+            if element.VR in ("LO", "LT", "PN", "SH", "ST", "UC", "UT"):
+                assert str(element.value).isascii(), element.tag
+    assert seen >= encodings.keys() - {"ISO_IR 192"}
+
+
+def test_burned_in_text_is_read_in_the_source_and_gone_from_the_release(finished: Finished) -> None:
+    lexicons = [
+        Lexicon.from_json(path.read_text(encoding="utf-8"))
+        for path in sorted((finished.output / "private" / "lexicons").glob("*.json"))
+    ]
+    assert len(lexicons) == len(canary_input.PEOPLE)
+    redacted = [row for row in audit(finished.output) if row["pixel_data"] == "redacted"]
+    names = {Path(row["input_path"]).name for row in redacted}
+    assert names >= {"IM0003.dcm", "IM0006.dcm", "rgb_native", "rgb_rle", "rgb_jpeg2000"}
+    read = {
+        Path(row["path"]).name: " ".join(finding["text"] for finding in row["findings"])
+        for row in json_lines(finished.output / "private" / "findings" / "b000001.jsonl")
+    }
+    assert "ZIMMERLIN" in read["rgb_native"].upper()
+    reader = TextReader(ReaderSettings())
+    for row in redacted:
+        if Path(row["input_path"]).name not in ("IM0003.dcm", "rgb_native", "rgb_rle", "rgb_jpeg2000"):
+            continue
+        reading = reader.read(finished.output / "release" / row["output_path"])
+        assert reading.status == "read"
+        for text in (text for region in reading.regions for text in (region.text, region.second_text)):
+            assert [lexicon.identifies(text) for lexicon in lexicons] == [None] * len(lexicons)
+
+
+def test_no_overlay_curve_icon_private_or_trailing_bytes_are_released(finished: Finished) -> None:
+    for path in released(finished.output):
+        ds = pydicom.dcmread(path)
+        tags = {element.tag for element in ds.iterall()}
+        assert not [tag for tag in tags if tag.group in (0x5000, 0x6000) or tag.is_private]
+        assert not tags & {0x00880200, 0xFFFAFFFA, 0xFFFCFFFC}
+        assert ds.preamble == b"\0" * 128
+        assert {element.tag & 0xFFFF for element in ds.file_meta} <= {0x0, 0x1, 0x2, 0x3, 0x10, 0x12, 0x13}
+
+
+def test_private_places_are_closed_to_others(finished: Finished) -> None:
+    def mode(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    assert {name: mode(finished.output / name) for name in ("private", ".snakemake")} == {
+        "private": 0o700,
+        ".snakemake": 0o700,
+    }
+    assert [mode(finished.output / name) for name in RESTRICTED] == [0o600, 0o600]
+    for path in (finished.output / "private").iterdir():
+        if path.is_file() and path.name in ("salt", "policy.json", "rejected.jsonl", "inventory.sqlite", "index.tsv"):
+            assert mode(path) == 0o600, path.name
+
+
+@pytest.mark.parametrize("fault", ["lexicon damaged", "policy damaged", "input gone"])
+def test_a_failing_run_tells_no_identifier(finished: Finished, tmp_path: Path, fault: str) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished.output, output, symlinks=True)
+    private = output / "private"
+    if fault == "lexicon damaged":
+        (lexicon,) = [p for p in private.glob("lexicons/*") if "Zimmerlin" in p.read_text(encoding="utf-8")]
+        lexicon.write_text(lexicon.read_text(encoding="utf-8").replace('"', "", 3), encoding="utf-8")
+        rule = "judge_burned_in_text"
+    elif fault == "policy damaged":
+        policy = f'{{"name": "{OTTOLINE.person_name}", {OTTOLINE.patient_id}'
+        (private / "policy.json").write_text(policy, encoding="utf-8")
+        rule = "judge_burned_in_text"
+    else:
+        shutil.rmtree(private / "read")
+        shutil.rmtree(private / "readings")
+        (private / "input").unlink()
+        (private / "input").symlink_to(tmp_path / OTTOLINE.folder)
+        rule = "read_burned_in_text"
+    ran = plain_snakemake(output)
+    assert ran.code == 1
+    assert f"Error in rule {rule}:" in ran.text
+    assert hits(ran.text.encode(), finished.needles) == []
+    assert {place: leaks(output / place, finished.needles) for place in MAY_BE_SEEN} == {p: {} for p in MAY_BE_SEEN}
+    assert (output / "release").readlink() == Path("releases/0001")

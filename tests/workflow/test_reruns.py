@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import factories
 import harness
 import pydicom
 import pytest
 from harness import BATCH_RULES, CLOSING_RULES, PATIENT_RULES, Workplace, jobs
+
+import factories
 from sample_identity import BARNABY, source_uid
 
 pytestmark = pytest.mark.workflow
