@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import uuid
@@ -12,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from rich.console import Console
+from rich.table import Table
 
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
@@ -25,6 +25,7 @@ EXIT_CODES = """exit codes:
   2  the call cannot be carried out as it stands
   3  finished, but something was rejected or is held for review
 """
+PLAIN_WIDTH = 120  # columns where the output is no terminal
 DEMO_INPUT = ROOT / ".cache" / "sample_input"
 DEMO_OUTPUT = ROOT / "demo"
 
@@ -211,8 +212,27 @@ def releases(output: Path, console: Console) -> int:
     listed = list_releases(output)
     if not listed:
         console.print("Nothing has been released from this output yet.")
+        return RELEASED
+    table = Table(title="Releases, the newest last; series added, changed and withdrawn", title_justify="left")
+    for name in ("release", "time", "instances", "added", "changed", "withdrawn", "policy", "salt", "MB"):
+        left = name in ("release", "time", "policy", "salt")
+        table.add_column(name, justify="left" if left else "right", overflow="fold")
     for entry in listed:
-        console.print(json.dumps(entry, sort_keys=True), highlight=False, soft_wrap=True)
+        changes = (str(entry[f"series_{change}"]) for change in ("added", "changed", "withdrawn"))
+        info = entry["info"]
+        table.add_row(
+            entry["release"] + ("*" if entry["current"] else ""),
+            entry["timestamp"],
+            str(info["instances"]),
+            *changes,
+            info["policy"],
+            entry["salt_id"],
+            f"{entry['bytes'] / 1e6:.1f}",
+        )
+    console.print(table)
+    console.print(
+        "* is what `release` points to. Each release's manifest.json names the series by their new UIDs, and every file with its SHA-256."
+    )
     return RELEASED
 
 
@@ -237,7 +257,7 @@ def verify(output: Path, salt_file: Path | None, console: Console) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command; return the exit code."""
     args = parser().parse_args(arguments)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:
         if args.command in ("run", "prepare"):
             request = _request(args)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAIN_SECONDS = 10.0
+POLL_SECONDS = 0.25
 STAGES = {
     "inventory": "reading headers",
     "map_uids": "mapping UIDs",
@@ -45,6 +47,8 @@ class RunState:
     stage: str = "planning"
     instances_done: int = 0
     series_done: int = 0
+    files_read: int = 0
+    files_to_read: int = 0
     nothing_to_do: bool = False
     failed: list[str] = field(default_factory=list)
     planned: dict[str, list[str]] = field(default_factory=dict)  # rule -> batches (dry run)
@@ -116,19 +120,37 @@ def run_snakemake(
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
         )
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
+
+        def follow() -> None:
+            for line in process.stdout or ():
                 record.write(line)
                 reader.feed(line.rstrip("\n"))
+
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        try:
+            while follower.is_alive():
+                follower.join(POLL_SECONDS)
+                if reader.state.stage == STAGES["inventory"]:
+                    reader.state.files_read, reader.state.files_to_read = read_scan_progress(output)
                 show(reader.state)
         except KeyboardInterrupt:
             console.print("Stopping: running jobs are ended; the next run goes on from here.")
             process.terminate()
             process.wait()
+            follower.join()
             raise
         code = process.wait()
     return code, reader.state
+
+
+def read_scan_progress(output: Path) -> tuple[int, int]:
+    """Return how many files the scan has read, of how many that are new or changed; (0, 0) where it has not said yet."""
+    try:
+        done, total = (output / "private" / ".scan_progress").read_text(encoding="ascii").split()
+    except (FileNotFoundError, ValueError):
+        return 0, 0
+    return int(done), int(total)
 
 
 @contextmanager
@@ -138,7 +160,10 @@ def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
     start = time.monotonic()
 
     def counts(state: RunState) -> str:
-        rate = state.instances_done / max(time.monotonic() - start, 0.001)
+        seconds = max(time.monotonic() - start, 0.001)
+        if state.files_to_read:
+            return f"files {state.files_read} of {state.files_to_read}, {state.files_read / seconds:.0f} files/s"
+        rate = state.instances_done / seconds
         if not state.instances_done:
             return ""
         return (
@@ -166,7 +191,7 @@ def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
             return
         left = (now - start) / state.steps_done * (state.steps - state.steps_done) if state.steps_done else 0
         text = f"  {state.stage}: step {state.steps_done} of {state.steps}"
-        text += f", {counts(state)}" if state.instances_done else ""
+        text += f", {counts(state)}" if counts(state) else ""
         text += f", about {left:.0f} s left" if left else ""
         last[0] = now
         console.print(text, highlight=False)
@@ -221,6 +246,12 @@ def print_summary(output: Path, console: Console) -> int:
         "Links: " + (", ".join(f"{links[k]} {k.replace('_', ' ')}" for k in sorted(links)) or "none"), highlight=False
     )
     ct = summary["ct_series"]
+    uids = summary["uids"]
+    console.print(
+        f"UIDs: {sum(uids['by_type'].values())} mapped, {uids['in_two_roles']} in two roles or under two parents, "
+        f"{uids['not_in_dataset']} only referred to",
+        highlight=False,
+    )
     console.print(f"CT series: {ct['total']} measured, {ct['requires_resampling']} need resampling", highlight=False)
     return sum(summary["rejected_by_reason"].values()) + total["held"]
 

@@ -1,6 +1,6 @@
 """Render README.md of this folder: every column of the four audits, of the release manifest, and every reason code.
 
-    python resources/audit_schemas/render_readme.py     writes this folder's page and the table of reasons in ../../README.md
+python resources/audit_schemas/render_readme.py     writes this folder's page and the table of reasons in ../../README.md
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parent
-ROOT = FOLDER.parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from phi_deid_pipeline.records import RejectReason
 
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
 PAGE = FOLDER / "README.md"
 FRONT_PAGE = ROOT / "README.md"
 START, END = "<!-- reject reasons: start -->", "<!-- reject reasons: end -->"
@@ -49,7 +49,7 @@ def _resolved(entry: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 def _type(entry: dict[str, Any], schema: dict[str, Any]) -> str:
     if "enum" in entry:
-        return ", ".join(f"`{value}`" for value in entry["enum"])
+        return ", ".join(f"`{value}`" if value else "empty" for value in entry["enum"])
     if "const" in entry:
         return f"`{entry['const']}`"
     choices = entry.get("anyOf") or entry.get("oneOf")

@@ -47,8 +47,12 @@ def scan_input(
     patients: Mapping[Any, str],
     decisions: list[Decision],
     threads: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> InventorySummary:
-    """Read the headers of what is new or changed; write manifests, lexicons, index and rejected files."""
+    """Read the headers of what is new or changed; write manifests, lexicons, index and rejected files.
+
+    `progress` is called with the files read and the files to be read.
+    """
     from phi_deid_pipeline.inventory import InventorySettings, scan
 
     return scan(
@@ -59,6 +63,7 @@ def scan_input(
         patients=dict(patients),
         decisions=decisions,
         threads=threads,
+        progress=progress,
     )
 
 

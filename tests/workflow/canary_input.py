@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -103,10 +104,11 @@ def source_uids(root: Path) -> set[str]:
     for path in sorted(root.rglob("*")):
         if path.is_file():
             try:
-                ds = pydicom.dcmread(path, stop_before_pixels=True)
-            except (pydicom.errors.InvalidDicomError, EOFError, struct.error, ValueError):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    found.update(_uids(pydicom.dcmread(path, stop_before_pixels=True)))
+            except (pydicom.errors.InvalidDicomError, EOFError):
                 continue
-            found.update(_uids(ds))
     return found
 
 
@@ -133,7 +135,7 @@ def _text_everywhere(ds: Dataset, person: Person) -> None:
     """Put identifiers where free text, coded text, addresses and identifiers of others stand."""
     name = f"{person.given} {person.family}".split("=")[0].replace("^", " ")
     birth, study = dates_of(person.birth_date), dates_of(person.study_date)
-    ds.PatientComments = " / ".join([name, name.upper(), name.lower(), *birth, *study])
+    ds.PatientComments = " / ".join([name, name.upper(), name.lower(), person.printed_name, *birth, *study])
     ds.ImageComments = f"{person.family}, {person.given}; DOB {birth[4]}; {person.phone}; {person.email}"
     ds.DerivationDescription = f"copied for {name} on {study[5]} at {person.institution}"
     ds.ProtocolName, ds.SeriesDescription = f"Thorax {person.family}", f"{person.patient_id} chest {study[2]}"
@@ -312,6 +314,9 @@ def _write_pictures(folder: Path) -> None:
 
 
 def _write_people(target: Path) -> None:
+    second = _series(factories.ct_instance(person=BARNABY), "second person")
+    _text_everywhere(second, BARNABY)
+    factories.write(second, target / BARNABY.folder / "CT")
     for number, (charset, (person, _)) in enumerate(sorted(FOREIGN.items())):
         ds = _series(factories.ct_instance(person=person), f"charset {number}")
         ds.SpecificCharacterSet = charset.split("\\") if "\\" in charset else charset

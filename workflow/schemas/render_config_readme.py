@@ -1,6 +1,6 @@
 """Render config/README.md from config.schema.yaml: every key with its type, range, default and meaning.
 
-    python workflow/schemas/render_config_readme.py     writes the page anew
+python workflow/schemas/render_config_readme.py     writes the page anew
 """
 
 from __future__ import annotations
