@@ -1,27 +1,13 @@
 """Entry of rule inventory: reads headers, writes manifests, lexicons, index and rejected files."""
 
 import csv
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from record_io import atomic_write_bytes, read_decisions
-
-
-def progress_file(path: Path) -> Callable[[int, int], None]:
-    """Return a function that notes files read and to be read for the front door, once a second at most."""
-    last = time.monotonic()
-
-    def note(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 1 or done == total:
-            last = time.monotonic()
-            atomic_write_bytes(path, f"{done} {total}".encode())
-
-    return note
+from record_io import progress_file, read_decisions
 
 
 def main(

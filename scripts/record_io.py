@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import socket
+import time
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
@@ -247,6 +248,19 @@ def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None
     """Write a file as a whole or not at all."""
     with atomic_file(path, mode) as stream:
         stream.write(data)
+
+
+def progress_file(path: Path) -> Callable[[int, int], None]:
+    """Return a function that notes files read and to be read for the front door, once a second at most."""
+    last = time.monotonic()
+
+    def note(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 1 or done == total:
+            last = time.monotonic()
+            atomic_write_bytes(path, f"{done} {total}".encode())
+
+    return note
 
 
 def write_json_if_changed(path: Path, text: str, mode: int | None = None) -> bool:

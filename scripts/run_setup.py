@@ -11,6 +11,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -230,6 +231,10 @@ def _decisions_table(path: Path | None) -> bytes | None:
         if row["verdict"] not in DECISION_VERDICTS:
             raise ConfigError(
                 f"Decisions, line {number}: the verdict is one of {', '.join(sorted(DECISION_VERDICTS))}."
+            )
+        if row["verdict"] in ("hide", "keep") and not re.fullmatch(r"[0-9.]+#[0-9]+", row["what"]):
+            raise ConfigError(
+                f"Decisions, line {number}: hide and keep take <new SOP Instance UID>#<number of finding>."
             )
     if len({row["what"] for row in rows}) < len(rows):
         raise ConfigError("Decisions: one thing is decided twice; keep one row of it.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import (
     DeidRecord,
+    HoldReason,
     InstanceEntry,
     InstanceFindings,
     InstanceReading,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.records import Decision, Reading, VerificationRecord
 
+HIGH_BITS = "high bits"
+# Where Tesseract stands in for missing models it sees text in most anatomy: what it finds there a person has to judge.
+ANATOMY = frozenset({"CT", "MR", "CR", "DX"})
 UNDECODABLE = frozenset({"undecodable", "not_viewable"})
 
 
@@ -124,7 +128,12 @@ def judge_burned_in_text(
             for (uid, number), verdict in by_new_uid.items()
             if uid == mapper.new_uid(instance.sop_uid)
         }
-        yield from judge(rows, lexicon_of(series.patient), policy.hide, decided)
+        modality = {(instance.sop_uid, instance.path): instance.modality for instance in series.instances}
+        for found in judge(rows, lexicon_of(series.patient), policy.hide, decided):
+            stand_in = any("ppocr missing" in reader for reader in found.readers)
+            if stand_in and found.fills and modality[found.sop_uid, found.path] in ANATOMY:
+                found = replace(found, hold=tuple(sorted({*found.hold, HoldReason.TEXT_UNREADABLE.value})))
+            yield found
 
 
 def deidentify_series(
@@ -167,7 +176,8 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
     from phi_deid_pipeline.raw_elements import read_instance
 
     replacement = None
-    if seen.fills or seen.frame_fills:
+    hidden_bits = any(finding.plane == HIGH_BITS for finding in seen.findings)  # an old overlay: editing clears it
+    if seen.fills or seen.frame_fills or hidden_bits:
         from phi_deid_pipeline.pixel_edit import redact
 
         replacement = redact(source, list(seen.fills), list(seen.frame_fills))

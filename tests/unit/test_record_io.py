@@ -33,6 +33,7 @@ from record_io import (
     atomic_file,
     atomic_write_bytes,
     from_json,
+    progress_file,
     read_decisions,
     read_jsonl,
     read_parquet,
@@ -305,3 +306,11 @@ def test_json_is_what_any_other_reader_understands():
 def test_record_that_cannot_be_told_in_json_is_refused_by_type_alone():
     with pytest.raises(TypeError, match=r"cannot hold a (Posix)?Path"):
         to_json({"path": Path("SECRET")})
+
+
+def test_progress_file_tells_the_last_state(tmp_path):
+    note = progress_file(tmp_path / "progress")
+    note(1, 3)
+    assert not (tmp_path / "progress").exists()
+    note(3, 3)
+    assert (tmp_path / "progress").read_text() == "3 3"

@@ -189,3 +189,10 @@ def test_full_disk_is_said_and_leaves_no_half_file(folders, tmp_path):
         assert not list((small / "out/private").glob("policy.json"))
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("what", ["2.25.1", "2.25.1#", "2.25.1#a", "#1"])
+def test_decision_on_text_needs_instance_and_number(folders, tmp_path, what):
+    (tmp_path / "decisions.csv").write_text(f"what,verdict,who,when,why\n{what},keep,me,2026-01-01,seen\n")
+    with pytest.raises(ConfigError, match="number of finding"):
+        prepare(RunRequest(*folders, decisions=tmp_path / "decisions.csv"))
