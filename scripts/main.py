@@ -15,8 +15,8 @@ from rich.table import Table
 
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
-from run_progress import failure_lines, print_places, print_summary, read_work, run_snakemake
-from run_setup import ROOT, RunRequest, checked_folders, is_running, only_run, prepare
+from run_progress import RunState, failure_lines, print_places, print_summary, read_work, run_snakemake
+from run_setup import DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
 
 RELEASED, FAILED, USAGE, NOT_ALL_RELEASED = 0, 1, 2, 3
 EXIT_CODES = """exit codes:
@@ -26,6 +26,7 @@ EXIT_CODES = """exit codes:
   3  finished, but something was rejected or is held for review
 """
 PLAIN_WIDTH = 120  # columns where the output is no terminal
+DISK_IS_FULL = "The output disk is full: make room and run again; what is finished is kept."
 DEMO_INPUT = ROOT / ".cache" / "sample_input"
 DEMO_OUTPUT = ROOT / "demo"
 
@@ -116,10 +117,10 @@ def _request(args: argparse.Namespace) -> RunRequest:
 
 def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console: Console) -> int:
     """Prepare, scan, then run what has work; return the exit code."""
-    _, output = checked_folders(request.input, request.output)
     if not (ROOT / "workflow" / "profiles" / profile / "config.yaml").exists():
         raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
-    with only_run(output):
+    output = checked_output(request)
+    with only_run(output) as lock:
         prepared = prepare(request)
         console.print(f"Policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)
         if prepared.salt_created:
@@ -128,18 +129,18 @@ def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console
                 "file, kept outside and handed in with --salt-file, serves all outputs of a project.",
                 highlight=False,
             )
-        options = {"cores": cores, "run_id": uuid.uuid4().hex, "profile": profile, "console": console}
+        options = {"cores": cores, "run_id": uuid.uuid4().hex, "profile": profile, "lock": lock, "console": console}
         _clear_stale_lock(output)
         code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         if code:
-            return _failed(output, state.failed, console)
+            return _failed(output, state, console)
         if dry_run:
             code, state = run_snakemake(output, [], extra=["--dry-run"], **options)
             _print_plan(state.planned, console)
             return FAILED if code else RELEASED
         code, state = run_snakemake(output, [], extra=[], **options)
         if code:
-            return _failed(output, state.failed, console)
+            return _failed(output, state, console)
         if state.nothing_to_do:
             console.print("Nothing changed: nothing to do.")
         open_files = print_summary(output, console)
@@ -153,13 +154,15 @@ def _clear_stale_lock(output: Path) -> None:
         lock.unlink()
 
 
-def _failed(output: Path, rules: list[str], console: Console) -> int:
+def _failed(output: Path, state: RunState, console: Console) -> int:
     console.print(
-        f"Failed{': ' + ', '.join(sorted(set(rules))) if rules else ''}. See {output}/logs/snakemake.log",
+        f"Failed{': ' + ', '.join(sorted(set(state.failed))) if state.failed else ''}. See {output}/logs/snakemake.log",
         highlight=False,
     )
-    for line in failure_lines(output, rules):
+    for line in failure_lines(output, state.failed):
         console.print(f"  {line}", highlight=False)
+    if state.disk_full:
+        console.print(DISK_IS_FULL, highlight=False)
     return FAILED
 
 
@@ -263,8 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
             request = _request(args)
             if args.command == "run":
                 return run(request, cores=args.cores, profile=args.profile, dry_run=args.dry_run, console=console)
-            _, output = checked_folders(request.input, request.output)
-            with only_run(output):
+            with only_run(checked_output(request)):
                 prepared = prepare(request)
             console.print(f"Prepared: policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)
             return RELEASED
@@ -281,6 +283,10 @@ def main(arguments: list[str] | None = None) -> int:
     except DeidError as error:
         print(f"main.py: {error}", file=sys.stderr)
         return USAGE if args.command in ("run", "prepare") else FAILED
+    except OSError as error:  # its text may name a path
+        told = f"A file cannot be read or written ({error.strerror})."
+        print(f"main.py: {DISK_IS_FULL if error.errno in DISK_FULL else told}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return FAILED
 

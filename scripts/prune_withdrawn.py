@@ -6,12 +6,16 @@ from pathlib import Path
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from record_io import atomic_write_bytes
+from record_io import atomic_write_bytes, remove_stale_temporaries
 
 
 def main(output: Path, batches: Sequence[str], target: Path) -> None:
-    """Delete outputs of withdrawn batches and readings that no batch refers to; `target` counts them."""
+    """Delete outputs of withdrawn batches, readings that no batch refers to and what killed jobs left; count them."""
     counts = pipeline.prune_withdrawn(output, set(batches))
+    private = output / "private"
+    folders = [path for path in (*private.glob("*"), *(private / "readings").glob("*")) if path.is_dir()]
+    own = [private, *(path for path in folders if not path.is_symlink())]  # private/input leads to the input
+    counts["temporaries"] = sum(map(remove_stale_temporaries, own))
     atomic_write_bytes(target, json.dumps(counts, sort_keys=True).encode() + b"\n", mode=0o600)
 
 

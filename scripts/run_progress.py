@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
+_DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full")
 PLAIN_SECONDS = 10.0
 POLL_SECONDS = 0.25
 STAGES = {
@@ -50,6 +51,7 @@ class RunState:
     files_read: int = 0
     files_to_read: int = 0
     nothing_to_do: bool = False
+    disk_full: bool = False
     failed: list[str] = field(default_factory=list)
     planned: dict[str, list[str]] = field(default_factory=dict)  # rule -> batches (dry run)
     _rule: str = ""
@@ -68,6 +70,7 @@ class LogReader:
     def feed(self, line: str) -> None:
         """Take one line."""
         state = self.state
+        state.disk_full |= _DISK_FULL.search(line) is not None
         if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", line):
             state._rule, state._error = match[1], ""
             state.stage = STAGES.get(match[1], match[1])
@@ -104,9 +107,20 @@ def read_work(output: Path) -> dict[str, tuple[int, int]]:
 
 
 def run_snakemake(
-    output: Path, targets: list[str], *, cores: int, run_id: str, profile: str, extra: list[str], console: Console
+    output: Path,
+    targets: list[str],
+    *,
+    cores: int,
+    run_id: str,
+    profile: str,
+    lock: int,
+    extra: list[str],
+    console: Console,
 ) -> tuple[int, RunState]:
-    """Run Snakemake on the output folder; its output goes to `logs/snakemake.log`, progress to the console."""
+    """Run Snakemake on the output folder; its output goes to `logs/snakemake.log`, progress to the console.
+
+    Snakemake inherits the `lock` of the output: should this process be killed alone, no run begins beside it.
+    """
     command = [sys.executable, "-m", "snakemake", *targets]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), "--cores", str(cores)]
     command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / profile), "--nocolor"]
@@ -118,13 +132,22 @@ def run_snakemake(
     log = output / "logs" / "snakemake.log"
     with log.open("a", buffering=1, encoding="utf-8") as record, _progress(console, work) as show:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            pass_fds=(lock,),
         )
 
         def follow() -> None:
             for line in process.stdout or ():
-                record.write(line)
                 reader.feed(line.rstrip("\n"))
+                try:
+                    record.write(line)
+                except OSError as error:  # read on, or Snakemake waits for ever
+                    reader.feed(error.strerror or "")
 
         follower = threading.Thread(target=follow, daemon=True)
         follower.start()

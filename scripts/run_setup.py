@@ -7,6 +7,7 @@ hold a patient's name.
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import io
 import json
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import yaml
@@ -24,11 +26,15 @@ import yaml
 from phi_deid_pipeline.errors import ConfigError, SaltMismatchError
 from phi_deid_pipeline.uid_mapping import SALT_BYTES, salt_id
 
+if TYPE_CHECKING:
+    from phi_deid_pipeline.policies import Policy
+
 ROOT = Path(__file__).resolve().parents[1]
 MIN_SALT_BYTES = 16
 DECISION_COLUMNS = ("what", "verdict", "who", "when", "why")
 DECISION_VERDICTS = frozenset({"release", "withhold", "hide", "keep"})
 PATIENT_COLUMNS = ("patient_id", "issuer", "person")
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True)
@@ -55,17 +61,39 @@ class Prepared:
     policy_name: str
 
 
-def prepare(request: RunRequest) -> Prepared:
-    """Check the request and write `private/`; raises a DeidError before anything is written where it is refused."""
+@dataclass(frozen=True)
+class _Checked:
+    source: Path
+    output: Path
+    config: dict
+    policy: Policy
+    decisions: bytes | None
+    patients: bytes | None
+    salt: bytes
+    salt_created: bool
+
+
+def _checked(request: RunRequest) -> _Checked:
     source, output = checked_folders(request.input, request.output)
     config = read_config(request.configfile, request.settings, request.policy)
     from phi_deid_pipeline.policies import load_policy
 
     policy = load_policy(config["policy"])
-    decisions = _decisions_table(request.decisions)
-    patients = _patients_table(request.patients)
+    decisions, patients = _decisions_table(request.decisions), _patients_table(request.patients)
+    salt = _chosen_salt(output / "private", request.salt_file, request.new_salt)
+    return _Checked(source, output, config, policy, decisions, patients, *salt)
+
+
+def checked_output(request: RunRequest) -> Path:
+    """Return the output folder of a request that can be carried out; raises a DeidError. Nothing is written."""
+    return _checked(request).output
+
+
+def prepare(request: RunRequest) -> Prepared:
+    """Check the request and write `private/`; raises a DeidError before anything is written where it is refused."""
+    checked = _checked(request)
+    output, config, policy, salt = checked.output, checked.config, checked.policy, checked.salt
     private = output / "private"
-    salt, created = _chosen_salt(private, request.salt_file, request.new_salt)
     _make_folders(output)
     _write_if_changed(private / "salt", salt)
     _write_if_changed(private / "salt_id", salt_id(salt).encode() + b"\n")
@@ -73,15 +101,15 @@ def prepare(request: RunRequest) -> Prepared:
     config["policy"] = policy.name
     _write_if_changed(private / "config.yaml", yaml.safe_dump(config, sort_keys=True).encode())
     for name, table, columns in (
-        ("decisions.csv", decisions, DECISION_COLUMNS),
-        ("patients.csv", patients, PATIENT_COLUMNS),
+        ("decisions.csv", checked.decisions, DECISION_COLUMNS),
+        ("patients.csv", checked.patients, PATIENT_COLUMNS),
     ):
         if table is None and not (private / name).exists():
             table = _csv_bytes(columns, [])
         if table is not None:
             _write_if_changed(private / name, table)
-    _link_input(private / "input", source)
-    return Prepared(salt_id=salt_id(salt), salt_created=created, policy_name=policy.name)
+    _link_input(private / "input", checked.source)
+    return Prepared(salt_id=salt_id(salt), salt_created=checked.salt_created, policy_name=policy.name)
 
 
 def read_config(configfile: Path | None, settings: tuple[str, ...], policy: str | None) -> dict:
@@ -97,7 +125,10 @@ def read_config(configfile: Path | None, settings: tuple[str, ...], policy: str 
         *parents, last = key.split(".")
         for parent in parents:
             leaf = leaf.setdefault(parent, {})
-        leaf[last] = yaml.safe_load(value)
+        try:
+            leaf[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {key}: the value is no valid YAML.") from error
         _merge(config, nested)
     if policy is not None:
         config["policy"] = policy
@@ -181,6 +212,8 @@ def _make_folders(output: Path) -> None:
             (output / name).chmod(0o700)
         (output / "logs").mkdir(exist_ok=True)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         raise ConfigError(
             f"The output folder cannot be written to ({error.strerror}); choose another --output."
         ) from error
@@ -196,6 +229,8 @@ def _write_if_changed(path: Path, data: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
+        if error.errno in DISK_FULL:
+            raise
         raise ConfigError(f"{path.name} cannot be written to private/ ({error.strerror}).") from error
 
 
@@ -262,8 +297,11 @@ def _csv_bytes(columns: tuple[str, ...], rows: list[dict[str, str]]) -> bytes:
 
 
 @contextmanager
-def only_run(output: Path) -> Iterator[None]:
-    """Hold the lock of an output folder; a second run on it is refused with a ConfigError."""
+def only_run(output: Path) -> Iterator[int]:
+    """Hold the lock of an output folder and give its descriptor; a second run on it is refused with a ConfigError.
+
+    A child that inherits the descriptor holds the lock too, for as long as it lives.
+    """
     private = output / "private"
     private.mkdir(parents=True, mode=0o700, exist_ok=True)
     with (private / ".run.lock").open("w") as lock:
@@ -271,7 +309,7 @@ def only_run(output: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigError("Another run works on this output; wait for it, or choose another --output.") from error
-        yield
+        yield lock.fileno()
 
 
 def is_running(output: Path) -> bool:

@@ -17,7 +17,7 @@ from phi_deid_pipeline.boxes import area, clipped, grown, joined
 from phi_deid_pipeline.burned_in_text.chain import read_image, read_known_box, used_readers
 from phi_deid_pipeline.burned_in_text.models import DETECTOR_FILE, RECOGNISER_FILE, model_digest
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
-from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.pixel_read import (
     ENCAPSULATED_DOCUMENT,
     Frame,
@@ -26,7 +26,7 @@ from phi_deid_pipeline.pixel_read import (
     open_pixels,
 )
 from phi_deid_pipeline.raw_elements import read_instance
-from phi_deid_pipeline.records import Box, Reading, Region
+from phi_deid_pipeline.records import Box, Reading, Region, RejectReason
 
 __all__ = ["ReaderSettings", "TextReader", "read_instance_text", "reader_digest"]
 
@@ -66,7 +66,8 @@ class TextReader:
     ) -> Reading:
         """Return all text of an instance; a picture that `load` knows by its content and these readers is not read again.
 
-        Never raises for bad pixels: status `undecodable` or `not_viewable` tells that nothing may be released.
+        Never raises for bad pixels: status `undecodable` or `not_viewable` tells that nothing may be released. Raises
+        DeidError where the file cannot be opened: the scan could, so the run is broken, not the instance.
         """
         try:
             source = open_pixels(path)
@@ -80,6 +81,10 @@ class TextReader:
                     return known
                 reading = self._read(source, content)
         except UnreadableInstance as error:
+            if error.reason is RejectReason.UNREADABLE_FILE:
+                raise DeidError(
+                    "An input file cannot be opened any more: look at the input folder, run again."
+                ) from None
             return self._reading("", "undecodable", error.detail or error.reason.value)
         if keep and reading.status != "undecodable":
             keep(key, reading)

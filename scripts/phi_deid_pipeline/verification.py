@@ -25,7 +25,7 @@ from phi_deid_pipeline.records import (
     VerificationRecord,
 )
 from phi_deid_pipeline.uid_mapping import is_standard_uid
-from phi_deid_pipeline.verification_bytes import Layout, Source, Value, chunks, comments, read_layout
+from phi_deid_pipeline.verification_bytes import Layout, Source, Value, behind_frames, chunks, comments, read_layout
 from phi_deid_pipeline.verification_container import attribute_problems, opening_problems, structure_problems
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles, printable_runs
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
@@ -84,7 +84,6 @@ class _Piece:
     vr: str
     data: bytes
     charset: bytes
-    detail: str = ""
 
 
 class SeriesVerifier:
@@ -146,9 +145,9 @@ class SeriesVerifier:
             dates = self._dates(original)
             yield from self._identifiers(layout, dates, original)
             pixels = layout.pixels
-            if pixels is not None and pixels.fragments:
+            if pixels is not None:
                 checks.append("pixel_comments")
-                yield from self._comments(layout, pixels, dates)
+                yield from self._beside_pixels(layout, pixels, dates)
             checks.append("pixel_data")
             yield from _pixels(layout, written, original, record)
 
@@ -311,13 +310,33 @@ class SeriesVerifier:
             return True
         return path[-1] in _MAKER_TAGS and category in _MAKER_CATEGORIES
 
-    def _comments(self, layout: Layout, pixels: Value, dates: frozenset[str]) -> Iterator[Residual]:
+    def _beside_pixels(self, layout: Layout, pixels: Value, dates: frozenset[str]) -> Iterator[Residual]:
+        """Search comments, offset tables and what stands between and behind the frames.
+
+        Compressed data are searched as a whole, too: chance makes no printable runs that spell an identifier. In native
+        frames grey levels may do so, hence only bytes behind them count.
+        """
+        path, told = format_path(pixels.path), set()
         for number, marker, data in comments(layout, pixels):
-            piece = _Piece(pixels.path, "OB", data, b"", f"fragment {number} {marker}")
-            for category in sorted(self._categories(piece, dates)):
-                yield Residual("pixel_comments", format_path(pixels.path), category.value, piece.detail)
-            if self._has_source_uid(data):
-                yield Residual("pixel_comments", format_path(pixels.path), "uid", piece.detail)
+            for category in self._in_bytes(pixels, data, dates):
+                told.add(category)
+                yield Residual("pixel_comments", path, category, f"fragment {number} {marker}")
+        rest = pixels if pixels.fragments else behind_frames(layout, pixels)
+        where = "compressed data" if pixels.fragments else "behind the frames"
+        for data in chunks(layout, rest):
+            lowered = data.lower()
+            hit = self._needles.may_hit(lowered) or self._needles.may_hit(lowered.replace(b"\x00", b""))
+            if not hit and not self._has_source_uid(data):
+                continue
+            for category in self._in_bytes(pixels, data, dates):
+                if category not in told:
+                    told.add(category)
+                    yield Residual("pixel_comments", path, category, where)
+
+    def _in_bytes(self, pixels: Value, data: bytes, dates: frozenset[str]) -> list[str]:
+        """Return the kinds of identifiers in bytes that are no picture."""
+        found = [str(c.value) for c in sorted(self._categories(_Piece(pixels.path, "OB", data, b""), dates))]
+        return [*found, "uid"] if self._has_source_uid(data) else found
 
 
 def verify_instance(

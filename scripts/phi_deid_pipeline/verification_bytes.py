@@ -363,6 +363,24 @@ def fragments(layout: Layout, pixels: Value) -> Iterator[tuple[int, int]]:
         at += 8 + length
 
 
+def behind_frames(layout: Layout, pixels: Value) -> Value:
+    """Return the part of native pixel data that the header does not ask for: bytes behind the last frame."""
+    order = "big" if layout.transfer_syntax_uid == "1.2.840.10008.1.2.2" else "little"
+
+    def number(tag: int) -> int:
+        value = next((v for v in layout.values if v.path == (tag,)), None)
+        return int.from_bytes(layout.bytes_of(value)[:2], order) if value is not None else 0
+
+    frames = layout.text(0x00280008)
+    wanted = number(0x00280010) * number(0x00280011) * (number(0x00280002) or 1)
+    wanted *= max(int(frames), 1) if frames.isdecimal() else 1
+    if number(0x00280002) == 3 and layout.text(0x00280004) == "YBR_FULL_422":
+        wanted = wanted // 3 * 2
+    bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixels.path[0]) or number(0x00280100)
+    start = min(pixels.start + (wanted * bits + 7) // 8, pixels.end)
+    return Value(pixels.path, pixels.items, "OB", start, pixels.end, pixels.charset)
+
+
 def comments(layout: Layout, pixels: Value) -> Iterator[tuple[int, str, bytes]]:
     """Yield (fragment number, marker, bytes) of comments and application data in JPEG (LS, 2000) codestreams.
 

@@ -594,6 +594,33 @@ def jpeg(bench: Bench, comment: bytes) -> None:
         ds["PixelData"].is_undefined_length = True
 
 
+def test_identifier_behind_the_last_native_frame_holds(bench: Bench) -> None:
+    for ds in (bench.dataset, bench.original):
+        ds.PixelData += b"patient: Anna Koehnlein "
+    verdict = bench.verify()
+    assert verdict.residuals == (Residual("pixel_comments", "7FE00010", "name", "behind the frames"),)
+    assert verdict.status is Status.HELD
+
+
+@pytest.mark.parametrize("place", ["offset table", "behind the frame", "utf-16 behind the frame"])
+def test_identifier_in_compressed_data_that_no_codec_shows_holds(bench: Bench, place: str) -> None:
+    jpeg(bench, b"nothing")
+    text = b"patient: Anna Koehnlein "
+    for ds in (bench.dataset, bench.original):
+        data = bytes(ds.PixelData)
+        table, frame = data[:4] + bytes(4), data[12:]  # the offset table of one frame has 4 bytes
+        assert frame[:4] == table[:4] == b"\xfe\xff\x00\xe0"
+        if place == "offset table":
+            ds.PixelData = table[:4] + len(text).to_bytes(4, "little") + text + frame
+        else:
+            tail = b"\0" * 5000 + (text.decode().encode("utf-16-le") if place.startswith("utf-16") else text)
+            tail += b"\0" * 5000
+            length = int.from_bytes(frame[4:8], "little") + len(tail)
+            ds.PixelData = table + frame[:4] + length.to_bytes(4, "little") + frame[8:] + tail
+    verdict = bench.verify()
+    assert verdict.residuals == (Residual("pixel_comments", "7FE00010", "name", "compressed data"),)
+
+
 def test_identifier_in_a_jpeg_comment_holds(bench: Bench) -> None:
     jpeg(bench, b"patient: Anna Koehnlein")
     verdict = bench.verify()

@@ -309,8 +309,25 @@ def _write_pictures(folder: Path) -> None:
         path = factories.write(picture, folder / f"rgb_{name}", syntax)
         if name == "jpeg2000":
             _with_comment(path, NAME.encode())
+    _write_beside_frames(folder)
     quiet = _series(factories.rgb_instance(()), "rgb comment")
     _with_comment(factories.write(quiet, folder / "rgb_comment", uid.JPEG2000Lossless), f"{NAME} 19530817".encode())
+
+
+def _write_beside_frames(folder: Path) -> None:
+    """Write instances with text behind the last native frame, behind a compressed frame, and as offset table."""
+    text = f"{NAME} {OTTOLINE.patient_id} {dates_of(OTTOLINE.birth_date)[2]}".encode()
+    text += b" " * (-len(text) % 4)
+    ds = _series(factories.ct_instance(), "native slack")
+    ds.PixelData += text
+    factories.write(ds, folder / "native_slack")
+    for name in ("frame_tail", "offset_table"):
+        path = factories.write(_series(factories.ct_instance(), name), folder / name, uid.RLELossless)
+        ds = pydicom.dcmread(path)
+        (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+        table, frame = (b"", frame + text) if name == "frame_tail" else (text, frame)
+        ds.PixelData = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in (table, frame))
+        ds.save_as(path, enforce_file_format=True)
 
 
 def _write_people(target: Path) -> None:

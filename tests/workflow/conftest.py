@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,17 +28,16 @@ def salt_file(finished: Workplace) -> Path:
 @pytest.fixture(scope="session")
 def finished(base_folder: Path) -> Workplace:
     """Return an output that was run once over the input of `build_input`; tests must not change it."""
-    base_folder.mkdir(exist_ok=True)
     place = Workplace(base_folder / "product", base_folder / "input", base_folder / "output")
-    with (base_folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (base_folder / "done").exists():
-            harness.copy_product(place.product)
-            harness.build_input(place.source)
-            (base_folder / "salt").write_bytes(SALT)
-            run = place.run("--salt-file", str(base_folder / "salt"))
-            assert run.jobs == harness.jobs(place.batches().values())
-            (base_folder / "done").touch()
+
+    def make() -> None:
+        harness.copy_product(place.product)
+        harness.build_input(place.source)
+        (base_folder / "salt").write_bytes(SALT)
+        run = place.run("--salt-file", str(base_folder / "salt"))
+        assert run.jobs == harness.jobs(place.batches().values())
+
+    harness.make_once(base_folder / "output.done", make)
     return place
 
 

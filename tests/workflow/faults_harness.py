@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-MAIN = ROOT / "scripts" / "main.py"
+CHECKOUT = Path(__file__).resolve().parents[2]
 ONE_BATCH = ("--set", "inventory.spread=1")  # all series in one batch: fewer jobs, so a faster run
+
+
+@cache
+def product() -> Path:
+    """Return a copy of what a run needs of this checkout: work on the checkout meanwhile changes no run's code."""
+    folder = Path(tempfile.mkdtemp(prefix="phi_deid_product_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("Snakefile", "workflow", "scripts", "config", "resources", "envs"):
+        subprocess.run(["cp", "-a", str(CHECKOUT / name), str(folder)], check=True)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ class Ran:
 
 def main(*arguments: str | Path, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Ran:
     """Call `main.py` in a process of its own; `prefix` is put before the interpreter."""
-    command = [*prefix, sys.executable, str(MAIN), *map(str, arguments)]
+    command = [*prefix, sys.executable, str(product() / "scripts" / "main.py"), *map(str, arguments)]
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -52,8 +65,9 @@ def run(source: Path, output: Path, *more: str | Path, prefix: Sequence[str] = (
 def plain_snakemake(output: Path) -> Ran:
     """Run Snakemake itself on an output, with the id of its last run: it does not scan the input again."""
     ids = re.findall(r"run_id=([0-9a-f]+)", (output / "logs" / "snakemake.log").read_text(encoding="utf-8"))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(output)]
-    command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2", "--nocolor"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(product() / "Snakefile")]
+    command += ["--directory", str(output)]
+    command += ["--workflow-profile", str(product() / "workflow" / "profiles" / "default"), "--cores", "2", "--nocolor"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(output / ".snakemake" / "cache")}
     done = subprocess.run(
         [*command, "--config", f"run_id={ids[-1]}"],
@@ -92,7 +106,7 @@ def snapshot(root: Path) -> dict[str, tuple[Any, ...]]:
         status = path.lstat()
         content = ""
         if stat.S_ISLNK(status.st_mode):
-            content = os.readlink(path)
+            content = str(path.readlink())
         elif stat.S_ISREG(status.st_mode):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
         found[os.fsdecode(os.path.relpath(path, root))] = (status.st_mode, status.st_mtime_ns, status.st_size, content)

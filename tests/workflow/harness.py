@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -11,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,6 +144,12 @@ def kill_group(process: subprocess.Popen) -> bool:
     return working
 
 
+def kill_group_of(leader: subprocess.Popen) -> None:
+    """Kill what is left of the process group of a run whose leader has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
+
+
 def ran_jobs(log: str) -> list[Job]:
     """Return the jobs that ran to their end, by what Snakemake said; asserts that each that was started ended."""
     started: list[Job] = []
@@ -171,6 +179,16 @@ def copy_product(target: Path) -> Path:
         shutil.rmtree(cache)
     assert (target / "scripts" / "main.py").is_file()
     return target
+
+
+def make_once(done: Path, make: Callable[[], None]) -> None:
+    """Make something that several workers of a test run share, in one of them; the others wait for it."""
+    done.parent.mkdir(exist_ok=True)
+    with done.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make()
+            done.touch()
 
 
 def copy_tree(source: Path, target: Path) -> Path:

@@ -225,7 +225,7 @@ def _build(source: Path, outside: Path) -> None:
     (source / "link_loop").symlink_to("link_loop")
     (source / "link_to_folder_above").symlink_to(source)
     os.mkfifo(source / "fifo")
-    assert {*EXPECTED, *MENDED, "good", "link_to_folder_above"} == set(os.listdir(source))
+    assert {*EXPECTED, *MENDED, "good", "link_to_folder_above"} == {path.name for path in source.iterdir()}
 
 
 @dataclass(frozen=True)
@@ -260,9 +260,7 @@ def test_bad_file_is_rejected_with_its_reason(bad: Bad, name: str) -> None:
 
 def test_every_input_file_is_accounted_for_once(bad: Bad) -> None:
     found = Counter(
-        os.path.relpath(os.path.join(folder, name), bad.source)
-        for folder, _, names in os.walk(bad.source)
-        for name in names
+        str((Path(folder) / name).relative_to(bad.source)) for folder, _, names in os.walk(bad.source) for name in names
     )
     told = Counter(row["input_path"] for row in audit(bad.output))
     told += Counter(path for path, row in rejected(bad.output).items() if not row["is_dicom"])

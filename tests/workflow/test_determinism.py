@@ -28,13 +28,6 @@ def test_one_core_and_one_large_batch_give_the_same_bytes(finished: Workplace, f
     assert_same_results(place, finished)
 
 
-def test_the_smallest_batch_target_gives_the_same_bytes(finished: Workplace, fresh: Maker, salt_file: Path) -> None:
-    place = fresh("small")
-    options = ("--set", "inventory.spread=2", "--set", "inventory.target_work=1")
-    place.run("--salt-file", str(salt_file), *options)
-    assert_same_results(place, finished)
-
-
 def test_other_folder_order_and_root_give_the_same_bytes(
     finished: Workplace, fresh: Maker, salt_file: Path, tmp_path: Path
 ) -> None:

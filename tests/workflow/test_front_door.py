@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults_harness import MAIN, ONE_BATCH, Ran, audit, json_lines, main, released, run, snapshot
+from faults_harness import ONE_BATCH, Ran, audit, json_lines, main, product, released, run, snapshot
 
 import factories
 from run_setup import is_running
@@ -132,7 +132,17 @@ def test_usage_is_told_for_wrong_options() -> None:
 
 def test_a_second_run_on_the_same_output_is_refused_while_one_works(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
-    line = [sys.executable, str(MAIN), "run", "--input", str(source), "--output", str(output), "--cores", "2"]
+    line = [
+        sys.executable,
+        str(product() / "scripts" / "main.py"),
+        "run",
+        "--input",
+        str(source),
+        "--output",
+        str(output),
+        "--cores",
+        "2",
+    ]
     first = subprocess.Popen([*line, *ONE_BATCH, "--dry-run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         for _ in range(600):

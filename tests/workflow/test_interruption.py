@@ -12,45 +12,74 @@ import harness
 import pytest
 from harness import Workplace, assert_same_results
 
+from run_setup import is_running
+
 pytestmark = pytest.mark.workflow
 
 TRIES = 10
-TWO_BATCHES = ("--set", "inventory.spread=2")
+TWO_BATCHES = ("--set", "inventory.spread=1", "--set", "inventory.target_work=6.5")
 LONGEST = 300  # seconds without an end: the test is broken
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(finished: Workplace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, int, float]:
-    """Return a finished output of fewer, larger batches, its number of jobs, and its time in seconds."""
-    output = tmp_path_factory.mktemp("uninterrupted") / "output"
-    place = Workplace(finished.product, finished.source, output)
-    run = place.run("--salt-file", str(finished.output.parent / "salt"), *TWO_BATCHES)
-    return place, len(run.jobs), run.seconds
+def uninterrupted(finished: Workplace, salt_file: Path, base_folder: Path) -> tuple[Workplace, int]:
+    """Return a finished output of two batches, and its number of jobs."""
+    place = Workplace(finished.product, finished.source, base_folder / "uninterrupted")
+
+    def make() -> None:
+        run = place.run("--salt-file", str(salt_file), *TWO_BATCHES)
+        assert run.jobs == harness.jobs(batches())
+        assert_same_results(place, finished)
+
+    def batches() -> set[str]:
+        return set(place.batches().values())
+
+    harness.make_once(base_folder / "uninterrupted.done", make)
+    assert len(batches()) == 2
+    return place, len(harness.jobs(batches()))
 
 
 @pytest.mark.parametrize("attempt", range(TRIES))
 def test_killed_run_ends_as_an_uninterrupted_one_when_run_again(
-    attempt: int,
-    uninterrupted: tuple[Workplace, int, float],
-    fresh: Callable[[str], Workplace],
-    salt_file: Path,
+    attempt: int, uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path
 ) -> None:
-    reference, steps, seconds = uninterrupted
+    reference, steps = uninterrupted
     place, chance = fresh("killed"), random.Random(f"interruption {attempt}")
-    # The moment counts jobs, not seconds, so that it means the same on a busy machine; a fraction of a job is added.
-    moment = chance.uniform(attempt, attempt + 1) / TRIES * (steps - 1)
+    # The moment counts ended jobs, so that it means the same on a busy machine; a fraction of a job's time is added.
+    moment = chance.uniform(attempt, attempt + 1) / TRIES * (steps - 2)
     process = place.start("--salt-file", str(salt_file), *TWO_BATCHES)
-    _wait_for_jobs(place, process, int(moment))
-    time.sleep((moment - int(moment)) * seconds / (steps + 4))
+    pace = _wait_for_jobs(place, process, int(moment)) / (int(moment) + 6)
+    time.sleep((moment - int(moment)) * pace)
     assert harness.kill_group(process), "the run was over before it was to be killed"
     assert_nothing_half_written(place, reference)
     place.run("--salt-file", str(salt_file), *TWO_BATCHES)
     assert_same_results(place, reference)
     assert place.releases() == ["0001"]
-    results = [path for top in ("audits", "releases", "release/") for path in (place.output / top).rglob("*")]
-    assert [path.name for path in results if path.name.startswith(".") or path.name.endswith((".part", "~"))] == []
+    assert _leftovers(place.output) == []
     code, shown = harness.execute(_verify(place), place.product)
     assert code == 0, shown
+
+
+def test_front_door_killed_alone_keeps_other_runs_out_until_its_jobs_ended(
+    uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path
+) -> None:
+    place, options = fresh("orphaned"), ("--salt-file", str(salt_file), *TWO_BATCHES)
+    process = place.start(*options)
+    try:
+        _wait_for_jobs(place, process, 2)
+        process.kill()
+        process.wait()
+        assert is_running(place.output)
+        start = time.monotonic()
+        while is_running(place.output):
+            assert time.monotonic() - start < LONGEST
+            code, shown = harness.execute(place.command(*options), place.product)
+            assert code == 0 or (code == 2 and "Another run works on this output" in shown)
+    finally:
+        harness.kill_group_of(process)
+    place.run(*options)
+    assert_same_results(place, uninterrupted[0])
+    assert _leftovers(place.output) == []
 
 
 def _verify(place: Workplace) -> list[str]:
@@ -59,12 +88,20 @@ def _verify(place: Workplace) -> list[str]:
     return line[:at] + line[at + 2 :]
 
 
-def _wait_for_jobs(place: Workplace, process: subprocess.Popen, number: int) -> None:
-    """Wait until a number of jobs of the run, the scan not counted, have ended."""
+def _leftovers(output: Path) -> list[str]:
+    """Return the hidden files of an output but those that are meant to be there, and Snakemake's own."""
+    meant = (".run.lock", ".scan_progress", ".snakemake_timestamp")
+    hidden = [path.relative_to(output) for path in output.rglob(".*") if path.name not in meant]
+    return sorted(path.as_posix() for path in hidden if path.parts[0] != ".snakemake")
+
+
+def _wait_for_jobs(place: Workplace, process: subprocess.Popen, number: int) -> float:
+    """Wait until a number of jobs of the run, the scan not counted, have ended; return the seconds that took."""
     start = time.monotonic()
     while place.log_text().count("Finished jobid") - 1 < number and process.poll() is None:
         assert time.monotonic() - start < LONGEST
         time.sleep(0.02)
+    return time.monotonic() - start
 
 
 def assert_nothing_half_written(place: Workplace, reference: Workplace) -> None:

@@ -136,12 +136,14 @@ def test_withdrawn_series_is_gone_from_the_next_release_and_from_private(place: 
     gone = of_series(place, before, "other")
     old_state, read = harness.state(old), readings(place)
     shutil.rmtree(place.source / "other")
+    private = place.output / "private"
+    left_by_a_killed_job = private / "findings" / f".{batch}.jsonl.elsewhere-4711-0.writing"
+    left_by_a_killed_job.write_bytes(b"{}")
     run = place.run()
     assert run.jobs == jobs([])
     assert released(place.newest()) == {name: data for name, data in before.items() if name not in gone}
     assert place.manifest()["withdrawn"] == [series]
     assert harness.state(old) == old_state
-    private = place.output / "private"
     assert [path for path in private.rglob("*") if batch in path.as_posix()] == []
     assert len(readings(place)) < len(read)
     left = b"".join(path.read_bytes() for path in private.rglob("*.json*") if path.is_file())
