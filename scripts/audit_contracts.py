@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +159,13 @@ def _check_values(table: pa.Table, properties: Mapping[str, Any]) -> Iterator[st
             yield f": column {name}: fails 'minimum'"
 
 
-def verify_output(output: Path, salt: bytes | None) -> list[str]:
-    """Prove the audits (schemas, chain, SHA-256, with the salt the seals) and all releases; return the faults."""
+def verify_output(output: Path, salt: bytes | None, former: Sequence[bytes] = ()) -> list[str]:
+    """Prove the audits (schemas, chain, SHA-256, with the salt the seals) and all releases; return the faults.
+
+    `former` are salts that this output had before: releases of their time are proved with them.
+    """
     errors = check_contracts(output)
     if (output / DEID_AUDIT).is_file():
         errors += seal.verify_seal(output / DEID_AUDIT, salt)
     errors += seal.verify_files(output / "audits", salt)
-    return errors + verify_releases(output, salt)
+    return errors + verify_releases(output, salt, former)

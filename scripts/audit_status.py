@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from phi_deid_pipeline.errors import AuditContractError
-from phi_deid_pipeline.records import Decision, HoldReason, RejectReason, Residual, Status, VerificationRecord
+from phi_deid_pipeline.records import (
+    Decision,
+    HoldReason,
+    RejectedFile,
+    RejectReason,
+    Residual,
+    Status,
+    VerificationRecord,
+)
 from record_io import read_jsonl, write_jsonl
 
 # What is seen in one instance may stand in its neighbours too; the others are known of each instance by itself.
@@ -47,42 +55,38 @@ class FinalStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusCounts:
-    """Instances by status, and decisions on instances, series or studies that match nothing in this data set."""
+    """Instances by status."""
 
     released: int
     held: int
     rejected: int
-    unused_decisions: int
 
 
 class Decisions:
     """Rows of the decisions file that release or withhold, by new UID; a withholding row wins over a releasing one.
 
-    Rows on a finding (`UID#number`) or on one of several contents (`UID@digest`) are not about release.
+    Rows on a finding (`UID#id`) or on one of several contents (`UID@digest`) are not about release.
     """
 
     def __init__(self, rows: Iterable[Decision]) -> None:
         self._by_uid: dict[str, Decision] = {}
-        self.used: set[str] = set()
         for row in sorted(rows, key=lambda row: (row.what, row.verdict != "release", row.when, row.who, row.why)):
             if row.verdict in _VERDICTS and not {"#", "@"} & set(row.what):
                 self._by_uid[row.what] = row
 
     def of(self, record: Mapping[str, Any]) -> Decision | None:
-        """Return the row on the instance, else on its series, else on its study."""
-        found = [uid for uid in (record["sop_uid"], record["series_uid"], record["study_uid"]) if uid in self._by_uid]
-        self.used.update(found)
-        return self._by_uid[found[0]] if found else None
+        """Return the row that withholds the instance, its series or its study, else the row that releases it.
+
+        Of several the one on the instance comes before that on its series, then its study.
+        """
+        uids = (record["sop_uid"], record["series_uid"], record["study_uid"])
+        found = [self._by_uid[uid] for uid in uids if uid in self._by_uid]
+        return next((row for row in found if row.verdict == "withhold"), found[0] if found else None)
 
     def releases_instance(self, sop_uid: str) -> bool:
         """Tell whether a row releases just this instance."""
         row = self._by_uid.get(sop_uid)
         return row is not None and row.verdict == "release"
-
-    @property
-    def unused(self) -> int:
-        """Number of rows that matched nothing so far."""
-        return len(self._by_uid.keys() - self.used)
 
 
 def final_statuses(
@@ -93,8 +97,8 @@ def final_statuses(
 ) -> dict[str, FinalStatus]:
     """Return the final status of every instance of a batch by new SOP Instance UID; `records` are DeidRecords as data.
 
-    A decision lifts a hold, never a rejection. Raises AuditContractError where an instance was not verified: nothing
-    unverified may be released.
+    A decision lifts a hold, never a rejection; one on a series or study leaves identifiers that were found. Raises
+    AuditContractError where an instance was not verified: nothing unverified may be released.
     """
     checked = _by_sop(batch, verifications)
     rows = {}
@@ -116,7 +120,7 @@ def final_statuses(
         else:
             spread = causes.get(row["series_uid"], {})
             all_holds = _ordered({*holds[uid], *spread})
-            status, reason, decision = _decided(all_holds, decision)
+            status, reason, decision = _decided(all_holds, spread, decision)
             cause = "" if reason in holds[uid] else spread.get(reason, "")
         statuses[uid] = FinalStatus(
             batch=batch,
@@ -197,11 +201,16 @@ def _ordered(holds: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(map(str, holds), key=lambda hold: (_HOLD_ORDER.get(hold, len(_HOLD_ORDER)), hold)))
 
 
-def _decided(holds: Sequence[str], decision: Decision | None) -> tuple[Status, str, Decision | None]:
+def _decided(
+    holds: Sequence[str], spread: Mapping[str, str], decision: Decision | None
+) -> tuple[Status, str, Decision | None]:
+    """Return status, reason and the row that decided; `spread` holds what no row on its own instance has lifted."""
     if decision is not None and decision.verdict == "withhold":
         return Status.HELD, HoldReason.WITHHELD.value, decision
     if not holds:
         return Status.RELEASED, "", None
+    if decision is not None and HoldReason.RESIDUAL_IDENTIFIER.value in spread:
+        return Status.HELD, HoldReason.RESIDUAL_IDENTIFIER.value, None
     if decision is not None:
         return Status.RELEASED, "", decision
     return Status.HELD, holds[0], None
@@ -222,7 +231,46 @@ def write_statuses(
                 yield status
 
     write_jsonl(target or private / "statuses.jsonl", rows(), 0o600)
-    return StatusCounts(counts[Status.RELEASED], counts[Status.HELD], counts[Status.REJECTED], known.unused)
+    return StatusCounts(counts[Status.RELEASED], counts[Status.HELD], counts[Status.REJECTED])
+
+
+def unused_decisions(
+    private: Path, batches: Sequence[str], rows: Iterable[Decision], new_uid: Callable[[str], str]
+) -> int:
+    """Return how many decisions match nothing in this data set; `new_uid` leads from a source UID to the new one.
+
+    Reads `private/statuses.jsonl`; findings and checksums are read where a row names one of them.
+    """
+    decisions = sorted(rows, key=lambda row: (row.what, row.verdict))
+    waiting: dict[str, set[str]] = {"": set(), "#": set(), "@": set()}
+    fitting = {"": _VERDICTS, "#": {"hide", "keep"}, "@": {"release"}}
+    for row in decisions:
+        mark = next((mark for mark in "#@" if mark in row.what), "")
+        if row.verdict in fitting[mark]:
+            waiting[mark].add(_content_name(*row.what.split("@", 1)) if mark == "@" else row.what)
+    found: set[str] = set()
+    if waiting[""]:
+        for row in read_jsonl(private / "statuses.jsonl"):
+            found |= waiting[""] & {row["study_uid"], row["series_uid"], row["sop_uid"]}
+    uids = {mark: {name.split(mark)[0] for name in waiting[mark]} for mark in "#@"}
+    for batch in batches if uids["#"] else ():
+        for row in read_jsonl(private / "findings" / f"{batch}.jsonl"):
+            if (uid := new_uid(row["sop_uid"])) in uids["#"]:
+                found |= waiting["#"] & {f"{uid}#{finding['id']}" for finding in row["findings"]}
+    if uids["@"]:
+        records = (row for batch in batches for row in read_jsonl(private / "records" / f"{batch}.jsonl"))
+        contents = itertools.chain(
+            ((row["sop_uid"], row["input_checksum"]) for row in records),
+            ((new_uid(r.sop_uid), r.sha256) for r in read_jsonl(private / "rejected.jsonl", RejectedFile) if r.sop_uid),
+        )
+        for uid, sha256 in contents:
+            found |= waiting["@"] & {_content_name(uid, sha256)}
+    named = [_content_name(*row.what.split("@", 1)) if "@" in row.what else row.what for row in decisions]
+    return sum(name not in found for name in named)
+
+
+def _content_name(uid: str, sha256: str) -> str:
+    return f"{uid}@{sha256.lower()[:12]}"
 
 
 _NEEDED = ("sop_uid", "series_uid", "study_uid", "status", "reason", "hold", "staged_path", "checksum")

@@ -76,6 +76,7 @@ def write_summary(
     tally: Tally,
     uids: UidMapCounts,
     ct_series: Mapping[str, int],
+    decisions_unused: int,
     target: Path,
 ) -> dict[str, Any]:
     """Write `audits/summary.json` and return it; reads findings and links besides what the audits counted."""
@@ -85,6 +86,7 @@ def write_summary(
         "instances": _by_status(tally.instances),
         "instances_by_modality": {name: _by_status(tally.by_modality[name]) for name in sorted(tally.by_modality)},
         "released_by_decision": tally.decided,
+        "decisions_unused": decisions_unused,
         "series_incomplete": len(tally.incomplete & tally.out["series"]),
         "rejected_by_reason": dict(sorted(tally.rejected.items())),
         "held_by_reason": dict(sorted(tally.held.items())),

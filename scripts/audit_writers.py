@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from audit_contracts import check_contracts, verify_output
 from audit_spool import SortedLines, placed_lines, temporary_database
-from audit_status import FinalStatus, statuses_by_batch, write_statuses
+from audit_status import FinalStatus, statuses_by_batch, unused_decisions, write_statuses
 from audit_summary import Tally, write_summary
 from audit_uids import BATCH_UID_SCHEMA, UID_MAP_SCHEMA, UidMapCounts, assemble_uid_map
 from phi_deid_pipeline import seal
@@ -29,6 +29,7 @@ from record_io import (
     atomic_file,
     from_data,
     plain_json,
+    read_decisions,
     read_jsonl,
     remove_stale_temporaries,
     to_data,
@@ -100,7 +101,9 @@ def assemble_audits(
     assemble_metadata(private, batches, tally.incomplete, schema, audits / "metadata" / "metadata_audit.parquet")
     target = audits / "ct_prepro" / "ct_prepro_audit.json"
     ct_series = assemble_ct_prepro(private, batches, tally.incomplete, geometry_settings, target)
-    summary = write_summary(private, batches, tally, uids, ct_series, audits / "summary.json")
+    decisions = read_decisions(private / "decisions.csv")
+    unused = unused_decisions(private, batches, decisions, UidMapper(info.salt).new_uid)
+    summary = write_summary(private, batches, tally, uids, ct_series, unused, audits / "summary.json")
     sealed = seal.seal_files(audits, SEALED, info.salt, info.policy_digest)
     _write_object(audits / "seal.json", sealed, OPEN)
     return summary

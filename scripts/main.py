@@ -23,7 +23,7 @@ EXIT_CODES = """exit codes:
   0  all input was released
   1  the run failed
   2  the call cannot be carried out as it stands
-  3  finished, but something was rejected or is held for review
+  3  finished, but something was rejected or is held, or a decision matches nothing
 """
 PLAIN_WIDTH = 120  # columns where the output is no terminal
 DISK_IS_FULL = "The output disk is full: make room and run again; what is finished is kept."
@@ -245,7 +245,8 @@ def verify(output: Path, salt_file: Path | None, console: Console) -> int:
 
     salt_file = salt_file or output / "private" / "salt"
     salt = salt_file.read_bytes() if salt_file.exists() else None
-    errors = verify_output(output, salt)
+    former = [path.read_bytes() for path in sorted((output / "private").glob("salt.*"))]
+    errors = verify_output(output, salt, former)
     for error in errors:
         console.print(error, highlight=False)
     if salt is None:

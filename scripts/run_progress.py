@@ -21,6 +21,8 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full")
+# Lines of Snakemake's heading that tell where it runs and who started it.
+PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
 PLAIN_SECONDS = 10.0
 POLL_SECONDS = 0.25
 STAGES = {
@@ -143,6 +145,8 @@ def run_snakemake(
 
         def follow() -> None:
             for line in process.stdout or ():
+                if line.startswith(PLACES):
+                    continue
                 reader.feed(line.rstrip("\n"))
                 try:
                     record.write(line)
@@ -234,7 +238,7 @@ def failure_lines(output: Path, rules: list[str]) -> list[str]:
 
 
 def print_summary(output: Path, console: Console) -> int:
-    """Print `audits/summary.json`; return how many input files were rejected or are held."""
+    """Print `audits/summary.json`; return how many files and decisions need a look."""
     summary = json.loads((output / "audits" / "summary.json").read_text(encoding="utf-8"))
     console.print()
     table = Table(title="What became of the input", title_justify="left")
@@ -276,7 +280,10 @@ def print_summary(output: Path, console: Console) -> int:
         highlight=False,
     )
     console.print(f"CT series: {ct['total']} measured, {ct['requires_resampling']} need resampling", highlight=False)
-    return sum(summary["rejected_by_reason"].values()) + total["held"]
+    unused = summary["decisions_unused"]
+    if unused:
+        console.print(f"Decisions that match nothing in this data set: {unused}; check their UIDs.", highlight=False)
+    return sum(summary["rejected_by_reason"].values()) + total["held"] + unused
 
 
 def _print_counts(console: Console, title: str, counts: dict[str, int]) -> None:

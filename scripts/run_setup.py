@@ -95,6 +95,7 @@ def prepare(request: RunRequest) -> Prepared:
     output, config, policy, salt = checked.output, checked.config, checked.policy, checked.salt
     private = output / "private"
     _make_folders(output)
+    _keep_former_salt(private, salt)
     _write_if_changed(private / "salt", salt)
     _write_if_changed(private / "salt_id", salt_id(salt).encode() + b"\n")
     _write_if_changed(private / "policy.json", policy.to_json().encode())
@@ -204,6 +205,13 @@ def _chosen_salt(private: Path, salt_file: Path | None, new_salt: bool) -> tuple
     return salt, False
 
 
+def _keep_former_salt(private: Path, salt: bytes) -> None:
+    """Keep a salt that another replaces as `salt.<its id>`: it proves the seals of the releases made with it."""
+    kept = private / "salt"
+    if kept.exists() and kept.read_bytes() != salt:
+        _write_if_changed(private / f"salt.{salt_id(kept.read_bytes())}", kept.read_bytes())
+
+
 def _make_folders(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -267,10 +275,8 @@ def _decisions_table(path: Path | None) -> bytes | None:
             raise ConfigError(
                 f"Decisions, line {number}: the verdict is one of {', '.join(sorted(DECISION_VERDICTS))}."
             )
-        if row["verdict"] in ("hide", "keep") and not re.fullmatch(r"[0-9.]+#[0-9]+", row["what"]):
-            raise ConfigError(
-                f"Decisions, line {number}: hide and keep take <new SOP Instance UID>#<number of finding>."
-            )
+        if row["verdict"] in ("hide", "keep") and not re.fullmatch(r"[0-9.]+#[0-9a-f]{12}", row["what"]):
+            raise ConfigError(f"Decisions, line {number}: hide and keep take <new SOP Instance UID>#<id of finding>.")
     if len({row["what"] for row in rows}) < len(rows):
         raise ConfigError("Decisions: one thing is decided twice; keep one row of it.")
     return _csv_bytes(DECISION_COLUMNS, rows)

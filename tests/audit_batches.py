@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,10 +144,16 @@ def make_output(
         write_parquet(private / "uid_map" / f"{batch}.parquet", uid_map_rows(manifest, MAPPER), BATCH_UID_SCHEMA)
     write_jsonl(private / "rejected.jsonl", rejects)
     write_jsonl(private / "links.jsonl", [{"state": "resolved"}, {"state": "dangling"}, {"state": "resolved"}])
+    write_decisions(private / "decisions.csv", decisions)
     write_statuses(private, sorted(layout), decisions)
     for path in private.rglob("*.jsonl"):
         os.utime(path, (1_700_000_000, 1_700_000_000))
     return root
+
+
+def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
+    rows = [",".join(to_data(row).values()) for row in decisions]
+    path.write_text("\n".join(["what,verdict,who,when,why", *rows, ""]))
 
 
 def metadata(row: DeidRecord) -> dict[str, object]:
@@ -165,8 +172,11 @@ def geometry(series_uid: str, study_uid: str) -> dict[str, object]:
 
 
 def findings(row: DeidRecord) -> dict[str, object]:
-    found = [{"verdict": "identifying", "hide": True}, {"verdict": "benign", "hide": False}]
-    return {"status": "read", "findings": found if row.boxes else []}
+    found = [
+        {"verdict": "identifying", "hide": True, "id": "0123456789ab"},
+        {"verdict": "benign", "hide": False, "id": "ba9876543210"},
+    ]
+    return {"sop_uid": row.old_sop_uid, "status": "read", "findings": found if row.boxes else []}
 
 
 def assemble(root: Path) -> dict[str, object]:

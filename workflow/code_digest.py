@@ -85,9 +85,17 @@ def _tree(path: Path) -> ast.Module:
 
 @cache
 def resources_digest(folder: str) -> str:
-    """Return 16 hexadecimal digits over the files below a folder of `resources/`, or of `envs/`."""
+    """Return 16 hexadecimal digits over the files below a folder, pages of documentation left out."""
+    root = SCRIPTS.parent / folder
+    names = (p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and p.suffix != ".md")
+    return files_digest(folder, *names)
+
+
+@cache
+def files_digest(folder: str, *names: str) -> str:
+    """Return 16 hexadecimal digits over names and bytes of files of a folder."""
     root = SCRIPTS.parent / folder
     digest = hashlib.sha256()
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".md"):
+    for path in sorted(root / name for name in names):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

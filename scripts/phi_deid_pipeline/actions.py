@@ -276,6 +276,8 @@ def kept_text(vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon)
     cleaned = drop_identifiers(body, lexicon)
     if cleaned == body:
         return None
+    if not cleaned.strip() and vr in TEXT_VRS:
+        cleaned = DEIDENTIFIED  # the attribute may be of Type 1
     return padded(vr, encode_text(cleaned, encodings))
 
 

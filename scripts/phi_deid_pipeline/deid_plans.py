@@ -83,7 +83,8 @@ class Planner:
     def _settle(self, plan: Plan, code: str, action: str, resolution: Resolution) -> None:
         plan.code, plan.action, plan.hipaa = code, action, resolution.hipaa
         group = plan.tag >> 24
-        if plan.tag >> 16 in (0x0000, 0x0002, 0x0004) or group in (0x50, 0x60):
+        nested_pixels = plan.tag >> 16 == 0x7FE0 and len(plan.path) > 1  # pictures that nothing looks at
+        if plan.tag >> 16 in (0x0000, 0x0002, 0x0004) or group in (0x50, 0x60) or nested_pixels:
             plan.kind, plan.action = Kind.REMOVE, "X"
         elif plan.vr == "SQ":
             plan.kind = self._sequence_kind(plan, action)

@@ -80,6 +80,41 @@ _PATTERNS = re.compile(
     ),
     re.IGNORECASE,
 )
+# Kept text holds names of devices, versions and codes too, so only what is whole and unmistakable goes.
+MIN_UID_LENGTH = 20
+_DAY, _MONTH_NUMBER, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
+_CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?"
+_DATE = "|".join(
+    (
+        rf"{_YEAR}(?P<a>[-/.]){_MONTH_NUMBER}(?P=a){_DAY}",  # 2020-01-31
+        rf"{_DAY}(?P<b>[-/.]){_DAY}(?P=b){_YEAR}",  # 31.01.2020, 01/31/2020
+        rf"{_YEAR}{_TWO_MONTH}{_TWO_DAY}(?:[-_T ]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\.\d+)?)?",  # 20200131 120000
+        rf"{_DAY}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{_MONTH}\.?[-\s./,']{{0,2}}{_YEAR}",  # 31 January 2020
+        rf"{_MONTH}\.?[-\s./]{{1,2}}{_DAY}(?:st|nd|rd|th)?[-\s./,]{{1,2}}{_YEAR}",
+        rf"{_YEAR}[-\s./,]{{1,2}}{_MONTH}[-\s./,]{{1,2}}{_DAY}",
+    )
+)
+_KEPT_DATE = re.compile(rf"(?:{_DATE})", re.IGNORECASE)
+_KEPT_PATTERNS = re.compile(
+    "|".join(
+        (
+            r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}",  # e-mail
+            r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+",  # URL
+            rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:on |am |le )?)?(?<![^\W_])(?<![\d.][.])"
+            rf"(?:{_DATE})(?:(?:T|[\s,]{{1,2}}(?:at |um )?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
+            r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)",  # UID: checked for its length
+            r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])",  # checked for digits
+            r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])",
+            r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])",  # local telephone
+        )
+    ),
+    re.IGNORECASE,
+)
+_KEPT_CUES = _words("for by")
+_KEPT_TITLES = _TITLES - _words("hr miss")
+_KEPT_CUE = re.compile(
+    rf"(?<![^\W_])(?:{'|'.join(sorted(_KEPT_CUES | _KEPT_TITLES | _MODALITY_TITLES))})(?![^\W_])", re.IGNORECASE
+)
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
@@ -124,9 +159,13 @@ def load_vocabulary(path: Path = VOCABULARY_FILE) -> Vocabulary:
 
 
 def drop_identifiers(text: str, lexicon: Lexicon) -> str:
-    """Cut the known identifiers out of a text that is kept; every other character stays as it is."""
+    """Cut known identifiers, and what is written like one, out of a kept text; every other character stays as it is."""
     parts, position = [], 0
-    for start, end in _merged((start, end) for start, end, _ in lexicon.hits(text)):
+    spans = [(start, end) for start, end, _ in lexicon.hits(text)]
+    spans += [match.span() for match in _KEPT_PATTERNS.finditer(text) if _is_kept_pattern(match[0])]
+    if _KEPT_CUE.search(text):
+        spans += _named(text, load_vocabulary())
+    for start, end in _merged(spans):
         parts.append(text[position:start])
         position = end
     return "".join(parts) + text[position:] if parts else text
@@ -170,6 +209,39 @@ def _is_pattern(found: str) -> bool:
         written_date_or_address = re.fullmatch(r"\d{1,4}([-/. ])\d{1,2}\1\d{1,4}|\d+(?:\.\d+){3,}", found)
         return digits >= 7 or written_date_or_address is not None
     return True
+
+
+def _is_kept_pattern(found: str) -> bool:
+    """Tell whether a match stands for an identifier: dotted numbers as a UID does, telephone-like groups by length."""
+    if _KEPT_DATE.fullmatch(found):
+        return True
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)+", found):
+        return found.count(".") >= 4 or len(found) >= MIN_UID_LENGTH
+    if re.fullmatch(r"[\d+() ./-]+", found):
+        return 7 <= sum(char.isdigit() for char in found) <= 15
+    return True
+
+
+def _named(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Return the spans of capitalised words after a title, with the title, or after for and by: they name a person."""
+    tokens, spans = _tokens(text, [], vocabulary), []
+    for index, token in enumerate(tokens):
+        title = token.word in _KEPT_TITLES or (
+            token.word in _MODALITY_TITLES and (token.text.istitle() or text[token.end : token.end + 1] == ".")
+        )
+        if not title and token.word not in _KEPT_CUES:
+            continue
+        last = token
+        for follower in tokens[index + 1 : index + 4]:
+            between = text[last.end : follower.start]
+            if not follower.word or not follower.text[0].isupper() or not re.fullmatch(r"[ \t.'’^-]{1,3}", between):
+                break
+            if follower.word in vocabulary.strong or (not title and follower.word in vocabulary.plain):
+                break
+            last = follower
+        if last is not token and (title or len(last.word) > 1):
+            spans.append((token.start if title else tokens[index + 1].start, last.end))
+    return spans
 
 
 def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[_Token]:

@@ -19,7 +19,7 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID_dictionary
 
 from phi_deid_pipeline.errors import UnreadableInstance
@@ -192,6 +192,7 @@ _PARSE_ERRORS = (
     TypeError,
     AttributeError,
     RecursionError,
+    BytesLengthException,
 )
 _BINARY_FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 _UNSPLIT_VRS = frozenset({"LT", "ST", "UT", "UR"})
@@ -211,10 +212,18 @@ def _read(path: Path) -> Dataset:
         raise UnreadableInstance(RejectReason.MALFORMED, type(error).__name__) from error
 
 
+def _has(dataset: Dataset, tag: int) -> bool:
+    """Tell whether an attribute is there. ValueError where the look-up itself meets an element that does not parse."""
+    try:
+        return tag in dataset
+    except _PARSE_ERRORS as error:
+        raise ValueError("look-up") from error
+
+
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """Return the items of a sequence; none if it is absent. A sequence that does not parse raises ValueError."""
     tag = tag_for_keyword(keyword)
-    if tag not in dataset:
+    if not _has(dataset, tag):
         return []
     try:
         value = dataset[tag].value
@@ -274,9 +283,12 @@ class _Header:
     def _values(self, dataset: Dataset, keyword: str) -> list[object] | None:
         """Return the parts of an attribute from its bytes; None if absent or empty; ValueError if they do not parse."""
         tag = tag_for_keyword(keyword)
-        if tag not in dataset:
+        if not _has(dataset, tag):
             return None
-        element = dataset.get_item(tag)
+        try:
+            element = dataset.get_item(tag)
+        except _PARSE_ERRORS as error:
+            raise ValueError(keyword) from error
         dictionary_vr = dictionary_VR(tag)
         if not isinstance(element, RawDataElement):
             return _plain(element.value)
@@ -355,9 +367,9 @@ def _referenced_instances(header: _Header) -> int | None:
 
 
 def _count_items(header: _Header, keyword: str, column: str) -> int | None:
-    if keyword not in header.dataset:
-        return None
     try:
+        if not _has(header.dataset, tag_for_keyword(keyword)):
+            return None
         return len(_items(header.dataset, keyword))
     except ValueError:
         header.invalid.add(column)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.records import (
     DeidRecord,
     HoldReason,
@@ -118,14 +118,14 @@ def judge_burned_in_text(
     by_instance = {(row.sop_uid, row.path): row.reading for row in readings}
     by_new_uid = {}
     for decision in decisions:
-        uid, _, number = decision.what.partition("#")
-        by_new_uid[uid, int(number)] = decision.verdict
+        uid, _, finding = decision.what.partition("#")
+        by_new_uid[uid, finding] = decision.verdict
     for series in manifest.series:
         rows = [(i.sop_uid, i.path, by_instance[i.sop_uid, i.path]) for i in series.instances]
         decided = {
-            (instance.sop_uid, number): verdict
+            (instance.sop_uid, finding): verdict
             for instance in series.instances
-            for (uid, number), verdict in by_new_uid.items()
+            for (uid, finding), verdict in by_new_uid.items()
             if uid == mapper.new_uid(instance.sop_uid)
         }
         modality = {(instance.sop_uid, instance.path): instance.modality for instance in series.instances}
@@ -183,7 +183,11 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
         replacement = redact(source, list(seen.fills), list(seen.frame_fills))
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
     target.parent.mkdir(parents=True, exist_ok=True)
-    if file_checksum(source) != instance.sha256:
+    try:
+        checksum = file_checksum(source)
+    except OSError:
+        raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
+    if checksum != instance.sha256:
         raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
     with read_instance(source) as raw:
         result = engine.deidentify(
@@ -191,7 +195,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
             target,
             patient,
             replacement,
-            text_scan_found_nothing_left=seen.status == "read" and not seen.hold,
+            text_scan_found_nothing_left=seen.status == "read" and seen.frames_read == seen.frames and not seen.hold,
             redacted=replacement is not None,
         )
     asked_for = [(-1, box) for box in seen.fills] + list(seen.frame_fills)
@@ -304,12 +308,15 @@ def verify_series(
 
 
 def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[dict[str, Any]]:
-    """Yield the metadata row of each instance in staging."""
+    """Yield the metadata row of each instance in staging that parses; what does not was rejected by verification."""
     from phi_deid_pipeline.metadata_extract import extract_metadata as extract
 
     for record in records:
         if record.staged_path:
-            yield extract(staging / record.staged_path, f"dicom/{record.staged_path}")
+            try:
+                yield extract(staging / record.staged_path, f"dicom/{record.staged_path}")
+            except UnreadableInstance:
+                continue
 
 
 def metadata_columns() -> Mapping[str, Any]:
@@ -329,7 +336,10 @@ def measure_ct_geometry(
     series: dict[tuple[str, str], list] = {}
     for record in records:
         if record.staged_path and record.modality == "CT" and record.pixel_data != "none":
-            slices = slice_attributes(staging / record.staged_path)
+            try:
+                slices = slice_attributes(staging / record.staged_path)
+            except UnreadableInstance:
+                continue
             slices = [replace(one, pixel_sha256=record.pixel_sha256) for one in slices]
             series.setdefault((record.study_uid, record.series_uid), []).extend(slices)
     for key in sorted(series):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ ENCAPSULATED = JPEG_DCT | JPEG_LOSSLESS | JPEG_LS_ALL | J2K_ALL | {RLE, DEFLATED
 
 MAX_FRAME_BYTES = 1 << 30  # of one decoded frame
 MAX_EXPANSION = 20_000  # decoded bytes per encoded byte: beyond it a header merely claims a size
+BEHIND_FRAMES = "pixel data behind the declared frames"
+MAX_PADDING = 16  # bytes behind a codestream that are no zeros, and pixels behind the last of an RLE segment
+_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 MIN_J2K_SIDE = 32  # pixels; six resolution levels do not fit into less
 
 
@@ -162,7 +166,12 @@ def _decode_encapsulated(data: bytes, layout: PixelFormat) -> np.ndarray:
     if syntax == DEFLATED_FRAMES:
         engine = zlib.decompressobj(-zlib.MAX_WBITS)
         raw = engine.decompress(data, layout.frame_bytes + 2)
+        if len(raw) > layout.frame_bytes + layout.frame_bytes % 2 or _content(engine.unused_data):
+            raise CodecError(BEHIND_FRAMES)
         return _native(raw, replace(layout, transfer_syntax_uid=EXPLICIT_LE, little=True))
+    end = _jpeg_end(data) if syntax not in J2K_ALL else _j2k_end(data)
+    if _content(data[end:]):
+        raise CodecError(BEHIND_FRAMES)
     if syntax in JPEG_DCT | JPEG_LOSSLESS:
         return _as_words(_decode_jpeg(data, layout), layout)
     if syntax in JPEG_LS_ALL:
@@ -171,6 +180,51 @@ def _decode_encapsulated(data: bytes, layout: PixelFormat) -> np.ndarray:
         _check_j2k(data, layout)
         return _as_words(openjpeg.decode(data, j2k_format=_j2k_format(data)), layout)
     raise CodecError("no decoder for this transfer syntax")
+
+
+def _content(rest: bytes) -> bool:
+    """Tell whether bytes behind a codestream are more than padding."""
+    return bool(rest.strip(b"\x00\xff")) or (len(rest) > MAX_PADDING and bool(rest.strip(b"\x00")))
+
+
+def _jpeg_end(data: bytes) -> int:
+    """Return where a JPEG or JPEG-LS stream ends, behind its EOI; the length of the data where that is missing."""
+    position = 2
+    while position + 4 <= len(data):
+        marker = data[position + 1]
+        if data[position] != 0xFF:
+            return len(data)
+        if marker == 0xD9:
+            return position + 2
+        if marker == 0xD8:  # another stream, though the first one lacks its EOI
+            return position
+        if marker == 0xFF or 0xD0 <= marker <= 0xD7 or marker == 1:
+            position += 1 if marker == 0xFF else 2
+            continue
+        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+        if marker == 0xDA:  # coded data: 0xFF is followed by less than 0x80 there (JPEG: by 0), or by a restart marker
+            found = _MARKER.search(data, position)
+            position = found.start() if found else len(data)
+    return min(position + 2, len(data)) if data[position : position + 2] == b"\xff\xd9" else len(data)
+
+
+def _j2k_end(data: bytes) -> int:
+    """Return where a JPEG 2000 codestream ends, behind its EOC; the length of the data where that is missing."""
+    position = data.find(b"\xff\x4f\xff\x51") + 2
+    while position >= 2 and position + 4 <= len(data):
+        marker, length = struct.unpack_from(">HH", data, position)
+        if marker == 0xFFD9:
+            return position + 2
+        if marker == 0xFF90 and position + 12 <= len(data):  # SOT
+            part = struct.unpack_from(">I", data, position + 6)[0]
+            # A last part of unknown length ends at EOC, whose bytes coded data never hold.
+            end = data.find(b"\xff\xd9", data.find(b"\xff\x93", position)) if part == 0 else position + part
+            position = end if end > position else len(data)
+        elif marker < 0xFF00 or length < 2:
+            return len(data)
+        else:
+            position += 2 + length
+    return min(position + 2, len(data)) if position >= 2 and data[position : position + 2] == b"\xff\xd9" else len(data)
 
 
 def _j2k_format(data: bytes) -> int:
@@ -229,6 +283,8 @@ def _unpack(segment: bytes, size: int) -> np.ndarray:
             position += 2 if head > 128 else 1
     if len(out) < size:
         raise CodecError("RLE segment too short")
+    if segment[position:].strip(b"\x00\x80\xff") or len(out) > size + MAX_PADDING:
+        raise CodecError(BEHIND_FRAMES)
     return np.frombuffer(bytes(out[:size]), np.uint8)
 
 

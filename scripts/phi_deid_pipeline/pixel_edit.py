@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from phi_deid_pipeline.boxes import area, grown
-from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.instance_deid import PixelReplacement
 from phi_deid_pipeline.pixel_codecs import (
     DEFLATED_FRAMES,
@@ -59,6 +59,8 @@ class _Range:
     high: int | None = None
 
     def add(self, values: np.ndarray) -> None:
+        if values.dtype.kind == "f":
+            return  # no attribute holds it, and NaN is no number
         low, high = int(values.min()), int(values.max())
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
@@ -77,14 +79,18 @@ def redact(
     if source is None:
         raise _not_editable("no pixel data")
     with source:
-        boxes = _Boxes(source.layout, fills, frame_fills)
         try:
+            boxes = _Boxes(source.layout, fills, frame_fills)
             replacement = _edit(source, boxes)
+            if drop_overlays:
+                replacement.attributes.update(dict.fromkeys(source.overlay_tags()))
+            _check(source, replacement, boxes)
         except CodecError as error:
             raise _not_editable(str(error)) from None
-        if drop_overlays:
-            replacement.attributes.update(dict.fromkeys(source.overlay_tags()))
-        _check(source, replacement, boxes)
+        except (DeidError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - codecs and arrays raise whatever they like; one instance is rejected
+            raise _not_editable(type(error).__name__) from None
     return replacement
 
 

@@ -14,6 +14,7 @@ from pydicom.encaps import generate_frames
 
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.pixel_codecs import (
+    BEHIND_FRAMES,
     ENCAPSULATED,
     EXPLICIT_BE,
     NATIVE,
@@ -114,6 +115,8 @@ class SourcePixels:
             for frame in islice(source, layout.frames):
                 count += 1
                 yield frame
+            if any(source):
+                raise _undecodable(BEHIND_FRAMES)
         except (ValueError, struct.error, EOFError, IndexError) as error:
             raise _undecodable(f"fragments: {type(error).__name__}") from None
         if count < layout.frames:
@@ -212,7 +215,10 @@ def open_pixels(path: Path) -> SourcePixels | None:
     """
     instance = read_instance(path)
     try:
-        element = next((e for t in (PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS) if (e := instance.find(t))), None)
+        found = [e for e in instance.elements if e.tag in (PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS)]
+        if len(found) > 1:
+            raise _undecodable("more than one element of pixel data")
+        element = found[0] if found else None
         if element is None or (element.value_end == element.value_start and not element.undefined_length):
             instance.close()
             return None
@@ -269,10 +275,18 @@ def _check_size(instance: RawInstance, element: Element, layout: PixelFormat) ->
     if layout.photometric == "YBR_FULL_422" and layout.transfer_syntax_uid in NATIVE and layout.columns % 2:
         raise _undecodable("odd number of columns with chroma by pairs")
     if layout.transfer_syntax_uid in NATIVE:
-        if (layout.frame_bits * layout.frames + 7) // 8 > length:
+        size = (layout.frame_bits * layout.frames + 7) // 8
+        if size > length:
             raise _undecodable("pixel data shorter than the header says")
+        if _holds_more(instance.value(element)[size + size % 2 :]):
+            raise _undecodable(BEHIND_FRAMES)
     elif layout.frames * 8 > length:
         raise _undecodable("more frames than the pixel data can hold")
+
+
+def _holds_more(rest: memoryview) -> bool:
+    """Tell whether bytes behind the last frame are more than zeros, which some writers fill up with."""
+    return any(np.frombuffer(rest[at : at + _CHUNK], np.uint8).any() for at in range(0, len(rest), _CHUNK))
 
 
 def _native_frames(value: memoryview, layout: PixelFormat) -> Iterator[bytes | memoryview]:

@@ -9,7 +9,8 @@ What the standard leaves open is decided so (the reasons stand in resources/ps3_
 - X/Z/U* is always U, so that links to other instances survive; D of a UID is a consistent U.
 - Not in the table: private X; groups 0000, 0002, 0004, group lengths, groups 50xx and 60xx X; not in the dictionary X.
   DA, DT and TM get a dummy, PN is emptied, UR, AE and AS are removed, UI is remapped unless it is structural, bytes of
-  VR UN are removed; attributes screened as able to carry identifiers follow `gaps_outside_e1_1`. All else is kept.
+  VR UN are removed; attributes screened as able to carry identifiers follow `gaps_outside_e1_1`. With
+  clean_descriptors free text (LT, ST, UC, UT) is cleaned. All else is kept.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from pathlib import Path
 from phi_deid_pipeline.conformance import conformance_statement
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.phi_rules import load_safe_harbor
-from phi_deid_pipeline.policy_files import CLEANABLE_VRS, POLICIES_FOLDER, Override, find_policy, read_policy
+from phi_deid_pipeline.policy_files import (
+    CLEANABLE_VRS,
+    POLICIES_FOLDER,
+    Override,
+    PolicyFile,
+    find_policy,
+    read_policy,
+)
 from phi_deid_pipeline.ps3_15_rules import (
     RULES_FOLDER,
     AttributeRule,
@@ -33,7 +41,7 @@ from phi_deid_pipeline.ps3_15_rules import (
     load_rules,
 )
 
-__all__ = ["Action", "Override", "Policy", "Resolution", "conformance_statement", "load_policy"]
+__all__ = ["Action", "Override", "Policy", "Resolution", "compile_policy", "conformance_statement", "load_policy"]
 
 REMOVED_GROUPS = {0x0000: "command", 0x0002: "file_meta", 0x0004: "dicomdir"}
 GRAPHICS_GROUPS = frozenset({0x50, 0x60})
@@ -55,6 +63,8 @@ _BY_VR = {
     "UN": ("X", "unknown", "R"),
 }
 _DATE_VRS = frozenset({"DA", "DT", "TM"})
+_FREE_TEXT_VRS = frozenset({"LT", "ST", "UC", "UT"})
+_CODES = frozenset({0x00080119})  # Long Code Value: a code without some of its characters is another code
 
 
 class Action(StrEnum):
@@ -127,7 +137,7 @@ class Policy:
             return Resolution("X", Action.REMOVE, "graphics", "R", Action.REMOVE)
         entry = self.entries.get(tag)
         if entry is None:
-            return self._default(tag, vr)
+            return self._default(path, vr, sop_class_uid)
         return self._by_entry(entry, path, vr, sop_class_uid)
 
     def resolve_concept(self, code: str, scheme: str, value_type: str) -> Resolution | None:
@@ -151,9 +161,9 @@ class Policy:
         entry = self.entries.get(tag)
         return entry.hipaa if entry else ""
 
-    def _default(self, tag: int, vr: str) -> Resolution:
+    def _default(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Resolution:
         """Decide a standard attribute that no row names by its VR; one that the dictionary does not have is removed."""
-        known = self.dictionary.get(tag)
+        known = self.dictionary.get(path[-1])
         if known is None:
             return Resolution("X", Action.REMOVE, "unknown", "R", Action.REMOVE)
         if vr in {"", "UN"}:
@@ -161,6 +171,8 @@ class Policy:
         if vr in _DATE_VRS:
             code = "K" if "retain_long_full_dates" in self.options else "D"
             return self._resolution(code, code, "date", "C", Action.DUMMY)
+        if vr in _FREE_TEXT_VRS and path[-1] not in _CODES and "clean_descriptors" in self.options:
+            return self._resolution("C", "C", "default", "", self._action("Z/D", vr, path, sop_class_uid))
         code, rule, hipaa = _BY_VR.get(vr, ("K", "default", ""))
         if vr == "UI" and "retain_uids" in self.options:
             code = "K"
@@ -324,9 +336,12 @@ def _method_texts(name: str, edition: str, options: frozenset[str]) -> tuple[str
 
 def load_policy(name_or_file: str | Path, *, root: Path = POLICIES_FOLDER, rules: Path = RULES_FOLDER) -> Policy:
     """Resolve a named policy or a policy file; PolicyError names the file and the row that is wrong."""
-    dictionary = load_dictionary(rules)
-    found = read_policy(find_policy(name_or_file, root), root, dictionary)
-    table, iods = load_rules(rules), load_iod_types(rules)
+    return compile_policy(read_policy(find_policy(name_or_file, root), root, load_dictionary(rules)), rules=rules)
+
+
+def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
+    """Resolve what a policy file says with the rules of the tables."""
+    dictionary, table, iods = load_dictionary(rules), load_rules(rules), load_iod_types(rules)
     options = found.options
     concepts = {
         (c.code, c.scheme, c.value_type): (_apply_options(c.basic, c.options, options)[0], c.basic)

@@ -13,7 +13,13 @@ from phi_deid_pipeline.ps3_15_rules import OPTIONS, format_tag, parse_tag
 
 POLICIES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "policies"
 HIDE = ("all_but_benign", "all_text", "identifying_only")
-NOT_SUPPORTED = ("retain_long_modified_dates", "retain_safe_private", "clean_recognizable_visual_features")
+# Verification lets no source UID out, so nothing would be released under retain_uids.
+NOT_SUPPORTED = (
+    "retain_uids",
+    "retain_long_modified_dates",
+    "retain_safe_private",
+    "clean_recognizable_visual_features",
+)
 ACTIONS = frozenset("DZXKCU")
 CLEANABLE_VRS = frozenset({"LO", "SH", "ST", "LT", "UT", "UC", "SQ"})
 # SOP class, SOP instance, study, series: their actions keep an instance what it is.

@@ -244,7 +244,10 @@ class InstanceReading:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A judged region. `category` is a Category value, or empty."""
+    """A judged region. `category` is a Category value, or empty.
+
+    `id` is made of frame, plane, box and text: a decision that names it holds for this text at this place alone.
+    """
 
     frame: int
     box: Box
@@ -255,6 +258,7 @@ class Finding:
     category: str
     reason: str
     hide: bool
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +349,7 @@ class VerificationRecord:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's verdict: `what` is a new study, series or SOP instance UID, or `<new SOP UID>#<finding number>`."""
+    """A person's verdict: `what` is a new study, series or SOP instance UID, or `<new SOP UID>#<id of finding>`."""
 
     what: str
     verdict: str  # release, withhold, hide, keep

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from typing import Any
 
 from phi_deid_pipeline.errors import AuditContractError, DeidError
 from phi_deid_pipeline.seal import canonical, file_sha256, seal_errors, signed
+from phi_deid_pipeline.uid_mapping import salt_id
 
 MANIFEST = "manifest.json"
 SCHEMA = "release_manifest/1"
@@ -340,17 +341,22 @@ def verify_release(path: Path, salt: bytes | None = None) -> list[str]:
     return errors
 
 
-def verify_releases(output: Path, salt: bytes | None = None) -> list[str]:
-    """Verify all releases and that each follows the one before it, and that `release` points to the newest."""
+def verify_releases(output: Path, salt: bytes | None = None, former: Sequence[bytes] = ()) -> list[str]:
+    """Verify all releases and that each follows the one before it, and that `release` points to the newest.
+
+    Each is proved with the salt that its manifest names: `salt`, or one of the `former` ones.
+    """
     folder = output / "releases"
     numbers, errors, before = _numbers(folder), [], None
+    by_id = {salt_id(one): one for one in former}
     for number in numbers:
-        errors += verify_release(folder / number, salt)
         try:
             release = read_release(folder / number)
-        except AuditContractError:
+        except AuditContractError as error:
+            errors.append(str(error))
             before = None
             continue
+        errors += verify_release(folder / number, salt and by_id.get(release.head["salt_id"], salt))
         parent = release.head.get("parent")
         if before is not None and parent != _as_parent(before):
             errors.append(f"Release {number}: it does not follow release {before.path.name} as that is now")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import json
@@ -16,7 +17,8 @@ import numpy as np
 from phi_deid_pipeline.boxes import area, clipped, grown, joined
 from phi_deid_pipeline.burned_in_text.chain import read_image, read_known_box, used_readers
 from phi_deid_pipeline.burned_in_text.models import DETECTOR_FILE, RECOGNISER_FILE, model_digest
-from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
+from phi_deid_pipeline.burned_in_text.read import ReaderError
+from phi_deid_pipeline.burned_in_text.settings import SMALL_SIDE, ReaderSettings
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.pixel_read import (
     ENCAPSULATED_DOCUMENT,
@@ -30,7 +32,11 @@ from phi_deid_pipeline.records import Box, Reading, Region, RejectReason
 
 __all__ = ["ReaderSettings", "TextReader", "read_instance_text", "reader_digest"]
 
-CHAIN_VERSION = "1"  # of the algorithm; a change reads every picture again
+# Modules that decide what is read: a change of their syntax reads every picture again.
+READING_MODULES = (
+    "boxes", "burned_in_text/chain", "burned_in_text/detect", "burned_in_text/models", "burned_in_text/prepare",
+    "burned_in_text/read", "burned_in_text/settings", "pixel_codecs", "pixel_read", "text_reading",
+)  # fmt: skip
 LABEL_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
     "1.2.840.10008.5.1.4.1.1.66.7": "label map",
@@ -106,13 +112,16 @@ class TextReader:
         )
         if source.sop_class_uid in LABEL_CLASSES and not self.settings.read_label_images:
             return replace(base, detail=LABEL_CLASSES[source.sop_class_uid])
-        if min(layout.rows, layout.columns) < self.settings.min_side:
-            return replace(base, detail=f"shorter side under {self.settings.min_side} pixels")
+        if self.settings.too_small(layout.rows, layout.columns):
+            return replace(base, detail=f"sides under {self.settings.min_side} and {SMALL_SIDE} pixels")
         if not self.readers:
             return replace(base, status="undecodable", detail="no reader of text is installed")
         frames = _Frames(source, self.settings)
-        regions, left = frames.read()
-        further, further_left = _overlay_text(source, self.settings)
+        try:
+            regions, left = frames.read()
+            further, further_left = _overlay_text(source, self.settings)
+        except ReaderError as error:
+            return replace(base, status="undecodable", detail=str(error))
         regions = sorted({*regions, *further}, key=_place)
         details = [TEXT_LEFT] if left or further_left else []
         if frames.constant:
@@ -312,9 +321,24 @@ def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
 
 
 @cache
+def _code_digest(package: Path) -> str:
+    """Return a digest of the syntax of the modules that decide what is read, without comments and docstrings."""
+    digest = hashlib.sha256()
+    for name in READING_MODULES:
+        tree = ast.parse((package / f"{name}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            first = body[0] if isinstance(body, list) and body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                body[0] = ast.Pass()
+        digest.update(f"{name} {ast.dump(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
 def reader_digest(settings: ReaderSettings) -> str:
-    """Return a digest of all that decides what is read: chain, settings, versions of readers, models, codecs."""
+    """Return a digest of all that decides what is read: code, settings, versions of readers, models, codecs."""
     codecs = {name: importlib.metadata.version(name) for name in ("imagecodecs", "pylibjpeg-openjpeg", "pyjpegls")}
     codecs |= {name: importlib.metadata.version(name) for name in ("numpy", "opencv-python-headless", "pydicom")}
-    content = [CHAIN_VERSION, asdict(settings), reader_versions(settings), codecs]
+    content = [_code_digest(Path(__file__).parent), asdict(settings), reader_versions(settings), codecs]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

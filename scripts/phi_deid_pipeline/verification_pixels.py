@@ -36,7 +36,7 @@ def same_pixels(written: Layout, source: Layout) -> bool:
 
 
 def redaction_problem(source: Path, written: Path, record: DeidRecord) -> str:
-    """Return "" if the written pixels decode and equal the source's outside the boxes, else what is wrong.
+    """Return "" if the written pixels decode and equal the source's outside the boxes, which are filled, else what is wrong.
 
     Bits above the stored ones do not count: old overlays go from them.
     """
@@ -65,7 +65,16 @@ def redaction_problem(source: Path, written: Path, record: DeidRecord) -> str:
         boxes = [box for number, box in record.boxes if number in (-1, index)]
         if _differ(old, new, before, boxes, source_syntax):
             return f"frame {index} differs outside the boxes"
+        for number, (frame, box) in enumerate(record.boxes):
+            if frame in (-1, index) and not _is_filled(new, box):
+                return f"box {number} of frame {index} is not filled"
     return ""
+
+
+def _is_filled(pixels: np.ndarray, box: Box) -> bool:
+    """Tell whether a box shows one colour: redacted frames are stored without loss."""
+    inside = pixels[max(box.y, 0) : max(box.y + box.h, 0), max(box.x, 0) : max(box.x + box.w, 0)]
+    return inside.size == 0 or bool((inside == inside[0, 0]).all())
 
 
 def _sampled(frames: int, dataset: Any, boxes: Iterable[tuple[int, Box]]) -> list[int]:

@@ -6,18 +6,18 @@ import csv
 import json
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from phi_deid_pipeline.policies import POLICIES_FOLDER, Policy, load_policy
+from phi_deid_pipeline.policies import POLICIES_FOLDER, Policy, compile_policy, load_policy
+from phi_deid_pipeline.policy_files import PolicyFile
 from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER
 
 RULES = json.loads((RULES_FOLDER / "ps3_15_rules.json").read_text(encoding="utf-8"))
 IODS = json.loads((RULES_FOLDER / "iod_types.json").read_text(encoding="utf-8"))
 TABLES = Path(__file__).resolve().parents[3] / "shared" / "dicom_ps3_15_2026d"
 
-SUPPORTED = (
+RESOLVED = (
     "clean_pixel_data",
     "clean_descriptors",
     "clean_structured_content",
@@ -32,7 +32,7 @@ SHIPPED = {
     "hipaa_safe_harbor": ("clean_descriptors", "clean_structured_content", "clean_graphics", "clean_pixel_data"),
     "ps3_15_basic": ("clean_pixel_data",),
 }
-OPTION_SETS = ((), *((option,) for option in SUPPORTED), SUPPORTED)
+OPTION_SETS = ((), *((option,) for option in RESOLVED), RESOLVED)
 UNKNOWN_CLASS = "1.2.3.4"
 CLASSES = {row["uid"]: row["iod"] for row in IODS["sop_classes"]}
 TYPES = {row["iod"]: {tag: kind for kind, tags in row["types"].items() for tag in tags.split()} for row in IODS["iods"]}
@@ -53,10 +53,7 @@ TIMEZONE = "00080201"  # Type 1 in one IOD only
 
 @cache
 def policy_with(options: tuple[str, ...]) -> Policy:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "trial.yaml"
-        path.write_text(f"name: trial\noptions: [{', '.join(options)}]\n", encoding="utf-8")
-        return load_policy(path)
+    return compile_policy(PolicyFile("trial", "", frozenset(options), "all_but_benign", ()))  # no file may retain UIDs
 
 
 @cache

@@ -10,7 +10,9 @@ from audit_batches import (
     A1,
     A2,
     B1,
+    C1,
     DEFAULT,
+    MAPPER,
     SERIES,
     SOP,
     checked,
@@ -20,10 +22,19 @@ from audit_batches import (
     record,
     residual,
 )
-from audit_status import BREAKING_CHECKS, Decisions, FinalStatus, final_statuses, released_instances, write_statuses
+from audit_status import (
+    BREAKING_CHECKS,
+    Decisions,
+    FinalStatus,
+    final_statuses,
+    released_instances,
+    unused_decisions,
+    write_statuses,
+)
 from phi_deid_pipeline import verification
 from phi_deid_pipeline.errors import AuditContractError
 from phi_deid_pipeline.records import (
+    Box,
     Decision,
     Residual,
     Status,
@@ -116,11 +127,26 @@ def test_rejected_instances_hold_nobody():
 
 @pytest.mark.parametrize("uid", [SERIES[A1.path], record(A1).study_uid])
 def test_decision_on_series_or_study_releases_what_was_held(uid):
-    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(uid)])
+    found = statuses([A1, A2], {A2.path: {"hold": ("text_left",)}}, decisions=[decide(uid)])
 
     assert {told(row) for row in found.values()} == {("released", "")}
     assert found[A1.path].decision == decide(uid)
-    assert found[A2.path].holds == ("residual_identifier",)
+    assert found[A2.path].holds == ("text_left",)
+
+
+@pytest.mark.parametrize("uid", [SERIES[A1.path], record(A1).study_uid])
+def test_decision_on_series_or_study_does_not_lift_an_identifier_that_was_found(uid):
+    held = {A2.path: {"hold": ("text_left",)}}
+    found = statuses([A1, A2, B1], held, checks={A2.path: residual(record(A2))}, decisions=[decide(uid)])
+
+    assert [told(found[entry.path]) for entry in (A1, A2, B1)] == [
+        ("held", "residual_identifier"), ("held", "residual_identifier"), ("released", ""),
+    ]  # fmt: skip
+    assert (found[A1.path].decision, found[A1.path].cause, found[A2.path].decision) == (None, SOP[A2.path], None)
+
+    both = [decide(uid), decide(SOP[A2.path])]
+    found = statuses([A1, A2], held, checks={A2.path: residual(record(A2))}, decisions=both)
+    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("released", "")]
 
 
 def test_decision_on_the_instance_with_the_finding_frees_its_series():
@@ -130,10 +156,12 @@ def test_decision_on_the_instance_with_the_finding_frees_its_series():
     assert found[A1.path].decision is None
 
 
-def test_decision_on_a_neighbour_frees_the_neighbour_only():
-    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(SOP[A1.path])])
+def test_decision_on_a_neighbour_frees_the_neighbour_only_and_not_of_an_identifier():
+    found = statuses([A1, A2], {A2.path: {"hold": ("text_left",)}}, decisions=[decide(SOP[A1.path])])
+    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("held", "text_left")]
 
-    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("held", "residual_identifier")]
+    found = statuses([A1, A2], checks={A2.path: residual(record(A2))}, decisions=[decide(SOP[A1.path])])
+    assert {told(row) for row in found.values()} == {("held", "residual_identifier")}
 
 
 def test_decision_never_lifts_a_rejection():
@@ -152,10 +180,21 @@ def test_withheld_series_is_held_and_its_neighbours_are_not():
     ]  # fmt: skip
 
 
-def test_more_special_decision_wins_and_withholding_wins_over_releasing():
-    rows = [decide(SERIES[A1.path], "withhold"), decide(SOP[A1.path])]
-    found = statuses([A1, A2], {A1.path: {"hold": ("photograph",)}}, decisions=rows)
-    assert [told(found[entry.path]) for entry in (A1, A2)] == [("released", ""), ("held", "withheld")]
+LEVELS = (SOP[A1.path], SERIES[A1.path], record(A1).study_uid)
+
+
+@pytest.mark.parametrize("withheld", LEVELS)
+@pytest.mark.parametrize("released", LEVELS)
+def test_withholding_at_any_level_wins_over_releasing_at_any_level(withheld, released):
+    rows = [decide(withheld, "withhold"), decide(released)]
+    found = statuses([A1], {A1.path: {"hold": ("photograph",)}}, decisions=rows)[A1.path]
+    assert (told(found), found.decision) == (("held", "withheld"), rows[0])
+
+
+def test_more_special_release_decides_and_withholding_wins_over_releasing():
+    rows = [decide(SERIES[A1.path]), decide(SOP[A1.path])]
+    found = statuses([A1], {A1.path: {"hold": ("photograph",)}}, decisions=rows)[A1.path]
+    assert (told(found), found.decision) == (("released", ""), rows[1])
 
     for both in (rows := [decide(SOP[A1.path]), decide(SOP[A1.path], "withhold")]), rows[::-1]:
         assert told(statuses([A1], decisions=both)[A1.path]) == ("held", "withheld")
@@ -165,7 +204,7 @@ def test_decision_on_what_is_released_anyway_leaves_no_trace():
     assert statuses([A1], decisions=[decide(SOP[A1.path])])[A1.path].decision is None
 
 
-@pytest.mark.parametrize("mark", ["#1", "@0123456789ab"])
+@pytest.mark.parametrize("mark", ["#0123456789ab", "@0123456789ab"])
 def test_decisions_on_findings_or_contents_are_not_about_release(mark):
     assert (
         told(statuses([A1], decisions=[Decision(f"{SOP[A1.path]}{mark}", "withhold", "", "", "")])[A1.path])[0]
@@ -178,12 +217,40 @@ def test_instance_that_was_not_verified_ends_the_job():
         final_statuses("b000001", [to_data(record(A1))], [], Decisions([]))
 
 
-def test_decisions_that_match_nothing_are_counted(tmp_path):
+def test_statuses_written_are_counted(tmp_path):
     make_output(tmp_path)
-    rows = [decide("2.25.404"), decide(SOP[A1.path]), Decision("2.25.404#1", "hide", "", "", "")]
 
-    counts = write_statuses(tmp_path / "private", sorted(DEFAULT), rows)
-    assert (counts.released, counts.held, counts.rejected, counts.unused_decisions) == (4, 0, 0, 1)
+    counts = write_statuses(tmp_path / "private", sorted(DEFAULT), [decide(SOP[A1.path], "withhold")])
+    assert (counts.released, counts.held, counts.rejected) == (3, 1, 0)
+
+
+CUT = MAPPER.new_uid("1.4.7")  # an instance that the inventory rejected
+
+
+@pytest.mark.parametrize(
+    ("what", "verdict", "unused"),
+    [
+        (SOP[A1.path], "release", 0),
+        (SERIES[A1.path], "withhold", 0),
+        (record(C1).study_uid, "release", 0),
+        ("2.25.404", "release", 1),
+        (f"{SOP[A1.path]}#0123456789ab", "keep", 0),
+        (f"{SOP[A1.path]}#0123456789ab", "release", 1),
+        (f"{SOP[A1.path]}#0123456789ac", "keep", 1),
+        (f"{SOP[A2.path]}#0123456789ab", "hide", 1),
+        (f"{SOP[A1.path]}#0", "keep", 1),
+        (f"{SOP[A1.path]}@{A1.sha256[:12]}", "release", 0),
+        (f"{SOP[A1.path]}@{A1.sha256[:12]}", "withhold", 1),
+        (f"{CUT}@FFFFFFFFFFFF", "release", 0),
+        (f"{SOP[A1.path]}@ffffffffffff", "release", 1),
+    ],
+)
+def test_decisions_that_match_nothing_are_counted(tmp_path, what, verdict, unused):
+    make_output(tmp_path, changes={A1.path: {"boxes": ((-1, Box(0, 0, 9, 9)),)}})
+    rows = [decide(SOP[B1.path]), decide(what, verdict)]
+
+    for some in (rows, rows[::-1]):
+        assert unused_decisions(tmp_path / "private", sorted(DEFAULT)[::-1], some, MAPPER.new_uid) == unused
 
 
 def test_files_of_a_release_are_the_released_instances_where_they_are_staged(tmp_path):

@@ -112,10 +112,10 @@ def test_held_instance_names_its_cause_and_has_no_output(tmp_path):
 
 def test_decision_stands_in_the_line_with_who_when_and_why(tmp_path):
     decision = decide(SERIES[A1.path])
-    assemble(make_output(tmp_path, checks={A2.path: residual(record(A2))}, decisions=[decision]))
+    assemble(make_output(tmp_path, changes={A2.path: {"hold": ("text_left",)}}, decisions=[decision]))
     row = by_path(tmp_path)[A1.path]
 
-    assert (row["status"], row["holds"]) == ("released", ["residual_identifier"])
+    assert (row["status"], row["holds"]) == ("released", ["text_left"])
     assert row["decision"] == to_data(decision)
     assert check_contracts_of_deid(tmp_path) == []
 
@@ -331,7 +331,8 @@ def test_summary_counts_everything_once(tmp_path):
         A1.path: {"boxes": ((0, Box(0, 0, 1, 1)),), "pixel_data": "redacted"},
         A2.path: {"status": Status.REJECTED, "reason": "cannot_clean"},
     }
-    summary = assemble(make_output(tmp_path, changes=changes, checks={C1.path: residual(record(C1))}))
+    held, nobody = {C1.path: residual(record(C1))}, [decide("2.25.404")]
+    summary = assemble(make_output(tmp_path, changes=changes, checks=held, decisions=nobody))
 
     assert summary == json.loads((tmp_path / "audits" / "summary.json").read_text())
     assert {name: summary[name] for name in summary if name not in ("schema", "uids")} == {
@@ -342,7 +343,7 @@ def test_summary_counts_everything_once(tmp_path):
             "CT": {"released": 1, "rejected": 2, "held": 1},
             "SEG": {"released": 1, "rejected": 0, "held": 0},
         },
-        "released_by_decision": 0, "series_incomplete": 1,
+        "released_by_decision": 0, "decisions_unused": 1, "series_incomplete": 1,
         "rejected_by_reason": {"cannot_clean": 1, "duplicate_identical": 1, "not_dicom": 1, "truncated": 1},
         "held_by_reason": {"residual_identifier": 1},
         "text": {

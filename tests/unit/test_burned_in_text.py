@@ -17,7 +17,14 @@ from phi_deid_pipeline.burned_in_text import ReaderSettings, read_image
 from phi_deid_pipeline.burned_in_text import chain as chain_module
 from phi_deid_pipeline.burned_in_text import detect as detect_module
 from phi_deid_pipeline.burned_in_text.models import have_models
-from phi_deid_pipeline.burned_in_text.read import Line, have_tesseract, is_text, under_read
+from phi_deid_pipeline.burned_in_text.read import (
+    Line,
+    ReaderError,
+    have_tesseract,
+    is_text,
+    tesseract_lines,
+    under_read,
+)
 from phi_deid_pipeline.records import Box
 
 needs_models = pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
@@ -120,7 +127,7 @@ def test_read_image_leaves_its_input_unchanged():
 
 @needs_models
 def test_read_image_of_small_or_constant_images_reads_nothing():
-    assert read_image(np.zeros((15, 400), np.uint8)) == []
+    assert read_image(np.arange(15 * 63, dtype=np.uint16).reshape(15, 63)) == []
     assert read_image(np.full((300, 300), 7, np.int16)) == []
 
 
@@ -215,3 +222,37 @@ def test_boxes_within_others_are_dropped_and_the_rest_sorted():
     boxes = [Box(50, 50, 10, 10), Box(0, 0, 30, 30), Box(5, 5, 5, 5), Box(0, 0, 30, 30)]
     assert without_nested(boxes) == [Box(0, 0, 30, 30), Box(50, 50, 10, 10)]
     assert iou(Box(0, 0, 2, 2), Box(1, 0, 2, 2)) == pytest.approx(1 / 3)
+
+
+@needs_models
+def test_known_box_whose_text_cannot_be_read_is_a_region_and_an_emptied_one_is_none(monkeypatch):
+    def unread(_views, candidate, _settings):
+        return Line(candidate.box(), "", 0.0, candidate.score, candidate.width / candidate.height)
+
+    monkeypatch.setattr(chain_module, "read_box", unread)
+    image = background(120, 300)
+    empty = image.copy()
+    ink = write(image, "SMITH JOHN 1951", (40, 60), 4000)
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    box = Box(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+
+    def read(picture):
+        return chain_module.read_known_box(picture, box, invert=False, window=None, settings=ReaderSettings(), frame=3)
+
+    region = read(image)
+    assert region is not None
+    assert (region.text, region.box, region.frame) == ("", box, 3)
+    assert region.score >= 0.8
+    assert read(empty) is None
+
+
+@needs_tesseract
+def test_image_that_tesseract_refuses_is_an_error_of_the_reader(monkeypatch):
+    import pytesseract
+
+    def refuse(*_, **__):
+        raise pytesseract.TesseractError(1, "a value")
+
+    monkeypatch.setattr(pytesseract, "image_to_data", refuse)
+    with pytest.raises(ReaderError, match=r"^TesseractError in reader$"):
+        tesseract_lines(background(60, 80), ReaderSettings())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -175,10 +176,37 @@ def test_unknown_policy_is_refused():
 
 def test_decision_keeps_or_hides_a_finding_and_ends_the_hold():
     parts = reading(region("Smith", y=10), region("PHILIPS", y=60))
-    decisions = {("1.2", 0): "keep", ("1.2", 1): "hide"}
+    (before,) = judge([("1.2", "a", parts)], NOBODY, "identifying_only", {})
+    smith, philips = (f.id for f in before.findings)
+    decisions = {("1.2", smith): "keep", ("1.2", philips): "hide"}
     (found,) = judge([("1.2", "a", parts)], NOBODY, "identifying_only", decisions)
     assert [f.hide for f in found.findings] == [False, True]
     assert found.hold == () and found.fills == (Box(10, 60, 56, 14),)
+
+
+def test_id_of_a_finding_is_made_of_frame_plane_box_and_text():
+    content = b'[0, "pixels", 10, 10, 40, 10, "M\\u00fcller"]'
+    (found,) = judge(
+        [("1.2", "a", reading(replace(region("M\u00fcller"), box=Box(10, 10, 40, 10))))], NOBODY, "all_text", {}
+    )
+    assert found.findings[0].id == hashlib.sha256(content).hexdigest()[:12]
+
+    others = [region("A", x=10), region("A", x=11), region("B", x=10), replace(region("A", x=10), frame=1)]
+    ids = {judge([("1.2", "a", reading(one))], NOBODY, "all_text", {})[0].findings[0].id for one in others}
+    assert len(ids) == 4
+
+
+def test_decision_follows_its_text_where_a_new_reading_finds_more_above_it():
+    (before,) = judge([("1.2", "a", reading(region("PHILIPS", y=60)))], NOBODY, "all_text", {})
+    decisions = {("1.2", before.findings[0].id): "keep"}
+
+    (found,) = judge(
+        [("1.2", "a", reading(region("Smith", y=10), region("PHILIPS", y=60)))], NOBODY, "all_text", decisions
+    )
+    assert [(f.text, f.hide) for f in found.findings] == [("Smith", True), ("PHILIPS", False)]
+
+    (found,) = judge([("1.2", "a", reading(region("Smith", y=60)))], NOBODY, "all_text", decisions)
+    assert [f.hide for f in found.findings] == [True]
 
 
 def test_fills_are_the_union_over_the_series_for_equal_matrices_only():

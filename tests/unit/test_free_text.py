@@ -125,6 +125,54 @@ def test_cleaning_again_changes_nothing():
         assert _clean(_clean(text)) == _clean(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("built 2019-03-07 ok", "built  ok"),
+        ("on 07.03.2019, 14:05:09", "on "),
+        ("seen 3/7/2019 2:05 pm.", "seen "),
+        ("7 March 2019 scan", " scan"),
+        ("March 7, 2019", ""),
+        ("scan 20190307", "scan "),
+        ("at 20190307 140509.12", "at "),
+        ("2019-03-07T14:05:09Z x", " x"),
+        ("14:05 on 2019-03-07", ""),
+        ("see https://host.example/a?b=1 there", "see  there"),
+        ("www.host.example", ""),
+        ("mail a.b@host.example.org", "mail "),
+        ("call (555) 123-4567 now", "call  now"),
+        ("call +49 89 1234567", "call "),
+        ("ref 555-1234", "ref "),
+        ("1.2.840.10008.5.1 x", " x"),
+        ("uid 2.25.329800735698586629295641978511506172918", "uid "),
+        ("Dr. Maria Quux", ""),
+        ("Dr Quux, head", ", head"),
+        ("by Mrs. Quux", "by "),
+        ("requested by Quux", "requested by "),
+        ("for Maria Quux; axial", "for ; axial"),
+        ("Brain by J. Quux", "Brain by "),
+    ],
+)
+def test_kept_text_loses_what_is_written_like_an_identifier(text, left):
+    assert drop_identifiers(text, EMPTY) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Philips Medical Systems", "GE MEDICAL SYSTEMS", "SIEMENS", "Hologic, Inc.", "Discovery MR750w", "MR 450w",
+        "DR Foo", "Aquilion ONE", "syngo CT VB20A", "syngo MR B17", "1.2.3.4", "14.0.3", "5.1.7\\5.1.7.0", "VB17A",
+        "15_LX_MR Software release:15.0_M4_0910.a", "24\\LX\\MR Software release:DV24.0_R01_1344.a", "H31s", "B30f",
+        "STANDARD", "T-D1100", "For Presentation", "Device Observer Name", "Guidance for Biopsy", "Optimized for speed",
+        "X-Ray, by Contrast", "Mar", "16:1", "12:30", "2019", "1/2", "3-4-5", "512\\512\\12", "1024 1024 1", "per Acquisition",
+        "MR^Brain  W/O\r\n", "0.5\\0.5", "Rev. 1999-2001", "Version 2.3.1-rc4", "ISO 10918-1", "10.1.2019.4",
+        "Breast - CC/MLO", "C0205", "ABDOMEN_3.0_B31f", "^^",
+    ],
+)  # fmt: skip
+def test_kept_text_without_an_identifier_stays_byte_for_byte(text):
+    assert drop_identifiers(text, EMPTY) == text
+
+
 def test_kept_text_loses_known_identifiers_only():
     assert drop_identifiers("  Foo  bar\r\n Iyer ", HAND) == "  Foo  bar\r\n Iyer "
     assert drop_identifiers("seq for Maria Hand, v2", HAND) == "seq for , v2"

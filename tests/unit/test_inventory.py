@@ -438,10 +438,10 @@ def test_one_sop_uid_under_two_patients_is_a_conflict(root, private):
 
 
 def test_decisions_on_findings_reach_the_batch_of_their_instance_alone(root, private):
-    decision = Decision(f"{UidMapper(SALT).new_uid('1.2.3.2.1.1')}#2", "hide", "me", "2020-01-01", "a name")
+    decision = Decision(f"{UidMapper(SALT).new_uid('1.2.3.2.1.1')}#0123456789ab", "hide", "me", "2020-01-01", "a name")
     run(root, private)
     before = times(private)
-    run(root, private, decisions=[decision, Decision("1.2.3#1", "keep", "me", "2020-01-01", "of nobody")])
+    run(root, private, decisions=[decision, Decision("1.2.3#0123456789ab", "keep", "me", "2020-01-01", "of nobody")])
     (batch,) = [m["batch"] for m in manifests(private) if m["series"][0]["patient"] == "p000002"]
     assert {name for name, time in times(private).items() if before[name] != time} == {f"decisions/{batch}.jsonl"}
     lines = (private / f"decisions/{batch}.jsonl").read_text().splitlines()

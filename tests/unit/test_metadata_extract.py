@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import jsonschema
@@ -430,3 +431,21 @@ def test_pixel_data_are_not_read(tmp_path):
     cut = content[: content.index(b"\xe0\x7f\x10\x00") + 12]
     path.write_bytes(cut)
     assert row_of(path)["rows"] == 128
+
+
+def test_damaged_headers_give_rows_or_are_unreadable_and_never_end_the_job(tmp_path, wheel_files):
+    source = next(path for path in wheel_files if path.name == "CT_small.dcm").read_bytes()
+    chance = random.Random(11)
+    outcomes = set()
+    for _ in range(300):
+        damaged = bytearray(source[:60_000])
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(140, 6_000)] = chance.randrange(256)
+        path = tmp_path / "damaged.dcm"
+        path.write_bytes(damaged)
+        try:
+            outcomes.add(type(extract_metadata(path, "x")).__name__)
+            slice_attributes(path)
+        except UnreadableInstance:
+            outcomes.add("unreadable")
+    assert outcomes == {"dict", "unreadable"}

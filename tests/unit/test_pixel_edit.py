@@ -14,6 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian
 from test_pixel_read import SECONDARY_CAPTURE, SHARED, WHEEL, dataset, saved
 
+from phi_deid_pipeline import pixel_edit
 from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.pixel_codecs import CodecError, PixelFormat, decode_frame, encode_frame, to_values
@@ -308,3 +309,30 @@ def test_no_process_is_started_to_edit(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
     path = saved(dataset(noise((40, 50), 0, 9, np.uint8)), tmp_path / "a")
     assert redact(path, [BOX], []).value
+
+
+def test_float_pixels_with_nan_and_infinity_are_filled_with_the_lowest_number(tmp_path):
+    ds = dataset(np.zeros((40, 50), np.uint8))
+    pixels = noise((40, 50), 5, 90, np.float32)
+    pixels[30, 30:33] = np.nan, np.inf, -np.inf
+    pixels[13, 12] = np.nan
+    del ds.PixelData
+    ds.BitsAllocated = 32
+    ds.FloatPixelData = pixels.tobytes()
+    after = np.frombuffer(redact(saved(ds, tmp_path / "a"), [BOX], []).value, "<f4").reshape(40, 50)
+    assert (after[FILLED] == 5).all()
+    after = after.copy()
+    after[FILLED] = pixels[FILLED]
+    assert np.array_equal(after, pixels, equal_nan=True)
+
+
+@pytest.mark.parametrize("error", [ValueError, OverflowError, RuntimeError, MemoryError])
+def test_any_failure_of_an_edit_rejects_the_instance_without_its_text(tmp_path, monkeypatch, error):
+    def fail(*_):
+        raise error("a value")
+
+    monkeypatch.setattr(pixel_edit, "_fill_words", fail)
+    path = saved(dataset(noise((40, 50), 0, 90, np.uint8)), tmp_path / "a")
+    with pytest.raises(UnreadableInstance) as caught:
+        redact(path, [BOX], [])
+    assert (caught.value.reason, caught.value.detail) == (RejectReason.PIXELS_NOT_EDITABLE, error.__name__)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import cv2
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from phi_deid_pipeline import text_reading
 from phi_deid_pipeline.burned_in_text.models import have_models
+from phi_deid_pipeline.burned_in_text.read import ReaderError
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.pixel_codecs import BEHIND_FRAMES, J2K, JPEG_LS, RLE, PixelFormat, encode_frame
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
 from phi_deid_pipeline.records import RejectReason
 from phi_deid_pipeline.text_reading import ReaderSettings, TextReader, read_instance_text, reader_digest
@@ -170,7 +176,7 @@ def test_instances_without_pixels_and_not_dicom_have_their_status(tmp_path):
     [
         ("1.2.840.10008.5.1.4.1.1.66.4", (32, 32), "segmentation"),
         ("1.2.840.10008.5.1.4.1.1.481.2", (32, 32), "dose grid"),
-        (CT, (10, 100), "shorter side under 16 pixels"),
+        (CT, (10, 63), "sides under 16 and 64 pixels"),
     ],
 )
 def test_label_images_doses_and_tiny_images_are_skipped_with_a_reason(tmp_path, sop_class, shape, detail):
@@ -187,6 +193,22 @@ def test_without_any_reader_nothing_is_released(tmp_path):
 def test_reader_digest_follows_the_settings():
     assert reader_digest(ReaderSettings()) == reader_digest(ReaderSettings())
     assert reader_digest(ReaderSettings()) != reader_digest(ReaderSettings(min_confidence=0.6))
+
+
+@pytest.mark.parametrize("module", text_reading.READING_MODULES)
+def test_code_digest_follows_each_reading_module_but_not_its_comments(tmp_path, module):
+    package = Path(text_reading.__file__).parent
+    for name in text_reading.READING_MODULES:
+        copy = tmp_path / f"{name}.py"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes((package / f"{name}.py").read_bytes())
+    digest = text_reading._code_digest.__wrapped__
+    before = digest(tmp_path)
+    changed = tmp_path / f"{module}.py"
+    changed.write_text(changed.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
+    assert digest(tmp_path) == before
+    changed.write_text(changed.read_text(encoding="utf-8") + "FURTHER = 1\n", encoding="utf-8")
+    assert digest(tmp_path) != before
 
 
 @needs_models
@@ -261,3 +283,100 @@ def test_truncated_native_pixels_are_refused(tmp_path):
     with pytest.raises(UnreadableInstance) as caught:
         open_pixels(tmp_path / "b")
     assert caught.value.reason is RejectReason.PIXELS_UNDECODABLE
+
+
+def undecodable(ds: Dataset, path: Path) -> str:
+    reading = read_instance_text(saved(ds, path), ReaderSettings())
+    return reading.detail if reading.status == "undecodable" else reading.status
+
+
+def test_native_pixel_data_behind_the_declared_frames_are_refused_and_zeros_pass(tmp_path):
+    frame = np.full((33, 33), 20, np.uint8)
+    ds = dataset(frame)
+    ds.PixelData = frame.tobytes() + b"\x07"  # even length
+    assert undecodable(ds, tmp_path / "a") == "read"
+    ds.PixelData = frame.tobytes() + b"\x07" + bytes(200)
+    assert undecodable(ds, tmp_path / "b") == "read"
+    ds.PixelData = frame.tobytes() + b"\x07\x00\x01"
+    assert undecodable(ds, tmp_path / "c") == BEHIND_FRAMES
+    ds.PixelData = frame.tobytes() + frame.tobytes()
+    assert undecodable(ds, tmp_path / "d") == BEHIND_FRAMES
+
+
+def encoded(pixels: np.ndarray, syntax: str) -> bytes:
+    rows, columns = pixels.shape
+    layout = PixelFormat(syntax, True, rows, columns, 1, 1, "MONOCHROME2", 0, 8, 8, 7, False)
+    return encode_frame(pixels, layout)
+
+
+def compressed(pixels: np.ndarray, syntax: str, frames: list[bytes], *, table: bool) -> Dataset:
+    ds = dataset(pixels, sop_class=SECONDARY_CAPTURE, syntax=syntax)
+    ds.PixelData = encapsulate(frames, has_bot=table)
+    ds["PixelData"].VR = "OB"
+    ds["PixelData"].is_undefined_length = True
+    return ds
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    stream = imagecodecs.jpeg8_encode(pixels)
+    return stream + b"\x00" * (len(stream) % 2)
+
+
+STREAMS = {
+    RLE: lambda pixels: encoded(pixels, RLE),
+    JPEG_LS: lambda pixels: encoded(pixels, JPEG_LS),
+    J2K: lambda pixels: encoded(pixels, J2K),
+    "1.2.840.10008.1.2.4.50": jpeg,
+}
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("syntax", sorted(STREAMS))
+def test_encapsulated_frames_behind_the_declared_ones_are_refused(tmp_path, syntax, table):
+    quiet = np.full((64, 64), 20, np.uint8)
+    loud = np.random.default_rng(4).integers(0, 255, (64, 64)).astype(np.uint8)
+    one, other = STREAMS[syntax](quiet), STREAMS[syntax](loud)
+    assert undecodable(compressed(quiet, syntax, [one], table=table), tmp_path / "a") == "read"
+    assert undecodable(compressed(quiet, syntax, [one, other], table=table), tmp_path / "b") == BEHIND_FRAMES
+    assert undecodable(compressed(quiet, syntax, [one + other], table=table), tmp_path / "c") == BEHIND_FRAMES
+    two = compressed(quiet, syntax, [one, one], table=table)
+    two.NumberOfFrames = 2
+    assert undecodable(two, tmp_path / "d") == "read"
+    two = compressed(quiet, syntax, [one, one, other], table=table)
+    two.NumberOfFrames = 2
+    assert undecodable(two, tmp_path / "e") not in ("read", "skipped")
+
+
+def test_empty_fragments_behind_the_last_frame_pass(tmp_path):
+    quiet = np.full((64, 64), 20, np.uint8)
+    ds = compressed(quiet, RLE, [encoded(quiet, RLE)], table=True)
+    ds.PixelData += struct.pack("<HHI", 0xFFFE, 0xE000, 0)
+    assert undecodable(ds, tmp_path / "a") == "read"
+
+
+@pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_more_than_one_element_of_pixel_data_is_refused(tmp_path, keyword, empty):
+    ds = dataset(np.full((32, 32), 20, np.uint8))
+    setattr(ds, keyword, np.ones((32, 32), "f4" if keyword == "FloatPixelData" else "f8").tobytes())
+    if empty:
+        ds.PixelData = b""
+    assert undecodable(ds, tmp_path / "a") == "more than one element of pixel data"
+
+
+@needs_models
+def test_text_in_a_low_strip_is_read(tmp_path):
+    strip = np.full((14, 300), 20, np.uint8)
+    cv2.putText(strip, "SMITH JOHN 1951", (4, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1, cv2.LINE_AA)
+    reading = read_instance_text(saved(dataset(strip), tmp_path / "a"), ReaderSettings())
+    assert reading.status == "read"
+    assert "SMITH" in "".join(r.text for r in reading.regions)
+
+
+def test_picture_that_a_reader_refuses_is_undecodable(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise ReaderError("TesseractError in reader")
+
+    monkeypatch.setattr(text_reading, "read_image", refuse)
+    ds = dataset(np.arange(4096, dtype=np.uint16).reshape(64, 64))
+    assert undecodable(ds, tmp_path / "a") == "TesseractError in reader"

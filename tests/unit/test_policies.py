@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from phi_deid_pipeline.errors import PolicyError
-from phi_deid_pipeline.policies import Action, Policy, Resolution, conformance_statement, load_policy
+from phi_deid_pipeline.policies import Action, Policy, Resolution, compile_policy, conformance_statement, load_policy
+from phi_deid_pipeline.policy_files import PolicyFile
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PET = "1.2.840.10008.5.1.4.1.1.128"
@@ -132,8 +133,19 @@ def test_full_dates_keep_dates_but_never_the_birth_date(tmp_path):
     assert policy.resolve((0x00100030,), "DA", CT).action == "Z"
 
 
-def test_retained_uids_are_kept_everywhere(tmp_path):
-    policy = _policy(tmp_path, "options: [retain_uids]")
+def test_free_text_that_no_row_names_is_cleaned_where_descriptors_are():
+    url, notes, lut, code = 0x0040A992, 0x00144006, 0x00283003, 0x00080119
+    for tag, vr in ((url, "ST"), (notes, "LT"), (0x0072006F, "UC"), (0x00160017, "UT")):
+        found = DEFAULT.resolve((tag,), vr, CT)
+        assert (found.code, found.action, found.rule) == ("C", Action.CLEAN, "default")
+        assert found.fallback is Action.DUMMY  # its Type is not known there
+        assert BASIC.resolve((tag,), vr, CT).action is Action.KEEP
+    assert DEFAULT.resolve((lut,), "LO", CT).action is Action.KEEP
+    assert DEFAULT.resolve((code,), "UC", CT).action is Action.KEEP
+
+
+def test_retained_uids_are_kept_everywhere():
+    policy = compile_policy(PolicyFile("mine", "", frozenset({"retain_uids"}), "all_text", ()))
     tags = (0x0020000D, 0x00081155, 0x00280304, 0x0018991E)
     assert [policy.resolve((tag,), "UI", CT).action.value for tag in tags] == ["K"] * 4
     assert policy.resolve((0x0040A124,), "UI", CT).action == "U"
@@ -220,6 +232,7 @@ def test_named_policy_can_be_extended(tmp_path):
     ("lines", "message"),
     [
         (["options: [retain_everything]"], "policy mine.yaml: unknown option 'retain_everything'"),
+        (["options: [retain_uids]"], "policy mine.yaml: option retain_uids is not supported yet"),
         (["options: [retain_long_modified_dates]"], "retain_long_modified_dates is not supported yet"),
         (["options: [retain_safe_private]"], "retain_safe_private is not supported yet"),
         (["options: [clean_recognizable_visual_features]"], "clean_recognizable_visual_features is not supported yet"),

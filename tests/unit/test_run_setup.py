@@ -191,8 +191,17 @@ def test_full_disk_is_said_and_leaves_no_half_file(folders, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
-@pytest.mark.parametrize("what", ["2.25.1", "2.25.1#", "2.25.1#a", "#1"])
-def test_decision_on_text_needs_instance_and_number(folders, tmp_path, what):
+@pytest.mark.parametrize("what", ["2.25.1", "2.25.1#", "2.25.1#0", "2.25.1#00c0ffee000G", "#00c0ffee0000"])
+def test_decision_on_text_needs_instance_and_id(folders, tmp_path, what):
     (tmp_path / "decisions.csv").write_text(f"what,verdict,who,when,why\n{what},keep,me,2026-01-01,seen\n")
-    with pytest.raises(ConfigError, match="number of finding"):
+    with pytest.raises(ConfigError, match="hide and keep take <new SOP Instance UID>#<id of finding>"):
         prepare(RunRequest(*folders, decisions=tmp_path / "decisions.csv"))
+
+
+def test_former_salt_is_kept_to_prove_former_releases(folders):
+    source, output = folders
+    first = prepare(RunRequest(source, output))
+    salt = (output / "private/salt").read_bytes()
+    prepare(RunRequest(source, output, new_salt=True))
+    assert (output / f"private/salt.{first.salt_id}").read_bytes() == salt
+    assert (output / "private/salt").read_bytes() != salt

@@ -576,6 +576,23 @@ def test_redaction_of_one_frame_leaves_the_others_alone(bench: Bench) -> None:
     assert [r.detail for r in bench.verify().residuals] == ["frame 1 differs outside the boxes"]
 
 
+def test_box_that_is_not_filled_rejects(bench: Bench) -> None:
+    frames = np.stack([gray(bench)] * 3)
+    for ds in (bench.dataset, bench.original):
+        ds.NumberOfFrames, ds.PixelData = 3, frames.tobytes()
+    bench.record = record(pixel_data="redacted", boxes=((2, Box(12, 12, 9, 9)), (1, Box(0, 0, 4, 4))))
+    frames[1, :4, :4] = 0
+    frames[1, 3, 3] = 1
+    frames[2, 12:, 12:] = 0
+    bench.dataset.PixelData = frames.tobytes()
+    assert [r.detail for r in bench.verify().residuals] == ["box 1 of frame 1 is not filled"]
+    bench.dataset.PixelData = bench.original.PixelData
+    bench.record = record(pixel_data="redacted", boxes=((-1, Box(0, 0, 4, 4)),))
+    verdict = bench.verify()
+    assert [r.detail for r in verdict.residuals] == ["box 0 of frame 0 is not filled"]
+    assert verdict.reason == "pixels_changed"
+
+
 def test_redacted_pixels_that_do_not_decode_reject(bench: Bench) -> None:
     bench.dataset.PixelData = bench.dataset.PixelData[:100]
     bench.record = record(pixel_data="redacted", boxes=((-1, Box(0, 0, 16, 16)),))

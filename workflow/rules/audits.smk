@@ -33,6 +33,7 @@ rule assemble_audits:
         rejected=after_scan("private/rejected.jsonl"),
         links="private/links.jsonl",
         statuses="private/statuses.jsonl",
+        decisions="private/decisions.csv",
         policy="private/policy.json",
         salt="private/salt",
     output:

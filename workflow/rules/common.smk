@@ -1,14 +1,18 @@
 import sys
 import uuid
+from functools import lru_cache
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from code_digest import code_digest, resources_digest
+from code_digest import code_digest, files_digest, resources_digest
 
 # The scan runs in every run: its parameter changes. The front door hands one id to its two calls of Snakemake.
 RUN_ID = config.get("run_id") or (
     uuid.uuid4().hex if workflow.is_main_process else "job"
 )
+
+# What is read, decoded and encoded depends on the locked versions of the libraries too.
+ENVIRONMENT = files_digest("envs", "requirements.lock", "models.lock")
 
 AUDITS = [
     "audits/deid/deid_audit.jsonl",
@@ -25,6 +29,12 @@ wildcard_constraints:
 def read_index():
     """Rows of private/index.tsv as {batch: row}; the checkpoint has to be done."""
     checkpoints.inventory.get()
+    return parse_index(Path("private/index.tsv").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def parse_index(_mtime):
+    """The index as it is at that time: a plan of many batches asks for it many times."""
     lines = Path("private/index.tsv").read_text(encoding="utf-8").splitlines()
     names = lines[0].split("\t")
     rows = (dict(zip(names, line.split("\t"))) for line in lines[1:])

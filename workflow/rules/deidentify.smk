@@ -17,6 +17,7 @@ rule deidentify_series:
         runtime=minutes_of_batch(5, 0.02),
     params:
         words=resources_digest("resources/vocabularies"),
+        environment=ENVIRONMENT,
         code=code_digest("deidentify_series"),
     script:
         "../../scripts/deidentify_series.py"
@@ -41,6 +42,7 @@ rule verify_series:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
     params:
+        environment=ENVIRONMENT,
         code=code_digest("verify_series"),
     script:
         "../../scripts/verify_series.py"

@@ -12,6 +12,7 @@ rule extract_metadata:
         mem_mb=memory_of_batch(600, 0.1),
         runtime=minutes_of_batch(5, 0.005),
     params:
+        environment=ENVIRONMENT,
         code=code_digest("extract_metadata"),
     script:
         "../../scripts/extract_metadata.py"
@@ -32,6 +33,7 @@ rule measure_ct_geometry:
         runtime=minutes_of_batch(5, 0.005),
     params:
         settings=config["geometry"],
+        environment=ENVIRONMENT,
         code=code_digest("measure_ct_geometry"),
     script:
         "../../scripts/measure_ct_geometry.py"

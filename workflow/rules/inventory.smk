@@ -16,6 +16,7 @@ checkpoint inventory:
     params:
         run=RUN_ID,
         settings=config["inventory"],
+        environment=ENVIRONMENT,
         code=code_digest("inventory"),
     script:
         "../../scripts/inventory.py"
@@ -35,6 +36,7 @@ rule map_uids:
         mem_mb=memory_of_batch(500, 0.1),
         runtime=minutes_of_batch(5, 0.001),
     params:
+        environment=ENVIRONMENT,
         code=code_digest("map_uids"),
     script:
         "../../scripts/map_uids.py"

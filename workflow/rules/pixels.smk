@@ -12,6 +12,7 @@ rule read_burned_in_text:
         runtime=minutes_of_batch(10, 0.1),
     params:
         settings=config["ocr"],
+        environment=ENVIRONMENT,
         code=code_digest("read_burned_in_text"),
     script:
         "../../scripts/read_burned_in_text.py"
@@ -36,6 +37,7 @@ rule judge_burned_in_text:
         runtime=minutes_of_batch(5, 0.01),
     params:
         words=resources_digest("resources/burned_in_text"),
+        environment=ENVIRONMENT,
         code=code_digest("judge_burned_in_text"),
     script:
         "../../scripts/judge_burned_in_text.py"

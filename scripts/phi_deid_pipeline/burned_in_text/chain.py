@@ -11,9 +11,11 @@ from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
 from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.burned_in_text.prepare import Views, is_constant, prepare
 from phi_deid_pipeline.burned_in_text.read import (
+    UNDER_READ_DENSITY,
     Line,
     have_tesseract,
     is_text,
+    letters,
     read_box,
     second_reading,
     tesseract_lines,
@@ -21,6 +23,7 @@ from phi_deid_pipeline.burned_in_text.read import (
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box, Region
 
+COVERED = 0.5  # share of a known box, or of what is found, that lies in the other
 NESTED = 0.9  # share of the smaller box that lies in the larger one
 
 
@@ -52,8 +55,10 @@ def read_image(
     `invert` for MONOCHROME1; `window` is (low, high) in the image's values. Boxes are in the image's own pixels.
     """
     rows, columns = image.shape[:2]
-    if min(rows, columns) < settings.min_side or is_constant(image):
+    if settings.too_small(rows, columns) or is_constant(image):
         return ImageText((), False)
+    if image.dtype.kind == "f":
+        image = np.nan_to_num(image, posinf=0.0, neginf=0.0)
     readers = used_readers(settings)
     working, found, fresh = image, [], []
     dark = _darkest(image, invert)
@@ -83,7 +88,10 @@ def read_known_box(
     settings: ReaderSettings,
     frame: int,
 ) -> Region | None:
-    """Read a box whose place is known and whose content changed; None where nothing stands in it."""
+    """Read a box whose place is known and whose content changed; None where nothing stands in it.
+
+    Text that cannot be read comes out as a region, as in the scan of a whole image.
+    """
     rows, columns = image.shape[:2]
     margin = 2 * settings.padding
     part = clipped(Box(box.x - margin, box.y - margin, box.w + 2 * margin, box.h + 2 * margin), rows, columns)
@@ -93,13 +101,24 @@ def read_known_box(
     views = prepare(crop, invert=invert, window=window, padding=settings.padding)
     shift = settings.padding
     candidate = Candidate(
-        box.x - part.x + shift + box.w / 2, box.y - part.y + shift + box.h / 2, box.w, box.h, 0.0, 1.0
+        box.x - part.x + shift + box.w / 2, box.y - part.y + shift + box.h / 2, box.w, box.h, 0.0, 0.0
     )
-    line = read_box(views, candidate, settings)
-    if not line.text:
+    line = replace(read_box(views, candidate, settings), box=box)
+    if letters(line.text) < UNDER_READ_DENSITY * line.aspect:  # nothing there any more, or a script that is not known
+        detected = _score_at(views, candidate.box(), max(rows, columns), settings)
+        line = replace(line, score=max(line.score, detected))
+    if not line.text and not is_text(line, settings):
         return None
-    line = replace(line, box=box, confidence=line.confidence)
     return _region(line, frame, "pixels")
+
+
+def _score_at(views: Views, place: Box, side: int, settings: ReaderSettings) -> float:
+    """Return the detector's score of text that covers most of a place of the renderings, or lies in it; 0 without any."""
+    found = detect(views.stroke, scales(side)[0], settings)
+    least = [min(area(place), area(c.box())) * COVERED for c in found]
+    return max(
+        (c.score for c, share in zip(found, least, strict=True) if overlap(place, c.box()) >= share), default=0.0
+    )
 
 
 def _darkest(image: np.ndarray, invert: bool) -> float | int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -85,13 +87,13 @@ def judge(
     readings: list[tuple[str, str, Reading]],
     lexicon: LexiconLike,
     hide: str,
-    decisions: Mapping[tuple[str, int], str],
+    decisions: Mapping[tuple[str, str], str],
 ) -> list[InstanceFindings]:
     """Return verdicts and boxes to fill for the instances of one series, in the order given.
 
     `readings` holds (source SOP Instance UID, path, reading); `decisions` a person's `hide` or `keep` by (source SOP
-    Instance UID, number of the finding). Text that stands in one frame or instance is filled at its place in all frames
-    and instances of the same matrix. Raises ValueError for an unknown `hide`.
+    Instance UID, id of the finding); one whose id no finding has changes nothing. Text that stands in one frame
+    or instance is filled at its place in all frames and instances of the same matrix. Raises ValueError for an unknown `hide`.
     """
     if hide not in HIDE_POLICIES:
         raise ValueError(f"hide is none of {', '.join(HIDE_POLICIES)}")
@@ -128,14 +130,12 @@ def _hold(
     findings: tuple[Finding, ...],
     hide: str,
     sop_uid: str,
-    decisions: Mapping[tuple[str, int], str],
+    decisions: Mapping[tuple[str, str], str],
 ) -> tuple[str, ...]:
     hold = []
     if TEXT_LEFT in reading.detail.split():
         hold.append(HoldReason.TEXT_LEFT.value)
-    undecided = any(
-        f.verdict is Verdict.UNKNOWN and not f.hide and (sop_uid, n) not in decisions for n, f in enumerate(findings)
-    )
+    undecided = any(f.verdict is Verdict.UNKNOWN and not f.hide and (sop_uid, f.id) not in decisions for f in findings)
     if hide == "identifying_only" and undecided:
         hold.append(HoldReason.TEXT_UNREADABLE.value)
     return tuple(hold)
@@ -147,7 +147,7 @@ def _findings(
     matcher: Matcher,
     words: Words,
     hide: str,
-    decisions: Mapping[tuple[str, int], str],
+    decisions: Mapping[tuple[str, str], str],
 ) -> tuple[Finding, ...]:
     places: dict[tuple[int, str], list[_Judged]] = defaultdict(list)
     for region in reading.regions:
@@ -164,12 +164,19 @@ def _findings(
             category=j.category,
             reason=j.reason,
             hide=j.verdict in _HIDDEN_BY[hide],
+            id=finding_id(j.region.frame, j.region.plane, j.region.box, j.region.text),
         )
         for j in judged
     ]
     findings.sort(key=lambda f: (f.frame, f.plane, f.box.y, f.box.x, f.box.h, f.box.w, f.text))
-    decided = [_decided(finding, decisions.get((sop_uid, number))) for number, finding in enumerate(findings)]
+    decided = [_decided(finding, decisions.get((sop_uid, finding.id))) for finding in findings]
     return tuple(_touched(decided, reading.rows, reading.columns))
+
+
+def finding_id(frame: int, plane: str, box: Box, text: str) -> str:
+    """Return what names a text at its place, whatever else is found: the first 12 hex digits of a SHA-256."""
+    content = json.dumps([frame, plane, box.x, box.y, box.w, box.h, text])
+    return hashlib.sha256(content.encode("ascii")).hexdigest()[:12]
 
 
 def _decided(finding: Finding, verdict: str | None) -> Finding:

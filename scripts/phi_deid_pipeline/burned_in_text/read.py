@@ -29,6 +29,10 @@ TURNED_GAIN = 0.1  # confidence by which text upside down must be surer than upr
 RECOGNISER, TESSERACT = "ppocr", "tesseract"
 
 
+class ReaderError(Exception):
+    """A reader refused an image, so that nobody has looked at it; the text never holds what is in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Text read in one upright box of the padded image."""
@@ -186,9 +190,12 @@ def tesseract_lines(image: np.ndarray, settings: ReaderSettings) -> list[Line]:
     )
     view = 255 - local_contrast(padded)
     doubled = cv2.resize(view, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    data = pytesseract.image_to_data(
-        doubled, lang=settings.languages, config="--psm 11", output_type=pytesseract.Output.DICT
-    )
+    try:
+        data = pytesseract.image_to_data(
+            doubled, lang=settings.languages, config="--psm 11", output_type=pytesseract.Output.DICT
+        )
+    except pytesseract.TesseractError:
+        raise ReaderError("TesseractError in reader") from None
     lines = []
     for text, confidence, x, y, w, h in zip(
         data["text"], data["conf"], data["left"], data["top"], data["width"], data["height"], strict=True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SMALL_SIDE = 64  # pixels; an image whose longer side has as many may hold a line of text, however low it is
+
 
 @dataclass(frozen=True, slots=True)
 class ReaderSettings:
@@ -32,3 +34,7 @@ class ReaderSettings:
     max_text_height: float = 0.14  # of the shorter side, never under 48 nor over 120 pixels
     min_side: int = 16
     read_label_images: bool = False  # SEG, label maps and RTDOSE too
+
+    def too_small(self, rows: int, columns: int) -> bool:
+        """Tell whether an image is too small, in both directions, to hold text."""
+        return min(rows, columns) < self.min_side and max(rows, columns) < SMALL_SIDE
