@@ -149,6 +149,8 @@ class Reference:
         text = "\\".join(self._texts(element))
         dropped = drop_identifiers(text, self.lexicon)
         if dropped != text:
+            if not dropped.strip() and element.VR in TEXT:
+                dropped = "DEIDENTIFIED"
             parts = dropped.split("\\") if element.VR not in LONG_TEXT else [dropped]
             element.value = parts if len(parts) > 1 else parts[0]
 

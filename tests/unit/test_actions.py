@@ -188,3 +188,7 @@ def test_dummy_items_are_known_for_all_sequences_with_code_d() -> None:
         assert dummy_item(tag, "")
     assert dummy_item(0x00080096, "ReferringPhysicianIdentificationSequence") is None
     assert dummy_item(0x0040A168, "ConceptCodeSequence")[0x00080104] == ("LO", "DEIDENTIFIED")
+
+
+def test_kept_text_of_which_nothing_is_left_becomes_a_dummy():
+    assert kept_text("LO", b"https://example.org/scanner ", (), Lexicon()) == b"DEIDENTIFIED"
