@@ -368,6 +368,9 @@ def written_dates(day: str) -> tuple[str, ...]:
 # --------------------------------------------------------------------------- the lexicon
 
 
+_NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
+
+
 class _Index:
     """Compiled forms of a lexicon; every look-up is a dictionary access per word of the text."""
 
@@ -419,6 +422,10 @@ class _Index:
                 self._add_name_word(joined, number, entry.category)
         if _NO_BLANKS.search(entry.value) and len(whole := _compact(entry.value)) >= 2:
             self.inside.setdefault(whole, entry.category)
+            parts = [part for part in map(fold, re.split(r"[\s^,;_]+", entry.value)) if part]
+            for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
+                for separator in _NAME_SEPARATORS:
+                    self.inside.setdefault(separator.join(order), entry.category)
 
     def _add_name_word(self, form: str, number: int, category: Category) -> None:
         letters = sum(char.isalpha() for char in form)

@@ -298,3 +298,11 @@ def test_harvest_gathers_every_kind_at_any_depth_and_no_uid():
         Entry(RECORD, "88"),
         Entry(CONTACT, "555 1234"),
     }
+
+
+@pytest.mark.parametrize("name", ["\u738b \u5c0f\u6771", "\u5c0f\u6771, \u738b", "\u738b^\u5c0f\u6771"])
+def test_family_name_of_one_character_goes_with_the_given_name(name):
+    lexicon = Lexicon(entries_of(Category.NAME, "\u738b^\u5c0f\u6771"))
+    text = f"thorax {name} axial"
+    ((start, end, _),) = lexicon.hits(text)
+    assert (text[:start], text[end:]) == ("thorax ", " axial")
