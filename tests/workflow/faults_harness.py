@@ -64,7 +64,8 @@ def run(source: Path, output: Path, *more: str | Path, prefix: Sequence[str] = (
 
 def plain_snakemake(output: Path) -> Ran:
     """Run Snakemake itself on an output, with the id of its last run: it does not scan the input again."""
-    ids = re.findall(r"run_id=([0-9a-f]+)", (output / "logs" / "snakemake.log").read_text(encoding="utf-8"))
+    logs = sorted((output / ".snakemake" / "log").glob("*.log"))
+    ids = [found for log in logs for found in re.findall(r"run_id=([0-9a-f]+)", log.read_text(encoding="utf-8"))]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(product() / "Snakefile")]
     command += ["--directory", str(output)]
     command += ["--workflow-profile", str(product() / "workflow" / "profiles" / "default"), "--cores", "2", "--nocolor"]
