@@ -39,7 +39,7 @@ class Tally:
     def add_record(self, record: Mapping[str, Any], final: FinalStatus, patient: str) -> None:
         """Count an instance that was worked on; `patient` is the opaque id, as rejected files carry it too."""
         self._count(record["modality"], final.status)
-        names = {"patients": patient, "studies": final.study_uid, "series": final.series_uid}
+        names = {"patients": patient, "studies": final.study_uid, "series": f"{final.study_uid} {final.series_uid}"}
         self._find(names)
         if final.status is Status.RELEASED:
             for kind, name in names.items():
@@ -55,7 +55,8 @@ class Tally:
         self.rejected[rejected.reason.value] += 1
         if rejected.is_dicom:
             self._count(rejected.modality, Status.REJECTED)
-            self._find({"patients": rejected.patient, "studies": study_uid, "series": series_uid})
+            series = f"{study_uid} {series_uid}" if series_uid else ""
+            self._find({"patients": rejected.patient, "studies": study_uid, "series": series})
         if loss and series_uid:
             self.incomplete.add(series_uid)
 
@@ -87,7 +88,7 @@ def write_summary(
         "instances_by_modality": {name: _by_status(tally.by_modality[name]) for name in sorted(tally.by_modality)},
         "released_by_decision": tally.decided,
         "decisions_unused": decisions_unused,
-        "series_incomplete": len(tally.incomplete & tally.out["series"]),
+        "series_incomplete": sum(series.partition(" ")[2] in tally.incomplete for series in tally.out["series"]),
         "rejected_by_reason": dict(sorted(tally.rejected.items())),
         "held_by_reason": dict(sorted(tally.held.items())),
         "text": {**_text(private, batches), "instances_redacted": tally.redacted},

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
+from phi_deid_pipeline.uid_mapping import salt_id
 from run_progress import RunState, failure_lines, print_places, print_summary, read_work, run_snakemake
 from run_setup import DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
 
@@ -178,8 +179,9 @@ def demo(args: argparse.Namespace, console: Console) -> int:
     """Build the sample input where it is missing, and run; rejects in it are part of the show."""
     from sample_input import build_sample
 
-    console.print("Building the sample input ...")
-    build_sample(args.input)
+    sample = build_sample(args.input)
+    if sample["written"]:
+        console.print(f"Sample input: {sample['files']} files in {args.input}", highlight=False)
     request = RunRequest(input=args.input, output=args.output)
     code = run(request, cores=args.cores, profile="default", dry_run=False, console=console)
     if code == NOT_ALL_RELEASED:
@@ -225,7 +227,7 @@ def releases(output: Path, console: Console) -> int:
         info = entry["info"]
         table.add_row(
             entry["release"] + ("*" if entry["current"] else ""),
-            entry["timestamp"],
+            entry["timestamp"][:16].replace("T", " "),
             str(info["instances"]),
             *changes,
             info["policy"],
@@ -243,8 +245,13 @@ def verify(output: Path, salt_file: Path | None, console: Console) -> int:
     """Print what the proofs of audits and releases found."""
     from audit_writers import verify_output
 
+    known = output / "private" / "salt_id"
+    if salt_file is not None and not salt_file.is_file():
+        raise ConfigError("The salt file cannot be read.")
     salt_file = salt_file or output / "private" / "salt"
     salt = salt_file.read_bytes() if salt_file.exists() else None
+    if salt is not None and known.exists() and salt_id(salt) != known.read_text().strip():
+        raise ConfigError(f"This output was made with the salt {known.read_text().strip()}; hand in that one.")
     former = [path.read_bytes() for path in sorted((output / "private").glob("salt.*"))]
     errors = verify_output(output, salt, former)
     for error in errors:
@@ -273,6 +280,8 @@ def main(arguments: list[str] | None = None) -> int:
             return RELEASED
         if args.command == "demo":
             return demo(args, console)
+        if not args.output.is_dir():
+            raise ConfigError("There is no such output folder; check --output.")
         if args.command == "status":
             return status(args.output.resolve(), console)
         if args.command == "releases":

@@ -259,7 +259,10 @@ def print_summary(output: Path, console: Console) -> int:
     table.add_section()
     table.add_row("all instances", str(sum(total.values())), *(str(total[s]) for s in ("released", "held", "rejected")))
     console.print(table)
-    _print_counts(console, "Rejected input files, by reason", summary["rejected_by_reason"])
+    files = sum(summary["rejected_by_reason"].values()) - total["rejected"]
+    if files:
+        console.print(f"Besides, {files} files that are no DICOM instances were rejected.", highlight=False)
+    _print_counts(console, "All rejected input files, by reason", summary["rejected_by_reason"])
     _print_counts(console, "Held for review, by reason", summary["held_by_reason"])
     text = summary["text"]
     console.print(

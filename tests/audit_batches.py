@@ -102,7 +102,7 @@ REJECTED = [
         "a/cut.dcm", RejectReason.TRUNCATED, is_dicom=True, sha256="f" * 64, patient="p000001", study_uid="1.2.1",
         series_uid="1.3.1", sop_uid="1.4.7", sop_class_uid=CT, modality="CT",
     ),
-    rejected("a/again.dcm", RejectReason.DUPLICATE_IDENTICAL, is_dicom=True, series_uid="1.3.2", sop_uid="1.4.3"),
+    rejected("a/again.dcm", RejectReason.DUPLICATE_IDENTICAL, is_dicom=True, study_uid="1.2.1", series_uid="1.3.2", sop_uid="1.4.3"),
 ]  # fmt: skip
 DEFAULT = {"b000001": [A1, A2], "b000002": [B1], "b000003": [C1]}
 

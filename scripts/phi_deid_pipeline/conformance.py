@@ -120,7 +120,8 @@ def _text(policy: Policy) -> str:
     lines += [
         "- Every text that is kept for another reason loses the patient's known identifiers.",
         f"- Pixels: text is looked for in stored pixel values, and filled is {_HIDE[policy.hide]}. "
-        "Burned In Annotation is set to NO only where this was done. No other pixel is changed, nothing is transcoded.",
+        "Burned In Annotation is set to NO only where this was done. No pixel outside the boxes is changed; "
+        "an instance without boxes keeps its pixel data byte for byte.",
         "- Faces and other recognizable visual features are not cleaned; photographs are held for review.",
         "",
     ]
@@ -176,5 +177,6 @@ def _limits(policy: Policy) -> str:
 - Types are known for {len(policy.sop_classes)} SOP classes at the top level; elsewhere the most demanding action holds.
 - Text in pixels is found by a detector and readers that can miss some: a detection is no clearance.
 - Names of persons that no header gives and that are words of the vocabulary can remain in free text.
-- Transfer syntaxes are those of the sources.
+- Transfer syntaxes are those of the sources, except where boxes were filled in an encoding that cannot be written
+  again without loss: those instances are stored in a lossless one, and their lossy history stays declared.
 """
