@@ -58,6 +58,7 @@ STRING_VRS = TEXT_VRS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "
 LONG_LENGTH_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 KNOWN_VRS = STRING_VRS | LONG_LENGTH_VRS | {"AT", "FD", "FL", "SL", "SS", "UL", "US"}
 
+_PRIVATE_UID = re.compile(r"[012](?:\.(?:0|[1-9][0-9]*)){3,}", re.ASCII)
 _ESC = 0x1B
 _DELIMITERS = frozenset(b"\\\r\n\t\f^=")  # each resets a code extension (PS3.5 6.1.2.5.3)
 _SELF_SWITCHING = frozenset({"iso2022_jp", "iso2022_jp_2", "iso2022_kr"})  # codecs that read their own escapes
@@ -130,6 +131,12 @@ def file_checksum(path: Path) -> str:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def looks_like_uid(text: str) -> bool:
+    """Tell whether a text in a private element is a UID and no version number: a root and some components behind it."""
+    text = text.strip("\x00 ")
+    return 12 <= len(text) <= 64 and _PRIVATE_UID.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)
