@@ -18,6 +18,7 @@ _SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8
 _SIZES |= {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "OB": 1}
 _CODES = frozenset({"CS", "DS", "IS", "AS", "DA", "DT", "TM"})
 _LENGTHS = {"AS": 4, "DS": 16, "IS": 12, "CS": 16, "DT": 26, "DA": 10, "TM": 16}  # bytes of one value at most
+_WORDS = re.compile(rb"[\x20-\x7e]+[ \x00]*")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -54,7 +55,8 @@ def effective_vr(element: Element, value: memoryview, creator: str, policy: Poli
 def fits(vr: str, value: bytes) -> bool:
     """Tell whether bytes can be a value of that VR."""
     if vr in _SIZES:
-        return len(value) % _SIZES[vr] == 0
+        words = len(value) >= 8 and _WORDS.fullmatch(value) is not None  # numbers do not spell words
+        return len(value) % _SIZES[vr] == 0 and not words
     if vr in _CODES:
         longest = max(len(part.strip(b" \x00")) for part in value.split(b"\\"))
         return is_well_formed(vr, value) and longest <= _LENGTHS[vr]
