@@ -37,11 +37,11 @@ from phi_deid_pipeline.policy_rows import (
     MODIFIED_DATES,
     Entry,
     SafePrivateRule,
-    apply_options,
+    compile_concepts,
     compile_rows,
     compile_safe_private,
 )
-from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, Rules, load_dictionary, load_iod_types, load_rules
+from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
 
 __all__ = [
     "Action",
@@ -360,16 +360,6 @@ def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
         sop_classes=iods.sop_classes,
         types=iods.types,
         iod_conflicts={c.tag: (c.action, c.iods) for c in table.iod_conflicts},
-        concepts=_concepts(table, options),
+        concepts=compile_concepts(table, options, dates, found.max_age),
     )
     return Policy(**fields_from(json.loads(canonical(content_of(content))), digest_of(content_of(content))))
-
-
-def _concepts(rules: Rules, options: frozenset[str]) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """Return concept name and value type -> code after options and code without (Table E.3.4-1)."""
-    if "clean_structured_content" not in options:
-        return {}
-    return {
-        (c.code, c.scheme, c.value_type): (apply_options(c.basic, c.options, options)[0], c.basic)
-        for c in rules.concepts
-    }
