@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,34 @@ def test_shipped_policies_have_the_options_that_their_names_promise():
     assert {shipped(name).max_age for name in SHIPPED} == {89}
     assert [n for n in SHIPPED if shipped(n).clinical_trial or shipped(n).pseudonyms != "keyed"] == ["clinical_trial"]
     assert [name for name in SHIPPED if shipped(name).hold] == ["gdpr"]
+
+
+NESTED = {row["module"]: row["types"] for row in IODS["nested_types"]}
+LITERAL = {("X", "1"): "D", ("X", "2"): "Z", ("Z", "1"): "D"}
+BY_TAG = {row["tag"].strip("()").replace(",", ""): row for row in ROWS}
+
+
+@pytest.mark.parametrize("iod_row", IODS["iod_modules"], ids=lambda row: row["iod"])
+def test_every_type_inside_sequences_decides_the_action(iod_row):
+    strictest: dict[str, str] = {}
+    for module in iod_row["modules"].split():
+        for kind, paths in NESTED[module].items():
+            for path in paths.split():
+                strictest[path] = min(strictest.get(path, "9"), kind)
+    sop_classes = [uid for uid, iod in CLASSES.items() if iod == iod_row["iod"]]
+    for path, kind in strictest.items():
+        row = BY_TAG[path[-8:]]
+        code = row["basic"]
+        want = LITERAL.get((code, kind[0])) or BY_TYPE[code]["123".index(kind[0])]
+        if want == "D" and row["vr"] == "UI":
+            want = "U"
+        tags = tuple(int(tag, 16) for tag in path.split("/"))
+        for uid in sop_classes:
+            assert shipped("ps3_15_basic").resolve(tags, row["vr"], uid).action == want, (path, kind)
+            if any(tag == after for tag, after in pairwise(tags)):
+                continue
+            repeated = (tags[0], *tags)  # items of a sequence inside its own items
+            assert shipped("ps3_15_basic").resolve(repeated, row["vr"], uid).action == want, (path, kind)
 
 
 # what a private attribute of Table E.3.10-1 becomes, by its VR there
