@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS files(
   path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, sha256 TEXT, reason TEXT, detail TEXT,
   is_dicom INTEGER, patient_id TEXT, issuer TEXT, study_uid TEXT, series_uid TEXT, sop_uid TEXT, sop_class_uid TEXT,
   transfer_syntax_uid TEXT, modality TEXT, rows INTEGER, columns INTEGER, frames INTEGER, has_pixels INTEGER, hold TEXT,
-  head INTEGER, slice_mm REAL, created TEXT, uids TEXT, lexicon INTEGER, patient_key TEXT, patient INTEGER, series INTEGER, verdict TEXT, note TEXT);
+  head INTEGER, slice_mm REAL, created TEXT, uids TEXT,
+  lexicon INTEGER, patient_key TEXT, patient INTEGER, series INTEGER, verdict TEXT, note TEXT);
 CREATE INDEX IF NOT EXISTS files_sop ON files(sop_uid, sha256, path) WHERE reason = '';
 CREATE INDEX IF NOT EXISTS files_series ON files(series, verdict);
 CREATE INDEX IF NOT EXISTS files_patient ON files(patient, lexicon);

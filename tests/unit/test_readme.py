@@ -41,9 +41,18 @@ LIMIT_LINES = 400
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of all commands by name."""
-    (subparsers,) = (a for a in front_door.parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(subparsers.choices)
+    """Return the parsers of all commands by name; a command below another has both names."""
+    found: dict[str, argparse.ArgumentParser] = {}
+
+    def gather(parser: argparse.ArgumentParser, above: str) -> None:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, sub in action.choices.items():
+                    found[f"{above}{name}"] = sub
+                    gather(sub, f"{above}{name} ")
+
+    gather(front_door.parser(), "")
+    return found
 
 
 def options() -> set[str]:
@@ -104,6 +113,8 @@ def test_options_are_given_to_the_commands_that_have_them(name: str) -> None:
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
     named = set(re.findall(r"main\.py ([a-z]+)", README))
+    (below,) = re.findall(r"^\| `main\.py policy ([a-z\\|]+)` \|", README, re.M)
+    named |= {f"policy {name}" for name in below.replace("\\", "").split("|")}
     assert named == set(commands())
 
 
