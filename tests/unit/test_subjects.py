@@ -102,7 +102,9 @@ def test_codes_are_random_kept_and_never_changed(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == before, "written on change only"
     more = PseudonymStore(path, "salt-1").codes_of(["id:3", "id:1"])
     assert more["id:1"] == first["id:1"] and more["id:3"] not in first.values()
-    assert json.loads(path.read_text())["pseudonyms"].keys() == {"id:1", "id:2", "id:3"}, "who is withdrawn is not forgotten"
+    assert json.loads(path.read_text())["pseudonyms"].keys() == {"id:1", "id:2", "id:3"}, (
+        "who is withdrawn is not forgotten"
+    )
     other = PseudonymStore(tmp_path / "other.json", "salt-1").codes_of(["id:1"])
     assert other != {"id:1": first["id:1"]}, "derived from nothing"
 
