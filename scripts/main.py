@@ -124,6 +124,12 @@ def _run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--patients", type=Path, metavar="FILE", help="CSV of patient_id, issuer, person that joins IDs; kept likewise"
     )
+    sub.add_argument(
+        "--subjects",
+        type=Path,
+        metavar="FILE",
+        help="CSV of patient_id, pseudonym and more for policies that name patients by a table; kept likewise",
+    )
 
 
 def _positive(text: str) -> int:
@@ -144,6 +150,7 @@ def _request(args: argparse.Namespace) -> RunRequest:
         settings=tuple(args.set),
         decisions=args.decisions,
         patients=args.patients,
+        subjects=args.subjects,
     )
 
 

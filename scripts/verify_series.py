@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import DeidRecord, Manifest
+from phi_deid_pipeline.records import DeidRecord, Manifest, StudySubject
 from record_io import from_json, read_jsonl, read_parquet, write_jsonl
 
 
@@ -12,6 +12,7 @@ def main(
     manifest: Path,
     uid_map: Path,
     lexicons: list[Path],
+    subjects: Path,
     policy: Path,
     input_root: Path,
     staging: Path,
@@ -28,6 +29,7 @@ def main(
         policy.read_text(encoding="utf-8"),
         input_root.resolve(),
         staging,
+        subjects=read_jsonl(subjects, StudySubject),
     )
     write_jsonl(links, edges, mode=0o600)
     write_jsonl(verification, verdicts, mode=0o600)
@@ -40,6 +42,7 @@ if __name__ == "__main__":
             Path(smk.input.manifest),
             Path(smk.input.uid_map),
             [Path(path) for path in smk.input.lexicons],
+            Path(smk.input.subjects),
             Path(smk.input.policy),
             Path("private/input"),
             Path(smk.input.dicom),
