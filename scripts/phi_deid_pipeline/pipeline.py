@@ -172,7 +172,6 @@ def deidentify_series(
 
 def _deidentify(engine, source, staging, instance, seen, patient, base):
     from phi_deid_pipeline.boxes import grown
-    from phi_deid_pipeline.dicom_utils import file_checksum
     from phi_deid_pipeline.raw_elements import read_instance
 
     replacement = None
@@ -182,14 +181,13 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
 
         replacement = redact(source, list(seen.fills), list(seen.frame_fills))
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        checksum = file_checksum(source)
-    except OSError:
-        raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
-    if checksum != instance.sha256:
-        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
-    with read_instance(source) as raw:
+        raw = read_instance(source, sha256=instance.sha256)
+    except UnreadableInstance as error:
+        if error.reason is RejectReason.UNREADABLE_FILE:
+            raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
+        raise
+    with raw:
         result = engine.deidentify(
             raw,
             target,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mmap
 import struct
 import zlib
@@ -48,6 +49,7 @@ FRAGMENT_VRS = frozenset({"OB", "OW", "OF", "OD", "OL", "OV"})
 MAX_ELEMENTS = 2_000_000  # elements and items of one instance; bounds memory, real instances stay far below
 MAX_INFLATED_BYTES = 1 << 30  # of a deflated data set
 IN_MEMORY_BYTES = 32 << 20  # smaller files are read, larger ones mapped
+WINDOW_BYTES = 32 << 20  # of a mapped file are in memory at a time
 
 
 @dataclass(slots=True)
@@ -201,15 +203,18 @@ class RawInstance:
         return inherited
 
 
-def read_instance(path: Path, *, max_depth: int = 32) -> RawInstance:
+def read_instance(path: Path, *, max_depth: int = 32, sha256: str = "") -> RawInstance:
     """Read an instance with or without preamble and file meta information.
 
     Raises UnreadableInstance: EMPTY, UNREADABLE_FILE, NOT_DICOM, TRUNCATED, MALFORMED, TOO_DEEP or
-    UNKNOWN_TRANSFER_SYNTAX. Allocates no memory for what a length field merely claims.
+    UNKNOWN_TRANSFER_SYNTAX, and CHANGED_WHILE_READ where its bytes do not have the SHA-256 that is asked for.
+    Allocates no memory for what a length field merely claims.
     """
     buffer, mapped = _open(path)
     instance = RawInstance(buffer, mapped)
     try:
+        if sha256 and _checksum(buffer) != sha256:
+            raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
         _read(instance, max_depth)
     except BaseException:
         instance.close()
@@ -224,6 +229,20 @@ def parse_instance(data: bytes, *, max_depth: int = 32) -> RawInstance:
     instance = RawInstance(memoryview(data), None)
     _read(instance, max_depth)
     return instance
+
+
+def _checksum(buffer: memoryview) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(buffer), WINDOW_BYTES):
+        digest.update(buffer[start : start + WINDOW_BYTES])
+        forget_pages(buffer)
+    return digest.hexdigest()
+
+
+def forget_pages(view: memoryview) -> None:
+    """Give back the memory of a mapped file that was read through this view; what is read again is loaded again."""
+    if isinstance(view.obj, mmap.mmap):
+        view.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def _open(path: Path) -> tuple[memoryview, mmap.mmap | None]:
