@@ -7,6 +7,7 @@ finds: explicit and implicit VR, big endian, deflated, lengths defined and undef
 from __future__ import annotations
 
 import random
+import re
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -39,8 +40,13 @@ LETTERS = {
     "\\ISO 2022 IR 87": "山田太郎",
     "ISO_IR 13": "ﾔﾏﾀﾞ",
 }
-WORDS = """CT Thorax axial 1.5 mm contrast chest liver follow-up of Quixotte Marvin from Dr Alonso Hospital seen on
-    20190314 03/14/2019 study ACC4711 phone +49 170 1234567 MRN777123 T1 FLAIR head neck kernel B30f left""".split()
+WORDS = tuple(
+    re.split(
+        r"\s+",
+        """CT Thorax axial 1.5 mm contrast chest liver follow-up of Quixotte Marvin from Dr Alonso Hospital seen on
+        20190314 03/14/2019 study ACC4711 phone +49 170 1234567 MRN777123 T1 FLAIR head neck kernel B30f left""",
+    )
+)
 SR_CODES = (("121008", "DCM", "PNAME"), ("121106", "DCM", "TEXT"), ("121110", "DCM", "TEXT"), ("111018", "DCM", "DATE"))
 CONTENT_VALUES = {"TEXT": 0x0040A160, "PNAME": 0x0040A123, "DATE": 0x0040A121, "UIDREF": 0x0040A124, "NUM": 0x0040A300}
 # The encoding itself, what the reading of others depends on, and identity: set by hand or left out.
@@ -213,7 +219,9 @@ class Maker:
             return b"" if self.rng.random() < 0.5 else self.encoded([Node(0x7FE00010, "OW", self.rng.randbytes(32))])
         frame = b"\xff\xd8" + self.rng.randbytes(12) + b"\xff\xd9"
         items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) + struct.pack("<HHI", 0xFFFE, 0xE000, len(frame)) + frame
-        return struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + items + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+        return (
+            struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + items + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+        )
 
     # ------------------------------------------------------------------ bytes
 

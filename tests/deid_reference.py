@@ -232,9 +232,9 @@ class Reference:
             self._remove(ds, element, path)
         elif action == "Z":
             element.value = None if vr in NUMBERS else b"" if vr not in STRINGS else ""
-        elif action == "D":
+        elif action == "D" and vr != "UI":
             self._dummy(element, answer.code)
-        elif action == "U":
+        elif action in ("D", "U"):
             self._each(element, self.new_uid)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
@@ -295,9 +295,11 @@ class Reference:
             count = max(least, len(values)) if least > 1 else 1
             one = 1 if vr != "AT" else 0x00010000 if self.little else 1
             new = [one if [int(v) for v in values] == [0] * count else 0] * count
+            new = [float(v) for v in new] if vr in ("FL", "FD") else new
             element.value = new if count > 1 else new[0]
         else:
-            element.value = self._dummy_bytes(vr, bytes(element.value or b""), least)
+            value = element.value or b""
+            element.value = self._dummy_bytes(vr, value.encode() if isinstance(value, str) else bytes(value), least)
 
     def _dummy_bytes(self, vr: str, value: bytes, least: int) -> bytes:
         if vr not in WORDS:

@@ -402,6 +402,7 @@ class Rewrite:
         elif kind is Kind.DUMMY_ITEM:
             self._dummy_item(element, plan, little, out)
         elif element.items is not None:  # EMPTY on a sequence
+            self.private_elements += _private_inside(element)
             self._replace(element, plan, b"", little, out)
         else:
             self._value(element, plan, charset, little, out)
@@ -566,9 +567,9 @@ class Rewrite:
                 return None
         if value_type == "UIDREF" or (action == "C" and value_type != "TEXT"):
             return plan
-        variant = plan.variants.get((tag, action))
+        variant = plan.variants.get((tag, resolution))
         if variant is None:
-            variant = plan.variants[tag, action] = Plan(plan.path, "SQ")
+            variant = plan.variants[tag, resolution] = Plan(plan.path, "SQ")
             variant.forced = {tag: resolution}
         return variant
 

@@ -482,7 +482,7 @@ class _Parser:
         tag = group << 16 | number
         vr = _VR_NAMES.get(vr_bytes)
         if vr is None:
-            if not b"AA" <= vr_bytes <= b"ZZ":
+            if not (vr_bytes.isalpha() and vr_bytes.isupper()):
                 # Some writers fall back to implicit VR within an explicit data set.
                 return self._implicit(start, limit, little, depth)
             vr = vr_bytes.decode("latin-1")  # nobody knows it; taken to have a length of two bytes, as in pydicom
