@@ -300,8 +300,8 @@ def verify_series(
             verifier = SeriesVerifier(lexicon, uid_map, options=options, harmless=(record.patient,))
             verifiers[series.patient] = verifier
         written = staging / record.staged_path
-        verdict = verifier.verify(written, input_root / instance.path, record)
-        edges = instance_links(instance, record, written, uid_map)
+        verdict, uids = verifier.check(written, input_root / instance.path, record)
+        edges = instance_links(instance, record, uids, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links

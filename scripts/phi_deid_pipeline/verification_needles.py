@@ -115,7 +115,6 @@ _BYTE_WRITTEN = re.compile(
     rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
     rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
 )
-_PRINTABLE = re.compile(rb"[\x20-\x7e]{4,}")
 
 
 def fold(text: str) -> str:
@@ -393,11 +392,3 @@ def _month(name: str) -> str:
     if name.startswith("juin"):
         return "06"
     return _MONTH_OF.get(name[:3], "")
-
-
-def printable_runs(data: bytes) -> list[str]:
-    """Return the runs of printable ASCII in bytes, and those that UTF-16 text has once its zero bytes are dropped."""
-    runs = _PRINTABLE.findall(data)
-    if b"\x00" in data:
-        runs += _PRINTABLE.findall(data.replace(b"\x00", b""))
-    return [run.decode("ascii") for run in runs]
