@@ -135,7 +135,7 @@ OWN_ROWS = (
     ("(0400,0120)", "Signature", "OB", "X", {}, "a signature no longer fits the changed attributes"),
     ("(0400,0500)", "EncryptedAttributesSequence", "SQ", "X", {}, "encrypted originals may hold every identifier"),
 )
-FULL_DATES = {"retain_long_full_dates": "K"}
+DATE_OPTIONS = {"retain_long_full_dates": "K", "retain_long_modified_dates": "C"}
 # Literal X would break these IODs: what is written instead of it at the top level, and in which IODs ("*" every one
 # that may hold the attribute). Timezone is a mandatory module of one IOD only.
 CONFLICT_ACTIONS = {
@@ -181,7 +181,7 @@ def judge_gap(keyword: str, vr: str, why: str) -> tuple[str, dict[str, str]]:
     if keyword in GAP_DECISIONS:
         return GAP_DECISIONS[keyword]
     if why == "date or time":
-        return "D", FULL_DATES
+        return "D", DATE_OPTIONS
     if why == "instance UID":
         return "U", {"retain_uids": "K"}
     if why == "organization OID":

@@ -26,7 +26,15 @@ TABLES = {"pandas", "pyarrow"}
 ALL = DICOM | TEXT | TABLES | {"numpy", "SimpleITK", "yaml", "jsonschema", "snakemake", "rich"}
 
 # Top part of a module's dotted name below the package -> third-party packages it may import.
-POLICY_MODULES = {"phi_rules", "ps3_15_rules", "policies", "policy_files", "conformance"}
+POLICY_MODULES = {
+    "phi_rules",
+    "ps3_15_rules",
+    "policies",
+    "policy_files",
+    "policy_json",
+    "policy_rows",
+    "conformance",
+}
 ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
 ORCHESTRATION = {"pipeline"}
 PURE = {"records", "errors"}
