@@ -25,6 +25,7 @@ from phi_deid_pipeline.records import (
 from phi_deid_pipeline.uid_mapping import is_standard_uid
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout, ui_values
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
+from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
 from phi_deid_pipeline.verification_places import behind_frames, chunks, comments, digest
@@ -67,7 +68,9 @@ _STRUCTURAL_UIDS = frozenset(
 )
 
 _DATE_VRS = frozenset({"DA", "DT"})
-_ALWAYS = ("opens", "structure", "lexicon", "source_uids", "known_uids", "deid_attributes")
+_CONFORMANCE = frozenset({"iod", "dciodvfy"})
+_ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
+_HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
 _REASONS = {  # check -> why its residuals reject an instance; all others hold the series
     "opens": RejectReason.NOT_READABLE_AFTER,
     "deid_attributes": RejectReason.NOT_READABLE_AFTER,
@@ -110,6 +113,7 @@ class SeriesVerifier:
         allowance = Allowance(kept_tags, _PATIENT, _MAKER_TAGS, _MAKER_CATEGORIES)
         self._search = Search(self._needles, self._sources, allowance)
         self._opened = Opened()
+        self._conformance = Conformance()
         self._clean: dict[tuple[frozenset[str], frozenset[bytes]], set[tuple]] = {}
 
     def verify(self, written: Path, source: Path, record: DeidRecord) -> VerificationRecord:
@@ -143,6 +147,7 @@ class SeriesVerifier:
         yield from attribute_problems(layout, self._options)
         with Source(source) as original:
             yield from self._opened.problems(layout, written, original.path)
+            yield from self._conformance.problems(layout, original.layout)
             dates = self._dates(original)
             charsets = original.charsets() if self._needles.foreign else frozenset()
             yield from self._values(layout, dates, charsets, original)
@@ -286,24 +291,32 @@ def verify_instance(
 def series_verdict(records: Iterable[VerificationRecord]) -> dict[str, tuple[Status, str]]:
     """Return status and reason of each instance by new SOP Instance UID.
 
-    An identifier found in one instance, or a lost link of it, holds all of its series, since its neighbours may hold
-    the same where these checks do not see it; a broken instance is rejected alone.
+    An identifier found in one instance, a lost link or a new error of conformance holds all of its series, since its
+    neighbours may have the same where these checks do not see it; a broken instance is rejected alone.
     """
     rows = sorted(records, key=lambda row: row.sop_uid)
-    held: dict[str, str] = {}
+    held: dict[str, HoldReason] = {}
     for row in rows:
-        holding = {residual.check for residual in row.residuals} - _REASONS.keys()
-        if holding - {"links"}:
-            held[row.series_uid] = HoldReason.RESIDUAL_IDENTIFIER.value
-        elif holding:
-            held.setdefault(row.series_uid, HoldReason.LINK_LOST.value)
+        reason = _hold_reason({residual.check for residual in row.residuals})
+        if reason is not None:
+            held[row.series_uid] = min(reason, held.get(row.series_uid, reason), key=_HOLDS.index)
     verdicts = {}
     for row in rows:
         if row.status is Status.RELEASED and row.series_uid in held:
-            verdicts[row.sop_uid] = (Status.HELD, held[row.series_uid])
+            verdicts[row.sop_uid] = (Status.HELD, held[row.series_uid].value)
         else:
             verdicts[row.sop_uid] = (row.status, row.reason)
     return verdicts
+
+
+def _hold_reason(checks: set[str]) -> HoldReason | None:
+    """Return why residuals of these checks hold a series, None for those that reject their instance alone."""
+    holding = checks - _REASONS.keys()
+    if holding - _CONFORMANCE - {"links"}:
+        return HoldReason.RESIDUAL_IDENTIFIER
+    if "links" in holding:
+        return HoldReason.LINK_LOST
+    return HoldReason.CONFORMANCE if holding else None
 
 
 def _record(record: DeidRecord, checks: list[str], residuals: list[Residual]) -> VerificationRecord:
@@ -313,7 +326,7 @@ def _record(record: DeidRecord, checks: list[str], residuals: list[Residual]) ->
     if reason is not None:
         status = Status.REJECTED
     elif found:
-        status, reason = Status.HELD, HoldReason.RESIDUAL_IDENTIFIER
+        status, reason = Status.HELD, _hold_reason(present)
     else:
         status = Status.RELEASED
     return VerificationRecord(

@@ -59,6 +59,7 @@ class Layout:
     little: bool = True
     odd: bool = False  # holds elements in a form that the transfer syntax does not have
     _top: dict[int, Value] = field(default_factory=dict)
+    _shape: tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...] = ()
 
     def __enter__(self) -> Layout:
         return self
@@ -94,9 +95,11 @@ class Layout:
         value = self.top.get(tag)
         return "" if value is None else self.bytes_of(value).split(b"\\")[0].strip(b" \x00").decode("ascii", "replace")
 
-    def shape(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...], str], ...]:
-        """Return what the header is made of, without its values: path, items and VR of every element."""
-        return tuple((value.path, value.items, value.vr) for value in self.values)
+    def shape(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...]:
+        """Return what the header is made of without its values: path, items and VR of every element, and if it is empty."""
+        if not self._shape:
+            self._shape = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
+        return self._shape
 
 
 def read_layout(path: Path) -> Layout:

@@ -205,6 +205,8 @@ class Search:
 
     def _in_runs(self, data: bytes, dates: frozenset[str]) -> Iterator[Category]:
         for run in printable_runs(data):
+            if not (self.needles.inside or "&" in run or "%" in run or self.needles.may_hit(run.lower().encode())):
+                continue
             for category, length in self.needles.hits(unescaped(run), dates=dates):
                 if length >= MIN_BINARY_HIT or len(run) >= MIN_BINARY_RUN:
                     yield category
