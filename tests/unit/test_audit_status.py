@@ -124,8 +124,8 @@ def test_new_error_of_conformance_holds_the_series_and_a_decision_on_it_lifts_it
     assert [told(held[entry.path]) for entry in (A1, A2)] == [("held", "conformance")] * 2
     assert (held[A1.path].holds, held[A1.path].cause) == (("conformance",), SOP[A2.path])
 
-    row = Decision(record(A1).series_uid, "release", "R. Reader", "2026-03-02", "seen")
-    assert told(statuses([A1, A2], [row], {A2.path: check})[A2.path]) == ("released", "")
+    freed = statuses([A1, A2], checks={A2.path: check}, decisions=[decide(SERIES[A1.path])])
+    assert {told(row) for row in freed.values()} == {("released", "")}
 
 
 def test_rejected_instances_hold_nobody():
