@@ -154,7 +154,8 @@ class Needles:
         for entry in sorted(chosen, key=lambda e: (order.index(e.category), e.value)):
             self._add(entry)
         self._encoded: dict[tuple[str, ...], list[tuple[bytes, Category]]] = {}
-        telling = {*self.words, *self.pairs, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
+        telling = {max(one, other, key=len) for one, others in self.pairs.items() for other in others}
+        telling |= {*self.words, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
         telling |= {max(phrase, key=len) for phrases in self.phrases.values() for phrase, _ in phrases}
         self._byte_words = {word.encode() for word in telling if word.isascii()}
         self._byte_letters = {word.encode() for word in self.letters if word.isascii()}
