@@ -59,6 +59,19 @@ def to_year(vr: str, value: bytes) -> bytes | None:
     return _each(value, lambda text: _year(vr, text))
 
 
+def without_dates(vr: str, value: bytes, unwanted: frozenset[str]) -> bytes | None:
+    """Make a dummy of each date of a DA or DT value that is one of `unwanted` (YYYYMMDD); None if none is."""
+
+    def change(text: str) -> str:
+        found = _DATE.match(text)
+        return _dummy(vr) if found and found[1] + found[3] + found[4] in unwanted else text
+
+    if not unwanted or not value.isascii():
+        return None
+    new = _each(value, change)
+    return None if new is None or new.rstrip() == value.rstrip(b" \x00") else new
+
+
 def _each(value: bytes, change: Callable[[str], str]) -> bytes | None:
     text = value.decode("latin-1")
     if not text.strip(" \x00\\"):

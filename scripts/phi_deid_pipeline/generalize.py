@@ -11,6 +11,7 @@ RESTRICTED_ZIP3 = frozenset(
 )
 _AGE = re.compile(rb"(\d{3})([DWMY])")
 _DAYS = {b"D": 1, b"W": 7, b"M": 30, b"Y": 365}  # shortest length of a unit
+_PER_YEAR = {"a": 1, "mo": 12, "wk": 52, "d": 365}  # UCUM
 # A ZIP code stands behind the letters of a state, or at the end, with or without its four further digits.
 _ZIP = re.compile(r"(?:\b[A-Z]{2}[ ,.^]+(\d{5})(?:-?\d{4})?(?![\d-]))|(?:(?<![\w-])(\d{5})(?:-\d{4})?\s*$)", re.ASCII)
 
@@ -32,6 +33,20 @@ def _capped(part: bytes, max_age: int) -> bytes:
     number, unit = int(found[1]), found[2]
     above = number > max_age if unit == b"Y" else number * _DAYS[unit] >= (max_age + 1) * 365
     return b"%03dY" % (max_age + 1) if above else part
+
+
+def capped_number(value: bytes, unit: str, max_age: int) -> bytes | None:
+    """Return a DS value, an age in a unit of UCUM, as `max_age` + 1 years where it is above; None if it is not."""
+    try:
+        number = float(value.strip(b" \x00"))
+    except ValueError:
+        return None
+    per_year = _PER_YEAR.get(unit, 1)
+    limit = (max_age + 1) * per_year
+    if not number > (max_age if per_year == 1 else limit) or number == limit:
+        return None
+    text = str(limit).encode("ascii")
+    return text if len(text) % 2 == 0 else text + b" "
 
 
 def zip3(text: str) -> str:

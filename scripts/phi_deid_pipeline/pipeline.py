@@ -277,17 +277,24 @@ def verify_series(
     policy_json: str,
     input_root: Path,
     staging: Path,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
-    """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch."""
+    """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
+
+    `settings` are the config keys `verification.*`; without them no other program is asked.
+    """
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
+    from phi_deid_pipeline.verification_dciodvfy import program, with_new_errors
 
-    options = Policy.from_json(policy_json).options
+    policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
     verifiers: dict[str, SeriesVerifier] = {}
     verdicts, links = [], []
+    asked = _asked(records, str((settings or {}).get("dciodvfy", "none")))
+    command = [program()] if asked and program() else []
     for record in records:
         if not record.staged_path:
             continue
@@ -295,14 +302,27 @@ def verify_series(
         verifier = verifiers.get(series.patient)
         if verifier is None:
             lexicon = Lexicon.from_json(lexicons[series.patient])
-            verifier = SeriesVerifier(lexicon, uid_map, options=options, harmless=(record.patient,))
+            verifier = SeriesVerifier(lexicon, uid_map, options=policy.options, harmless=(record.patient,))
             verifiers[series.patient] = verifier
-        written = staging / record.staged_path
-        verdict = verifier.verify(written, input_root / instance.path, record)
-        edges = instance_links(instance, record, written, uid_map)
+        written, source = staging / record.staged_path, input_root / instance.path
+        verdict, uids = verifier.check(written, source, record)
+        if command and record.sop_uid in asked:
+            verdict = with_new_errors(verdict, written, source, record, command)
+        edges = instance_links(instance, record, uids, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links
+
+
+def _asked(records: Iterable[DeidRecord], share: str) -> frozenset[str]:
+    """Return the new SOP Instance UIDs of the instances that `dciodvfy` looks at: of every series the share asked for."""
+    from phi_deid_pipeline.verification_dciodvfy import sampled
+
+    series: dict[str, list[str]] = {}
+    for record in records:
+        if record.staged_path:
+            series.setdefault(record.series_uid, []).append(record.sop_uid)
+    return frozenset(uids[place] for uids in series.values() for place in sampled(len(uids), share))
 
 
 def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[dict[str, Any]]:

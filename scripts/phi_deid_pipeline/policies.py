@@ -5,8 +5,9 @@ What the standard leaves open is decided so (the reasons stand in resources/ps3_
 - An option beats the basic code; of two options the one that reveals less wins, so C beats K.
 - C needs words: it holds for LO, SH, ST, LT, UT, UC and sequences, and for DA, DT and TM where dates are modified; any
   other VR gets the basic code of its row.
-- A compound code follows the Type at the top level of the IOD. Where that is not known (unknown SOP class, attribute in
-  an item, attribute foreign to the IOD) the most demanding member of the code holds, which can break no IOD.
+- A compound code follows the Type on the attribute's path in the IOD, inside sequences and functional groups too. Where
+  that is not known (unknown SOP class, path foreign to the IOD) the most demanding member of the code holds, which can
+  break no IOD. Literal X inside a sequence gives way to a dummy or an empty value where the IOD asks for the attribute.
 - X/Z/U* is always U, so that links to other instances survive; D of a UID is a consistent U.
 - Not in the table: private X unless kept (`resolve_private`); groups 0000, 0002, 0004, group lengths, groups 50xx and
   60xx X; not in the dictionary X. DA, DT and TM get a dummy or what the policy makes of dates, PN is emptied, UR, AE and
@@ -37,11 +38,11 @@ from phi_deid_pipeline.policy_rows import (
     MODIFIED_DATES,
     Entry,
     SafePrivateRule,
-    apply_options,
+    compile_concepts,
     compile_rows,
     compile_safe_private,
 )
-from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, Rules, load_dictionary, load_iod_types, load_rules
+from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
 
 __all__ = [
     "Action",
@@ -64,6 +65,8 @@ _BY_TYPE = {
     "X/D": {"1": "D", "2": "D", "3": "X", "": "D"},
     "X/Z/D": {"1": "D", "2": "Z", "3": "X", "": "D"},
 }
+# literal code, Type inside a sequence -> what keeps the IOD valid
+_NEEDED = {("X", "1"): "D", ("X", "2"): "Z", ("Z", "1"): "D"}
 # VR -> code, rule, HIPAA letters of a standard attribute that no row names
 _BY_VR = {
     "PN": ("Z", "name", "A"),
@@ -128,6 +131,8 @@ class Policy:
     dictionary: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
     sop_classes: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     types: dict[str, dict[int, str]] = field(default_factory=dict, repr=False, compare=False)
+    iod_modules: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    nested_types: dict[str, dict[tuple[int, ...], str]] = field(default_factory=dict, repr=False, compare=False)
     iod_conflicts: dict[int, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
     concepts: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
     _ranked: dict[tuple[int, str], tuple[Override, ...]] = field(init=False, repr=False, compare=False)
@@ -275,16 +280,25 @@ class Policy:
     def _action(self, code: str, vr: str, path: tuple[int, ...], sop_class_uid: str) -> Action:
         """Resolve a code of the table without options by the Type on the path."""
         tag = path[-1]
-        iod = self.sop_classes.get(sop_class_uid, "") if len(path) == 1 else ""
+        iod = self.sop_classes.get(sop_class_uid, "")
         if code == "X" and len(path) == 1 and tag in self.iod_conflicts:
             action, iods = self.iod_conflicts[tag]
             return Action(action) if iods == "*" or not iod or iod == iods else Action.REMOVE
+        kind = self._type(path, iod)
+        if len(path) > 1:
+            code = _NEEDED.get((code, kind[:1]), code)
         if code == "X/Z/U*" or (code == "D" and vr == "UI"):
             return Action.UID
-        if code not in _BY_TYPE:
-            return Action(code)
-        kind = self.types.get(iod, {}).get(tag, "")
-        return Action(_BY_TYPE[code][kind[:1]])
+        return Action(_BY_TYPE[code][kind[:1]] if code in _BY_TYPE else code)
+
+    def _type(self, path: tuple[int, ...], iod: str) -> str:
+        """Return the strictest Type on the path, "" where it is not known; nested repeats of a sequence count once."""
+        if len(path) == 1:
+            return self.types.get(iod, {}).get(path[0], "")
+        once = tuple(tag for tag, previous in zip(path, (0, *path), strict=False) if tag != previous)
+        modules = [self.nested_types[module] for module in self.iod_modules.get(iod, ())]
+        kinds = [types.get(path) or types.get(once, "") for types in modules]
+        return min(filter(None, kinds), default="")  # "1" < "1C" < "2" < "2C" < "3"
 
     @staticmethod
     def _resolution(code: str, action: str, rule: str, hipaa: str, fallback: Action) -> Resolution:
@@ -359,17 +373,9 @@ def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
         dictionary={tag: vr for tag, (vr, _) in dictionary.items()},
         sop_classes=iods.sop_classes,
         types=iods.types,
+        iod_modules=iods.modules,
+        nested_types=iods.nested,
         iod_conflicts={c.tag: (c.action, c.iods) for c in table.iod_conflicts},
-        concepts=_concepts(table, options),
+        concepts=compile_concepts(table, options, dates, found.max_age),
     )
     return Policy(**fields_from(json.loads(canonical(content_of(content))), digest_of(content_of(content))))
-
-
-def _concepts(rules: Rules, options: frozenset[str]) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """Return concept name and value type -> code after options and code without (Table E.3.4-1)."""
-    if "clean_structured_content" not in options:
-        return {}
-    return {
-        (c.code, c.scheme, c.value_type): (apply_options(c.basic, c.options, options)[0], c.basic)
-        for c in rules.concepts
-    }

@@ -70,9 +70,19 @@ def content_of(policy: Policy) -> dict[str, object]:
         "dictionary": {vr: " ".join(tags) for vr, tags in by_vr.items()},
         "sop_classes": policy.sop_classes,
         "types": types,
+        "iod_modules": {iod: " ".join(modules) for iod, modules in policy.iod_modules.items()},
+        "nested_types": {module: _nested_rows(types) for module, types in policy.nested_types.items()},
         "iod_conflicts": {f"{tag:08X}": list(row) for tag, row in policy.iod_conflicts.items()},
         "concepts": [[*key, *row] for key, row in sorted(policy.concepts.items())],
     }
+
+
+def _nested_rows(types: dict[tuple[int, ...], str]) -> dict[str, str]:
+    """Return Type -> paths of tags joined by /."""
+    found: dict[str, list[str]] = {}
+    for path, kind in sorted(types.items()):
+        found.setdefault(kind, []).append("/".join(f"{tag:08X}" for tag in path))
+    return {kind: " ".join(paths) for kind, paths in found.items()}
 
 
 def _override_row(override: Override) -> list[str]:
@@ -121,6 +131,15 @@ def fields_from(content: dict, digest: str) -> dict[str, object]:
         "types": {
             iod: {int(tag, 16): kind for kind, tags in kinds.items() for tag in tags.split()}
             for iod, kinds in content["types"].items()
+        },
+        "iod_modules": {iod: tuple(modules.split()) for iod, modules in content["iod_modules"].items()},
+        "nested_types": {
+            module: {
+                tuple(int(tag, 16) for tag in path.split("/")): kind
+                for kind, paths in kinds.items()
+                for path in paths.split()
+            }
+            for module, kinds in content["nested_types"].items()
         },
         "iod_conflicts": {int(tag, 16): (row[0], row[1]) for tag, row in content["iod_conflicts"].items()},
         "concepts": {tuple(row[:3]): (row[3], row[4]) for row in content["concepts"]},

@@ -74,6 +74,7 @@ class HoldReason(StrEnum):
     PHOTOGRAPH = "photograph"
     LABEL_IMAGE = "label_image"
     LINK_LOST = "link_lost"
+    CONFORMANCE = "conformance"
     WITHHELD = "withheld"
 
 

@@ -12,6 +12,10 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 PET = "1.2.840.10008.5.1.4.1.1.128"
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+ENHANCED_PET = "1.2.840.10008.5.1.4.1.1.130"
+RT_STRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+BASIC_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 UNKNOWN = "1.2.3.4.5"
 BASIC = load_policy("ps3_15_basic")
 DEFAULT = load_policy("hipaa_safe_harbor")
@@ -48,6 +52,34 @@ def _policy(tmp_path, *lines):
 )
 def test_compound_code_follows_the_type_in_the_iod(path, sop_class, action):
     assert BASIC.resolve(path, "", sop_class).action == action
+
+
+@pytest.mark.parametrize(
+    ("path", "vr", "sop_class", "action"),
+    [
+        ((0x0018A001, 0x00080080), "LO", CT, "X"),  # Institution Name is Type 3 in Contributing Equipment
+        ((0x0018A001, 0x00080080), "LO", UNKNOWN, "D"),
+        ((0x0018A001, 0x00081010), "SH", CT, "X"),
+        ((0x0018A001, 0x00081072, 0x00080080), "LO", CT, "D"),  # Type 1C in the identification of a person
+        ((0x300A00B0, 0x300A00B2), "SH", RT_PLAN, "Z"),  # Treatment Machine Name is Type 2 in a beam
+        ((0x300A00B0, 0x00181000), "LO", RT_PLAN, "X"),
+        ((0x300A00B0, 0x00181000), "LO", CT, "D"),  # a beam is foreign to CT
+        ((0x00620002, 0x00700084), "PN", SEG, "Z"),
+        ((0x00620002, 0x00700084), "PN", UNKNOWN, "D"),
+        ((0x52009229, 0x00409096, 0x00409220, 0x0040A032), "DT", ENHANCED_CT, "X"),
+        ((0x52009230, 0x00409096, 0x00409220, 0x0040A032), "DT", ENHANCED_CT, "X"),
+        ((0x52009230, 0x00409096, 0x00409220, 0x0040A032), "DT", UNKNOWN, "D"),
+        ((0x0040A370, 0x00401001), "SH", BASIC_SR, "Z"),  # X, but Type 2 in Referenced Request
+        ((0x0040A370, 0x00401001), "SH", UNKNOWN, "X"),
+        ((0x0040A370, 0x00321060), "LO", BASIC_SR, "Z"),
+        ((0x00540016, 0x00181078), "DT", ENHANCED_PET, "D"),  # X, but Type 1 in the isotope of Enhanced PET
+        ((0x00540016, 0x00181078), "DT", PET, "X"),
+        ((0x3006004C, 0x0008103E), "LO", RT_STRUCT, "D"),  # X, but Type 1 in a predecessor
+        ((0x0008103E,), "LO", RT_STRUCT, "X"),
+    ],
+)
+def test_types_inside_sequences_follow_the_path_in_the_iod(path, vr, sop_class, action):
+    assert BASIC.resolve(path, vr, sop_class).action == action
 
 
 @pytest.mark.parametrize(
@@ -323,7 +355,8 @@ def test_json_alone_gives_the_policy_back(policy):
     again = Policy.from_json(text)
     assert again == policy
     assert again.to_json() == text
-    assert (again.entries, again.types, again.dictionary) == (policy.entries, policy.types, policy.dictionary)
+    for part in ("entries", "types", "nested_types", "iod_modules", "dictionary", "iod_conflicts", "concepts"):
+        assert getattr(again, part) == getattr(policy, part), part
     assert again.resolve((0x00080021,), "DA", PET).action == "D"
 
 
@@ -442,7 +475,7 @@ def test_wrong_policy_file_is_refused_by_name(tmp_path, lines, message):
 def test_policy_name_is_needed_and_unknown_policy_lists_the_known(tmp_path):
     with pytest.raises(PolicyError, match="name must be 1 to 40 letters"):
         load_policy(_file(tmp_path, "options: []\n"))
-    with pytest.raises(PolicyError, match=r"neither a known policy \(hipaa_safe_harbor, ps3_15_basic\) nor a file"):
+    with pytest.raises(PolicyError, match=r"neither a known policy .*gdpr, hipaa_safe_harbor, ps3_15_basic, research_"):
         load_policy("nowhere")
 
 

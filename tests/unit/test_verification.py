@@ -63,7 +63,7 @@ def clean_dataset() -> Dataset:
     ds.StudyDate, ds.StudyTime = "", "000000"
     ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "CT", "SIEMENS", "Sensation 64"
     ds.SeriesDescription = "Thorax HR 1.0 B60f, left hand"
-    ds.PatientName, ds.PatientID = PSEUDONYM, PSEUDONYM
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate = PSEUDONYM, PSEUDONYM, ""
     ds.PatientIdentityRemoved = "YES"
     ds.DeidentificationMethod = "Basic Application Confidentiality Profile"
     ds.BodyPartExamined, ds.ProtocolName = "HAND", "CT Head Routine 12.05.11"
