@@ -302,7 +302,7 @@ def verify_series(
         verifier = verifiers.get(series.patient)
         if verifier is None:
             lexicon = Lexicon.from_json(lexicons[series.patient])
-            verifier = SeriesVerifier(lexicon, uid_map, options=policy.options, harmless=(record.patient,))
+            verifier = SeriesVerifier(lexicon, uid_map, policy=policy, harmless=(record.patient,))
             verifiers[series.patient] = verifier
         written, source = staging / record.staged_path, input_root / instance.path
         verdict, uids = verifier.check(written, source, record)

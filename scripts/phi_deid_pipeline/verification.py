@@ -13,6 +13,7 @@ from pathlib import Path
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.policies import Policy
 from phi_deid_pipeline.records import (
     Category,
     DeidRecord,
@@ -25,10 +26,12 @@ from phi_deid_pipeline.records import (
 from phi_deid_pipeline.uid_mapping import is_standard_uid
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout, ui_values
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
+from phi_deid_pipeline.verification_dates import ChangedDates, age_problems
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
 from phi_deid_pipeline.verification_places import behind_frames, chunks, comments, digest
+from phi_deid_pipeline.verification_private import private_problems
 from phi_deid_pipeline.verification_search import (
     MOST_REMEMBERED,
     REMEMBERED_BYTES,
@@ -36,7 +39,7 @@ from phi_deid_pipeline.verification_search import (
     Allowance,
     Piece,
     Search,
-    identifier,
+    is_date,
 )
 
 SEARCHED_AT_ONCE = 16 << 20  # bytes of values that are searched together; bounds memory
@@ -68,6 +71,8 @@ _STRUCTURAL_UIDS = frozenset(
 )
 
 _DATE_VRS = frozenset({"DA", "DT"})
+_NONE: frozenset[int] = frozenset()
+_LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
 _CONFORMANCE = frozenset({"iod", "dciodvfy"})
 _ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
 _HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
@@ -83,7 +88,8 @@ class SeriesVerifier:
     """Verifies the instances of one patient's series; what depends on the patient is compiled once.
 
     `uid_map` leads from source to new UIDs of the batch; `source_uids` are UIDs of the source beside its keys;
-    `harmless` are values that the engine writes, such as the pseudonym; `options` are those of the policy.
+    `harmless` are values that the engine writes, such as the pseudonym; `options` are those of the policy, where none is
+    given: then no private element is kept.
 
     A value in which nothing was found is not judged again where the same bytes stand at the same path of a later
     instance: its path, VR and character set are all that the checks of a value see.
@@ -95,12 +101,16 @@ class SeriesVerifier:
         uid_map: Mapping[str, str],
         *,
         source_uids: Iterable[str] = (),
+        policy: Policy | None = None,
         options: frozenset[str] = frozenset(),
         harmless: Iterable[str] = (),
     ) -> None:
-        self._options = options
+        options = policy.options if policy is not None else options
+        self._policy = policy
+        self._longitudinal = policy.longitudinal if policy is not None else _longitudinal(options)
         self._full_dates = "retain_long_full_dates" in options
         self._moved_dates = "retain_long_modified_dates" in options
+        self._max_age = policy.max_age if policy is not None else 0
         skip = frozenset().union(*(_KEPT_CATEGORIES.get(option, frozenset()) for option in options))
         kept_tags = frozenset().union(*(_KEPT_TAGS.get(option, frozenset()) for option in options))
         sources = {uid for uid in (*uid_map, *source_uids) if uid and not is_standard_uid(uid)}
@@ -110,8 +120,10 @@ class SeriesVerifier:
         self._known = {uid.encode("ascii", "replace") for uid in known}
         self._sources = {uid.encode("ascii", "replace") for uid in sources - known}
         self._needles = Needles(lexicon.entries, skip, harmless)
-        allowance = Allowance(kept_tags, _PATIENT, _MAKER_TAGS, _MAKER_CATEGORIES)
+        site_tags = frozenset(row.tag for row in policy.overrides if row.action == "K") if policy is not None else _NONE
+        allowance = Allowance(kept_tags | site_tags, site_tags, _PATIENT, _MAKER_TAGS, _MAKER_CATEGORIES)
         self._search = Search(self._needles, self._sources, allowance)
+        self._moved = ChangedDates(policy.dates if policy is not None else "shift", self._needles.dates)
         self._opened = Opened()
         self._conformance = Conformance()
         self._clean: dict[tuple[frozenset[str], frozenset[bytes]], set[tuple]] = {}
@@ -127,7 +139,7 @@ class SeriesVerifier:
 
         That the source is still the file of the inventory was checked when it was de-identified.
         """
-        checks = [*_ALWAYS, "birth_date" if self._full_dates else "dates"]
+        checks = [*_ALWAYS, "birth_date" if self._full_dates else "dates", *(["ages"] if self._max_age else [])]
         uids = None
         try:
             with read_layout(written) as layout:
@@ -144,13 +156,14 @@ class SeriesVerifier:
         self, layout: Layout, written: Path, source: Path, record: DeidRecord, checks: list[str]
     ) -> Iterator[Residual]:
         yield from container_problems(layout, written, record)
-        yield from attribute_problems(layout, self._options)
+        yield from attribute_problems(layout, self._longitudinal)
         with Source(source) as original:
             yield from self._opened.problems(layout, written, original.path)
             yield from self._conformance.problems(layout, original.layout)
             dates = self._dates(original)
             charsets = original.charsets() if self._needles.foreign else frozenset()
             yield from self._values(layout, dates, charsets, original)
+            yield from self._private(layout, original)
             pixels = layout.pixels
             if pixels is not None:
                 checks.append("pixel_comments")
@@ -182,7 +195,9 @@ class SeriesVerifier:
         found: set[Residual] = set()
         values = [value for _, value in fresh]
         for value in values:
-            found.update(group_problems(value, self._options))
+            found.update(group_problems(value))
+            if value.vr == "AS":
+                found.update(age_problems(value, layout.bytes_of(value), self._max_age))
             if value.vr == "UI":
                 found.update(self._uids(layout, value))
         found.update(self._identifiers(layout, values, dates, charsets, original))
@@ -191,6 +206,12 @@ class SeriesVerifier:
         if len(clean) < MOST_REMEMBERED:
             moved = _DATE_VRS if self._moved_dates else ()
             clean.update(k for k, v in fresh if v.vr not in moved and format_path(v.path) not in dirty)
+
+    def _private(self, layout: Layout, original: Source) -> Iterator[Residual]:
+        private = [value for value in layout.values if value.path[-1] & 0x10000]
+        if private:
+            modality, manufacturer = original.layout.text(0x00080060), original.layout.text(0x00080070)
+            yield from private_problems(layout, private, self._policy, modality, manufacturer)
 
     def _uids(self, layout: Layout, value: Value) -> Iterator[Residual]:
         structural = value.path[-1] in _STRUCTURAL_UIDS
@@ -227,8 +248,8 @@ class SeriesVerifier:
         for value in values:
             if value.start == value.end or value.vr == "SQ":
                 continue
-            if value.vr in _DATE_VRS and self._moved_dates:
-                yield from self._moved_date(layout, value, original)
+            if self._moved_dates and is_date(value.vr, data := layout.bytes_of(value)):
+                yield from self._moved.problems(value, data, original)
                 continue
             for data in chunks(layout, value):
                 pieces.append(Piece(value.path, value.vr, data, value.charset))
@@ -237,19 +258,6 @@ class SeriesVerifier:
                     yield from self._search.find(pieces, dates, charsets)
                     pieces, size = [], 0
         yield from self._search.find(pieces, dates, charsets)
-
-    def _moved_date(self, layout: Layout, value: Value, original: Source) -> Iterator[Residual]:
-        """A moved date may be another source date of the patient; it must not be the one that stood in its place."""
-        data = layout.bytes_of(value)
-        before = original.value_at(value.path, value.items)
-        parts = data.split(b"\\")
-        old_parts = before.split(b"\\") if before is not None else [b""] * len(parts)
-        for number, part in enumerate(parts):
-            day = part.strip(b" \x00")[:8].decode("ascii", "replace")
-            same = number < len(old_parts) and old_parts[number].strip(b" \x00")[:8] == day.encode("ascii", "replace")
-            if day in self._needles.dates and (same or before is None):
-                yield identifier(value.path, Category.DATE)
-                return
 
     def _beside_pixels(self, layout: Layout, pixels: Value, dates: frozenset[str]) -> Iterator[Residual]:
         """Search comments, offset tables and what stands between and behind the frames.
@@ -282,9 +290,11 @@ def verify_instance(
     uid_map: Mapping[str, str],
     source_uids: Iterable[str] = (),
     options: frozenset[str] = frozenset(),
+    policy: Policy | None = None,
 ) -> VerificationRecord:
     """Check a single instance; `SeriesVerifier` is the quicker way for several of one patient."""
-    verifier = SeriesVerifier(lexicon, uid_map, source_uids=source_uids, options=options, harmless=[record.patient])
+    named = {"source_uids": source_uids, "options": options, "policy": policy, "harmless": [record.patient]}
+    verifier = SeriesVerifier(lexicon, uid_map, **named)
     return verifier.verify(written, source, record)
 
 
@@ -307,6 +317,10 @@ def series_verdict(records: Iterable[VerificationRecord]) -> dict[str, tuple[Sta
         else:
             verdicts[row.sop_uid] = (row.status, row.reason)
     return verdicts
+
+
+def _longitudinal(options: frozenset[str]) -> str:
+    return next((word for option, word in _LONGITUDINAL.items() if option in options), "REMOVED")
 
 
 def _hold_reason(checks: set[str]) -> HoldReason | None:

@@ -28,7 +28,6 @@ _PRINTABLE = re.compile(rb"[\t\n\f\r\x20-\x7e]*\x00?")
 _MOST_SHAPES = 1000
 _REMEMBERED = 256  # bytes of a value
 _MOST_REMEMBERED = 100_000  # values
-_LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
 _OWN_META = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
 
 
@@ -49,8 +48,8 @@ def container_problems(layout: Layout, written: Path, record: DeidRecord) -> Ite
         yield Residual("opens", "file name", "", "not the new SOP Instance UID")
 
 
-def group_problems(value: Value, options: frozenset[str]) -> Iterator[Residual]:
-    """Yield an element that must not be there whatever it holds."""
+def group_problems(value: Value) -> Iterator[Residual]:
+    """Yield an element that must not be there whatever it holds; private ones are judged with their creators."""
     tag = value.path[-1]
     group = tag >> 16
     if group == 2 and len(value.path) == 1:
@@ -59,25 +58,23 @@ def group_problems(value: Value, options: frozenset[str]) -> Iterator[Residual]:
     elif group in (0, 2, 4):
         yield Residual("structure", format_path(value.path), "", f"group {group:04X}")
     elif group & 1:
-        if "retain_safe_private" not in options:
-            yield Residual("structure", format_path(value.path), "", "private")
+        return
     elif not tag & 0xFFFF:
         yield Residual("structure", format_path(value.path), "", "group length")
     elif group & 0xFF00 in (0x5000, 0x6000):
         yield Residual("structure", format_path(value.path), "", "curve or overlay")
 
 
-def attribute_problems(layout: Layout, options: frozenset[str]) -> Iterator[Residual]:
+def attribute_problems(layout: Layout, longitudinal: str) -> Iterator[Residual]:
     """De-identification attributes (PS3.15 E.1.1 item 6, PS3.3 C.7.1.1 and C.12.1)."""
     if layout.text(0x00120062) != "YES":
         yield Residual("deid_attributes", "00120062", "", "not YES")
     method, codes = layout.top.get(0x00120063), layout.top.get(0x00120064)
     if codes is None and (method is None or method.start == method.end):
         yield Residual("deid_attributes", "00120063", "", "no method")
-    expected = next((word for option, word in _LONGITUDINAL.items() if option in options), "REMOVED")
     stated = layout.text(0x00280303)
-    if stated and stated != expected:
-        yield Residual("deid_attributes", "00280303", "", f"not {expected}")
+    if stated and stated != longitudinal:
+        yield Residual("deid_attributes", "00280303", "", f"not {longitudinal}")
 
 
 class Opened:

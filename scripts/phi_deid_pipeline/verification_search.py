@@ -55,9 +55,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the policy keeps: categories other than the patient's in some attributes; makers in their own everywhere."""
+    """What the policy keeps: categories other than the patient's in `tags`; makers in their own attributes everywhere.
+
+    `sites` are attributes that the site itself keeps: their dates stay, too.
+    """
 
     tags: frozenset[int]
+    sites: frozenset[int]
     patient: frozenset[Category]
     maker_tags: frozenset[int]
     maker_categories: frozenset[Category]
@@ -65,6 +69,8 @@ class Allowance:
     def allows(self, path: tuple[int, ...], category: Category) -> bool:
         """Tell whether identifiers of a category may stand at a path."""
         if category not in self.patient and not self.tags.isdisjoint(path):
+            return True
+        if category is Category.DATE and path[-1] in self.sites:
             return True
         return path[-1] in self.maker_tags and category in self.maker_categories
 
@@ -210,6 +216,11 @@ class Search:
             for category, length in self.needles.hits(unescaped(run), dates=dates):
                 if length >= MIN_BINARY_HIT or len(run) >= MIN_BINARY_RUN:
                     yield category
+
+
+def is_date(vr: str, data: bytes) -> bool:
+    """Tell whether a value is a DA or DT and holds nothing but dates."""
+    return vr in _DATE_VRS and bool(_WELL_FORMED[vr].fullmatch(data))
 
 
 def identifier(path: tuple[int, ...], category: Category) -> Residual:
