@@ -213,7 +213,7 @@ def read_instance(path: Path, *, max_depth: int = 32, sha256: str = "") -> RawIn
     buffer, mapped = _open(path)
     instance = RawInstance(buffer, mapped)
     try:
-        if sha256 and _checksum(buffer) != sha256:
+        if sha256 and buffer_checksum(buffer) != sha256:
             raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
         _read(instance, max_depth)
     except BaseException:
@@ -231,7 +231,8 @@ def parse_instance(data: bytes, *, max_depth: int = 32) -> RawInstance:
     return instance
 
 
-def _checksum(buffer: memoryview) -> str:
+def buffer_checksum(buffer: memoryview) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal digits; a mapped file passes through memory in windows."""
     digest = hashlib.sha256()
     for start in range(0, len(buffer), WINDOW_BYTES):
         digest.update(buffer[start : start + WINDOW_BYTES])
@@ -603,10 +604,13 @@ class _Parser:
         """Skip the items of an encapsulated value (PS3.5 A.4)."""
         if head.written not in FRAGMENT_VRS and head.tag not in PIXEL_TAGS:
             raise _malformed(head.start, "undefined length")
-        position = head.value_start
+        position = forgotten = head.value_start
         item_format = "<HHI" if head.little else ">HHI"
         while True:
             self.count += 1
+            if position - forgotten > WINDOW_BYTES:
+                forget_pages(self.buffer)
+                forgotten = position
             if position + 8 > limit or self.count > MAX_ELEMENTS:
                 raise self._overrun(position, position + 8)
             group, number, length = struct.unpack_from(item_format, self.buffer, position)
