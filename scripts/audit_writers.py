@@ -60,6 +60,7 @@ _HELD_WHAT_TO_DO = {
     HoldReason.RECOGNIZABLE_VISUAL_FEATURES: (
         "A face can be rebuilt from these slices: deface them outside, or decide that they may be released."
     ),
+    HoldReason.CONFORMANCE: "An error of the IOD is new: report it with its path and the SOP class, or decide.",
     HoldReason.WITHHELD: "A row of the decisions file withholds it.",
 }
 _NO_LOSS = frozenset({RejectReason.DUPLICATE_IDENTICAL, RejectReason.DUPLICATE_NOT_CHOSEN})

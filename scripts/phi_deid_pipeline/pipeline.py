@@ -219,7 +219,6 @@ def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool
 
 def _deidentify(engine, source, staging, instance, seen, patient, base):
     from phi_deid_pipeline.boxes import grown
-    from phi_deid_pipeline.dicom_utils import file_checksum
     from phi_deid_pipeline.raw_elements import read_instance
 
     replacement = None
@@ -229,14 +228,13 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
 
         replacement = redact(source, list(seen.fills), list(seen.frame_fills))
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        checksum = file_checksum(source)
-    except OSError:
-        raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
-    if checksum != instance.sha256:
-        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
-    with read_instance(source) as raw:
+        raw = read_instance(source, sha256=instance.sha256)
+    except UnreadableInstance as error:
+        if error.reason is RejectReason.UNREADABLE_FILE:
+            raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
+        raise
+    with raw:
         result = engine.deidentify(
             raw,
             target,
@@ -326,22 +324,27 @@ def verify_series(
     policy_json: str,
     input_root: Path,
     staging: Path,
+    settings: Mapping[str, Any] | None = None,
     subjects: Iterable[StudySubject] = (),
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
     """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
 
-    What the table of subjects says was written on purpose: it is no identifier that was left.
+    `settings` are the config keys `verification.*`; without them no other program is asked. What the table of subjects
+    says was written on purpose: it is no identifier that was left.
     """
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
+    from phi_deid_pipeline.verification_dciodvfy import program, with_new_errors
 
-    options = Policy.from_json(policy_json).options
+    policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
     written_of = {(row.patient_key, row.study_uid): astuple(row.subject) for row in subjects}
     verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
+    asked = _asked(records, str((settings or {}).get("dciodvfy", "none")))
+    command = [program()] if asked and program() else []
     for record in records:
         if not record.staged_path:
             continue
@@ -350,14 +353,27 @@ def verify_series(
         verifier = verifiers.get((series.patient, harmless))
         if verifier is None:
             lexicon = Lexicon.from_json(lexicons[series.patient])
-            verifier = SeriesVerifier(lexicon, uid_map, options=options, harmless=harmless)
+            verifier = SeriesVerifier(lexicon, uid_map, policy=policy, harmless=harmless)
             verifiers[series.patient, harmless] = verifier
-        written = staging / record.staged_path
-        verdict = verifier.verify(written, input_root / instance.path, record)
-        edges = instance_links(instance, record, written, uid_map)
+        written, source = staging / record.staged_path, input_root / instance.path
+        verdict, uids = verifier.check(written, source, record)
+        if command and record.sop_uid in asked:
+            verdict = with_new_errors(verdict, written, source, record, command)
+        edges = instance_links(instance, record, uids, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links
+
+
+def _asked(records: Iterable[DeidRecord], share: str) -> frozenset[str]:
+    """Return the new SOP Instance UIDs of the instances that `dciodvfy` looks at: of every series the share asked for."""
+    from phi_deid_pipeline.verification_dciodvfy import sampled
+
+    series: dict[str, list[str]] = {}
+    for record in records:
+        if record.staged_path:
+            series.setdefault(record.series_uid, []).append(record.sop_uid)
+    return frozenset(uids[place] for uids in series.values() for place in sampled(len(uids), share))
 
 
 def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[dict[str, Any]]:

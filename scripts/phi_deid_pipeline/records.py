@@ -77,6 +77,7 @@ class HoldReason(StrEnum):
     LABEL_IMAGE = "label_image"
     LINK_LOST = "link_lost"
     RECOGNIZABLE_VISUAL_FEATURES = "recognizable_visual_features"
+    CONFORMANCE = "conformance"
     WITHHELD = "withheld"
 
 

@@ -45,6 +45,8 @@ rule verify_series:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
     params:
+        settings=config["verification"],
+        tables=resources_digest("resources/ps3_15"),
         environment=ENVIRONMENT,
         code=code_digest("verify_series"),
     script:
