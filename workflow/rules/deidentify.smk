@@ -3,6 +3,7 @@ rule deidentify_series:
         manifest="private/manifests/{batch}.json",
         findings="private/findings/{batch}.jsonl",
         lexicons=lexicons_of_batch,
+        subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",
         salt="private/salt",
     output:
@@ -16,6 +17,7 @@ rule deidentify_series:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
     params:
+        faces=config["faces"],
         words=resources_digest("resources/vocabularies"),
         environment=ENVIRONMENT,
         code=code_digest("deidentify_series"),
@@ -28,6 +30,7 @@ rule verify_series:
         manifest="private/manifests/{batch}.json",
         uid_map="private/uid_map/{batch}.parquet",
         lexicons=lexicons_of_batch,
+        subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",
         dicom="private/staging/{batch}",
         records="private/records/{batch}.jsonl",
