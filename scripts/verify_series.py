@@ -32,8 +32,8 @@ def main(
         policy.read_text(encoding="utf-8"),
         input_root.resolve(),
         staging,
-        settings,
-        read_jsonl(subjects, StudySubject),
+        subjects=read_jsonl(subjects, StudySubject),
+        settings=settings,
     )
     write_jsonl(links, edges, mode=0o600)
     write_jsonl(verification, verdicts, mode=0o600)

@@ -324,13 +324,13 @@ def verify_series(
     policy_json: str,
     input_root: Path,
     staging: Path,
-    settings: Mapping[str, Any] | None = None,
     subjects: Iterable[StudySubject] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
     """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
 
-    `settings` are the config keys `verification.*`; without them no other program is asked. What the table of subjects
-    says was written on purpose: it is no identifier that was left.
+    What the table of subjects says was written on purpose: it is no identifier that was left. `settings` are the config
+    keys `verification.*`; without them no other program is asked.
     """
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links

@@ -76,8 +76,8 @@ class HoldReason(StrEnum):
     PHOTOGRAPH = "photograph"
     LABEL_IMAGE = "label_image"
     LINK_LOST = "link_lost"
-    RECOGNIZABLE_VISUAL_FEATURES = "recognizable_visual_features"
     CONFORMANCE = "conformance"
+    RECOGNIZABLE_VISUAL_FEATURES = "recognizable_visual_features"
     WITHHELD = "withheld"
 
 
