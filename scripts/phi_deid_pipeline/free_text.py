@@ -99,7 +99,7 @@ def _named(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
     tokens, spans, cues = _tokens(text, [], vocabulary), [], vocabulary.cues
     for index, token in enumerate(tokens):
         title = token.word in cues.kept_titles or (
-            token.word in cues.modality_titles and (token.text.istitle() or text[token.end : token.end + 1] == ".")
+            token.word in cues.kept_modality_titles and (token.text.istitle() or text[token.end : token.end + 1] == ".")
         )
         if not title and token.word not in cues.kept:
             continue
@@ -249,7 +249,11 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
     following = tokens[index + 1] if index + 1 < len(tokens) else None
     if following is None or not following.word or not re.fullmatch(r"[ \t]+", text[token.end : following.start]):
         return False
-    return following.word not in vocabulary.strong and following.word not in vocabulary.plain
+    return (
+        not following.text.islower()
+        and following.word not in vocabulary.strong
+        and following.word not in vocabulary.plain
+    )
 
 
 def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:

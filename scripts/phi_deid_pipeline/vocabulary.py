@@ -23,6 +23,7 @@ class Cues:
     titles: frozenset[str]
     modality_titles: frozenset[str]
     kept_titles: frozenset[str]
+    kept_modality_titles: frozenset[str]
     credentials: frozenset[str]
     soft: frozenset[str]
     initials: frozenset[str]
@@ -99,13 +100,14 @@ def _folded(rows: Iterable[str]) -> frozenset[str]:
 
 def _cues(rows: Languages) -> Cues:
     titles, modality_titles = _folded(rows.titles), _folded(rows.modality_titles)
-    kept_titles, kept = titles - _folded(rows.titles_of_descriptions), _folded(rows.kept_cues)
+    described = _folded(rows.titles_of_descriptions)
     written = {*rows.titles, *rows.modality_titles, *rows.kept_cues} - set(rows.titles_of_descriptions)
     alternatives = "|".join(spellings(written)) or "(?!)"
     return Cues(
         titles=titles,
         modality_titles=modality_titles,
-        kept_titles=kept_titles,
+        kept_titles=titles - described,
+        kept_modality_titles=modality_titles - described,
         credentials=_folded(rows.credentials),
         soft=_folded(rows.soft_cues),
         initials=_folded(rows.initial_cues),
@@ -113,6 +115,6 @@ def _cues(rows: Languages) -> Cues:
         relative_links=_folded(rows.relative_links),
         dangling=_folded(rows.dangling),
         articles=_folded(rows.articles),
-        kept=kept,
+        kept=_folded(rows.kept_cues),
         any_kept=re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
     )
