@@ -135,7 +135,7 @@ def is_distinctive(word: str) -> bool:
 _CYRILLIC = "аa бb вv гg дd еe ёe зz иi йy кk лl мm нn оo пp рr сs тt уu фf ыy эe іi єye ґg жzh хkh цts чch шsh щshch ъ ь юyu яya їyi"
 _GREEK = "αa βv γg δd εe ζz ηi ιi κk λl μm νn ξx οo πp ρr σs ςs τt υy φf ωo θth χch ψps"
 _ROMAN = {pair[0]: pair[1:] for pair in f"{_CYRILLIC} {_GREEK}".split()}
-_DIPHTHONGS = {"ου": "ou", "αυ": "av", "ευ": "ev", "γγ": "ng", "μπ": "b", "ντ": "d", "ει": "ei", "αι": "ai", "οι": "oi"}
+_DIPHTHONGS = {"ου": "ou", "αυ": "av", "ευ": "ev", "γγ": "ng", "ει": "ei", "αι": "ai", "οι": "oi"}
 
 
 def variants(text: str) -> set[str]:
@@ -146,7 +146,7 @@ def variants(text: str) -> set[str]:
 
 
 def romanised(text: str) -> set[str]:
-    """Return a Cyrillic or Greek word in Latin letters, in up to three spellings; nothing for other scripts."""
+    """Return a Cyrillic or Greek word in Latin letters, in up to four spellings; nothing for other scripts."""
     lower = unicodedata.normalize("NFC", text).lower()
     word = "".join(char if char in _ROMAN else fold(char) for char in lower)
     if word.isascii() or any(char.isalpha() and not char.isascii() and char not in _ROMAN for char in word):
@@ -155,4 +155,5 @@ def romanised(text: str) -> set[str]:
     for pair, roman in _DIPHTHONGS.items():
         joined = joined.replace(pair, roman)
     letters = ["".join(_ROMAN.get(char, char) for char in form) for form in (word, joined)]
-    return {*letters, letters[1].replace("kh", "h").replace("yu", "ju").replace("ya", "ja").replace("y", "j")}
+    shorter = letters[1][:-2] + "y" if letters[1].endswith("iy") else letters[1]  # Yury, Dostoevsky
+    return {*letters, shorter, letters[1].replace("kh", "h").replace("yu", "ju").replace("ya", "ja").replace("y", "j")}
