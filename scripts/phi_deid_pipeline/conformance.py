@@ -14,6 +14,7 @@ _HIDE = {
 }
 _DATES = {
     "REMOVED": "Dates and times of the table are removed, emptied or replaced by dummies; none is kept or shifted.",
+    "MODIFIED": "Dates and times that the option names are modified (birth date and GPS time are not among it).",
     "UNMODIFIED": "Dates and times that the option names are kept in full (birth date and GPS time are not among it).",
 }
 _RETAINED = {

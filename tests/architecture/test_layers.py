@@ -27,7 +27,15 @@ ALL = DICOM | TEXT | TABLES | {"numpy", "SimpleITK", "yaml", "jsonschema", "snak
 
 # Top part of a module's dotted name below the package -> third-party packages it may import.
 LANGUAGE_MODULES = {"languages"}
-POLICY_MODULES = {"phi_rules", "ps3_15_rules", "policies", "policy_files", "conformance"}
+POLICY_MODULES = {
+    "phi_rules",
+    "ps3_15_rules",
+    "policies",
+    "policy_files",
+    "policy_json",
+    "policy_rows",
+    "conformance",
+}
 ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
 ORCHESTRATION = {"pipeline"}
 PURE = {"records", "errors"}

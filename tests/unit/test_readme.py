@@ -218,7 +218,7 @@ def test_policies_and_options_are_all_described() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", first.partition("## Keys")[0], re.M)) == shipped
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", options_table, re.M))
     assert set(rows) == set(OPTIONS)
-    assert {option for option, text in rows.items() if "not supported yet" in text} == set(NOT_SUPPORTED)
+    assert {option for option, text in rows.items() if "not supported" in text} == set(NOT_SUPPORTED)
     assert set(HIDE) <= code_words(first)
     limits = section("What it does not")
     assert {option for option in NOT_SUPPORTED if f"`{option}`" in limits} == set(NOT_SUPPORTED)
