@@ -1,10 +1,11 @@
 """Entry of rule deidentify_series: writes the de-identified instances of a batch to staging."""
 
 from pathlib import Path
+from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import InstanceFindings, Manifest
+from phi_deid_pipeline.records import InstanceFindings, Manifest, UnknownWord
 from record_io import from_json, read_jsonl, write_jsonl
 
 
@@ -17,8 +18,11 @@ def main(
     input_root: Path,
     staging: Path,
     records: Path,
+    words: Path,
+    **free_text: Any,
 ) -> None:
-    """Write instances below `staging` and one record for each instance of the manifest."""
+    """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows."""
+    unknown: list[UnknownWord] = []
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -28,8 +32,11 @@ def main(
         salt.read_bytes(),
         input_root.resolve(),
         staging,
+        unknown_words=unknown,
+        **free_text,
     )
     write_jsonl(records, rows, mode=0o600)
+    write_jsonl(words, unknown, mode=0o600)
 
 
 if __name__ == "__main__":
@@ -44,4 +51,7 @@ if __name__ == "__main__":
             Path("private/input"),
             Path(smk.output.dicom),
             Path(smk.output.records),
+            Path(smk.output.words),
+            languages=smk.params.languages,
+            accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
         )

@@ -69,6 +69,7 @@ class _Checked:
     policy: Policy
     decisions: bytes | None
     patients: bytes | None
+    accepted_words: bytes
     salt: bytes
     salt_created: bool
 
@@ -80,8 +81,9 @@ def _checked(request: RunRequest) -> _Checked:
 
     policy = load_policy(config["policy"])
     decisions, patients = _decisions_table(request.decisions), _patients_table(request.patients)
+    accepted = _accepted_words(config["free_text"]["accepted_words"])
     salt = _chosen_salt(output / "private", request.salt_file, request.new_salt)
-    return _Checked(source, output, config, policy, decisions, patients, *salt)
+    return _Checked(source, output, config, policy, decisions, patients, accepted, *salt)
 
 
 def checked_output(request: RunRequest) -> Path:
@@ -100,6 +102,8 @@ def prepare(request: RunRequest) -> Prepared:
     _write_if_changed(private / "salt_id", salt_id(salt).encode() + b"\n")
     _write_if_changed(private / "policy.json", policy.to_json().encode())
     config["policy"] = policy.name
+    config["free_text"]["accepted_words"] = ""  # a path may identify, and Snakemake keeps values of config
+    _write_if_changed(private / "accepted_words.txt", checked.accepted_words)
     _write_if_changed(private / "config.yaml", yaml.safe_dump(config, sort_keys=True).encode())
     for name, table, columns in (
         ("decisions.csv", checked.decisions, DECISION_COLUMNS),
@@ -292,6 +296,19 @@ def _patients_table(path: Path | None) -> bytes | None:
     if len({(row["patient_id"], row["issuer"]) for row in rows}) < len(rows):
         raise ConfigError("Patients: one patient_id and issuer stands in two lines; keep one of them.")
     return _csv_bytes(PATIENT_COLUMNS, rows)
+
+
+def _accepted_words(path: str) -> bytes:
+    """Return the words of a site's list, folded and sorted, one a line; nothing where no list is given."""
+    from phi_deid_pipeline.vocabulary import parse_accepted_words
+
+    if not path:
+        return b""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The list of accepted words cannot be read ({type(error).__name__}).") from error
+    return "".join(f"{word}\n" for word in sorted(parse_accepted_words(text))).encode()
 
 
 def _csv_bytes(columns: tuple[str, ...], rows: list[dict[str, str]]) -> bytes:

@@ -204,12 +204,13 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
         title = token.word in cues.titles or _is_title(text, tokens, index, vocabulary)
         relative = token.word in cues.relatives
         if token.word in cues.credentials:
+            token.named = True
             _drop_before(text, tokens, index, vocabulary)
         if token.word in cues.initials:
             _drop_initials(text, token, tokens[index + 1 : index + 4])
         if not title and not relative and (token.word not in cues.soft or not token.keep):
             continue
-        token.keep = token.keep and not title
+        token.keep, token.named = token.keep and not title, title
         for follower in tokens[index + 1 : index + 4]:
             if not follower.word or re.search(
                 r"[;\n\r()]" if relative else r"[;:\n\r()]", text[token.end : follower.start]

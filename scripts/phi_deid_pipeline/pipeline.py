@@ -26,6 +26,7 @@ from phi_deid_pipeline.records import (
     SeriesEntry,
     Status,
     UidType,
+    UnknownWord,
     Verdict,
 )
 
@@ -144,15 +145,27 @@ def deidentify_series(
     salt: bytes,
     input_root: Path,
     staging: Path,
+    *,
+    languages: Iterable[str] | None = None,
+    accepted_words: str = "",
+    unknown_words: list[UnknownWord] | None = None,
 ) -> Iterable[DeidRecord]:
-    """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too."""
+    """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too.
+
+    `languages` (default: all) and `accepted_words`, the text of a site's list, decide which words of descriptions stay;
+    `unknown_words` gets the words that went for want of a vocabulary once all is done.
+    """
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+    from phi_deid_pipeline.languages import LANGUAGES
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.uid_mapping import Pseudonyms, UidMapper
+    from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, load_vocabulary, parse_accepted_words
 
     uids, pseudonyms = UidMapper(salt), Pseudonyms(salt)
-    engine = InstanceDeidentifier(Policy.from_json(policy_json), uids)
+    chosen = LANGUAGES if languages is None else tuple(sorted(languages))
+    vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
+    engine = InstanceDeidentifier(Policy.from_json(policy_json), uids, vocabulary)
     lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
     found = {(row.sop_uid, row.path): row for row in findings}
     for series in manifest.series:
@@ -168,6 +181,9 @@ def deidentify_series(
                 yield _deidentify(engine, input_root / instance.path, staging, instance, seen, patient, base)
             except UnreadableInstance as error:
                 yield DeidRecord(**base | {"reason": error.reason.value, "detail": error.detail})
+    if unknown_words is not None:
+        found_unknown = sorted(engine.unknown_words.items())
+        unknown_words.extend(UnknownWord(word, keyword, count) for (word, keyword), count in found_unknown)
 
 
 def _deidentify(engine, source, staging, instance, seen, patient, base):

@@ -5,9 +5,11 @@ rule deidentify_series:
         lexicons=lexicons_of_batch,
         policy="private/policy.json",
         salt="private/salt",
+        accepted_words="private/accepted_words.txt",
     output:
         dicom=directory("private/staging/{batch}"),
         records="private/records/{batch}.jsonl",
+        words="private/words/{batch}.jsonl",
     log:
         "logs/deidentify_series/{batch}.log",
     benchmark:
@@ -17,6 +19,8 @@ rule deidentify_series:
         runtime=minutes_of_batch(5, 0.02),
     params:
         words=resources_digest("resources/vocabularies"),
+        patterns=resources_digest("resources/free_text"),
+        languages=sorted(config["free_text"]["languages"]),
         environment=ENVIRONMENT,
         code=code_digest("deidentify_series"),
     script:
