@@ -59,8 +59,10 @@ def _labelled(languages: Languages) -> Iterator[str]:
     value = r"[\w./-]{0,12}\d[\w./-]{0,24}(?:[ -](?=\d|[A-Z]?\d)[\w./-]{1,20}){0,4}"
     mark = rf"(?:[ .]{{0,2}}(?:{number}\.?)?[ .]{{0,2}}[:#=]+[ ]?|[ .]{{1,3}}{number}\.?[ :#=]{{0,3}}|[ ]?#[ ]?)"
     yield rf"{_START}{_any(languages.id_labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}"
-    yield rf"{_START}{_any(languages.id_labels_with_mark)}{mark}{value}"
-    yield rf"{_START}{_any(languages.phone_labels)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}\+?\(?\d[\d ()/.-]{{2,20}}\d"
+    yield rf"{_START}{_any(languages.id_labels_with_mark)}(?:{mark}{value}|[ ]?\d{{4,}}{_END})"
+    plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
+    yield rf"{_START}{_any(languages.plate_labels)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}"
+    yield rf"{_START}{_any(languages.phone_labels)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?=(?:\D{{0,3}}\d){{4}})\+?\(?\d[\d ()/.-]{{2,20}}\d"
 
 
 def _addresses(languages: Languages) -> Iterator[str]:
@@ -69,8 +71,8 @@ def _addresses(languages: Languages) -> Iterator[str]:
     street, short = _any(languages.street_words), "|".join(s.capitalize() for s in languages.short_street_words)
     words = rf"(?:(?:[NSEW]|NE|NW|SE|SW)\.?\s)?(?P<street1>{_NAME}(?:\s{_NAME}){{0,2}}?)\s"
     tail = r"(?:,?\s(?:apt|suite|ste|unit|floor|fl|room|rm|#)\.?\s?#?\w{1,5})?"
-    yield rf"(?<![\w.]){house}\s{words}{street}{_END}\.?{tail}"
-    yield rf"(?<![\w.]){house}\s{words.replace('street1', 'street2')}(?-i:{short or _NEVER}){_END}\.?{tail}"
+    yield rf"(?<![\w.]){house}\s{words.replace('?P<street1>', '?:')}{street}{_END}\.?{tail}"
+    yield rf"(?<![\w.]){house}\s{words}(?-i:{short or _NEVER}){_END}\.?{tail}"
     suffix = _any(languages.street_suffixes)
     yield rf"{_START}(?P<street3>{_NAME}?{suffix}\.?|{_NAME}[ -]{suffix}\.?)\s{{0,2}}\d{{1,4}}\s?[a-z]?{_END}"
     prefix = rf"{_START}(?-i:(?i:{_any(languages.street_prefixes)}))(?:\s?(?:d[eiu]|des|del|dell[ao]|l[aeo]s?)\b|\s[ld]['’])*\s?"
@@ -92,6 +94,7 @@ class Patterns:
     described: re.Pattern[str]
     labelled: re.Pattern[str]
     addresses: tuple[re.Pattern[str], ...]
+    street_names: frozenset[str]  # words of imaging that streets are called by too
     kept: re.Pattern[str]
     kept_date: re.Pattern[str]
 
@@ -107,7 +110,7 @@ class Patterns:
         for pattern in self.addresses:
             for match in pattern.finditer(text):
                 street = next((value for value in match.groupdict().values() if value), "")
-                if not street or not is_imaging(street):
+                if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
 
     def in_kept_text(self, text: str) -> Iterator[Span]:
@@ -166,6 +169,7 @@ def compile_patterns(languages: Languages) -> Patterns:
         described=re.compile("|".join(_known_forms(languages)), re.IGNORECASE),
         labelled=re.compile("|".join(_labelled(languages)), re.IGNORECASE),
         addresses=tuple(re.compile(pattern, re.IGNORECASE) for pattern in _addresses(languages)),
+        street_names=frozenset(languages.street_names),
         kept=re.compile("|".join(kept), re.IGNORECASE),
         kept_date=re.compile(rf"(?:{date})", re.IGNORECASE),
     )
