@@ -1,6 +1,8 @@
 """Write the surnames, given names and places of Faker's lists, one a line, for `generate.py --names`.
 
-Usage: python resources/vocabularies/names_from_faker.py OUTPUT_FILE      (needs Faker, which the pipeline does not)
+Usage: python resources/vocabularies/names_from_faker.py OUTPUT_FILE [--locales]     (needs Faker, the pipeline does not)
+
+`--locales` writes the locale and a tab before each entry, as tests/benchmarks/words/decide.py reads it.
 
 Person lists of locales in Latin script, address lists of all locales.
 """
@@ -50,17 +52,18 @@ def is_latin(found: set[str]) -> bool:
     return sum(text[:1].isascii() or text[:1] < "\u0250" for text in found) * 2 > len(found)
 
 
-def main(target: Path) -> None:
+def main(target: Path, *, with_locale: bool) -> None:
     """Write the sorted list."""
-    found: set[str] = set()
+    found: set[tuple[str, str]] = set()
     for locale in locales("person"):
         people = names("person", locale, _PERSON)
         if is_latin(people):
-            found |= people
+            found |= {(locale, name) for name in people}
     for locale in locales("address"):
-        found |= names("address", locale, _ADDRESS)
-    target.write_text("\n".join(sorted(found)) + "\n", encoding="utf-8")
+        found |= {(locale, name) for name in names("address", locale, _ADDRESS)}
+    lines = sorted({f"{locale}\t{name}" if with_locale else name for locale, name in found})
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), with_locale="--locales" in sys.argv[2:])
