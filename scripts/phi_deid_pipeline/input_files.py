@@ -19,7 +19,7 @@ import pydicom
 
 from phi_deid_pipeline.dicom_utils import file_checksum, format_path, looks_like_uid, vr_of
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.lexicon import harvest
+from phi_deid_pipeline.lexicon_harvest import harvest
 from phi_deid_pipeline.raw_elements import Element, RawInstance, buffer_checksum, read_instance
 from phi_deid_pipeline.recognizable import MODALITIES, WORDS_FILE, names_head, slice_distance
 from phi_deid_pipeline.records import HoldReason, RejectReason, UidType
@@ -162,10 +162,17 @@ def source_digest(*names: str) -> str:
 
 
 # What a file's facts depend on beside its bytes: another reader reads all files again.
-READER = (
-    source_digest("input_files", "raw_elements", "dicom_utils", "lexicon", "uid_mapping", "recognizable")
-    + f"/{hashlib.sha256(WORDS_FILE.read_bytes()).hexdigest()[:8]}/{pydicom.__version__}"
+_READING = (
+    "dicom_utils",
+    "input_files",
+    "lexicon_harvest",
+    "lexicon_words",
+    "raw_elements",
+    "recognizable",
+    "uid_mapping",
+    "written_dates",
 )
+READER = source_digest(*_READING) + f"/{hashlib.sha256(WORDS_FILE.read_bytes()).hexdigest()[:8]}/{pydicom.__version__}"
 
 # --------------------------------------------------------------------------- walk
 
