@@ -57,6 +57,7 @@ _HELD_WHAT_TO_DO = {
     HoldReason.PHOTOGRAPH: "A photograph can show a person: look at it, then decide.",
     HoldReason.LABEL_IMAGE: "The image of a slide's label can show identifiers: look at it, then decide.",
     HoldReason.LINK_LOST: "A reference is gone that the policy keeps: report it with its path, or decide.",
+    HoldReason.CONFORMANCE: "An error of the IOD is new: report it with its path and the SOP class, or decide.",
     HoldReason.RECOGNIZABLE_VISUAL_FEATURES: (
         "A face can be rebuilt from these slices: deface them outside, or decide that they may be released."
     ),

@@ -1,6 +1,8 @@
 """Entry of rule verify_series: independent checks over the written bytes of a batch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
@@ -19,6 +21,7 @@ def main(
     records: Path,
     verification: Path,
     links: Path,
+    settings: Mapping[str, Any],
 ) -> None:
     """Write the verdict on each written instance, and its links."""
     verdicts, edges = pipeline.verify_series(
@@ -30,6 +33,7 @@ def main(
         input_root.resolve(),
         staging,
         subjects=read_jsonl(subjects, StudySubject),
+        settings=settings,
     )
     write_jsonl(links, edges, mode=0o600)
     write_jsonl(verification, verdicts, mode=0o600)
@@ -49,4 +53,5 @@ if __name__ == "__main__":
             Path(smk.input.records),
             Path(smk.output.verification),
             Path(smk.output.links),
+            smk.params.settings,
         )

@@ -76,6 +76,7 @@ class HoldReason(StrEnum):
     PHOTOGRAPH = "photograph"
     LABEL_IMAGE = "label_image"
     LINK_LOST = "link_lost"
+    CONFORMANCE = "conformance"
     RECOGNIZABLE_VISUAL_FEATURES = "recognizable_visual_features"
     WITHHELD = "withheld"
 
@@ -353,6 +354,15 @@ class StudySubject:
     patient_key: str
     study_uid: str
     subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownWord:
+    """A folded word that descriptions lost because the vocabulary lacks it, by keyword ("": a private attribute)."""
+
+    word: str
+    attribute: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
