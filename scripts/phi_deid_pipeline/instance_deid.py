@@ -735,7 +735,7 @@ class Rewrite:
         if tag is None or action not in ("D", "K", "C"):
             return plan  # references keep their items, with mapped UIDs
         value = _child(item, tag)
-        if action == "C" and value is not None and str(getattr(resolution, "fallback", "D")) == "X":
+        if (action, value_type) == ("C", "TEXT") and value is not None and str(resolution.fallback) == "X":
             text = bytes(self.source.value(value))
             if self._remembered(("clean", value.vr), text, charset) == b"":
                 return None
