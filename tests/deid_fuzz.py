@@ -70,6 +70,14 @@ class Node:
     value: bytes | tuple[float, ...] | list[list[Node]]
     written: str = ""  # VR in the bytes where it is another: UN
 
+# Creator -> (group, offset, VR) of Table E.3.10-1.
+SAFE = [
+    (b"SIEMENS MR HEADER", [(0x0019, 0x0C, "IS"), (0x0019, 0x0D, "CS"), (0x0019, 0x0E, "FD")]),
+    (b"Philips Imaging DD 001", [(0x2001, 0x6E, "SH"), (0x2001, 0x5F, "SQ"), (0x2001, 0x90, "LO")]),
+    (b"Philips PET Private Group", [(0x7053, 0x00, "DS"), (0x7053, 0x09, "DS")]),
+]
+ODD_DATES = (b"20240229", b"19700101", b"99991231", b"20230229", b"201903", b"20190314-0500", b"2019.03.14", b"19050101")
+
 
 class Maker:
     """Draws one instance; `concepts` are (code, scheme, value type) that a policy has rules for."""
@@ -114,6 +122,8 @@ class Maker:
             found[tag] = self.node(tag, vr, depth, charset)
         if self.rng.random() < 0.3:
             found |= {node.tag: node for node in self.private_block(depth, charset)}
+        if self.explicit and self.rng.random() < 0.2:
+            found |= {node.tag: node for node in self.safe_block(depth, charset)}
         if self.rng.random() < 0.1 and found:
             group = self.rng.choice(sorted(found)) & 0xFFFF0000
             found[group] = Node(group, "UL", (self.rng.randrange(1000),))
@@ -144,6 +154,19 @@ class Maker:
                 vr = "LO"
             nodes.append(self.node(group << 16 | block << 8 | offset, vr, depth, charset))
         return nodes
+
+    def safe_block(self, depth: int, charset: str) -> list[Node]:
+        """Return elements of Table E.3.10-1, and one beside them that is none, in a block anywhere."""
+        creator, rows = self.rng.choice(SAFE)
+        group, block = rows[0][0], self.rng.randint(0x10, 0xFF)
+        nodes = [Node(group << 16 | block, "LO", creator)]
+        for _, offset, vr in self.rng.sample(rows, self.rng.randint(0, len(rows))):
+            tag = group << 16 | block << 8 | offset
+            if vr == "SQ":
+                nodes.append(Node(tag, vr, [self.item(depth, charset)] if depth < 3 else []))
+            else:
+                nodes.append(Node(tag, vr, self.value(vr, charset)))
+        return [*nodes, Node(group << 16 | block << 8 | 0xFE, "LO", b"MRN777123")]
 
     def content_items(self, depth: int) -> list[list[Node]]:
         return [self.content_item(depth) for _ in range(self.rng.randint(1, 4))]
@@ -199,9 +222,9 @@ class Maker:
             "AE": lambda: rng.choice((b"STATION1", b"QUIXOTTE", b"PACS")),
             "AS": lambda: f"{rng.randrange(110):03d}{rng.choice('YMWD')}".encode(),
             "CS": lambda: rng.choice((b"ORIGINAL", b"AXIAL", b"Mixed case", b"QUIXOTTE", b"YES", b"Marvin-1")),
-            "DA": lambda: rng.choice((b"20190314", b"19000101", b"2019.03.14", b"19570101")),
+            "DA": lambda: rng.choice((b"20190314", b"19000101", b"2019.03.14", b"19570101", *ODD_DATES)),
             "DS": lambda: rng.choice((b"1.5", b"-0", b"3", b"1e3", b"20190314")),
-            "DT": lambda: rng.choice((b"20190314120000", b"2019", b"20190314120000.5+0100")),
+            "DT": lambda: rng.choice((b"20190314120000", b"2019", b"20190314120000.5+0100", *ODD_DATES)),
             "IS": lambda: str(rng.randrange(-5, 5000)).encode(),
             "TM": lambda: rng.choice((b"120000", b"0930", b"235959.123456")),
             "UI": lambda: rng.choice((self.uid(), b"1.2.840.10008.5.1.4.1.1.2", b"1.2.3")),
