@@ -174,6 +174,8 @@ def _standard_tag(place: str, text: str, action: str, dictionary: dict[int, tupl
     if tag in BIRTH and action in "KC":
         raise PolicyError(f"{place}: {format_tag(tag)} is never kept or shifted; use D, Z or X")
     vr = dictionary[tag][0]
+    if vr == "UI" and action == "K":
+        raise PolicyError(f"{place}: {format_tag(tag)} is a UID, and verification lets no source UID out; use U")
     cleanable = vr in CLEANABLE_VRS or vr in DATE_VRS
     if (action == "C" and not cleanable) or (action == "U" and vr not in {"UI", "SQ"}):
         raise PolicyError(f"{place}: action {action} does not fit the VR {vr} of {format_tag(tag)}")
