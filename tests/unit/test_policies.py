@@ -469,6 +469,11 @@ def test_named_policy_can_be_extended(tmp_path):
             "overrides row 2: (0020,0010) is overridden twice",
         ),
         (["options: ["], "policy mine.yaml: is no YAML"),
+        (["options: []", "overrides: []", "overrides: []"], "policy mine.yaml: a key stands twice (line 4)"),
+        (
+            ["options: []", "overrides: [{tag: StudyID, tag: Rows, action: X, reason: x}]"],
+            "a key stands twice (line 3)",
+        ),
     ],
 )
 def test_wrong_policy_file_is_refused_by_name(tmp_path, lines, message):
