@@ -18,6 +18,7 @@ from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.policy_files import HIDE, NOT_SUPPORTED
 from phi_deid_pipeline.ps3_15_rules import OPTIONS
 from phi_deid_pipeline.records import HoldReason, RejectReason
+from phi_deid_pipeline.subjects import REQUIRED_COLUMNS, SUBJECT_COLUMNS
 from run_setup import DECISION_COLUMNS, DECISION_VERDICTS, PATIENT_COLUMNS
 from schemas.render_config_readme import PAGE as CONFIG_PAGE
 from schemas.render_config_readme import SCHEMA as CONFIG_SCHEMA
@@ -25,6 +26,7 @@ from schemas.render_config_readme import keys
 from schemas.render_config_readme import render as render_config
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TABLES = (ROOT / "config" / "TABLES.md").read_text(encoding="utf-8")
 POLICIES = (ROOT / "config" / "policies" / "README.md").read_text(encoding="utf-8")
 SCHEMAS = ROOT / "resources" / "audit_schemas"
 SNAKEMAKE_OPTIONS = {"--workflow-profile", "--directory", "--report", "--sdm", "--lint"}
@@ -248,4 +250,7 @@ def test_example_of_a_site_policy_can_be_loaded(page: str, tmp_path: Path) -> No
 def test_examples_of_tables_have_the_columns_that_are_asked_for() -> None:
     heads = {block.split("\n")[0] for block in re.findall(r"^```csv\n(.*?)^```", README, re.M | re.S)}
     assert heads == {",".join(PATIENT_COLUMNS), ",".join(DECISION_COLUMNS)}
+    (head,) = re.findall(r"^```csv\n(.*?)\n", TABLES, re.M)
+    assert set(REQUIRED_COLUMNS) <= set(head.split(",")) <= set(SUBJECT_COLUMNS)
+    assert {name for name in SUBJECT_COLUMNS if f"`{name}`" in TABLES} == set(SUBJECT_COLUMNS)
     assert {verdict for verdict in DECISION_VERDICTS if f"`{verdict}`" in README} == set(DECISION_VERDICTS)
