@@ -322,9 +322,10 @@ class Policy:
             content = json.loads(text)
             digest = content.pop("digest")
             policy = cls(**fields_from(content, digest))
+            found = digest_of(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PolicyError(f"resolved policy: cannot be read ({type(error).__name__}); make it anew") from error
-        if digest_of(content_of(policy)) != digest:
+        if found != digest:
             raise PolicyError(
                 "resolved policy: its digest does not fit; do not edit it, change the policy file instead"
             )
