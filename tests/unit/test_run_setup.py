@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from phi_deid_pipeline.errors import ConfigError, SaltMismatchError
+from phi_deid_pipeline.errors import ConfigError, PolicyError, SaltMismatchError
 from run_setup import ROOT, RunRequest, checked_folders, only_run, prepare, read_config
 
 
@@ -205,3 +205,12 @@ def test_former_salt_is_kept_to_prove_former_releases(folders):
     prepare(RunRequest(source, output, new_salt=True))
     assert (output / f"private/salt.{first.salt_id}").read_bytes() == salt
     assert (output / "private/salt").read_bytes() != salt
+
+
+def test_disabled_policy_is_refused_and_nothing_is_written(folders, tmp_path):
+    source, output = folders
+    policy = tmp_path / "old.yaml"
+    policy.write_text("name: old\nextends: gdpr\ndisabled: true\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match="policy old: is disabled; choose another"):
+        prepare(RunRequest(input=source, output=output, policy=str(policy)))
+    assert not output.exists()
