@@ -9,7 +9,7 @@ The rules, in the order in which they apply:
    only directly beside another part of the same name, in either order.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
    `MIN_DIGIT_WORD`, as a whole value from `MIN_WHOLE`; years, repeated digits and fractions of decimals never count.
-   In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more.
+   In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more; a UID never counts there.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, shorter ones as a whole value.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text with a year of four digits in the usual orders.
 6. TM and AS values hold no identifiers, DA and DT only dates. In values that are no text a hit counts if it has
@@ -348,6 +348,11 @@ class Needles:
             for run in _DIGITS.findall(word):
                 if run in self.digits:
                     yield self.digits[run], len(run)
+
+    def may_be_numbers(self, data: bytes, *, dates: frozenset[str]) -> bool:
+        """Tell quickly whether `numbers` may find something in values of DS and IS."""
+        wanted = self._byte_dates if dates is self.dates else {day.encode() for day in dates}
+        return any(number in data for number in self._byte_digits | wanted)
 
     def numbers(self, components: set[bytes], *, dates: frozenset[str] | None = None) -> set[Category]:
         """Return the categories of identifiers among whole components of DS and IS values."""
