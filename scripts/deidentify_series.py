@@ -6,7 +6,7 @@ from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import InstanceFindings, Manifest, StudySubject
+from phi_deid_pipeline.records import InstanceFindings, Manifest, StudySubject, UnknownWord
 from record_io import from_json, read_jsonl, write_jsonl
 
 
@@ -21,8 +21,11 @@ def main(
     input_root: Path,
     staging: Path,
     records: Path,
+    words: Path,
+    **free_text: Any,
 ) -> None:
-    """Write instances below `staging` and one record for each instance of the manifest."""
+    """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows."""
+    unknown: list[UnknownWord] = []
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -34,8 +37,11 @@ def main(
         staging,
         subjects=read_jsonl(subjects, StudySubject),
         faces=faces,
+        unknown_words=unknown,
+        **free_text,
     )
     write_jsonl(records, rows, mode=0o600)
+    write_jsonl(words, unknown, mode=0o600)
 
 
 if __name__ == "__main__":
@@ -52,4 +58,7 @@ if __name__ == "__main__":
             Path("private/input"),
             Path(smk.output.dicom),
             Path(smk.output.records),
+            Path(smk.output.words),
+            languages=smk.params.languages,
+            accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
         )

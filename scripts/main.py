@@ -57,8 +57,10 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
     status = command("status", "Tell how far the work in an output folder is.")
     releases = command("releases", "List the releases of an output folder and what changed in each.")
+    words = command("words", "List the words that descriptions lost because the vocabulary lacks them.")
+    words.add_argument("--top", type=_positive, default=50, metavar="N", help="words to show (default: 50)")
     verify = command("verify", "Prove audits and releases: schemas, chain, seal, the SHA-256 of every file.")
-    for sub in (status, releases, verify):
+    for sub in (status, releases, words, verify):
         sub.add_argument("--output", type=Path, required=True, metavar="DIR", help="output folder of a run")
     verify.add_argument(
         "--salt-file", type=Path, metavar="FILE", help="proves the seal too (default: OUTPUT/private/salt)"
@@ -279,6 +281,28 @@ def releases(output: Path, console: Console) -> int:
     return RELEASED
 
 
+def words(output: Path, top: int, console: Console) -> int:
+    """Print the queue of unknown words, the most frequent first."""
+    from review_words import QUEUE, read_unknown_words
+
+    queue = read_unknown_words(output)
+    if not queue:
+        console.print("No description lost a word that the vocabulary lacks.")
+        return RELEASED
+    table = Table(title=f"Unknown words, {min(top, len(queue))} of {len(queue)}; may hold names", title_justify="left")
+    for name in ("word", "times", "attributes"):
+        table.add_column(name, justify="right" if name == "times" else "left", overflow="fold")
+    for row in queue[:top]:
+        table.add_row(row.word, str(row.count), ", ".join(row.attributes))
+    console.print(table)
+    console.print(
+        f"All: {output / QUEUE}. Put the words that name nobody into a file, one a line, and run again with "
+        "--set free_text.accepted_words=FILE (or the same key in your config file).",
+        highlight=False,
+    )
+    return RELEASED
+
+
 def verify(output: Path, salt_file: Path | None, console: Console) -> int:
     """Print what the proofs of audits and releases found."""
     from audit_writers import verify_output
@@ -328,6 +352,8 @@ def main(arguments: list[str] | None = None) -> int:
             return status(args.output.resolve(), console)
         if args.command == "releases":
             return releases(args.output.resolve(), console)
+        if args.command == "words":
+            return words(args.output.resolve(), args.top, console)
         return verify(args.output.resolve(), args.salt_file, console)
     except ConfigError as error:
         print(f"main.py: {error}", file=sys.stderr)

@@ -72,6 +72,7 @@ class _Checked:
     decisions: bytes | None
     patients: bytes | None
     subjects: bytes | None
+    accepted_words: bytes
     salt: bytes
     salt_created: bool
 
@@ -85,8 +86,9 @@ def _checked(request: RunRequest) -> _Checked:
     decisions, patients = _decisions_table(request.decisions), _patients_table(request.patients)
     kept = {name: output / "private" / f"{name}.csv" for name in ("patients", "subjects")}
     subjects = _subjects_table(request.subjects, kept["subjects"], request.patients or kept["patients"], policy)
+    accepted = _accepted_words(config["free_text"]["accepted_words"])
     salt = _chosen_salt(output / "private", request.salt_file, request.new_salt)
-    return _Checked(source, output, config, policy, decisions, patients, subjects, *salt)
+    return _Checked(source, output, config, policy, decisions, patients, subjects, accepted, *salt)
 
 
 def checked_output(request: RunRequest) -> Path:
@@ -105,6 +107,8 @@ def prepare(request: RunRequest) -> Prepared:
     _write_if_changed(private / "salt_id", salt_id(salt).encode() + b"\n")
     _write_if_changed(private / "policy.json", policy.to_json().encode())
     config["policy"] = policy.name
+    config["free_text"]["accepted_words"] = ""  # a path may identify, and Snakemake keeps values of config
+    _write_if_changed(private / "accepted_words.txt", checked.accepted_words)
     _write_if_changed(private / "config.yaml", yaml.safe_dump(config, sort_keys=True).encode())
     for name, table, columns in (
         ("decisions.csv", checked.decisions, DECISION_COLUMNS),
@@ -315,6 +319,19 @@ def _subjects_table(path: Path | None, kept: Path, patients: Path, policy: Polic
         rows, {(r["patient_id"], r["issuer"]) if r["issuer"] else r["patient_id"]: r["person"] for r in joined}
     )
     return None if path is None else _csv_bytes(SUBJECT_COLUMNS, rows)
+
+
+def _accepted_words(path: str) -> bytes:
+    """Return the words of a site's list, folded and sorted, one a line; nothing where no list is given."""
+    from phi_deid_pipeline.vocabulary import parse_accepted_words
+
+    if not path:
+        return b""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The list of accepted words cannot be read ({type(error).__name__}).") from error
+    return "".join(f"{word}\n" for word in sorted(parse_accepted_words(text))).encode()
 
 
 def _csv_bytes(columns: tuple[str, ...], rows: list[dict[str, str]]) -> bytes:

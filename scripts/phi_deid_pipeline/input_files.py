@@ -19,8 +19,8 @@ import pydicom
 
 from phi_deid_pipeline.dicom_utils import file_checksum, format_path, looks_like_uid, vr_of
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.lexicon import harvest
-from phi_deid_pipeline.raw_elements import Element, RawInstance, read_instance
+from phi_deid_pipeline.lexicon_harvest import harvest
+from phi_deid_pipeline.raw_elements import Element, RawInstance, buffer_checksum, read_instance
 from phi_deid_pipeline.recognizable import MODALITIES, WORDS_FILE, names_head, slice_distance
 from phi_deid_pipeline.records import HoldReason, RejectReason, UidType
 from phi_deid_pipeline.uid_mapping import is_standard_uid
@@ -162,10 +162,17 @@ def source_digest(*names: str) -> str:
 
 
 # What a file's facts depend on beside its bytes: another reader reads all files again.
-READER = (
-    source_digest("input_files", "raw_elements", "dicom_utils", "lexicon", "uid_mapping", "recognizable")
-    + f"/{hashlib.sha256(WORDS_FILE.read_bytes()).hexdigest()[:8]}/{pydicom.__version__}"
+_READING = (
+    "dicom_utils",
+    "input_files",
+    "lexicon_harvest",
+    "lexicon_words",
+    "raw_elements",
+    "recognizable",
+    "uid_mapping",
+    "written_dates",
 )
+READER = source_digest(*_READING) + f"/{hashlib.sha256(WORDS_FILE.read_bytes()).hexdigest()[:8]}/{pydicom.__version__}"
 
 # --------------------------------------------------------------------------- walk
 
@@ -245,7 +252,7 @@ def _facts(path: Path, max_depth: int) -> dict[str, object]:
         return {"reason": RejectReason.ARCHIVE.value, "sha256": file_checksum(path)}
     try:
         with read_instance(path, max_depth=max_depth) as instance:
-            checksum = file_checksum(path) if instance.deflated else hashlib.sha256(instance.buffer).hexdigest()
+            checksum = file_checksum(path) if instance.deflated else buffer_checksum(instance.buffer)
             return {"sha256": checksum, **_header(instance)}
     except UnreadableInstance as error:
         readable = error.reason not in (RejectReason.EMPTY, RejectReason.UNREADABLE_FILE)

@@ -27,6 +27,7 @@ from phi_deid_pipeline.records import (
     Status,
     Subject,
     UidType,
+    UnknownWord,
     Verdict,
 )
 
@@ -152,22 +153,32 @@ def deidentify_series(
     salt: bytes,
     input_root: Path,
     staging: Path,
+    *,
     subjects: Iterable[StudySubject] = (),
     faces: Mapping[str, Any] | None = None,
+    languages: Iterable[str] | None = None,
+    accepted_words: str = "",
+    unknown_words: list[UnknownWord] | None = None,
 ) -> Iterable[DeidRecord]:
     """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too.
 
-    `subjects` name the patients where the policy asks for random pseudonyms or a site's table.
+    `subjects` name the patients where the policy asks for random pseudonyms or a site's table. `languages` (default: all)
+    and `accepted_words`, the text of a site's list, decide which words of descriptions stay; `unknown_words` gets the
+    words that went for want of a vocabulary once all is done.
     """
     from phi_deid_pipeline.dates import offset_days
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+    from phi_deid_pipeline.languages import LANGUAGES
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.subjects import trial_attributes
     from phi_deid_pipeline.uid_mapping import UidMapper
+    from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, load_vocabulary, parse_accepted_words
 
     uids, policy = UidMapper(salt), Policy.from_json(policy_json)
-    engine = InstanceDeidentifier(policy, uids)
+    chosen = LANGUAGES if languages is None else tuple(sorted(languages))
+    vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
+    engine = InstanceDeidentifier(policy, uids, vocabulary)
     lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
     subject_of = _naming(policy, subjects, salt)
     found = {(row.sop_uid, row.path): row for row in findings}
@@ -194,6 +205,9 @@ def deidentify_series(
                 yield _deidentify(engine, input_root / instance.path, staging, instance, seen, patient, base)
             except UnreadableInstance as error:
                 yield DeidRecord(**base | {"reason": error.reason.value, "detail": error.detail})
+    if unknown_words is not None:
+        found_unknown = sorted(engine.unknown_words.items())
+        unknown_words.extend(UnknownWord(word, keyword, count) for (word, keyword), count in found_unknown)
 
 
 def _naming(policy: Policy, subjects: Iterable[StudySubject], salt: bytes) -> Callable[[str, str], Subject | None]:
@@ -219,7 +233,6 @@ def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool
 
 def _deidentify(engine, source, staging, instance, seen, patient, base):
     from phi_deid_pipeline.boxes import grown
-    from phi_deid_pipeline.dicom_utils import file_checksum
     from phi_deid_pipeline.raw_elements import read_instance
 
     replacement = None
@@ -229,14 +242,13 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
 
         replacement = redact(source, list(seen.fills), list(seen.frame_fills))
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        checksum = file_checksum(source)
-    except OSError:
-        raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
-    if checksum != instance.sha256:
-        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
-    with read_instance(source) as raw:
+        raw = read_instance(source, sha256=instance.sha256)
+    except UnreadableInstance as error:
+        if error.reason is RejectReason.UNREADABLE_FILE:
+            raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
+        raise
+    with raw:
         result = engine.deidentify(
             raw,
             target,

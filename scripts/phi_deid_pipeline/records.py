@@ -357,6 +357,15 @@ class StudySubject:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownWord:
+    """A folded word that descriptions lost because the vocabulary lacks it, by keyword ("": a private attribute)."""
+
+    word: str
+    attribute: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Residual:
     """Something that verification found and should not have: kind of check, where, category; never the value."""
 

@@ -16,6 +16,7 @@ from phi_deid_pipeline.records import RejectReason
 
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 IN_MEMORY_BYTES = 32 << 20  # larger files are mapped
+WINDOW_BYTES = 32 << 20  # of a mapped file are in memory at a time
 MAX_INFLATED_BYTES = 1 << 30
 MAX_DEPTH = 64
 
@@ -27,7 +28,7 @@ _NAMES = {vr: vr.decode() for vr in _LONG | _SHORT}
 _HEADS = (struct.Struct(">HH2sH").unpack_from, struct.Struct("<HH2sH").unpack_from)  # big endian, little endian
 _UNDEFINED = 0xFFFFFFFF
 _IMPLICIT: dict[int, str] = {}  # VRs by tag, filled as tags are met
-_PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _CHARSET = 0x00080005
 
 
@@ -103,6 +104,12 @@ class Layout:
         return self._shape
 
 
+def forget_pages(buffer: bytes | mmap.mmap) -> None:
+    """Give back the memory of what was read of a mapped file; what is read again is loaded again."""
+    if isinstance(buffer, mmap.mmap):
+        buffer.madvise(mmap.MADV_DONTNEED)
+
+
 def read_layout(path: Path) -> Layout:
     """Read an instance with or without preamble and file meta; raises UnreadableInstance (NOT_DICOM, MALFORMED...)."""
     try:
@@ -139,7 +146,7 @@ def _read(layout: Layout) -> None:
     little = not explicit or int.from_bytes(head[:2], "little") <= int.from_bytes(head[:2], "big")
     layout.little = little
     layout.end = _Reader(layout).top_level(at, explicit, little)
-    layout.pixels = next((v for v in reversed(layout.values) if len(v.path) == 1 and v.path[0] in _PIXEL_TAGS), None)
+    layout.pixels = next((v for v in reversed(layout.values) if len(v.path) == 1 and v.path[0] in PIXEL_TAGS), None)
 
 
 def _meta(layout: Layout, at: int) -> int:
@@ -293,7 +300,7 @@ class _Reader:
             length = struct.unpack_from("<I" if little else ">I", buffer, at + 4)[0]
             vr, inner_explicit = _IMPLICIT.get(tag) or _implicit(tag), False
         path = (*path, tag)
-        if length == _UNDEFINED and (tag in _PIXEL_TAGS or vr in ("OB", "OW", "OF", "OD", "OL", "OV")):
+        if length == _UNDEFINED and (tag in PIXEL_TAGS or vr in ("OB", "OW", "OF", "OD", "OL", "OV")):
             return tag, self._fragments(tag, start, end, little, path, items, charset)
         stop = end if length == _UNDEFINED else start + length
         if stop > end:
@@ -335,8 +342,11 @@ class _Reader:
         return at
 
     def _fragments(self, tag: int, at: int, end: int, little: bool, path: tuple, items: tuple, charset: bytes) -> int:
-        start = at
+        start = forgotten = at
         while at + 8 <= end:
+            if at - forgotten > WINDOW_BYTES:
+                forget_pages(self.buffer)
+                forgotten = at
             group, element, length = struct.unpack_from("<HHI" if little else ">HHI", self.buffer, at)
             if (group, element) == (0xFFFE, 0xE0DD):
                 self.values.append(Value(path, items, "OB", start, at, charset, fragments=True))

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from phi_deid_pipeline.dicom_utils import format_path, vr_of
 from phi_deid_pipeline.records import DeidRecord, Residual
-from phi_deid_pipeline.verification_bytes import Layout, Value
+from phi_deid_pipeline.verification_bytes import PIXEL_TAGS, Layout, Value
 
 DEFERRED = "1 MB"  # longer values are not loaded to see whether the instance opens
 _NUMBER = rb" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *"
@@ -142,6 +142,8 @@ def _convert(
     dataset: Dataset, above: tuple[int, ...], converted: set[tuple[int, str, bytes]], failing: set[tuple[int, ...]]
 ) -> None:
     for tag in list(dataset.keys()):
+        if tag in PIXEL_TAGS and not above:
+            continue  # bytes, which convert to themselves; looking at them would load all frames
         raw, key = dataset.get_item(tag), None
         if isinstance(raw, RawDataElement):
             vr = raw.VR or vr_of(int(tag)) or "UN"

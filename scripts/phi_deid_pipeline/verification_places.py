@@ -6,7 +6,7 @@ import hashlib
 import mmap
 from collections.abc import Iterator
 
-from phi_deid_pipeline.verification_bytes import Layout, Value
+from phi_deid_pipeline.verification_bytes import Layout, Value, forget_pages
 
 CHUNK = 4 << 20  # bytes of a long value searched at a time
 OVERLAP = 256  # bytes that two chunks share
@@ -19,6 +19,7 @@ def chunks(layout: Layout, value: Value) -> Iterator[bytes]:
     while True:
         stop = min(at + CHUNK, value.end)
         yield layout.buffer[at:stop]
+        forget_pages(layout.buffer)
         if stop == value.end:
             return
         at = stop - OVERLAP
@@ -29,6 +30,7 @@ def digest(layout: Layout, value: Value) -> bytes:
     found = hashlib.sha256()
     for start in range(value.start, value.end, COMPARED_BYTES):
         found.update(layout.buffer[start : min(start + COMPARED_BYTES, value.end)])
+        forget_pages(layout.buffer)
     return found.digest()
 
 
@@ -43,16 +45,25 @@ def same_value(one: Layout, a: Value, other: Layout, b: Value) -> bool:
         left = one.buffer[first : min(first + COMPARED_BYTES, a.end)]
         if left != other.buffer[second : min(second + COMPARED_BYTES, b.end)]:
             return False
+        forget_pages(one.buffer)
+        forget_pages(other.buffer)
     return True
 
 
 def fragments(layout: Layout, pixels: Value) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each fragment of encapsulated pixel data, the offset table included as the first."""
-    at = pixels.start
+    """Yield start and end of each fragment of encapsulated pixel data, the offset table included as the first.
+
+    Native pixel data have none.
+    """
+    at = pixels.start if pixels.fragments else pixels.end
+    forgotten = at
     while at + 8 <= pixels.end:
         length = int.from_bytes(layout.buffer[at + 4 : at + 8], "little")
         yield at + 8, at + 8 + length
         at += 8 + length
+        if at - forgotten > CHUNK:
+            forget_pages(layout.buffer)
+            forgotten = at
 
 
 def behind_frames(layout: Layout, pixels: Value) -> Value:

@@ -6,9 +6,11 @@ rule deidentify_series:
         subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",
         salt="private/salt",
+        accepted_words="private/accepted_words.txt",
     output:
         dicom=directory("private/staging/{batch}"),
         records="private/records/{batch}.jsonl",
+        words="private/words/{batch}.jsonl",
     log:
         "logs/deidentify_series/{batch}.log",
     benchmark:
@@ -19,6 +21,8 @@ rule deidentify_series:
     params:
         faces=config["faces"],
         words=resources_digest("resources/vocabularies"),
+        patterns=resources_digest("resources/free_text"),
+        languages=sorted(config["free_text"]["languages"]),
         environment=ENVIRONMENT,
         code=code_digest("deidentify_series"),
     script:
