@@ -94,7 +94,9 @@ def clinical_words(vocabulary: Path) -> list[str]:
 
 def names_by_locale(path: Path, vocabulary: Path) -> dict[str, set[str]]:
     """Return the words of names and places by locale, without those that are in the vocabulary."""
-    known = {line.split("\t")[0] for path in (vocabulary, VOCABULARY_FILE) for line in path.read_text("utf-8").splitlines()}
+    known = {
+        line.split("\t")[0] for path in (vocabulary, VOCABULARY_FILE) for line in path.read_text("utf-8").splitlines()
+    }
     found: dict[str, set[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         locale, _, name = line.partition("\t")
@@ -147,7 +149,9 @@ def main() -> None:
     outcomes = measure(chosen.names, chosen.seed, chosen.vocabulary)
     print("strategy  held-out names  kept (leaks)  held-out clinical words  kept  words missing in descriptions  kept")
     for row in outcomes:
-        print(f"{row.strategy:8}  {row.names:14}  {row.leaks:11.3%}  {row.words:23}  {row.regained:6.1%}  {row.missing:29}  {row.missing_regained:6.1%}")
+        print(
+            f"{row.strategy:8}  {row.names:14}  {row.leaks:11.3%}  {row.words:23}  {row.regained:6.1%}  {row.missing:29}  {row.missing_regained:6.1%}"
+        )
     if chosen.json:
         chosen.json.write_text(json.dumps([asdict(row) for row in outcomes], indent=2) + "\n", encoding="utf-8")
 
