@@ -1,11 +1,12 @@
 """Entry of rule deidentify_series: writes the de-identified instances of a batch to staging."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import InstanceFindings, Manifest, UnknownWord
+from phi_deid_pipeline.records import InstanceFindings, Manifest, StudySubject, UnknownWord
 from record_io import from_json, read_jsonl, write_jsonl
 
 
@@ -13,8 +14,10 @@ def main(
     manifest: Path,
     findings: Path,
     lexicons: list[Path],
+    subjects: Path,
     policy: Path,
     salt: Path,
+    faces: Mapping[str, Any],
     input_root: Path,
     staging: Path,
     records: Path,
@@ -32,6 +35,8 @@ def main(
         salt.read_bytes(),
         input_root.resolve(),
         staging,
+        subjects=read_jsonl(subjects, StudySubject),
+        faces=faces,
         unknown_words=unknown,
         **free_text,
     )
@@ -46,8 +51,10 @@ if __name__ == "__main__":
             Path(smk.input.manifest),
             Path(smk.input.findings),
             [Path(path) for path in smk.input.lexicons],
+            Path(smk.input.subjects),
             Path(smk.input.policy),
             Path(smk.input.salt),
+            smk.params.faces,
             Path("private/input"),
             Path(smk.output.dicom),
             Path(smk.output.records),

@@ -69,7 +69,7 @@ class Plan:
         self.fallback: Plan | None = None
         self.children: dict[tuple[int, str] | tuple[int, str, str], Plan] = {}
         self.forced: dict[int, Resolution] = {}
-        self.variants: dict[tuple[int, str], Plan] = {}
+        self.variants: dict[tuple[int, Resolution | str], Plan] = {}
 
 
 class Planner:
@@ -200,7 +200,7 @@ def _plain_kind(plan: Plan, action: str) -> Kind:
     if action == "Z":
         return Kind.EMPTY
     if action == "D":
-        return Kind.DUMMY
+        return Kind.UID if plan.vr == "UI" else Kind.DUMMY  # the only dummy that fits a UID is another UID
     if action == "U":
         return Kind.UID if plan.vr in STRING_VRS else Kind.REMOVE
     if action == "C":

@@ -89,7 +89,9 @@ _NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the privat
 _NO_DATES: frozenset[str] = frozenset()
 # Dates under whatever name a concept gives them: Date and DateTime of a content item.
 FREE_DATES = frozenset({0x0040A120, 0x0040A121})
+ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 MEMO_ENTRIES = 20_000  # results remembered at most
+ROWS_ENTRIES = 256  # sets of action rows remembered at most
 MEMO_BYTES = 1024  # longer values are not remembered
 
 
@@ -178,6 +180,7 @@ class InstanceDeidentifier:
         # How often a word went from an attribute because the vocabulary lacks it, by folded word and keyword.
         self.unknown_words: Counter[tuple[str, str]] = Counter()
         self.planner = Planner(policy)
+        self.action_rows: dict[frozenset[tuple[tuple[Plan, str], int]], ActionRows] = {}
         self._memo: dict[object, object] = {}
         self._memo_lexicon: Lexicon | None = None
 
@@ -274,20 +277,35 @@ class Rewrite:
 
     def insert_method(self, *, scan_found_nothing: bool) -> None:
         """Write the attributes that say what was done (PS3.15 E.1.1 item 6, E.2, E.3.1)."""
-        policy = self.engine.policy
-        self._set(IDENTITY_REMOVED, "CS", "YES")
-        self._set(METHOD_TEXTS, "LO", self._method_texts(policy.method_texts))
-        self.overrides[METHOD_CODES] = self._method_codes(policy.method_codes)
-        self._set(LONGITUDINAL, "CS", policy.longitudinal)
-        if "clean_pixel_data" in policy.options and scan_found_nothing:
-            self._set(BURNED_IN, "CS", "NO")
+        self.overrides.update(self._method_elements(scan_found_nothing))
         for tag, (vr, text) in self.patient.trial.items():
-            self._set(tag, vr, text)
+            self.overrides[tag] = self._encoded(tag, vr, text)
 
-    def _set(self, tag: int, vr: str, value: object) -> None:
+    def _method_elements(self, scan_found_nothing: bool) -> dict[int, bytes]:
+        """Return what `_method` makes; instances of a patient that nobody de-identified before share it."""
+        if self.source.find(METHOD_TEXTS) is not None or self.source.find(METHOD_CODES) is not None:
+            return self._method(scan_found_nothing)
+        key = ("method", self.source.little, self.source.explicit, self.charset, scan_found_nothing)
+        if key not in self.memo:
+            self.memo[key] = self._method(scan_found_nothing)
+        return self.memo[key]  # type: ignore[return-value]
+
+    def _method(self, scan_found_nothing: bool) -> dict[int, bytes]:
+        policy = self.engine.policy
+        made = {
+            IDENTITY_REMOVED: self._encoded(IDENTITY_REMOVED, "CS", "YES"),
+            METHOD_TEXTS: self._encoded(METHOD_TEXTS, "LO", self._method_texts(policy.method_texts)),
+            METHOD_CODES: self._method_codes(policy.method_codes),
+            LONGITUDINAL: self._encoded(LONGITUDINAL, "CS", policy.longitudinal),
+        }
+        if "clean_pixel_data" in policy.options and scan_found_nothing:
+            made[BURNED_IN] = self._encoded(BURNED_IN, "CS", "NO")
+        return made
+
+    def _encoded(self, tag: int, vr: str, value: object) -> bytes:
         little, explicit = self.source.little, self.source.explicit
         encodings = encodings_of(self.charset) if vr in TEXT_VRS else ("iso8859",)
-        self.overrides[tag] = encode_element(tag, vr, value, little=little, explicit=explicit, encodings=encodings)
+        return encode_element(tag, vr, value, little=little, explicit=explicit, encodings=encodings)
 
     def _method_texts(self, added: tuple[str, ...]) -> list[str]:
         element = self.source.find(METHOD_TEXTS)
@@ -331,7 +349,7 @@ class Rewrite:
             if entry is None or entry[1] is None:
                 self.overrides[tag] = None
             else:
-                self._set(tag, entry[0], entry[1])
+                self.overrides[tag] = self._encoded(tag, entry[0], entry[1])
 
     def _pixel_element(self, element: Element) -> tuple[bytes, list[bytes]]:
         """Return header and value of the replaced Pixel Data."""
@@ -442,6 +460,7 @@ class Rewrite:
         elif kind is Kind.DUMMY_ITEM:
             self._dummy_item(element, plan, little, out)
         elif element.items is not None:  # EMPTY on a sequence
+            self.private_elements += _private_inside(element)
             self._replace(element, plan, b"", little, out)
         else:
             self._value(element, plan, charset, little, out)
@@ -716,9 +735,9 @@ class Rewrite:
                 return None
         if value_type == "UIDREF" or (action == "C" and value_type != "TEXT"):
             return plan
-        variant = plan.variants.get((tag, action))
+        variant = plan.variants.get((tag, resolution))
         if variant is None:
-            variant = plan.variants[tag, action] = Plan(plan.path, "SQ", plan.scene)
+            variant = plan.variants[tag, resolution] = Plan(plan.path, "SQ", plan.scene)
             variant.forced = {tag: resolution}
         return variant
 
@@ -741,8 +760,17 @@ class Rewrite:
 
     # ----------------------------------------------------------------- record
 
-    def actions(self) -> tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]:
+    def actions(self) -> ActionRows:
         """Return what was removed, cleaned, replaced: one row per path, VR and action, sorted by path."""
+        done = frozenset(self._done.items())
+        known = self.engine.action_rows.get(done)
+        if known is None:
+            if len(self.engine.action_rows) > ROWS_ENTRIES:
+                self.engine.action_rows.clear()
+            known = self.engine.action_rows[done] = self._action_rows()
+        return known
+
+    def _action_rows(self) -> ActionRows:
         groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
         for (plan, action), count in self._done.items():
             row = TagAction(format_path(plan.path), keyword_of(plan.tag), plan.vr, plan.code, action, plan.hipaa, count)
