@@ -318,7 +318,7 @@ class Rewrite:
         texts: list[str] = []
         if element is not None and element.items is None:
             value = bytes(self.source.value(element))
-            kept = kept_text("LO", value, self.charset, self.patient.lexicon)
+            kept = kept_text("LO", value, self.charset, self.patient.lexicon, self.engine.vocabulary)
             text = decode_text(value if kept is None else kept, self.charset)[0]
             texts = [part.strip(" \x00") for part in text.split("\\")]
         return [*(t for t in texts if t), *(t for t in added if t not in texts)]
@@ -633,10 +633,8 @@ class Rewrite:
     def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
         """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
         key = ("unknown", (("clean", plan.vr), value, charset))
-        unknown = self.memo.get(key) if len(value) <= MEMO_BYTES else self.memo.pop(key, None)
-        if unknown is not None:
-            keyword = keyword_of(plan.tag)
-            self.engine.unknown_words.update((word, keyword) for word in unknown)  # type: ignore[attr-defined]
+        unknown = self.memo.get(key, ()) if len(value) <= MEMO_BYTES else self.memo.pop(key, ())
+        self.engine.unknown_words.update((word, keyword_of(plan.tag)) for word in unknown)  # type: ignore[attr-defined]
 
     def _uid(self, value: bytes) -> bytes:
         found = self.memo.get(value)
