@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-
+from phi_deid_pipeline.data_dictionary import attribute, tag_of
 from phi_deid_pipeline.records import Category
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ _BY_KEYWORD: dict[Category, str] = {
         DeviceAlternateIdentifier ManufacturerDeviceIdentifier""",
 }
 _CATEGORY: dict[int, Category] = {
-    tag: category for category, words in _BY_KEYWORD.items() for word in words.split() if (tag := tag_for_keyword(word))
+    tag: category for category, words in _BY_KEYWORD.items() for word in words.split() if (tag := tag_of(word))
 }
 _CATEGORY[0x00100012] = Category.NAME  # Name to Use (LT), younger than the dictionary
 _CODE_VALUE, _CODE_MEANING = 0x00080100, 0x00080104
@@ -173,10 +172,8 @@ def _category(path: tuple[int, ...], vr: str) -> Category | None:
 
 @lru_cache(maxsize=4096)
 def _dictionary_vr(tag: int) -> str:
-    try:
-        return dictionary_VR(tag)
-    except KeyError:
-        return "UN"
+    entry = attribute(tag)
+    return entry.vr if entry else "UN"
 
 
 def entries_of(category: Category, value: str) -> list[Entry]:
