@@ -331,6 +331,12 @@ def label(path: Path) -> str:
     return f"{Path(path).parent.name}/{Path(path).name}"
 
 
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table of patients or subjects (CSV) as it was kept."""
+    with path.open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table))
+
+
 def read_decisions(path: Path) -> list[Decision]:
     """Return the rows of a decisions table (CSV with the columns what, verdict, who, when, why)."""
     names = [field.name for field in dataclasses.fields(Decision)]

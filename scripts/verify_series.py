@@ -6,7 +6,7 @@ from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import DeidRecord, Manifest
+from phi_deid_pipeline.records import DeidRecord, Manifest, StudySubject
 from record_io import from_json, read_jsonl, read_parquet, write_jsonl
 
 
@@ -14,6 +14,7 @@ def main(
     manifest: Path,
     uid_map: Path,
     lexicons: list[Path],
+    subjects: Path,
     policy: Path,
     input_root: Path,
     staging: Path,
@@ -31,7 +32,8 @@ def main(
         policy.read_text(encoding="utf-8"),
         input_root.resolve(),
         staging,
-        settings,
+        subjects=read_jsonl(subjects, StudySubject),
+        settings=settings,
     )
     write_jsonl(links, edges, mode=0o600)
     write_jsonl(verification, verdicts, mode=0o600)
@@ -44,6 +46,7 @@ if __name__ == "__main__":
             Path(smk.input.manifest),
             Path(smk.input.uid_map),
             [Path(path) for path in smk.input.lexicons],
+            Path(smk.input.subjects),
             Path(smk.input.policy),
             Path("private/input"),
             Path(smk.input.dicom),

@@ -41,7 +41,7 @@ from phi_deid_pipeline.dicom_utils import (
     looks_like_uid,
 )
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
-from phi_deid_pipeline.free_text import load_vocabulary
+from phi_deid_pipeline.free_text import Vocabulary, load_vocabulary
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
 from phi_deid_pipeline.instance_write import encapsulate, write_instance
 from phi_deid_pipeline.private_elements import effective_vr, is_creator, runs
@@ -91,7 +91,6 @@ _NO_DATES: frozenset[str] = frozenset()
 FREE_DATES = frozenset({0x0040A120, 0x0040A121})
 ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 MEMO_ENTRIES = 20_000  # results remembered at most
-ROWS_ENTRIES = 256  # sets of action rows remembered at most
 MEMO_BYTES = 1024  # longer values are not remembered
 
 
@@ -173,12 +172,13 @@ class _Output:
 class InstanceDeidentifier:
     """Applies one policy to instances; keep one for a batch, it remembers what it decided and did."""
 
-    def __init__(self, policy: Policy, uids: UidMapper) -> None:
+    def __init__(self, policy: Policy, uids: UidMapper, vocabulary: Vocabulary | None = None) -> None:
         self.policy = policy
         self.uids = uids
-        self.vocabulary = load_vocabulary()
+        self.vocabulary = load_vocabulary() if vocabulary is None else vocabulary
+        # How often a word went from an attribute because the vocabulary lacks it, by folded word and keyword.
+        self.unknown_words: Counter[tuple[str, str]] = Counter()
         self.planner = Planner(policy)
-        self.action_rows: dict[frozenset[tuple[tuple[Plan, str], int]], ActionRows] = {}
         self._memo: dict[object, object] = {}
         self._memo_lexicon: Lexicon | None = None
 
@@ -561,6 +561,7 @@ class Rewrite:
             cleaned: bytes | None = padded(plan.vr, zip3(decode_text(value, charset)[0]).encode("ascii"))
         else:
             cleaned = self._remembered(("clean", plan.vr), value, charset)
+            self._note_unknown(plan, value, charset)
         if cleaned != b"" or not value or plan.fallback is None:
             return plan, cleaned
         fallback = plan.fallback
@@ -611,12 +612,23 @@ class Rewrite:
             return self.memo[key]  # type: ignore[return-value]
         lexicon = self.patient.lexicon
         if what[0] == "kept":
-            new = kept_text(what[1], value, charset, lexicon)
+            new = kept_text(what[1], value, charset, lexicon, self.engine.vocabulary)
         else:
-            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary)
+            unknown: list[str] = []
+            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary, unknown)
+            if unknown:
+                self.memo["unknown", key] = unknown
         if len(value) <= MEMO_BYTES:
             self.memo[key] = new
         return new
+
+    def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
+        """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
+        key = ("unknown", (("clean", plan.vr), value, charset))
+        unknown = self.memo.get(key) if len(value) <= MEMO_BYTES else self.memo.pop(key, None)
+        if unknown is not None:
+            keyword = keyword_of(plan.tag)
+            self.engine.unknown_words.update((word, keyword) for word in unknown)  # type: ignore[attr-defined]
 
     def _uid(self, value: bytes) -> bytes:
         found = self.memo.get(value)
@@ -748,13 +760,10 @@ class Rewrite:
 
     def actions(self) -> ActionRows:
         """Return what was removed, cleaned, replaced: one row per path, VR and action, sorted by path."""
-        done = frozenset(self._done.items())
-        known = self.engine.action_rows.get(done)
-        if known is None:
-            if len(self.engine.action_rows) > ROWS_ENTRIES:
-                self.engine.action_rows.clear()
-            known = self.engine.action_rows[done] = self._action_rows()
-        return known
+        key = ("rows", frozenset(self._done.items()))
+        if key not in self.memo:
+            self.memo[key] = self._action_rows()
+        return self.memo[key]  # type: ignore[return-value]
 
     def _action_rows(self) -> ActionRows:
         groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}

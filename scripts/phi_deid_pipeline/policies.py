@@ -376,6 +376,6 @@ def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
         iod_modules=iods.modules,
         nested_types=iods.nested,
         iod_conflicts={c.tag: (c.action, c.iods) for c in table.iod_conflicts},
-        concepts=compile_concepts(table, options, dates, found.max_age),
+        concepts=compile_concepts(table, options, dates),
     )
     return Policy(**fields_from(json.loads(canonical(content_of(content))), digest_of(content_of(content))))

@@ -97,6 +97,7 @@ class PolicyFile:
     clinical_trial: bool = False
     hold: frozenset[str] = frozenset()
     disabled: bool = False
+    extends: str = ""  # name of the policy that it is made of
 
     @property
     def date_policy(self) -> str:
@@ -226,6 +227,7 @@ def read_policy(
     settings = _settings(place, content, parent, options)
     description = " ".join(str(content.get("description", "")).split())
     found = PolicyFile(name, description, options, hide, (), **settings, disabled=disabled)
+    found = replace(found, extends=parent.name if parent else "")
     return replace(found, overrides=_overrides(place, content, parent, found.date_policy, dictionary))
 
 

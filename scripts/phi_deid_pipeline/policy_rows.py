@@ -10,7 +10,6 @@ from phi_deid_pipeline.ps3_15_rules import AttributeRule, Rules
 DATE_VRS = frozenset({"DA", "DT", "TM"})
 MODIFIED_DATES = "retain_long_modified_dates"
 FULL_DATES = "retain_long_full_dates"
-AGES = frozenset({("121033", "DCM")})  # Subject Age
 NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
 
 
@@ -79,9 +78,7 @@ def compile_safe_private(rules: Rules, options: frozenset[str]) -> dict[tuple[in
     }
 
 
-def compile_concepts(
-    rules: Rules, options: frozenset[str], dates: str, max_age: int
-) -> dict[tuple[str, str, str], tuple[str, str]]:
+def compile_concepts(rules: Rules, options: frozenset[str], dates: str) -> dict[tuple[str, str, str], tuple[str, str]]:
     """Return concept name and value type -> code after options and code without (Table E.3.4-1)."""
     if "clean_structured_content" not in options:
         return {}
@@ -89,7 +86,6 @@ def compile_concepts(
     for rule in rules.concepts:
         code, option = apply_options(rule.basic, rule.options, options)
         times_without_days = option == MODIFIED_DATES and dates == "year" and rule.value_type == "TIME"
-        age_as_number = max_age and (rule.code, rule.scheme) in AGES  # no class of 90 and over can be written
         key = (rule.code, rule.scheme, rule.value_type)
-        found[key] = (rule.basic if times_without_days or age_as_number else code, rule.basic)
+        found[key] = (rule.basic if times_without_days else code, rule.basic)
     return found

@@ -13,6 +13,7 @@ MAX_UNPACKED = 16 << 20  # bytes of one stream that are looked at
 MIN_BASE64 = 16  # characters; twelve bytes
 
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{4,}")
+_WIDE = (re.compile(rb"(?:[\x20-\x7e]\x00){4,}"), re.compile(rb"(?:\x00[\x20-\x7e]){4,}"))
 _BASE64 = re.compile(rb"[A-Za-z0-9+/](?:[A-Za-z0-9+/]|\r?\n){%d,}={0,2}" % (MIN_BASE64 - 1))
 _PACKED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
 _ESCAPED = re.compile(r"&(?:#x?[0-9a-fA-F]{1,6}|[A-Za-z]{2,8});|%[0-9A-Fa-f]{2}")
@@ -69,8 +70,13 @@ def unescaped(text: str) -> str:
 
 
 def printable_runs(data: bytes) -> list[str]:
-    """Return the runs of printable ASCII in bytes, and those that UTF-16 text has once its zero bytes are dropped."""
+    """Return the runs of printable ASCII in bytes, and those in UTF-16 of either byte order."""
     runs = _PRINTABLE.findall(data)
     if b"\x00" in data:
-        runs += _PRINTABLE.findall(data.replace(b"\x00", b""))
+        runs += wide_runs(data)
     return [run.decode("ascii") for run in runs]
+
+
+def wide_runs(data: bytes) -> list[bytes]:
+    """Return the runs of printable ASCII that stand in UTF-16, of either byte order, as ASCII."""
+    return [run.replace(b"\x00", b"") for pattern in _WIDE for run in pattern.findall(data)]

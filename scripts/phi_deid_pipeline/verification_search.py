@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from phi_deid_pipeline.dicom_utils import decode_text, encodings_of, format_path
 from phi_deid_pipeline.records import Category, Residual
-from phi_deid_pipeline.verification_forms import may_be_packed, printable_runs, unescaped, unpacked
+from phi_deid_pipeline.verification_forms import may_be_packed, printable_runs, unescaped, unpacked, wide_runs
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles
 
 SHORT_UID = 10  # characters: a source UID below this counts as a whole value only
 PREFIX_UID = 16  # characters: from here on a source UID counts also where more components follow it
 REMEMBERED_BYTES = 1024  # of a value
 MOST_REMEMBERED = 100_000  # values
+MIN_FOREIGN = 4  # bytes of a word that is not ASCII: in an encoding that source or result declares, or in short values
+SHORT_VALUE = 4096  # bytes; in longer ones such a word counts from MIN_BINARY_HIT bytes on in any other encoding
 
 # Every encoding of PS3.3 C.12.1.1.2 and UTF-16: mislabelled text is found too.
 ENCODINGS = (
@@ -93,6 +95,8 @@ class Search:
                 numbers.append(piece)
             elif piece.vr != "UI" or not _UID_VALUE.fullmatch(piece.data):
                 texts.append(piece)
+                if piece.vr == "OW":  # text in words of the other byte order
+                    texts.append(Piece(piece.path, piece.vr, swapped(piece.data), piece.charset))
         yield from self._in_numbers(numbers, dates)
         if texts:
             yield from self._in_texts(texts, dates, charsets)
@@ -114,16 +118,18 @@ class Search:
 
     def in_bytes(self, path: tuple[int, ...], data: bytes, dates: frozenset[str], *, packed: bool) -> list[str]:
         """Return the kinds of identifiers in bytes that are no value; `packed`: also in what is packed in them."""
-        vr = "OB" if packed else ""
-        found = [str(c.value) for c in sorted(self._categories(Piece(path, vr, data, b""), dates))]
-        return [*found, "uid"] if self.has_source_uid(data) else found
+        found = {str(c.value) for c in self._categories(Piece(path, "OB" if packed else "", data, b""), dates)}
+        if self.needles.foreign:
+            words = self.needles.encoded(ENCODINGS if packed else ())
+            least = MIN_FOREIGN if len(data) <= SHORT_VALUE else MIN_BINARY_HIT
+            found |= {str(c.value) for needle, c in words if len(needle) >= least and needle in data}
+        return [*sorted(found), "uid"] if self.has_source_uid(data) else sorted(found)
 
     def may_hit(self, data: bytes) -> bool:
         """Tell quickly whether bytes may hold an identifier spelled in ASCII, or in UTF-16 of it."""
-        lowered = data.lower()
-        return self.needles.may_hit(lowered) or (
-            b"\x00" in data and self.needles.may_hit(lowered.replace(b"\x00", b""))
-        )
+        if self.needles.may_hit(data.lower()):
+            return True
+        return b"\x00" in data and self.needles.may_hit(b" ".join(wide_runs(data)).lower())
 
     # ---------------------------------------------------------------- numbers
 
@@ -158,22 +164,28 @@ class Search:
                 for category in self._categories(piece, dates):
                     if not self._allows(piece.path, category):
                         yield identifier(piece.path, category)
-            for needle, category in foreign:
-                if needle in data and not self._allows(piece.path, category):
+            for needle, category, least in foreign:
+                if (
+                    (len(needle) >= least or len(data) <= SHORT_VALUE)
+                    and needle in data
+                    and not self._allows(piece.path, category)
+                ):
                     yield identifier(piece.path, category)
             if (dotted and self.has_source_uid(data)) or (packed and any(map(self.has_source_uid, unpacked(data)))):
                 yield Residual("source_uids", format_path(piece.path), "uid")
 
-    def _foreign(self, raw: bytes, pieces: list[Piece], charsets: Iterable[bytes]) -> list[tuple[bytes, Category]]:
-        """Return the words that are not ASCII and stand in the bytes, in any encoding.
+    def _foreign(self, raw: bytes, pieces: list[Piece], charsets: Iterable[bytes]) -> list[tuple[bytes, Category, int]]:
+        """Return the words that are not ASCII and stand in the bytes, in any encoding, and where they count.
 
-        In encodings that neither source nor result declares they count from `MIN_BINARY_HIT` bytes on.
+        The number is that of the bytes from which they count in a value that is not short.
         """
         declared = {piece.charset for piece in pieces} | set(charsets)
         encodings = {name for charset in declared for name in encodings_of(terms(charset))}
-        found = [needle for needle in self.needles.encoded(encodings) if needle[0] in raw]
-        others = [n for n in self.needles.encoded(ENCODINGS) if len(n[0]) >= MIN_BINARY_HIT and n[0] in raw]
-        return found + [needle for needle in others if needle not in found]
+        found = {needle: (c, MIN_FOREIGN) for needle, c in self.needles.encoded(encodings) if needle in raw}
+        for needle, category in self.needles.encoded(ENCODINGS):
+            if needle not in found and needle in raw:
+                found[needle] = (category, MIN_BINARY_HIT)
+        return [(needle, *rest) for needle, rest in found.items()]
 
     def _categories(self, piece: Piece, dates: frozenset[str]) -> frozenset[Category]:
         key = (piece.vr, piece.charset, piece.data, dates)
@@ -195,17 +207,20 @@ class Search:
         stripped = data.strip(b" \x00")
         if vr in _TEXT_VRS or form is not None or (stripped.isascii() and stripped.decode("ascii").isprintable()):
             yield from self._in_text(stripped, vr, piece.charset, dates)
+            if not stripped.isascii() or b"\x00" in stripped:  # text that is none
+                yield from self._in_runs(data, dates)
         else:
             yield from self._in_runs(data, dates)
         if vr:
             for plain in unpacked(data):
                 yield from self._in_runs(plain, dates)
                 words = self.needles.encoded(ENCODINGS) if self.needles.foreign else []
-                yield from (c for needle, c in words if len(needle) >= MIN_BINARY_HIT and needle in plain)
+                least = MIN_FOREIGN if len(plain) <= SHORT_VALUE else MIN_BINARY_HIT
+                yield from (c for needle, c in words if len(needle) >= least and needle in plain)
 
     def _in_text(self, data: bytes, vr: str, charset: bytes, dates: frozenset[str]) -> Iterator[Category]:
         text, _ = decode_text(data, terms(charset))
-        for form in {text, unescaped(text), text.replace("\x00", "")}:
+        for form in {text, unescaped(text)}:
             for part in [form] if vr in _ONE_VALUE_VRS else form.split("\\"):
                 yield from (category for category, _ in self.needles.hits(part, dates=dates))
 
@@ -216,6 +231,13 @@ class Search:
             for category, length in self.needles.hits(unescaped(run), dates=dates):
                 if length >= MIN_BINARY_HIT or len(run) >= MIN_BINARY_RUN:
                     yield category
+
+
+def swapped(data: bytes) -> bytes:
+    """Return bytes with the two of each word of 16 bits exchanged."""
+    words = bytearray(data[: len(data) // 2 * 2])
+    words[0::2], words[1::2] = words[1::2], words[0::2]
+    return bytes(words)
 
 
 def is_date(vr: str, data: bytes) -> bool:

@@ -66,6 +66,7 @@ def prepare(work: Path) -> None:
     private = work / "private"
     (private / "policy.json").write_text(load_policy(POLICY).to_json(), encoding="utf-8")
     (private / "salt").write_bytes(SALT)
+    (private / "subjects.jsonl").touch()
     for path in sorted((private / "manifests").glob("*.json")):
         map_uids.main(path, private / "salt", private / "uid_map" / f"{path.stem}.parquet")
         series = from_json(path.read_bytes(), Manifest).series
@@ -90,14 +91,19 @@ def deidentify(work: Path) -> None:
     private, out = work / "private", work / "out"
     for path in sorted((private / "manifests").glob("*.json")):
         deidentify_series.main(
-            path,
-            private / "findings" / f"{path.stem}.jsonl",
-            _lexicons(work, path),
-            private / "policy.json",
-            private / "salt",
-            work / "input",
-            out / "staging" / path.stem,
-            out / "records" / f"{path.stem}.jsonl",
+            manifest=path,
+            findings=private / "findings" / f"{path.stem}.jsonl",
+            lexicons=_lexicons(work, path),
+            subjects=private / "subjects.jsonl",
+            policy=private / "policy.json",
+            salt=private / "salt",
+            faces={"max_slice_thickness_mm": 3.0, "min_slices": 20},
+            input_root=work / "input",
+            staging=out / "staging" / path.stem,
+            records=out / "records" / f"{path.stem}.jsonl",
+            words=out / "words" / f"{path.stem}.jsonl",
+            languages=None,
+            accepted_words="",
         )
 
 
@@ -108,16 +114,17 @@ def verify(work: Path) -> None:
     private, out = work / "private", work / "out"
     for path in sorted((private / "manifests").glob("*.json")):
         verify_series.main(
-            path,
-            private / "uid_map" / f"{path.stem}.parquet",
-            _lexicons(work, path),
-            private / "policy.json",
-            work / "input",
-            out / "staging" / path.stem,
-            out / "records" / f"{path.stem}.jsonl",
-            out / "verification" / f"{path.stem}.jsonl",
-            out / "links" / f"{path.stem}.jsonl",
-            {"dciodvfy": "none"},
+            manifest=path,
+            uid_map=private / "uid_map" / f"{path.stem}.parquet",
+            lexicons=_lexicons(work, path),
+            subjects=private / "subjects.jsonl",
+            policy=private / "policy.json",
+            input_root=work / "input",
+            staging=out / "staging" / path.stem,
+            records=out / "records" / f"{path.stem}.jsonl",
+            verification=out / "verification" / f"{path.stem}.jsonl",
+            links=out / "links" / f"{path.stem}.jsonl",
+            settings={"dciodvfy": "none"},
         )
 
 

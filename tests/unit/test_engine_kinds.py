@@ -231,7 +231,7 @@ def test_ages_above_89_become_90(run, policy, syntax: str) -> None:
 
 
 def test_an_age_that_is_none_is_searched_for_identifiers_as_before(run, policy) -> None:
-    out, _, data = run(base(PatientAge="Quixotte 95"), policy(SHIFT))
+    _out, _, data = run(base(PatientAge="Quixotte 95"), policy(SHIFT))
     assert b"Quixotte" not in data
 
 
@@ -322,7 +322,7 @@ def test_implicit_vr_takes_the_vr_of_the_table_where_the_bytes_fit(run, policy) 
     assert {e.tag for e in out if e.tag.is_private} == {0x00190010, 0x0019100C, 0x0019100D, 0x0019100E}
     bad = base()
     private(bad, 0x0019, SIEMENS, 0x10, {0x0C: ("LO", "Quixotte"), 0x0E: ("LO", "7 bytes"), 0x0D: ("LO", "lower case")})
-    out, _, data = run(bad, policy(SHIFT), IMPLICIT)
+    out, _, _data = run(bad, policy(SHIFT), IMPLICIT)
     assert not [e for e in out if e.tag.is_private]
 
 

@@ -508,5 +508,5 @@ def test_conformance_statement_says_what_the_standard_asks_for(tmp_path):
         "  - {tag: StudyID, action: K, reason: our key}",
     )
     statement = conformance_statement(site, salt_id="x")
-    assert "| (0020,0010) | K | all | our key |" in statement
-    assert "Ages over 89 are kept too, so this is not HIPAA Safe Harbor." in statement
+    assert "| (0020,0010) | K | all | all | all | our key |" in statement
+    assert "Age, sex, size, weight and similar values are kept" in statement

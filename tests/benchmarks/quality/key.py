@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pydicom.dataelem import DataElement
 from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement
 
 from benchmarks.quality.corpus import Corpus, Instance
 from benchmarks.quality.identity import UID_ROOT
