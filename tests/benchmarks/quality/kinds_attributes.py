@@ -14,7 +14,18 @@ ELSEWHERE = {
     *("ContentSequence", "GraphicAnnotationSequence", "DataSetTrailingPadding", "EncapsulatedDocument", "OverlayData"),
     *("IconImageSequence", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
     *("AffectedSOPInstanceUID", "RequestedSOPInstanceUID", "MediaStorageSOPInstanceUID", "PatientName", "PatientID"),
-    *("PatientBirthDate", "StudyDate", "AccessionNumber", "TimezoneOffsetFromUTC", "PatientSex", "PatientAge"),
+    *(
+        "PatientBirthDate",
+        "StudyDate",
+        "AccessionNumber",
+        "StudyID",
+        "InstitutionName",
+        "IssuerOfPatientID",
+        "ReferringPhysicianName",
+        "TimezoneOffsetFromUTC",
+        "PatientSex",
+        "PatientAge",
+    ),
     *("PregnancyStatus", "GPSAltitudeRef", "GPSDifferential", "LensSpecification", "FrameOriginTimestamp"),
     *("EthnicGroups", "DigitalSignaturesSequence", "MAC", "SelectorOBValue", "FlowIdentifier"),
 }
@@ -164,6 +175,10 @@ def _sequence(row: Row):
     return make
 
 
+# An attribute with such a word in its keyword holds prose; others hold names of things, organizations and codes.
+PROSE = ("Description", "Comment", "Label", "Notes", "Reason", "Title", "Text", "Instruction", "Protocol", "Narrative")
+
+
 def _outside_kinds() -> list[Kind]:
     """Return kinds for text attributes of the dictionary that the table does not name: a known name stands in them."""
     found = []
@@ -187,7 +202,7 @@ def _outside_kinds() -> list[Kind]:
             0x2200,
         ):
             continue
-        if keyword in ("TextValue", "CodeMeaning", "PatientID", "Manufacturer") or "Code" in keyword:
+        if not any(word in keyword for word in PROSE) or "Code" in keyword or "Trial" in keyword:
             continue
         found.append(Kind(f"outside/{keyword}", _outside(number, vr, keyword), ANY, (number,)))
     return found

@@ -136,8 +136,7 @@ REPORTED: dict[str, tuple[str, ...]] = {
 
 # Words of grammar are never asked for: the MIDI-B rules drop stop words too.
 STOP_WORDS = frozenset(
-    "a an and of the with without for from by to in on at or und mit von der die das des für bei le la les de du des avec "
-    "sans par pour et y el los las con sin para del di da del il lo per senza van voor met de het een door zonder".split()
+    ["a", "an", "and", "of", "the", "with", "without", "for", "from", "by", "to", "in", "on", "at", "or", "und", "mit", "von", "der", "die", "das", "des", "für", "bei", "le", "la", "les", "de", "du", "des", "avec", "sans", "par", "pour", "et", "y", "el", "los", "las", "con", "sin", "para", "del", "di", "da", "del", "il", "lo", "per", "senza", "van", "voor", "met", "de", "het", "een", "door", "zonder"]
 )
 
 
