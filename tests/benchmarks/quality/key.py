@@ -23,7 +23,7 @@ from benchmarks.quality.corpus import Corpus, Instance
 from benchmarks.quality.identity import UID_ROOT
 from benchmarks.quality.paths import format_path, value_text, walk
 from benchmarks.quality.plants import Plant, tag
-from benchmarks.quality.standard import POLICY_OPTIONS, stays, table, wish
+from benchmarks.quality.standard import POLICY_OPTIONS, concept_stays, stays, table, wish
 
 DATES = "retain_long_modified_dates"
 # The de-identifier itself may or must write these.
@@ -36,6 +36,7 @@ WRITTEN = {
     )
 }
 IMAGE_GROUP, LONGEST, CONTENT = 0x0028, 400, tag("ContentSequence")
+CATEGORY_URL = 0x00100047  # Sex Parameters for Clinical Use Category Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
         return
     where, last = format_path(plant.path), plant.path[-1]
     code = wish(last, options) if isinstance(last, int) else "private"
-    there = stays(plant.path, options) and code in ("keep", "clean")
+    there = stays(plant.path, options) and code in ("keep", "clean") and concept_stays(plant.concept, options)
 
     def ask(action: str, words: tuple[str, ...], category: str) -> Check:
         value = "\\".join(plant.gone) if plant.nature == "uid" else ""
@@ -92,7 +93,7 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
         if there and DATES in options:
             yield ask("text_retained", ("19000101",), "TCIA-P15-DATE-K")
     elif plant.nature == "uid":
-        if code != "keep" or last not in table():
+        if (code != "keep" or last not in table()) and not set(plant.free) & options:
             for uid in plant.gone:
                 yield ask("uid_changed", (uid,), "HIPAA-R")
                 yield ask("uid_consistent", (uid,), "DICOM-P15-BASIC-U")
@@ -102,7 +103,8 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
         if there and code == "clean" and DATES in options:
             yield ask("text_notnull", (), "TCIA-P15-DATE-C")
     elif set(plant.free) & options:
-        if there and code == "keep":
+        # A URL that goes though its attribute stays is no loss that a key should count.
+        if there and code == "keep" and last != CATEGORY_URL:
             yield ask("text_retained", plant.gone, "TCIA-P15-DEV-K")
     else:
         if plant.gone:

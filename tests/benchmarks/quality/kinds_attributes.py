@@ -167,10 +167,16 @@ def _sequence(row: Row):
         kind = f"attribute/{row.keyword}"
         name, stranger = person(ctx, row.keyword), ctx.rng.choice(ctx.who.strangers)
         path = (row.tag, 0)
+        if "Code" in row.keyword:
+            put(ctx.ds, (*path, tag("CodeValue")), "SH", "L42")
+            put(ctx.ds, (*path, tag("CodingSchemeDesignator")), "SH", "99LOCAL")
+            put(ctx.ds, (*path, tag("CodeMeaning")), "LO", f"{name.family} of Dr. {stranger.family}")
+            ctx.plant(kind, (*path, tag("CodeMeaning")), (name.family, stranger.family), known=False)
+            return
         put(ctx.ds, (*path, tag("PersonName")), "PN", name.dicom)
-        put(ctx.ds, (*path, tag("CodeMeaning")), "LO", f"Dr. {stranger.family}")
+        put(ctx.ds, (*path, tag("InstitutionName")), "LO", ctx.who.institution)
         ctx.plant(kind, (*path, tag("PersonName")), name.parts, nature="whole")
-        ctx.plant(kind, (*path, tag("CodeMeaning")), (stranger.family,), known=False)
+        ctx.plant(kind, (*path, tag("InstitutionName")), (ctx.who.institution,), nature="whole")
 
     return make
 

@@ -43,10 +43,11 @@ DEVICE = {"text_device_serial", "text_device_name", "uidref_device"}
 
 
 # Items of these concepts go, by Table E.3.4-1, and with them the numbers of the items behind: they are planted last.
-REMOVED = {
-    *("text_patient_id", "text_accession", "text_institution", "text_device_serial", "text_device_name", "date_birth"),
-    *("date_study", "datetime", "uidref_study", "uidref_subject", "uidref_device"),
-}
+# First those that an option can keep.
+REMOVED = (
+    *("text_device_serial", "text_device_name", "uidref_device", "date_study", "datetime"),
+    *("text_patient_id", "text_accession", "text_institution", "date_birth", "uidref_study", "uidref_subject"),
+)
 
 
 def object_kinds() -> list[Kind]:
@@ -56,7 +57,7 @@ def object_kinds() -> list[Kind]:
         for depth in (3, 2, 1):
             if depth == 1 or name.startswith(("text_f", "pname", "date", "uidref_s")):
                 items[name in REMOVED].append(Kind(f"sr/depth{depth}/{name}", _item(name, depth), ("sr",)))
-    removed = sorted(items[True], key=lambda kind: "depth1" in kind.name)
+    removed = sorted(items[True], key=lambda kind: ("depth1" in kind.name, REMOVED.index(kind.name.rpartition("/")[2])))
     found: list[Kind] = items[False] + [
         Kind("sr/code_meaning", _coded, ("sr",)),
         Kind("sr/concept_meaning", _concept, ("sr",)),
@@ -191,9 +192,8 @@ def _item(name: str, depth: int, kind: str = ""):
         put(ctx.ds, (*path, tag(keyword)), vr, text)
         free = ("retain_device_identity",) if name in DEVICE else ()
         where = (*path, tag(keyword))
-        ctx.plant(
-            kind or f"sr/depth{depth}/{name}", where, gone, kept, nature=_nature(vr, kept), known=known, free=free
-        )
+        more = {"nature": _nature(vr, kept), "known": known, "free": free, "concept": concept[0]}
+        ctx.plant(kind or f"sr/depth{depth}/{name}", where, gone, kept, **more)
 
     return make
 

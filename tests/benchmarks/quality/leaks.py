@@ -17,6 +17,7 @@ from benchmarks.quality.plants import Plant
 from benchmarks.quality.score import Outputs, ink_left
 from benchmarks.quality.standard import POLICY_OPTIONS
 
+TAIL = 48  # bytes behind a data set
 SHORTEST_TEXT, SHORTEST_NUMBER, SHORTEST_FOREIGN_BYTES = 4, 8, 6
 _ESCAPES = (b"\x1b$B", b"\x1b(B", b"\x1b$)C", b"\x1b$)A", b"\x1b(J")
 
@@ -109,16 +110,26 @@ def _of_instance(instance: Instance, outputs: Outputs, wanted: dict) -> Iterator
         data += _inflated(data, ds)
     lower = data.lower()
     hits = {text: told for text, told in wanted.items() if _in_bytes(text, lower, told[2])}
-    decoded = [] if ds is None else [(path, element, value_text(element)) for path, element in walk(ds)]
+    decoded = []
+    if ds is not None:
+        decoded = [(path, element, value_text(element)) for home in (ds.file_meta, ds) for path, element in walk(home)]
     folded = "\n".join(text for _, _, text in decoded).casefold()
     for text, told in wanted.items():
         if text not in hits and not text.isascii() and text.casefold() in folded:
             hits[text] = told
-    places = {format_path(plant.path): plant.kind for plant in instance.plants if not isinstance(plant.path[0], str)}
+    places = {_place(plant.path): plant.kind for plant in instance.plants}
     for text, (nature, known, codecs) in sorted(hits.items()):
         where = [format_path(path) for path, element, value in decoded if _holds(text, codecs, element, value)]
+        where += ["<preamble>"] if _in_bytes(text, lower[:128], codecs) else []
+        where += ["<end>"] if "<end>" in places and _in_bytes(text, lower[-TAIL:], codecs) else []
         for place in where or ["bytes"]:
             yield Leak(instance.path, text, nature, place, places.get(place, _bytes_kind(instance, text)), known)
+
+
+def _place(path: tuple) -> str:
+    if path == ("pixels",):
+        return format_path((0x7FE00010,))
+    return f"<{path[0]}>" if isinstance(path[0], str) else format_path(path)
 
 
 def _holds(text: str, codecs: frozenset[str], element, value: str) -> bool:

@@ -198,7 +198,33 @@ def _parts(word: str) -> list[str]:
 
 # Parts of institutions, streets and forms that stand in any text.
 GENERIC = frozenset(
-    ["general", "hospital", "klinikum", "klinik", "ospedale", "clinique", "clinic", "infirmary", "regional", "hopital", "street", "ward", "station", "unit", "january", "february", "march", "april", "june", "july", "august", "september", "october", "november", "december"]
+    [
+        "general",
+        "hospital",
+        "klinikum",
+        "klinik",
+        "ospedale",
+        "clinique",
+        "clinic",
+        "infirmary",
+        "regional",
+        "hopital",
+        "street",
+        "ward",
+        "station",
+        "unit",
+        "january",
+        "february",
+        "march",
+        "april",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ]
 )
 
 

@@ -48,9 +48,7 @@ def run_steps(source: Path, work: Path, policy_name: str) -> tuple[dict[str, Pat
 
 def _batch(manifest: Manifest, private: Path, staging: Path, policy: str, config: dict, source: Path):
     lexicons = {path.stem: path.read_text(encoding="utf-8") for path in (private / "lexicons").glob("*.json")}
-    readings = list(
-        pipeline.read_burned_in_text(manifest, source, config["ocr"], _READINGS.get, _READINGS.__setitem__)
-    )
+    readings = list(pipeline.read_burned_in_text(manifest, source, config["ocr"], _READINGS.get, _READINGS.__setitem__))
     findings = list(pipeline.judge_burned_in_text(manifest, readings, lexicons, policy, [], SALT))
     context = (lexicons, policy, SALT, source, staging)
     languages = sorted(config["free_text"]["languages"])
