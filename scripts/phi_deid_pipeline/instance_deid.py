@@ -97,7 +97,6 @@ _NO_DATES: frozenset[str] = frozenset()
 FREE_DATES = frozenset({0x0040A120, 0x0040A121})
 ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 MEMO_ENTRIES = 20_000  # results remembered at most
-ROWS_ENTRIES = 256  # sets of action rows remembered at most
 MEMO_BYTES = 1024  # longer values are not remembered
 
 
@@ -186,7 +185,6 @@ class InstanceDeidentifier:
         # How often a word went from an attribute because the vocabulary lacks it, by folded word and keyword.
         self.unknown_words: Counter[tuple[str, str]] = Counter()
         self.planner = Planner(policy)
-        self.action_rows: dict[frozenset[tuple[tuple[Plan, str], int]], ActionRows] = {}
         self._memo: dict[object, object] = {}
         self._memo_lexicon: Lexicon | None = None
 
@@ -318,7 +316,7 @@ class Rewrite:
         texts: list[str] = []
         if element is not None and element.items is None:
             value = bytes(self.source.value(element))
-            kept = kept_text("LO", value, self.charset, self.patient.lexicon)
+            kept = kept_text("LO", value, self.charset, self.patient.lexicon, self.engine.vocabulary)
             text = decode_text(value if kept is None else kept, self.charset)[0]
             texts = [part.strip(" \x00") for part in text.split("\\")]
         return [*(t for t in texts if t), *(t for t in added if t not in texts)]
@@ -633,10 +631,8 @@ class Rewrite:
     def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
         """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
         key = ("unknown", (("clean", plan.vr), value, charset))
-        unknown = self.memo.get(key) if len(value) <= MEMO_BYTES else self.memo.pop(key, None)
-        if unknown is not None:
-            keyword = keyword_of(plan.tag)
-            self.engine.unknown_words.update((word, keyword) for word in unknown)  # type: ignore[attr-defined]
+        unknown = self.memo.get(key, ()) if len(value) <= MEMO_BYTES else self.memo.pop(key, ())
+        self.engine.unknown_words.update((word, keyword_of(plan.tag)) for word in unknown)  # type: ignore[attr-defined]
 
     def _uid(self, value: bytes) -> bytes:
         found = self.memo.get(value)
@@ -768,13 +764,10 @@ class Rewrite:
 
     def actions(self) -> ActionRows:
         """Return what was removed, cleaned, replaced: one row per path, VR and action, sorted by path."""
-        done = frozenset(self._done.items())
-        known = self.engine.action_rows.get(done)
-        if known is None:
-            if len(self.engine.action_rows) > ROWS_ENTRIES:
-                self.engine.action_rows.clear()
-            known = self.engine.action_rows[done] = self._action_rows()
-        return known
+        key = ("rows", frozenset(self._done.items()))
+        if key not in self.memo:
+            self.memo[key] = self._action_rows()
+        return self.memo[key]  # type: ignore[return-value]
 
     def _action_rows(self) -> ActionRows:
         groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}

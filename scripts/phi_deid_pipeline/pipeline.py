@@ -179,7 +179,7 @@ def deidentify_series(
     chosen = LANGUAGES if languages is None else tuple(sorted(languages))
     vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
     engine = InstanceDeidentifier(policy, uids, vocabulary)
-    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]).without(policy.kept_categories))
     subject_of = _naming(policy, subjects, salt)
     found = {(row.sop_uid, row.path): row for row in findings}
     for series in manifest.series:
@@ -343,7 +343,7 @@ def verify_series(
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
     """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
 
-    What the table of subjects says was written on purpose: it is no identifier that was left. `settings` are the config
+    What the table of subjects says was written on purpose, and is no identifier that was left, but for new names. `settings` are the config
     keys `verification.*`; without them no other program is asked.
     """
     from phi_deid_pipeline.lexicon import Lexicon
@@ -354,7 +354,8 @@ def verify_series(
 
     policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
-    written_of = {(row.patient_key, row.study_uid): astuple(row.subject) for row in subjects}
+    # A new name is no excuse: where it holds a word of the patient's own name, that is found.
+    written_of = {(row.patient_key, row.study_uid): astuple(replace(row.subject, name="")) for row in subjects}
     verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
     asked = _asked(records, str((settings or {}).get("dciodvfy", "none")))
