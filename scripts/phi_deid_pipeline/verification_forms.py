@@ -69,12 +69,12 @@ def unescaped(text: str) -> str:
     return html.unescape(urllib.parse.unquote(text))
 
 
-def printable_runs(data: bytes) -> list[str]:
-    """Return the runs of printable ASCII in bytes, and those in UTF-16 of either byte order."""
+def printable_runs(data: bytes) -> list[bytes]:
+    """Return the runs of printable ASCII in bytes, and those in UTF-16 of either byte order as ASCII."""
     runs = _PRINTABLE.findall(data)
     if b"\x00" in data:
         runs += wide_runs(data)
-    return [run.decode("ascii") for run in runs]
+    return runs
 
 
 def wide_runs(data: bytes) -> list[bytes]:

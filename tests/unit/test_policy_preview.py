@@ -51,6 +51,15 @@ def test_private_attributes_are_told_by_creator(tmp_path):
     assert rows["00191023", CREATOR].keyword == CREATOR
 
 
+def test_a_path_that_iods_resolve_differently_has_a_row_for_each(tmp_path):
+    pet = _instance(2)
+    pet.SOPClassUID = "1.2.840.10008.5.1.4.1.1.128"
+    paths = [write(ds, tmp_path / f"{number}.dcm") for number, ds in enumerate((_instance(1), pet))]
+    found = preview_policy(load_policy("ps3_15_basic"), paths)
+    told = [(*_told(row), row.count) for row in found.rows if row.written_path == "00080021"]
+    assert told == [("D", "E.1-1", 0, 1, 0, 1), ("X", "E.1-1", 0, 0, 1, 1)]  # Series Date is Type 1 in PET
+
+
 def test_values_are_kept_only_when_asked_for(tmp_path):
     plain = _rows(tmp_path, "ps3_15_basic", _instance(1))
     assert all(row.values == [] for row in plain.values())
