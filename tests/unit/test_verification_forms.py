@@ -5,11 +5,19 @@ from __future__ import annotations
 import base64
 import gzip
 import random
+import re
 import zlib
 
 import pytest
 
-from phi_deid_pipeline.verification_forms import MAX_UNPACKED, may_be_packed, printable_runs, unescaped, unpacked
+from phi_deid_pipeline.verification_forms import (
+    MAX_UNPACKED,
+    may_be_packed,
+    printable_runs,
+    unescaped,
+    unpacked,
+    wide_runs,
+)
 
 TEXT = b"the patient is known to us"
 
@@ -65,3 +73,19 @@ def test_escaped_letters_are_resolved(text: str) -> None:
 @pytest.mark.parametrize("head", [b"", b"\x00", b"\x00\x00", b"Exif\x00\x00", b"\xff\xfe", b"\x01"])
 def test_runs_stand_apart_from_their_neighbours(head: bytes, encoding: str) -> None:
     assert any(run.endswith(b"Anna Ott") for run in printable_runs(head + "Anna Ott".encode(encoding) + b"\x01"))
+
+
+def test_wide_runs_are_those_of_the_plain_search() -> None:
+    rng = random.Random(5)
+    pieces = (b"a\0", b"\0b", b"\0", b"x", b"q\0r\0s\0t\0", b"\0u\0v\0w\0x", b"\xff\xd8")
+    found = 0
+    for _ in range(2000):
+        data = b"".join(rng.choices(pieces, k=rng.randrange(20)))
+        plain = [
+            run.replace(b"\0", b"")
+            for pattern in (rb"(?:[\x20-\x7e]\0){4,}", rb"(?:\0[\x20-\x7e]){4,}")
+            for run in re.findall(pattern, data)
+        ]
+        assert wide_runs(data) == plain
+        found += bool(plain)
+    assert 200 < found < 1999
