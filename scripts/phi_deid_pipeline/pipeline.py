@@ -179,7 +179,7 @@ def deidentify_series(
     chosen = LANGUAGES if languages is None else tuple(sorted(languages))
     vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
     engine = InstanceDeidentifier(policy, uids, vocabulary)
-    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]).without(policy.kept_categories))
     subject_of = _naming(policy, subjects, salt)
     found = {(row.sop_uid, row.path): row for row in findings}
     for series in manifest.series:

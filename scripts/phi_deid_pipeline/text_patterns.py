@@ -62,7 +62,8 @@ def _labelled(languages: Languages) -> Iterator[str]:
     yield rf"{_START}{_any(languages.id_labels_with_mark)}(?:{mark}{value}|[ ]?\d{{4,}}{_END})"
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     yield rf"{_START}{_any(languages.plate_labels)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}"
-    yield rf"{_START}{_any(languages.phone_labels)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?=(?:\D{{0,3}}\d){{4}})\+?\(?\d[\d ()/.-]{{2,20}}\d"
+    digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
+    yield rf"{_START}{_any(languages.phone_labels)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}{digits}"
 
 
 def _addresses(languages: Languages) -> Iterator[str]:

@@ -273,7 +273,7 @@ class SeriesVerifier:
         rest = pixels if pixels.fragments else behind_frames(layout, pixels)
         where = "compressed data" if pixels.fragments else "behind the frames"
         for data in chunks(layout, rest):
-            if not (self._search.may_hit(data) or self._needles.foreign or self._search.has_source_uid(data)):
+            if not (self._needles.foreign or self._search.may_hit(data)):
                 continue
             for category in self._search.in_bytes(pixels.path, data, dates, packed=not pixels.fragments):
                 if category not in told:

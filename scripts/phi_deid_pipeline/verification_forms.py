@@ -69,14 +69,9 @@ def unescaped(text: str) -> str:
     return html.unescape(urllib.parse.unquote(text))
 
 
-def printable_runs(data: bytes) -> list[str]:
-    """Return the runs of printable ASCII in bytes, and those in UTF-16 of either byte order."""
+def printable_runs(data: bytes) -> list[bytes]:
+    """Return the runs of printable ASCII in bytes, and those in UTF-16 of either byte order as ASCII."""
     runs = _PRINTABLE.findall(data)
     if b"\x00" in data:
-        runs += wide_runs(data)
-    return [run.decode("ascii") for run in runs]
-
-
-def wide_runs(data: bytes) -> list[bytes]:
-    """Return the runs of printable ASCII that stand in UTF-16, of either byte order, as ASCII."""
-    return [run.replace(b"\x00", b"") for pattern in _WIDE for run in pattern.findall(data)]
+        runs += (run.replace(b"\x00", b"") for pattern in _WIDE for run in pattern.findall(data))
+    return runs

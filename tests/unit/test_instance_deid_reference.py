@@ -27,7 +27,8 @@ from phi_deid_pipeline.verification_bytes import read_layout
 
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-POLICIES = ["hipaa_safe_harbor", "ps3_15_basic"]
+POLICIES = ["hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal"]
+OFFSET_DAYS = -7 * 100
 UIDS = UidMapper(b"s" * 32)
 # What pydicom itself cannot read to its end, by file name.
 BEYOND_PYDICOM = {"GH177_D_CLUNIE_CT1_IVRLE_BigEndian_undefined_length.dcm"}
@@ -73,7 +74,7 @@ def agree(engine: InstanceDeidentifier, policy: Any, path: Path, lexicon: Lexico
     """Compare engine and reference on one instance; return how it ended."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reference = Reference(policy, UIDS.new_uid, lexicon, "PXYZ")
+        reference = Reference(policy, UIDS.new_uid, lexicon, "PXYZ", OFFSET_DAYS)
         source = pydicom.dcmread(path, force=True)
         try:
             result = deidentified(engine, path, lexicon, target)
@@ -99,7 +100,7 @@ def agree(engine: InstanceDeidentifier, policy: Any, path: Path, lexicon: Lexico
 
 
 def deidentified(engine: InstanceDeidentifier, path: Path, lexicon: Lexicon, target: Path) -> InstanceResult:
-    patient = PatientContext("PXYZ", lexicon)
+    patient = PatientContext("PXYZ", lexicon, OFFSET_DAYS)
     with read_instance(path) as instance:
         return engine.deidentify(
             instance, target, patient, None, text_scan_found_nothing_left=False, redacted=False

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from phi_deid_pipeline.errors import ConfigError, SaltMismatchError
+from phi_deid_pipeline.errors import ConfigError, PolicyError, SaltMismatchError
 from run_setup import ROOT, RunRequest, checked_folders, only_run, prepare, read_config
 
 
@@ -91,6 +91,31 @@ def test_every_config_key_is_described():
         ]
 
     assert undescribed(schema, "config") == []
+
+
+def test_accepted_words_are_kept_folded_and_their_path_nowhere(folders, tmp_path):
+    source, output = folders
+    (tmp_path / "words_of_Doe.txt").write_text("\ufeffWibble\n# ours\nGlärf # a coil\n", encoding="utf-8")
+    asked = f"free_text.accepted_words={tmp_path / 'words_of_Doe.txt'}"
+    prepare(RunRequest(source, output, settings=(asked,)))
+    assert (output / "private/accepted_words.txt").read_text() == "glarf\nwibble\n"
+    assert "Doe" not in (output / "private/config.yaml").read_text()
+    prepare(RunRequest(source, output))
+    assert (output / "private/accepted_words.txt").read_bytes() == b""
+
+
+def test_list_of_accepted_words_at_fault_is_refused_before_anything_is_written(folders, tmp_path):
+    source, output = folders
+    (tmp_path / "words.txt").write_text("good\nJane Doe\n", encoding="utf-8")
+    for name, fault in (("words.txt", "Accepted words, line 2"), ("gone.txt", "cannot be read")):
+        with pytest.raises(ConfigError, match=fault) as refusal:
+            prepare(RunRequest(source, output, settings=(f"free_text.accepted_words={tmp_path / name}",)))
+        assert "Jane" not in str(refusal.value) and not output.exists()
+
+
+def test_unknown_language_is_refused_by_key():
+    with pytest.raises(ConfigError, match=r"free_text\.languages"):
+        read_config(None, ("free_text.languages=[en, xx]",), None)
 
 
 def test_salt_is_made_once_and_kept(folders):
@@ -205,3 +230,12 @@ def test_former_salt_is_kept_to_prove_former_releases(folders):
     prepare(RunRequest(source, output, new_salt=True))
     assert (output / f"private/salt.{first.salt_id}").read_bytes() == salt
     assert (output / "private/salt").read_bytes() != salt
+
+
+def test_disabled_policy_is_refused_and_nothing_is_written(folders, tmp_path):
+    source, output = folders
+    policy = tmp_path / "old.yaml"
+    policy.write_text("name: old\nextends: gdpr\ndisabled: true\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match="policy old: is disabled; choose another"):
+        prepare(RunRequest(input=source, output=output, policy=str(policy)))
+    assert not output.exists()

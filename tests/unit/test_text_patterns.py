@@ -112,9 +112,10 @@ def test_initials_relatives_and_persons_behind_a_cue_go(text, left):
     "text",
     [
         "Case 3 chest", "phase 2 of 3", "cell 3 mm", "4.6 MM CHEST ST", "via femoral access", "LA 4.2 cm", "Atemweg 2",
-        "1500 TE 30", "guided by CT", "mother of twins", "TC-99M MDP", "99mTc", "bone age 12", "MARS", "carotid plaque 4 mm", "PORTABLE 1 - 2", "HR 3.0 T2",
-        "SR Features", "MR conditional", "slice no 12", "chest for appendicitis", "MRT Knie", "Visit 2", "lobe No. 4",
-        "T1 10 x 10", "OCT macula", "RCC ID", "LAO 30 CRAN 20", "5 mm ST", "90 deg flip", "92 kV", "100 F",
+        "1500 TE 30", "guided by CT", "mother of twins", "TC-99M MDP", "99mTc", "bone age 12", "MARS", "HR 3.0 T2",
+        "carotid plaque 4 mm", "PORTABLE 1 - 2", "SR Features", "MR conditional", "slice no 12", "MRT Knie", "Visit 2",
+        "chest for appendicitis", "lobe No. 4", "T1 10 x 10", "OCT macula", "RCC ID", "LAO 30 CRAN 20", "5 mm ST",
+        "90 deg flip", "92 kV", "100 F",
     ],
 )  # fmt: skip
 def test_measures_views_and_cues_of_imaging_stay(text):
