@@ -70,20 +70,32 @@ class Node:
     value: bytes | tuple[float, ...] | list[list[Node]]
     written: str = ""  # VR in the bytes where it is another: UN
 
-# Creator -> (group, offset, VR) of Table E.3.10-1.
-SAFE = [
-    (b"SIEMENS MR HEADER", [(0x0019, 0x0C, "IS"), (0x0019, 0x0D, "CS"), (0x0019, 0x0E, "FD")]),
-    (b"Philips Imaging DD 001", [(0x2001, 0x6E, "SH"), (0x2001, 0x5F, "SQ"), (0x2001, 0x90, "LO")]),
-    (b"Philips PET Private Group", [(0x7053, 0x00, "DS"), (0x7053, 0x09, "DS")]),
-]
-ODD_DATES = (b"20240229", b"19700101", b"99991231", b"20230229", b"201903", b"20190314-0500", b"2019.03.14", b"19050101")
+
+ODD_DATES = (
+    b"20240229",
+    b"19700101",
+    b"99991231",
+    b"20230229",
+    b"201903",
+    b"20190314-0500",
+    b"2019.03.14",
+    b"19050101",
+)
 
 
 class Maker:
-    """Draws one instance; `concepts` are (code, scheme, value type) that a policy has rules for."""
+    """Draws one instance; `concepts` are (code, scheme, value type) that a policy has rules for.
 
-    def __init__(self, rng: random.Random, concepts: Sequence[tuple[str, str, str]] = SR_CODES) -> None:
-        self.rng, self.concepts = rng, concepts
+    `private` are private attributes that a policy may keep: group, offset in the block, creator, VR.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        concepts: Sequence[tuple[str, str, str]] = SR_CODES,
+        private: Sequence[tuple[int, int, str, str]] = (),
+    ) -> None:
+        self.rng, self.concepts, self.private = rng, concepts, private
         self.syntax = rng.choice((EXPLICIT, EXPLICIT, IMPLICIT, BIG, DEFLATED, JPEG))
         self.charset = rng.choice(CHARSETS)
         self.little, self.explicit = self.syntax != BIG, self.syntax != IMPLICIT
@@ -122,8 +134,8 @@ class Maker:
             found[tag] = self.node(tag, vr, depth, charset)
         if self.rng.random() < 0.3:
             found |= {node.tag: node for node in self.private_block(depth, charset)}
-        if self.explicit and self.rng.random() < 0.2:
-            found |= {node.tag: node for node in self.safe_block(depth, charset)}
+        if self.private and self.explicit and self.rng.random() < 0.3:
+            found |= {node.tag: node for node in self.known_private_block(depth, charset)}
         if self.rng.random() < 0.1 and found:
             group = self.rng.choice(sorted(found)) & 0xFFFF0000
             found[group] = Node(group, "UL", (self.rng.randrange(1000),))
@@ -155,18 +167,17 @@ class Maker:
             nodes.append(self.node(group << 16 | block << 8 | offset, vr, depth, charset))
         return nodes
 
-    def safe_block(self, depth: int, charset: str) -> list[Node]:
-        """Return elements of Table E.3.10-1, and one beside them that is none, in a block anywhere."""
-        creator, rows = self.rng.choice(SAFE)
-        group, block = rows[0][0], self.rng.randint(0x10, 0xFF)
-        nodes = [Node(group << 16 | block, "LO", creator)]
-        for _, offset, vr in self.rng.sample(rows, self.rng.randint(0, len(rows))):
-            tag = group << 16 | block << 8 | offset
-            if vr == "SQ":
-                nodes.append(Node(tag, vr, [self.item(depth, charset)] if depth < 3 else []))
-            else:
-                nodes.append(Node(tag, vr, self.value(vr, charset)))
-        return [*nodes, Node(group << 16 | block << 8 | 0xFE, "LO", b"MRN777123")]
+    def known_private_block(self, depth: int, charset: str) -> list[Node]:
+        """Return a block with attributes of one creator that the policy knows, among others that nobody knows."""
+        group, _, creator, _ = self.rng.choice(self.private)
+        block = self.rng.randint(0x10, 0xFF)
+        known = [row for row in self.private if row[0] == group and row[2] == creator]
+        nodes = {offset: self.value_node(group, block, offset, vr, charset) for _, offset, _, vr in known[:6]}
+        nodes[0xEE] = self.value_node(group, block, 0xEE, "LO", charset)
+        return [Node(group << 16 | block, "LO", creator.encode()), *nodes.values()]
+
+    def value_node(self, group: int, block: int, offset: int, vr: str, charset: str) -> Node:
+        return Node(group << 16 | block << 8 | offset, vr, [] if vr == "SQ" else self.value(vr, charset))
 
     def content_items(self, depth: int) -> list[list[Node]]:
         return [self.content_item(depth) for _ in range(self.rng.randint(1, 4))]
@@ -308,9 +319,13 @@ def header(syntax: str) -> bytes:
     return bytes(128) + b"DICM" + head_bytes(0x00020000, "UL", 4, True, True) + struct.pack("<I", len(meta)) + meta
 
 
-def fuzzed_instance(seed: int, concepts: Sequence[tuple[str, str, str]] = SR_CODES) -> bytes:
-    """Return the bytes of one random instance; the same for the same seed."""
-    return Maker(random.Random(seed), concepts).instance()
+def fuzzed_instance(
+    seed: int,
+    concepts: Sequence[tuple[str, str, str]] = SR_CODES,
+    private: Sequence[tuple[int, int, str, str]] = (),
+) -> bytes:
+    """Return the bytes of one random instance; the same for the same seed, concepts and private attributes."""
+    return Maker(random.Random(seed), concepts, private).instance()
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
