@@ -42,7 +42,8 @@ def main(
 
 
 if __name__ == "__main__":
-    with job((smk := snakemake).log[0]):  # noqa: F821
+    with job(snakemake.log[0]):  # noqa: F821
+        smk = snakemake  # noqa: F821
         main(
             Path(smk.input.manifest),
             Path(smk.input.findings),
