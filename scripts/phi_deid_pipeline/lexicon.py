@@ -53,6 +53,10 @@ class Lexicon:
     def __or__(self, other: Lexicon) -> Lexicon:
         return Lexicon(self.entries | other.entries)
 
+    def without(self, categories: frozenset[Category]) -> Lexicon:
+        """Return the lexicon without the entries of some categories: a policy that keeps them looks for no such value."""
+        return Lexicon(e for e in self.entries if e.category not in categories) if categories else self
+
     @classmethod
     def from_json(cls, text: str) -> Lexicon:
         """Read what `to_json` wrote; other keys beside `entries` are allowed."""
