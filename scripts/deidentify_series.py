@@ -1,6 +1,5 @@
 """Entry of rule deidentify_series: writes the de-identified instances of a batch to staging."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ def main(
     subjects: Path,
     policy: Path,
     salt: Path,
-    faces: Mapping[str, Any],
     input_root: Path,
     staging: Path,
     records: Path,
     words: Path,
-    **free_text: Any,
+    **settings: Any,
 ) -> None:
     """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows."""
     unknown: list[UnknownWord] = []
@@ -36,9 +34,8 @@ def main(
         input_root.resolve(),
         staging,
         subjects=read_jsonl(subjects, StudySubject),
-        faces=faces,
         unknown_words=unknown,
-        **free_text,
+        **settings,
     )
     write_jsonl(records, rows, mode=0o600)
     write_jsonl(words, unknown, mode=0o600)
@@ -53,11 +50,10 @@ if __name__ == "__main__":
             Path(smk.input.subjects),
             Path(smk.input.policy),
             Path(smk.input.salt),
-            smk.params.faces,
             Path("private/input"),
             Path(smk.output.dicom),
             Path(smk.output.records),
             Path(smk.output.words),
-            languages=smk.params.languages,
+            **{name: smk.params[name] for name in ("faces", "languages")},
             accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
         )
