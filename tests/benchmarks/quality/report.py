@@ -31,6 +31,7 @@ def figures(
         "files_out": len(result.written),
         "files_lost": dict(Counter(result.lost.values())),
         "score_percent": round(100 * score.share, 3),
+        "score_of_files_out_percent": round(100 * score.passed_of_files_out / max(1, score.asked_of_files_out), 3),
         "checks": sum(score.asked.values()),
         "actions": {action: [score.passed[action], score.asked[action]] for action in ACTIONS if score.asked[action]},
         "leaks": len(leaks),
@@ -63,6 +64,7 @@ def show(console: Console, policy: str, rows: list[Mapping[str, Any]], seed: int
         overview.add_row(
             row["contestant"],
             f"{row['score_percent']:.2f}",
+            f"{row['score_of_files_out_percent']:.2f}",
             str(row["leaks"]),
             f"{row['leaking_kinds']} of {row['leaking_kinds_of']}",
             _share(*row["words_kept"]),
