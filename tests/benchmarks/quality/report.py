@@ -56,7 +56,7 @@ def show(console: Console, policy: str, rows: list[Mapping[str, Any]], seed: int
     """Print the tables of one key: overview, then passes of each action."""
     title = f"Key {policy}, seed {seed}, {files} instances (own key in the MIDI-B schema)"
     overview = Table(title=title)
-    for name in ("", "score %", "leaks", "kinds leaking", "words kept %", "attributes kept %", "refs there/resolved",
+    for name in ("", "score %", "of files out %", "leaks", "kinds leaking", "words kept %", "attributes kept %", "refs there/resolved",
                  "dates there/consistent", "new errors", "files out", "seconds"):  # fmt: skip
         overview.add_column(name, justify="left" if not name else "right")
     for row in rows:
