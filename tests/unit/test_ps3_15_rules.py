@@ -221,7 +221,7 @@ def test_generator_keeps_the_strictest_type_of_paths_that_reach_the_data():
         "StationName": ("00081010", "SH"),
     }
     known |= {"Columns": ("00280011", "US"), "Needed": ("00000001", "LO"), "Optional": ("00000002", "LO")}
-    assert module["nested_types"]({"device": rows}, codes, known) == {
+    assert module["nested_types"]({"device": rows}, codes, known, {"GoneSequence"}) == {
         "device": {"00500010/00081010": "2C", "00500010/00000001": "1"}
     }
 
