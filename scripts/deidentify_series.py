@@ -23,7 +23,6 @@ def main(
     **settings: Any,
 ) -> None:
     """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows."""
-    unknown: list[UnknownWord] = []
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -34,7 +33,7 @@ def main(
         input_root.resolve(),
         staging,
         subjects=read_jsonl(subjects, StudySubject),
-        unknown_words=unknown,
+        unknown_words=(unknown := list[UnknownWord]()),
         **settings,
     )
     write_jsonl(records, rows, mode=0o600)

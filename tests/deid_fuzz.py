@@ -70,7 +70,17 @@ class Node:
     value: bytes | tuple[float, ...] | list[list[Node]]
     written: str = ""  # VR in the bytes where it is another: UN
 
-ODD_DATES = (b"20240229", b"19700101", b"99991231", b"20230229", b"201903", b"20190314-0500", b"2019.03.14", b"19050101")
+
+ODD_DATES = (
+    b"20240229",
+    b"19700101",
+    b"99991231",
+    b"20230229",
+    b"201903",
+    b"20190314-0500",
+    b"2019.03.14",
+    b"19050101",
+)
 
 
 class Maker:
