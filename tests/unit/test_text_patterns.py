@@ -40,6 +40,7 @@ def _clean(text: str) -> str:
         ("fax +49 89 4711", ""),
         ("knee ext 4711", "knee"),
         ("Room #12 chest", "chest"),
+        ("PET whole_MRN4711_CT abdomen", "PET whole CT abdomen"),
     ],
 )  # fmt: skip
 def test_number_behind_a_label_goes_with_it(text, left):
@@ -81,6 +82,9 @@ def test_address_goes_with_its_numbers(text, left):
         ("aged 93 male", "male"),
         ("3 mars 2019 genou", "genou"),
         ("12 mrt 2019 knie", "knie"),
+        ("Thorax seit 20.03.", "Thorax seit"),
+        ("chest S M I T H left", "chest left"),
+        ("Ecografia addome superiore, nato il 12.3.1956", "Ecografia addome superiore"),
     ],
 )
 def test_age_in_words_and_rare_months_go(text, left):
