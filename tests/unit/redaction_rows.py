@@ -12,7 +12,8 @@ JPEG_LS, J2K = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 RETIRED, NO_ENCODER = "retired process: no encoder", "JPEG lossless: no encoder"
 LOSSY = "lossy or high-throughput: encoding again would lose more"
 NOT_LOSSLESS = "no lossless encoding of this image in its transfer syntax"
-CORNERSTONE = "cornerstone3D/examplesOld/test-images/CTImage.dcm_"
+IMAGES = "cornerstone3D/examplesOld/test-images/"
+CORNERSTONE = f"{IMAGES}CTImage.dcm_"
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Row:
 
 
 ROWS = (
-    Row("Implicit LE, MONOCHROME2, signed 16", "cornerstone3D/examplesOld/test-images/CTImage.dcm_LittleEndianImplicitTransferSyntax_1.2.840.10008.1.2.dcm", IMPLICIT),
+    Row("Implicit LE, MONOCHROME2, signed 16", f"{CORNERSTONE}LittleEndianImplicitTransferSyntax_1.2.840.10008.1.2.dcm", IMPLICIT),
     Row("Explicit LE, MONOCHROME2, signed 16", "pydicom/test_files/CT_small.dcm", EXPLICIT),
     Row("Explicit LE, MONOCHROME2, 12 of 16", "pydicom-data/emri_small.dcm", EXPLICIT),
     Row("Explicit LE, MONOCHROME1", "pydicom/test_files/dicomdirtests/77654033/CR1/6154", EXPLICIT),
     Row("Explicit LE, PALETTE COLOR 8", "pydicom-data/OBXXXX1A.dcm", EXPLICIT),
-    Row("Explicit LE, PALETTE COLOR 16", "pydicom-data/gdcm-US-ALOKA-16.dcm", EXPLICIT),
+    Row("Implicit LE, PALETTE COLOR 16", "pydicom-data/gdcm-US-ALOKA-16.dcm", IMPLICIT),
     Row("Explicit LE, RGB by pixel", "deid-data/RGB_IMAGE.dcm", EXPLICIT),
     Row("RGB by plane", "pydicom-data/color-pl.dcm", EXPLICIT),
     Row("Explicit LE, RGB of 32 bits", "pydicom-data/SC_rgb_32bit.dcm", EXPLICIT),
@@ -56,14 +57,14 @@ ROWS = (
     Row("JPEG Baseline, 3 x 3 pixels", "pydicom/test_files/SC_rgb_small_odd_jpeg.dcm", JPEG),
     Row("JPEG Extended 12 bit", f"{CORNERSTONE}JPEGProcess2_4TransferSyntax_{JPEG12}.dcm", JPEG12),
     Row("JPEG Extended 12 bit, NM", "pydicom/test_files/JPGExtended.dcm", JPEG12),
-    Row("JPEG Extended in 12 fragments, no table", "cornerstone3D/examplesOld/test-images/CT0012.fragmented_no_bot_jpeg_baseline.51.dcm", JPEG12),
+    Row("JPEG Extended in 12 fragments, no table", f"{IMAGES}CT0012.fragmented_no_bot_jpeg_baseline.51.dcm", JPEG12),
     Row("JPEG Spectral Selection (retired)", f"{CORNERSTONE}JPEGProcess6_8TransferSyntax_1.2.840.10008.1.2.4.53.dcm", JPEG_LS, RETIRED),
     Row("JPEG Full Progression (retired)", f"{CORNERSTONE}JPEGProcess10_12TransferSyntax_1.2.840.10008.1.2.4.55.dcm", JPEG_LS, RETIRED),
     Row("JPEG Lossless P14", f"{CORNERSTONE}JPEGProcess14TransferSyntax_1.2.840.10008.1.2.4.57.dcm", JPEG_LS, NO_ENCODER),
     Row("JPEG Lossless SV1, MONOCHROME2", f"{CORNERSTONE}JPEGProcess14SV1TransferSyntax_1.2.840.10008.1.2.4.70.dcm", JPEG_LS, NO_ENCODER),
     Row("JPEG Lossless SV1, RGB", "pydicom/test_files/SC_rgb_jpeg_gdcm.dcm", JPEG_LS, NO_ENCODER),
     Row("JPEG-LS lossless", f"{CORNERSTONE}JPEGLSLosslessTransferSyntax_{JPEG_LS}.dcm", JPEG_LS),
-    Row("JPEG-LS lossless, RGB", "pydicom-data/JLSL_RGB_ILV1.dcm", JPEG_LS),
+    Row("JPEG-LS lossless, RGB", "cornerstone3D/testImages/TestPattern_JPEG-LS-Lossless.dcm", JPEG_LS),
     Row("JPEG-LS near-lossless, RGB", "pydicom/test_files/SC_rgb_jls_lossy_line.dcm", JPEG_LS, LOSSY),
     Row("JPEG 2000 lossless", "pydicom/test_files/MR_small_jp2klossless.dcm", J2K),
     Row("JPEG 2000 lossless, YBR_RCT", "pydicom/test_files/examples_jpeg2k.dcm", J2K),

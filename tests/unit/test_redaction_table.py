@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,10 +25,10 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 DOC = Path(__file__).resolve().parents[2] / "resources" / "burned_in_text" / "redaction.md"
 FRAMES = 4  # of a file compared at most
-# What GDCM and dcmtk cannot open though the source is of the same kind.
-GDCM_REFUSES = ("single bits", "32 bits", "Deflated image frames", "3 x 3 pixels")
 DCMTK = {JPEG: "dcmj2pnm", JPEG12: "dcmj2pnm", "1.2.840.10008.1.2.4.80": "dcml2pnm"}
-DCMTK_REFUSES = ("single bits", "32 bits", "Deflated image frames", "HTJ2K")
+# Their tools open neither the source nor what was made of it.
+REFUSED_BY_GDCM = ("Deflated image frames",)
+REFUSED_BY_DCMTK = ("Deflated image frames", "Implicit LE, PALETTE COLOR 16")
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -57,7 +56,12 @@ def redacted(row: Row, engine: InstanceDeidentifier, target: Path):
     replacement = redact(path, [box_of(path)], [])
     with read_instance(path) as raw:
         engine.deidentify(
-            raw, target, PatientContext("PXYZ", Lexicon()), replacement, text_scan_found_nothing_left=True, redacted=True
+            raw,
+            target,
+            PatientContext("PXYZ", Lexicon()),
+            replacement,
+            text_scan_found_nothing_left=True,
+            redacted=True,
         )
     return path, replacement
 
@@ -100,31 +104,46 @@ def test_pydicom_opens_what_was_redacted(row, engine, tmp_path):
         assert ds.pixel_array.size
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
-def test_gdcm_opens_what_was_redacted(row, engine, tmp_path):
-    if any(kind in row.what for kind in GDCM_REFUSES):
-        pytest.skip("GDCM refuses such pixels, of the source too")
-    target = tmp_path / "b.dcm"
-    redacted(row, engine, target)
+def gdcm_opens(path: Path) -> bool:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(target))
-    assert reader.Execute().GetNumberOfPixels()
+    reader.SetFileName(str(path))
+    try:
+        return reader.Execute().GetNumberOfPixels() > 0
+    except RuntimeError:
+        return False
+
+
+def dcmtk_opens(path: Path, syntax: str, target: Path) -> bool:
+    tool = DCMTK.get(syntax, "dcm2pnm")
+    run = subprocess.run([tool, "-q", "+F", "1", str(path), str(target)], capture_output=True, check=False)
+    return run.returncode == 0 and target.stat().st_size > 0
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
+def test_gdcm_opens_what_was_redacted(row, engine, tmp_path):
+    target = tmp_path / "b.dcm"
+    path, _ = redacted(row, engine, target)
+    if not gdcm_opens(target):
+        assert not gdcm_opens(path)
+        assert row.what in REFUSED_BY_GDCM
+        pytest.skip("GDCM refuses such pixels, of the source too")
 
 
 @pytest.mark.skipif(shutil.which("dcm2pnm") is None, reason="dcmtk is not installed")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
 def test_dcmtk_opens_what_was_redacted(row, engine, tmp_path):
     target = tmp_path / "b.dcm"
-    redacted(row, engine, target)
-    run = subprocess.run(["dcmdump", "-q", str(target)], capture_output=True, check=False, env=os.environ)
+    path, _ = redacted(row, engine, target)
+    run = subprocess.run(["dcmdump", "-q", str(target)], capture_output=True, check=False)
     assert run.returncode == 0
-    if row.after == J2K or any(kind in row.what for kind in DCMTK_REFUSES):
-        return  # read as a data set; dcmtk has no decoder for these pixels
-    tool = DCMTK.get(row.after, "dcm2pnm")
-    run = subprocess.run([tool, "-q", "+F", "1", str(target), str(tmp_path / "b.pnm")], capture_output=True, check=False)
-    assert run.returncode == 0, run.stderr[-200:]
-    assert (tmp_path / "b.pnm").stat().st_size
+    if row.after == J2K or dcmtk_opens(target, row.after, tmp_path / "b.pnm"):
+        return  # dcmtk has no decoder of JPEG 2000
+    with open_pixels(path) as source:
+        syntax = source.layout.transfer_syntax_uid
+    assert not dcmtk_opens(path, syntax, tmp_path / "a.pnm")
+    assert row.what in REFUSED_BY_DCMTK
+    pytest.skip("dcmtk refuses such pixels, of the source too")
 
 
 def test_doc_page_shows_the_table():
