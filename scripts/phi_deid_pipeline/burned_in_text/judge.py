@@ -124,8 +124,7 @@ def judge(
     if hide not in HIDE_POLICIES:
         raise ValueError(f"hide is none of {', '.join(HIDE_POLICIES)}")
     words = words or load_words()
-    ordinary = frozenset(folded(word) for word in {*words.benign, *words.cues})
-    matcher = Matcher(((entry.category, entry.value) for entry in lexicon.entries), ordinary)
+    matcher = matcher_of(lexicon, words)
     judged = [
         (sop_uid, path, reading, _findings(sop_uid, reading, matcher, words, hide, decisions))
         for sop_uid, path, reading in readings
@@ -149,6 +148,12 @@ def judge(
         )
         for (sop_uid, path, reading, findings), places in zip(judged, filled, strict=True)
     ]
+
+
+def matcher_of(lexicon: LexiconLike, words: Words) -> Matcher:
+    """Return what finds the entries of a lexicon; ordinary imaging words stand for no institution or address alone."""
+    ordinary = frozenset(folded(word) for word in {*words.benign, *words.cues})
+    return Matcher(((entry.category, entry.value) for entry in lexicon.entries), ordinary)
 
 
 def _fills(judged: list[tuple[Reading, tuple[Finding, ...]]]) -> list[Fills]:
