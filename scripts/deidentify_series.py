@@ -1,6 +1,8 @@
 """Entry of rule deidentify_series: writes the de-identified instances of a batch to staging."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
@@ -17,8 +19,13 @@ def main(
     input_root: Path,
     staging: Path,
     records: Path,
+    shared: Path | None,
+    settings: dict[str, Any],
 ) -> None:
-    """Write instances below `staging` and one record for each instance of the manifest."""
+    """Write instances below `staging` and one record for each instance of the manifest.
+
+    `settings` are keyword arguments of the step; `shared` holds the boxes of groups, None without groups.
+    """
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -28,6 +35,8 @@ def main(
         salt.read_bytes(),
         input_root.resolve(),
         staging,
+        shared=json.loads(shared.read_bytes()) if shared else None,
+        **settings,
     )
     write_jsonl(records, rows, mode=0o600)
 
@@ -44,4 +53,6 @@ if __name__ == "__main__":
             Path("private/input"),
             Path(smk.output.dicom),
             Path(smk.output.records),
+            Path(smk.input.shared) if smk.input.get("shared") else None,
+            dict(smk.params.settings),
         )

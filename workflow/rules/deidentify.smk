@@ -5,6 +5,7 @@ rule deidentify_series:
         lexicons=lexicons_of_batch,
         policy="private/policy.json",
         salt="private/salt",
+        shared=SHARED_BOXES,
     output:
         dicom=directory("private/staging/{batch}"),
         records="private/records/{batch}.jsonl",
@@ -17,6 +18,13 @@ rule deidentify_series:
         runtime=minutes_of_batch(5, 0.02),
     params:
         words=resources_digest("resources/vocabularies"),
+        regions=files_digest("resources", "device_regions.json"),
+        cues=resources_digest("resources/burned_in_text"),
+        settings={
+            "redaction": config["redaction"],
+            "ocr": READER_SETTINGS,
+            "reread_share": config["ocr"]["reread_share"],
+        },
         environment=ENVIRONMENT,
         code=code_digest("deidentify_series"),
     script:
