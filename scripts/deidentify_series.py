@@ -1,5 +1,6 @@
 """Entry of rule deidentify_series: writes the de-identified instances of a batch to staging."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ def main(
     staging: Path,
     records: Path,
     words: Path,
+    shared: Path | None = None,
     **settings: Any,
 ) -> None:
-    """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows."""
+    """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows.
+
+    `settings` are keyword arguments of the step; `shared` holds the boxes of groups, None without groups.
+    """
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -34,6 +39,7 @@ def main(
         staging,
         subjects=read_jsonl(subjects, StudySubject),
         unknown_words=(unknown := list[UnknownWord]()),
+        shared=json.loads(shared.read_bytes()) if shared else None,
         **settings,
     )
     write_jsonl(records, rows, mode=0o600)
@@ -51,7 +57,7 @@ if __name__ == "__main__":
             Path("private/input"),
             Path(smk.output.dicom),
             Path(smk.output.records),
-            Path(smk.output.words),
-            **{name: smk.params[name] for name in ("faces", "languages")},
+            *map(Path, (smk.output.words, *smk.input.get("shared", []))),
             accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
+            **smk.params.settings,
         )

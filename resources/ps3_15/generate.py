@@ -339,12 +339,7 @@ def nested_types(
     for module, rows in modules.items():
         for row in rows:
             code, path = codes.get(row["keyword"], ""), [*row["path"], row["keyword"]]
-            if (
-                len(path) == 1
-                or not code
-                or row["type"] not in STRICTEST
-                or not gone.isdisjoint(path[:-1])
-            ):
+            if len(path) == 1 or not code or row["type"] not in STRICTEST or not gone.isdisjoint(path[:-1]):
                 continue
             if type_matters(code, row["type"], known[row["keyword"]][1]):
                 text = "/".join(known[keyword][0] for keyword in path)

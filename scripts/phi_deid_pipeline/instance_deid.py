@@ -61,7 +61,7 @@ from phi_deid_pipeline.raw_elements import (
     Item,
     RawInstance,
 )
-from phi_deid_pipeline.records import RejectReason, TagAction
+from phi_deid_pipeline.records import Box, RejectReason, TagAction
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
@@ -110,7 +110,9 @@ class PixelReplacement:
     value: bytes | list[bytes]
     encapsulated: bool
     transfer_syntax_uid: str
-    attributes: dict[int, tuple[str, object]] = field(default_factory=dict)
+    attributes: dict[int, tuple[str, object] | None] = field(default_factory=dict)
+    boxes: tuple[tuple[int, Box], ...] = ()  # frame (-1 every frame) and box as filled
+    syntax_reason: str = ""  # why the transfer syntax is another one, empty where it is kept
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,16 @@ AUDITS = [
     "audits/ct_prepro/ct_prepro_audit.json",
 ]
 
+# What decides what is read; the other keys of `ocr` read no picture again.
+READER_SETTINGS = {
+    key: value
+    for key, value in config["ocr"].items()
+    if key not in ("group_by", "reread_share")
+}
+SHARED_BOXES = (
+    [] if config["ocr"]["group_by"] == "series" else "private/shared_boxes.json"
+)
+
 
 wildcard_constraints:
     batch=r"b\d+",
