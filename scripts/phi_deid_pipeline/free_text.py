@@ -218,7 +218,7 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
                 break
             if relative and follower.word in cues.relative_links:
                 continue
-            written_as_name = token.text.istitle() and follower.text.istitle() or follower.word in vocabulary.surnames
+            written_as_name = (token.text.istitle() and follower.text.istitle()) or follower.word in vocabulary.surnames
             named = title and (len(follower.word) == 1 or (previous is token and written_as_name))
             if follower.word in vocabulary.strong and not (named and follower.text[0].isupper()):
                 break
