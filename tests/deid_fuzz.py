@@ -71,6 +71,18 @@ class Node:
     written: str = ""  # VR in the bytes where it is another: UN
 
 
+ODD_DATES = (
+    b"20240229",
+    b"19700101",
+    b"99991231",
+    b"20230229",
+    b"201903",
+    b"20190314-0500",
+    b"2019.03.14",
+    b"19050101",
+)
+
+
 class Maker:
     """Draws one instance; `concepts` are (code, scheme, value type) that a policy has rules for.
 
@@ -221,9 +233,9 @@ class Maker:
             "AE": lambda: rng.choice((b"STATION1", b"QUIXOTTE", b"PACS")),
             "AS": lambda: f"{rng.randrange(110):03d}{rng.choice('YMWD')}".encode(),
             "CS": lambda: rng.choice((b"ORIGINAL", b"AXIAL", b"Mixed case", b"QUIXOTTE", b"YES", b"Marvin-1")),
-            "DA": lambda: rng.choice((b"20190314", b"19000101", b"2019.03.14", b"19570101")),
+            "DA": lambda: rng.choice((b"20190314", b"19000101", b"2019.03.14", b"19570101", *ODD_DATES)),
             "DS": lambda: rng.choice((b"1.5", b"-0", b"3", b"1e3", b"20190314")),
-            "DT": lambda: rng.choice((b"20190314120000", b"2019", b"20190314120000.5+0100")),
+            "DT": lambda: rng.choice((b"20190314120000", b"2019", b"20190314120000.5+0100", *ODD_DATES)),
             "IS": lambda: str(rng.randrange(-5, 5000)).encode(),
             "TM": lambda: rng.choice((b"120000", b"0930", b"235959.123456")),
             "UI": lambda: rng.choice((self.uid(), b"1.2.840.10008.5.1.4.1.1.2", b"1.2.3")),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from phi_deid_pipeline.dates import CONSTANT_DATES, PUBLISHED_DATES
 
@@ -76,8 +77,8 @@ def creators_of(ds: Dataset) -> dict[tuple[int, int], str]:
     for tag in map(int, ds.keys()):
         if tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF:
             value = ds[tag].value
-            text = value if isinstance(value, str) else next(iter(value), "") if value else ""
-            found[tag >> 16, tag & 0xFF] = str(text).strip(" \0")
+            texts = [value] if isinstance(value, str) else list(value) if isinstance(value, MultiValue) else []
+            found[tag >> 16, tag & 0xFF] = str(texts[0]).strip(" \0") if texts else ""
     return found
 
 

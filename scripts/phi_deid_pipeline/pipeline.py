@@ -179,7 +179,7 @@ def deidentify_series(
     chosen = LANGUAGES if languages is None else tuple(sorted(languages))
     vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
     engine = InstanceDeidentifier(policy, uids, vocabulary)
-    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]).without(policy.kept_categories))
     subject_of = _naming(policy, subjects, salt)
     found = {(row.sop_uid, row.path): row for row in findings}
     for series in manifest.series:
@@ -343,22 +343,22 @@ def verify_series(
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
     """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
 
-    What the table of subjects says was written on purpose: it is no identifier that was left. `settings` are the config
+    What the table of subjects says was written on purpose, and is no identifier that was left, but for new names. `settings` are the config
     keys `verification.*`; without them no other program is asked.
     """
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
-    from phi_deid_pipeline.verification_dciodvfy import program, with_new_errors
+    from phi_deid_pipeline.verification_dciodvfy import Asked
 
     policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
-    written_of = {(row.patient_key, row.study_uid): astuple(row.subject) for row in subjects}
+    # A new name is no excuse: where it holds a word of the patient's own name, that is found.
+    written_of = {(row.patient_key, row.study_uid): astuple(replace(row.subject, name="")) for row in subjects}
     verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
-    asked = _asked(records, str((settings or {}).get("dciodvfy", "none")))
-    command = [program()] if asked and program() else []
+    asked = Asked(records, str((settings or {}).get("dciodvfy", "none")))
     for record in records:
         if not record.staged_path:
             continue
@@ -370,24 +370,12 @@ def verify_series(
             verifier = SeriesVerifier(lexicon, uid_map, policy=policy, harmless=harmless)
             verifiers[series.patient, harmless] = verifier
         written, source = staging / record.staged_path, input_root / instance.path
-        verdict, uids = verifier.check(written, source, record)
-        if command and record.sop_uid in asked:
-            verdict = with_new_errors(verdict, written, source, record, command)
-        edges = instance_links(instance, record, uids, uid_map)
+        checked = verifier.check(written, source, record)
+        verdict = asked.with_new_errors(checked.verdict, written, source, record, checked.layouts)
+        edges = instance_links(instance, record, checked.uids, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links
-
-
-def _asked(records: Iterable[DeidRecord], share: str) -> frozenset[str]:
-    """Return the new SOP Instance UIDs of the instances that `dciodvfy` looks at: of every series the share asked for."""
-    from phi_deid_pipeline.verification_dciodvfy import sampled
-
-    series: dict[str, list[str]] = {}
-    for record in records:
-        if record.staged_path:
-            series.setdefault(record.series_uid, []).append(record.sop_uid)
-    return frozenset(uids[place] for uids in series.values() for place in sampled(len(uids), share))
 
 
 def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[dict[str, Any]]:

@@ -43,6 +43,7 @@ from phi_deid_pipeline.policy_rows import (
     compile_safe_private,
 )
 from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
+from phi_deid_pipeline.records import Category
 
 __all__ = [
     "Action",
@@ -55,6 +56,10 @@ __all__ = [
     "load_policy",
 ]
 
+_KEPT_CATEGORIES = {
+    "retain_device_identity": Category.DEVICE,
+    "retain_institution_identity": Category.INSTITUTION,
+}
 REMOVED_GROUPS = {0x0000: "command", 0x0002: "file_meta", 0x0004: "dicomdir"}
 GRAPHICS_GROUPS = frozenset({0x50, 0x60})
 
@@ -143,6 +148,11 @@ class Policy:
             place = (override.tag, override.private_creator)
             ranked[place] = (*ranked.get(place, ()), override)
         object.__setattr__(self, "_ranked", ranked)
+
+    @property
+    def kept_categories(self) -> frozenset[Category]:
+        """Kinds of identifiers that an option keeps: a serial number that stays is no identifier to be cut out of text."""
+        return frozenset(category for option, category in _KEPT_CATEGORIES.items() if option in self.options)
 
     def resolve(
         self, path: tuple[int, ...], vr: str, sop_class_uid: str, *, modality: str = "", manufacturer: str = ""

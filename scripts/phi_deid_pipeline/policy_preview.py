@@ -85,7 +85,7 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
         target = Path(folder) / "instance.dcm"
         for path, key in readable:
             offset = offset_days(salt, key) if policy.dates == "shift" else 0
-            patient = PatientContext(pseudonyms.patient_id(key), lexicons[key], offset)
+            patient = PatientContext(pseudonyms.patient_id(key), lexicons[key].without(policy.kept_categories), offset)
             try:
                 with read_instance(path) as source:
                     _run(engine, source, target, patient)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 import mmap
 import struct
 import zlib
@@ -30,6 +32,7 @@ _UNDEFINED = 0xFFFFFFFF
 _IMPLICIT: dict[int, str] = {}  # VRs by tag, filled as tags are met
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _CHARSET = 0x00080005
+_PLAIN_MARSHAL = 2  # the format without references to earlier objects: equal headers give equal bytes
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ class Layout:
     little: bool = True
     odd: bool = False  # holds elements in a form that the transfer syntax does not have
     _top: dict[int, Value] = field(default_factory=dict)
-    _shape: tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...] = ()
+    _shape: bytes = b""
 
     def __enter__(self) -> Layout:
         return self
@@ -97,10 +100,11 @@ class Layout:
         value = self.top.get(tag)
         return "" if value is None else self.bytes_of(value).split(b"\\")[0].strip(b" \x00").decode("ascii", "replace")
 
-    def shape(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...]:
-        """Return what the header is made of without its values: path, items and VR of every element, and if it is empty."""
+    def shape(self) -> bytes:
+        """Return a SHA-256 of what the header is made of without its values: path, items, VR, and which are empty."""
         if not self._shape:
-            self._shape = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
+            elements = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
+            self._shape = hashlib.sha256(marshal.dumps(elements, _PLAIN_MARSHAL)).digest()
         return self._shape
 
 

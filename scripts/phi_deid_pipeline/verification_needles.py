@@ -6,7 +6,8 @@ The rules, in the order in which they apply:
    nothing else; they count beside another part of the same name. For institutions, addresses, numbers and devices the
    same holds of `PLACE_WORDS`.
 2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
-   only directly beside another part of the same name, in either order.
+   only directly beside another part of the same name, in either order. Written letter by letter it counts from
+   `MIN_SPELLED` letters.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
    `MIN_DIGIT_WORD`, as a whole value from `MIN_WHOLE`; years, repeated digits and fractions of decimals never count.
    In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more; a UID never counts there.
@@ -58,6 +59,9 @@ _BYTE_WRITTEN = re.compile(
     rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
     rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
 )
+MIN_SPELLED = 5
+_SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
+_BYTE_SPELLED = re.compile(rb"[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z](?![a-z])")
 
 
 def fold(text: str) -> str:
@@ -228,6 +232,8 @@ class Needles:
             return True
         if not self._byte_letters.isdisjoint(_BYTE_LETTERS.findall(data)):
             return True
+        if _BYTE_SPELLED.search(data):
+            return True
         runs = _BYTE_DIGITS.findall(data)
         if not self._byte_digits.isdisjoint(runs):
             return True
@@ -268,6 +274,9 @@ class Needles:
             for phrase, category in self.phrases.get(word, ()):
                 if tuple(other for _, other in words[at : at + len(phrase)]) == phrase:
                     yield category, sum(map(len, phrase))
+        for match in _SPELLED.finditer(folded):
+            spelled = "".join(_WORD.findall(match[0]))
+            yield from ((c, len(n)) for n, c in self.letters.items() if len(n) >= MIN_SPELLED and n in spelled)
         if self.whole:
             joined = " ".join(word for _, word in words)
             if joined in self.whole:

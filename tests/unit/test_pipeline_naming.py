@@ -154,6 +154,14 @@ def test_trial_attributes_are_written_and_pass_verification(tmp_path: Path) -> N
     assert verdict.residuals == ()
 
 
+def test_a_table_that_gives_a_patient_the_own_name_is_found_out(tmp_path: Path) -> None:
+    site = Site(tmp_path, "options: [clean_pixel_data]\npseudonyms: table").put("4711")
+    ((record, verdict),) = site.run([row("4711", "S-0001", name=f"{OTTOLINE.family}^Anna")])
+    assert str(site.written(record).PatientName).startswith(OTTOLINE.family)
+    assert {residual.where for residual in verdict.residuals} == {"00100010"}
+    assert verdict.status is Status.HELD
+
+
 def test_all_dates_of_a_patient_move_alike_and_those_of_another_otherwise(tmp_path: Path) -> None:
     site = Site(tmp_path, SHIFT).put("4711", "0815", slices=2)
     days: dict[str, set[str]] = {}

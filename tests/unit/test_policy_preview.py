@@ -81,3 +81,10 @@ def test_unreadable_files_are_counted_by_reason(tmp_path):
     (tmp_path / "text").write_text("no image", encoding="utf-8")
     found = preview_policy(load_policy("gdpr"), sorted(tmp_path.iterdir()))
     assert (found.rows, found.read, found.rejected) == ([], 0, {"empty": 1, "not_dicom": 1})
+
+
+def test_values_of_devices_stay_where_an_option_keeps_them(tmp_path):
+    rows = _rows(tmp_path, "research_longitudinal", _instance(1))
+    assert _told(rows["00081010", ""])[2:] == (1, 0, 0)  # Station Name, an entry of the lexicon
+    assert _told(rows["00181000", ""])[2:] == (1, 0, 0)  # Device Serial Number
+    assert _told(_rows(tmp_path, "hipaa_safe_harbor", _instance(1))["00181000", ""])[2] == 0

@@ -102,6 +102,8 @@ def test_age_in_words_and_rare_months_go(text, left):
         ("geb. Schmidt Knie", "Knie"),
         ("Don Carlos rodilla", "rodilla"),
         ("MR Smith", ""),
+        ("Dr. Ball CT chest", "CT chest"),
+        ("Mrs Day chest", "chest"),
     ],
 )
 def test_initials_relatives_and_persons_behind_a_cue_go(text, left):

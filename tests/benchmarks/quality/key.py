@@ -36,6 +36,15 @@ WRITTEN = {
     )
 }
 IMAGE_GROUP, LONGEST, CONTENT = 0x0028, 400, tag("ContentSequence")
+# Dates that anybody can look up (of templates, context groups, a device's plate): shifted, they would tell the patient's
+# offset, so whether they stay is not asked.
+PUBLISHED = {
+    tag(keyword)
+    for keyword in (
+        *("ContextGroupVersion", "ContextGroupLocalVersion", "TemplateVersion", "TemplateLocalVersion"),
+        *("DateOfManufacture", "DateOfInstallation", "HangingProtocolCreationDateTime"),
+    )
+}
 CATEGORY_URL = 0x00100047  # Sex Parameters for Clinical Use Category Reference
 
 
@@ -100,7 +109,7 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
     elif plant.nature == "date":
         for date in plant.gone:
             yield ask("date_shifted", (date,), "HIPAA-C")
-        if there and code == "clean" and DATES in options:
+        if there and code == "clean" and DATES in options and last not in PUBLISHED:
             yield ask("text_notnull", (), "TCIA-P15-DATE-C")
     elif set(plant.free) & options:
         # A URL that goes though its attribute stays is no loss that a key should count.

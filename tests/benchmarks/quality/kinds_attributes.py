@@ -168,7 +168,7 @@ def _sequence(row: Row):
         name, stranger = person(ctx, row.keyword), ctx.rng.choice(ctx.who.strangers)
         path = (row.tag, 0)
         if "Code" in row.keyword:
-            put(ctx.ds, (*path, tag("CodeValue")), "SH", "L42")
+            put(ctx.ds, (*path, tag("CodeValue")), "SH", f"L{ctx.draw.digits(6)}")
             put(ctx.ds, (*path, tag("CodingSchemeDesignator")), "SH", "99LOCAL")
             put(ctx.ds, (*path, tag("CodeMeaning")), "LO", f"{name.family} of Dr. {stranger.family}")
             ctx.plant(kind, (*path, tag("CodeMeaning")), (name.family, stranger.family), known=False)

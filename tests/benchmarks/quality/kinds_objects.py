@@ -7,6 +7,7 @@ from pydicom.sequence import Sequence
 
 import sample_datasets as sets
 from benchmarks.quality.plants import Context, Kind, put, tag, vr_of
+from benchmarks.quality.standard import table
 
 CONTENT = tag("ContentSequence")
 # kind -> (value type, concept, attribute, template). Concepts are codes of DCM and LOINC that carry people or prose.
@@ -147,14 +148,17 @@ def _nature(vr: str, kept: str) -> str:
 def _text(kind: str, path: tuple, template: str, room: int = 400):
     tags = tuple(tag(step) if isinstance(step, str) else step for step in path)
     words = " ".join(word for word in template.split() if "{" not in word and word not in ("by", "for", "to", "Dr."))
-    row = {"Liver", "Spleen", "Bladder", "Kidney", "Prostate", "Iodine"}
+    clinical = {"Liver", "Spleen", "Bladder", "Kidney", "Prostate", "Iodine"}
 
     def make(ctx: Context) -> None:
         text, gone, kept, known = _filled(ctx, template, room)
         vr = vr_of(tags[-1])
         put(ctx.ds, tags, vr, text)
-        kept = kept or (words if words in row else "")
-        ctx.plant(kind, tags, gone, kept, nature=_nature(vr, kept), known=known)
+        kept = kept or (words if words in clinical else "")
+        row = table().get(tags[-1])
+        device = row is not None and row.options.get("retain_device_identity") == "K"
+        free = ("retain_device_identity",) if device else ()
+        ctx.plant(kind, tags, gone, kept, nature=_nature(vr, kept), known=known, free=free)
 
     return make
 

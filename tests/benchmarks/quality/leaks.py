@@ -15,7 +15,7 @@ from benchmarks.quality.kinds_text import WORD_NAMES
 from benchmarks.quality.paths import format_path, value_text, walk
 from benchmarks.quality.plants import Plant
 from benchmarks.quality.score import Outputs, ink_left
-from benchmarks.quality.standard import POLICY_OPTIONS
+from benchmarks.quality.standard import POLICY_OPTIONS, table, wish
 
 TAIL = 48  # bytes behind a data set
 SHORTEST_TEXT, SHORTEST_NUMBER, SHORTEST_FOREIGN_BYTES = 4, 8, 6
@@ -39,7 +39,7 @@ def needles(plants: list[Plant], options: frozenset[str]) -> dict[str, tuple[str
     free = {text for plant in plants if set(plant.free) & options for text in plant.gone}
     found: dict[str, tuple[str, bool, frozenset[str]]] = {}
     for plant in plants:
-        if plant.nature in ("age", "dummy") or set(plant.free) & options:
+        if plant.nature in ("age", "dummy") or set(plant.free) & options or _kept_uid(plant, options):
             continue
         for text in plant.gone:
             if text in free or text in WORD_NAMES or not _long_enough(text):
@@ -47,6 +47,12 @@ def needles(plants: list[Plant], options: frozenset[str]) -> dict[str, tuple[str
             nature, known, codecs = found.get(text, (plant.nature, False, frozenset()))
             found[text] = nature, known or plant.known, codecs | ({plant.codec} if plant.codec else set())
     return found
+
+
+def _kept_uid(plant: Plant, options: frozenset[str]) -> bool:
+    """Tell whether an option keeps a UID as it is: that of a device under Retain Device Identity."""
+    last = plant.path[-1]
+    return plant.nature == "uid" and isinstance(last, int) and last in table() and wish(last, options) == "keep"
 
 
 def _long_enough(text: str) -> bool:

@@ -30,6 +30,8 @@ class Score:
 
     passed: Counter = field(default_factory=Counter)
     asked: Counter = field(default_factory=Counter)
+    passed_of_files_out: int = 0
+    asked_of_files_out: int = 0
     words_kept: int = 0
     words_asked: int = 0
     attributes_kept: int = 0
@@ -140,6 +142,9 @@ def score(checks: list[Check], outputs: Outputs) -> Score:
         passed = _passed(check, ds, value, outputs)
         result.asked[check.action] += 1
         result.passed[check.action] += passed
+        if check.file in outputs.written:
+            result.asked_of_files_out += 1
+            result.passed_of_files_out += passed
         if check.action == "text_retained":
             held = sum(kept(word, value) for word in check.words) if value is not None else 0
             if check.kind == "base":
