@@ -32,7 +32,7 @@ MARGIN = 16  # pixels around a box, at least
 AROUND = 2  # heights around a box: where the rest of a text would stand
 TALL = 1.3  # height over width of a box from which its line runs upwards
 REST_CHARACTERS = 3  # letters and digits next to a filled box that are the rest of what it hides
-UNSEEN_DIFFERENCE = 8  # of 255 grey levels: half of what text needs to be legible
+LEGIBLE = 16  # of 255 grey levels: contrast that text needs to be read
 IGNORED = 0.5  # share of a region in a box that a person wants to keep, or that holds a label
 
 
@@ -177,7 +177,7 @@ class _Read:
             self._image = image.copy()
             return [_whole(image)]
         rows, columns = image.shape[:2]
-        unseen = UNSEEN_DIFFERENCE if image.dtype == np.uint8 else 0
+        unseen = LEGIBLE - 1 if image.dtype == np.uint8 else 0
         near = [box for box in boxes if self._differs(image, _grown(box, rows, columns), unseen)]
         strips = _strips(near, rows, columns)
         for part in strips:
