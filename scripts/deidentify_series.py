@@ -6,7 +6,7 @@ from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import InstanceFindings, Manifest
+from phi_deid_pipeline.records import InstanceFindings, Manifest, StudySubject, UnknownWord
 from record_io import from_json, read_jsonl, write_jsonl
 
 
@@ -14,15 +14,17 @@ def main(
     manifest: Path,
     findings: Path,
     lexicons: list[Path],
+    subjects: Path,
     policy: Path,
     salt: Path,
     input_root: Path,
     staging: Path,
     records: Path,
-    shared: Path | None,
-    settings: dict[str, Any],
+    words: Path,
+    shared: Path | None = None,
+    **settings: Any,
 ) -> None:
-    """Write instances below `staging` and one record for each instance of the manifest.
+    """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows.
 
     `settings` are keyword arguments of the step; `shared` holds the boxes of groups, None without groups.
     """
@@ -35,10 +37,13 @@ def main(
         salt.read_bytes(),
         input_root.resolve(),
         staging,
+        subjects=read_jsonl(subjects, StudySubject),
+        unknown_words=(unknown := list[UnknownWord]()),
         shared=json.loads(shared.read_bytes()) if shared else None,
         **settings,
     )
     write_jsonl(records, rows, mode=0o600)
+    write_jsonl(words, unknown, mode=0o600)
 
 
 if __name__ == "__main__":
@@ -48,11 +53,11 @@ if __name__ == "__main__":
             Path(smk.input.manifest),
             Path(smk.input.findings),
             [Path(path) for path in smk.input.lexicons],
-            Path(smk.input.policy),
-            Path(smk.input.salt),
+            *map(Path, (smk.input.subjects, smk.input.policy, smk.input.salt)),
             Path("private/input"),
             Path(smk.output.dicom),
             Path(smk.output.records),
-            Path(smk.input.shared) if smk.input.get("shared") else None,
-            dict(smk.params.settings),
+            *map(Path, (smk.output.words, *smk.input.get("shared", []))),
+            accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
+            **smk.params.settings,
         )

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import dictionary_VM
-
+from phi_deid_pipeline.data_dictionary import attribute
 from phi_deid_pipeline.dicom_utils import (
     LONG_LENGTH_VRS,
     MULTI_VALUED_TEXT_VRS,
@@ -170,10 +169,8 @@ def _as_text(value: object) -> str:
 @lru_cache(maxsize=4096)
 def _minimal_vm(tag: int) -> int:
     """Return how many values the data dictionary demands at least; 1 where it does not know."""
-    try:
-        return max(1, int(re.split(r"[-n]", dictionary_VM(tag))[0] or 1))
-    except (KeyError, ValueError):
-        return 1
+    entry = attribute(tag)
+    return max(1, int(re.split(r"[-n]", entry.vm)[0] or 1)) if entry else 1
 
 
 def dummy_value(tag: int, vr: str, value: bytes, little: bool) -> bytes:
@@ -268,12 +265,14 @@ def is_well_formed(vr: str, value: bytes) -> bool:
     return not value.translate(None, _REPERTOIRES[vr])
 
 
-def kept_text(vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon) -> bytes | None:
+def kept_text(
+    vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon, vocabulary: Vocabulary | None = None
+) -> bytes | None:
     """Drop known identifiers from a text that is kept; None if nothing had to go."""
     text, encodings = decode_text(value, charset if vr in TEXT_VRS else ())
     body = text.rstrip(" \x00")
     # A name may stand over several values, as in OTHER\NAMES, so the text is searched as a whole.
-    cleaned = drop_identifiers(body, lexicon)
+    cleaned = drop_identifiers(body, lexicon, vocabulary)
     if cleaned == body:
         return None
     if not cleaned.strip() and vr in TEXT_VRS:
@@ -282,16 +281,24 @@ def kept_text(vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon)
 
 
 def cleaned_text(
-    vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon, vocabulary: Vocabulary
+    vr: str,
+    value: bytes,
+    charset: tuple[str, ...],
+    lexicon: Lexicon,
+    vocabulary: Vocabulary,
+    unknown: list[str] | None = None,
 ) -> bytes | None:
-    """Clean a descriptor value by value (E.3.5); None if it is unchanged, b"" if nothing is left."""
+    """Clean a descriptor value by value (E.3.5); None if it is unchanged, b"" if nothing is left.
+
+    `unknown` gets the folded words that go because the vocabulary lacks them.
+    """
     text, encodings = decode_text(value, charset)
     body = text.rstrip(" \x00")
     parts = body.split("\\") if vr in MULTI_VALUED_TEXT_VRS else [body]
-    cleaned = [clean_descriptor(part, lexicon, vocabulary) for part in parts]
+    cleaned = [clean_descriptor(part, lexicon, vocabulary, unknown) for part in parts]
     if cleaned == parts:
         # Also looked at as a whole: a name may be spread over the values.
-        return None if drop_identifiers(body, lexicon) == body else b""
+        return None if drop_identifiers(body, lexicon, vocabulary) == body else b""
     if not any(part.strip() for part in cleaned):
         return b""
     return padded(vr, encode_text("\\".join(cleaned), encodings))

@@ -26,7 +26,9 @@ from phi_deid_pipeline.records import (
     RejectReason,
     SeriesEntry,
     Status,
+    Subject,
     UidType,
+    UnknownWord,
     Verdict,
 )
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.inventory import InventorySummary
     from phi_deid_pipeline.links import LinkRecord, LinkRow
     from phi_deid_pipeline.policies import Policy
-    from phi_deid_pipeline.records import Decision, Reading, VerificationRecord
+    from phi_deid_pipeline.records import Decision, Reading, StudySubject, VerificationRecord
 
 # Where Tesseract stands in for missing models it sees text in most anatomy: what it finds there a person has to judge.
 ANATOMY = frozenset({"CT", "MR", "CR", "DX"})
@@ -52,11 +54,16 @@ def scan_input(
     decisions: list[Decision],
     threads: int,
     progress: Callable[[int, int], None] | None = None,
+    policy_json: str = "",
+    subjects: Iterable[Mapping[str, str]] = (),
 ) -> InventorySummary:
     """Read the headers of what is new or changed; write manifests, lexicons, index and rejected files.
 
-    `progress` is called with the files read and the files to be read.
+    `progress` is called with the files read and the files to be read. The policy says how patients are named; without
+    one they get keyed pseudonyms. `subjects` are the rows of a site's own table.
     """
+    import json
+
     from phi_deid_pipeline.inventory import InventorySettings, scan
 
     return scan(
@@ -68,6 +75,8 @@ def scan_input(
         decisions=decisions,
         threads=threads,
         progress=progress,
+        pseudonyms=json.loads(policy_json)["pseudonyms"] if policy_json else "keyed",
+        subjects=subjects,
     )
 
 
@@ -180,6 +189,12 @@ def deidentify_series(
     salt: bytes,
     input_root: Path,
     staging: Path,
+    *,
+    subjects: Iterable[StudySubject] = (),
+    faces: Mapping[str, Any] | None = None,
+    languages: Iterable[str] | None = None,
+    accepted_words: str = "",
+    unknown_words: list[UnknownWord] | None = None,
     redaction: Mapping[str, Any] | None = None,
     ocr: Mapping[str, Any] | None = None,
     reread_share: float = 0.0,
@@ -187,30 +202,50 @@ def deidentify_series(
 ) -> Iterable[DeidRecord]:
     """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too.
 
-    `redaction` and `ocr` are sections of the config: how boxes are filled, and by which readers what was written is read
-    again (not at all without `ocr`); `shared` holds the boxes of groups.
+    `subjects` name the patients where the policy asks for random pseudonyms or a site's table. `languages` (default: all)
+    and `accepted_words`, the text of a site's list, decide which words of descriptions stay; `unknown_words` gets the
+    words that went for want of a vocabulary once all is done. `redaction` and `ocr` are sections of the config: how boxes
+    are filled, and by which readers what was written is read again (not at all without `ocr`); `shared` holds the boxes
+    of groups.
     """
+    from phi_deid_pipeline.dates import offset_days
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+    from phi_deid_pipeline.languages import LANGUAGES
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.redaction import RedactionSettings, SecondLook
-    from phi_deid_pipeline.uid_mapping import Pseudonyms, UidMapper
+    from phi_deid_pipeline.subjects import trial_attributes
+    from phi_deid_pipeline.uid_mapping import UidMapper
+    from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, load_vocabulary, parse_accepted_words
 
-    uids, pseudonyms = UidMapper(salt), Pseudonyms(salt)
-    engine = InstanceDeidentifier(Policy.from_json(policy_json), uids)
-    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    uids, policy = UidMapper(salt), Policy.from_json(policy_json)
+    chosen = LANGUAGES if languages is None else tuple(sorted(languages))
+    vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
+    engine = InstanceDeidentifier(policy, uids, vocabulary)
+    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]).without(policy.kept_categories))
+    subject_of = _naming(policy, subjects, salt)
     found = {(row.sop_uid, row.path): row for row in findings}
     readers = _tuples(ocr) if ocr is not None else None
     look = SecondLook(RedactionSettings.from_config(redaction or {}), readers, reread_share)
     for series in manifest.series:
+        subject = subject_of(series.patient_key, series.study_uid)
         patient = PatientContext(
-            pseudonym=pseudonyms.patient_id(series.patient_key), lexicon=lexicon_of(series.patient)
+            pseudonym=subject.pseudonym if subject else "",
+            lexicon=lexicon_of(series.patient),
+            offset_days=offset_days(salt, series.patient_key) if policy.dates == "shift" else 0,
+            name=subject.name if subject else "",
+            trial=trial_attributes(subject) if subject and policy.clinical_trial else {},
         )
-        for instance in series.instances:
+        for instance, face in zip(series.instances, _faces(series, faces), strict=True):
             seen = found[instance.sop_uid, instance.path]
             boxes = [(Box(**row["box"]), row["category"]) for row in (shared or {}).get(seen.group, ())]
             base = _record_base(series, instance, seen, uids, patient.pseudonym)
+            if face:
+                hold = policy.hold & {HoldReason.RECOGNIZABLE_VISUAL_FEATURES.value}
+                base |= {"recognizable_visual_features": True, "hold": tuple(sorted({*base["hold"], *hold}))}
             try:
+                if subject is None:
+                    raise UnreadableInstance(RejectReason.MISSING_SUBJECT)
                 if seen.status in UNDECODABLE:
                     raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, seen.detail)
                 yield _deidentify(
@@ -218,24 +253,46 @@ def deidentify_series(
                 )
             except UnreadableInstance as error:
                 yield DeidRecord(**base | {"reason": error.reason.value, "detail": error.detail})
+    if unknown_words is not None:
+        found_unknown = sorted(engine.unknown_words.items())
+        unknown_words.extend(UnknownWord(word, keyword, count) for (word, keyword), count in found_unknown)
+
+
+def _naming(policy: Policy, subjects: Iterable[StudySubject], salt: bytes) -> Callable[[str, str], Subject | None]:
+    """Return what names a patient's study as the policy asks; None for a patient that a site's table does not know."""
+    from phi_deid_pipeline.uid_mapping import Pseudonyms
+
+    if policy.pseudonyms == "keyed":
+        keyed = Pseudonyms(salt)
+        return lambda patient_key, _study: Subject(keyed.patient_id(patient_key))
+    known = {(row.patient_key, row.study_uid): row.subject for row in subjects}
+    return lambda patient_key, study_uid: known.get((patient_key, study_uid))
+
+
+def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool]:
+    """Tell for each instance whether it is part of a volume that a face can be rebuilt from."""
+    if not any(instance.head for instance in series.instances):
+        return [False] * len(series.instances)
+    from phi_deid_pipeline.recognizable import Slices, shows_face
+
+    slices = [Slices(max(i.frames, 1), i.slice_mm, i.head) for i in series.instances]
+    return shows_face(slices, **(settings or {}))
 
 
 def _deidentify(engine, source, staging, instance, seen, patient, base, look, shared):
-    from phi_deid_pipeline.dicom_utils import file_checksum
     from phi_deid_pipeline.raw_elements import read_instance
     from phi_deid_pipeline.redaction import redact_instance
 
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        checksum = file_checksum(source)
-    except OSError:
-        raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
-    if checksum != instance.sha256:
-        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
+        raw = read_instance(source, sha256=instance.sha256)
+    except UnreadableInstance as error:
+        if error.reason is RejectReason.UNREADABLE_FILE:
+            raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
+        raise
     further: list[tuple[int, Box]] = []
     rounds = 0
-    with read_instance(source) as raw:
+    with raw:
         while True:
             made = redact_instance(source, raw, seen, look.settings, patient.pseudonym, shared=shared, further=further)
             result = _write(engine, raw, target, patient, made, seen, left=False)
@@ -347,29 +404,41 @@ def verify_series(
     policy_json: str,
     input_root: Path,
     staging: Path,
+    subjects: Iterable[StudySubject] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
-    """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch."""
+    """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
+
+    What the table of subjects says was written on purpose, and is no identifier that was left, but for new names. `settings` are the config
+    keys `verification.*`; without them no other program is asked.
+    """
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
+    from phi_deid_pipeline.verification_dciodvfy import Asked
 
-    options = Policy.from_json(policy_json).options
+    policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
-    verifiers: dict[str, SeriesVerifier] = {}
+    # A new name is no excuse: where it holds a word of the patient's own name, that is found.
+    written_of = {(row.patient_key, row.study_uid): astuple(replace(row.subject, name="")) for row in subjects}
+    verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
+    asked = Asked(records, str((settings or {}).get("dciodvfy", "none")))
     for record in records:
         if not record.staged_path:
             continue
         series, instance = entries[record.input_path]
-        verifier = verifiers.get(series.patient)
+        harmless = (record.patient, *filter(None, written_of.get((series.patient_key, series.study_uid), ())))
+        verifier = verifiers.get((series.patient, harmless))
         if verifier is None:
             lexicon = Lexicon.from_json(lexicons[series.patient])
-            verifier = SeriesVerifier(lexicon, uid_map, options=options, harmless=(record.patient,))
-            verifiers[series.patient] = verifier
-        written = staging / record.staged_path
-        verdict = verifier.verify(written, input_root / instance.path, record)
-        edges = instance_links(instance, record, written, uid_map)
+            verifier = SeriesVerifier(lexicon, uid_map, policy=policy, harmless=harmless)
+            verifiers[series.patient, harmless] = verifier
+        written, source = staging / record.staged_path, input_root / instance.path
+        checked = verifier.check(written, source, record)
+        verdict = asked.with_new_errors(checked.verdict, written, source, record, checked.layouts)
+        edges = instance_links(instance, record, checked.uids, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links

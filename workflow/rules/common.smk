@@ -12,7 +12,9 @@ RUN_ID = config.get("run_id") or (
 )
 
 # What is read, decoded and encoded depends on the locked versions of the libraries too.
-ENVIRONMENT = files_digest("envs", "requirements.lock", "models.lock")
+ENVIRONMENT = files_digest(
+    "envs", "requirements.lock", "models.lock"
+) + resources_digest("resources/dictionary")
 
 AUDITS = [
     "audits/deid/deid_audit.jsonl",

@@ -3,12 +3,15 @@ rule deidentify_series:
         manifest="private/manifests/{batch}.json",
         findings="private/findings/{batch}.jsonl",
         lexicons=lexicons_of_batch,
+        subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",
         salt="private/salt",
+        accepted_words="private/accepted_words.txt",
         shared=SHARED_BOXES,
     output:
         dicom=directory("private/staging/{batch}"),
         records="private/records/{batch}.jsonl",
+        words="private/words/{batch}.jsonl",
     log:
         "logs/deidentify_series/{batch}.log",
     benchmark:
@@ -18,9 +21,12 @@ rule deidentify_series:
         runtime=minutes_of_batch(5, 0.02),
     params:
         words=resources_digest("resources/vocabularies"),
+        patterns=resources_digest("resources/free_text"),
         regions=files_digest("resources", "device_regions.json"),
         cues=resources_digest("resources/burned_in_text"),
         settings={
+            "faces": config["faces"],
+            "languages": sorted(config["free_text"]["languages"]),
             "redaction": config["redaction"],
             "ocr": READER_SETTINGS,
             "reread_share": config["ocr"]["reread_share"],
@@ -36,6 +42,7 @@ rule verify_series:
         manifest="private/manifests/{batch}.json",
         uid_map="private/uid_map/{batch}.parquet",
         lexicons=lexicons_of_batch,
+        subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",
         dicom="private/staging/{batch}",
         records="private/records/{batch}.jsonl",
@@ -50,6 +57,8 @@ rule verify_series:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
     params:
+        settings=config["verification"],
+        tables=resources_digest("resources/ps3_15"),
         environment=ENVIRONMENT,
         code=code_digest("verify_series"),
     script:
