@@ -24,10 +24,7 @@ def main(
     shared: Path | None = None,
     **settings: Any,
 ) -> None:
-    """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows.
-
-    `settings` are keyword arguments of the step; `shared` holds the boxes of groups, None without groups.
-    """
+    """Write instances below `staging`, records, and the words nobody knows; `shared` holds the boxes of groups, if any."""
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -50,14 +47,11 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):  # noqa: F821
         smk = snakemake  # noqa: F821
         main(
-            Path(smk.input.manifest),
-            Path(smk.input.findings),
+            *map(Path, (smk.input.manifest, smk.input.findings)),
             [Path(path) for path in smk.input.lexicons],
             *map(Path, (smk.input.subjects, smk.input.policy, smk.input.salt)),
             Path("private/input"),
-            Path(smk.output.dicom),
-            Path(smk.output.records),
-            *map(Path, (smk.output.words, *smk.input.get("shared", []))),
+            *map(Path, (smk.output.dicom, smk.output.records, smk.output.words, *smk.input.get("shared", []))),
             accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
             **smk.params.settings,
         )

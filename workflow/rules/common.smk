@@ -30,7 +30,7 @@ READER_SETTINGS = {
     if key not in ("group_by", "reread_share")
 }
 SHARED_BOXES = (
-    [] if config["ocr"]["group_by"] == "series" else "private/shared_boxes.json"
+    [] if config["ocr"]["group_by"] == "series" else ["private/shared_boxes.json"]
 )
 
 
