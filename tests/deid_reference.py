@@ -162,8 +162,9 @@ class Reference:
         answer = self.policy.resolve_private(path, element.VR, creator, self.sop_class)
         action = str(answer.action)
         stated = self.policy.private_vr(path[-1], creator)
-        if ds.original_encoding[0] and stated not in ("UN", element.VR) and not fits(stated, self._written(element)):
-            action = "X"  # written without a VR: pydicom has one of its own, the rule is that of Table E.3.10-1
+        items = element.VR == "SQ"
+        if ds.original_encoding[0] and stated != "UN" and not items and not fits(stated, self._written(element)):
+            action = "X"  # written without a VR, and the bytes are not what Table E.3.10-1 says of the attribute
         before, removed = self.private, dict(self.removed)
         if element.VR == "SQ" and action != "X":
             self._sequence(ds, element, action, path)
