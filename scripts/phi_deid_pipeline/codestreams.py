@@ -31,11 +31,14 @@ def kept_application_data(marker: int, content: bytes) -> bytes:
         kept = content[:12]
     elif marker == 0xE8 and content[:4] == b"mrfx" and len(content) >= 5:
         kept = content[:5]
-    elif marker == 0xE8 and (content == SPIFF_END or (content[:6] == b"SPIFF\x00" and len(content) == SPIFF_HEADER)):
-        kept = content
-    elif marker == 0xFE and _ENCODER.fullmatch(content):
+    elif (marker == 0xFE and _ENCODER.fullmatch(content)) or (marker == 0xE8 and _is_spiff(content)):
         kept = content
     return struct.pack(">HH", 0xFF00 | marker, len(kept) + 2) + kept if kept else b""
+
+
+def _is_spiff(content: bytes) -> bool:
+    """Tell whether application data are a SPIFF header without entries, or the end of its directory (ISO/IEC 10918-3)."""
+    return content == SPIFF_END or (content[:6] == b"SPIFF\x00" and len(content) == SPIFF_HEADER)
 
 
 def without_comments(data: bytes) -> bytes:
