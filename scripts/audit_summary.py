@@ -31,6 +31,7 @@ class Tally:
         self.rejected: Counter[str] = Counter()
         self.held: Counter[str] = Counter()
         self.redacted = 0
+        self.read_again: Counter[str] = Counter({"frames": 0, "boxes_widened": 0, "left": 0})
         self.decided = 0
         self.found: dict[str, set[str]] = {"patients": set(), "studies": set(), "series": set()}
         self.out: dict[str, set[str]] = {"patients": set(), "studies": set(), "series": set()}
@@ -39,6 +40,8 @@ class Tally:
     def add_record(self, record: Mapping[str, Any], final: FinalStatus, patient: str) -> None:
         """Count an instance that was worked on; `patient` is the opaque id, as rejected files carry it too."""
         self._count(record["modality"], final.status)
+        again = record["burned_in_text_scan"].get("read_again", {})
+        self.read_again.update({key: again.get(key, 0) for key in self.read_again})
         names = {"patients": patient, "studies": final.study_uid, "series": f"{final.study_uid} {final.series_uid}"}
         self._find(names)
         if final.status is Status.RELEASED:
@@ -91,7 +94,7 @@ def write_summary(
         "series_incomplete": sum(series.partition(" ")[2] in tally.incomplete for series in tally.out["series"]),
         "rejected_by_reason": dict(sorted(tally.rejected.items())),
         "held_by_reason": dict(sorted(tally.held.items())),
-        "text": {**_text(private, batches), "instances_redacted": tally.redacted},
+        "text": {**_text(private, batches), "instances_redacted": tally.redacted, "read_again": dict(tally.read_again)},
         "links": _links(private / "links.jsonl"),
         "ct_series": dict(ct_series),
         "uids": {"by_type": uids.by_type, "in_two_roles": uids.in_two_roles, "not_in_dataset": uids.not_in_dataset},

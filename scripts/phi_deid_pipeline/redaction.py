@@ -164,8 +164,8 @@ class SecondLook:
         proof, matcher = self._tools(lexicon)
         kept = [(f.frame, f.box) for f in found.findings if not f.hide and f.reason == BY_A_PERSON]
         if redacted:
-            labelled = made.replacement.boxes if made.replacement and self.settings.label != "none" else ()
-            left = proof.left_in(written, matcher, kept=kept, labelled=labelled)
+            boxes = made.replacement.boxes if made.replacement else ()
+            left = proof.left_in(written, matcher, boxes, kept=kept, labelled=self.settings.label != "none")
         else:
             left = proof.left_unchanged(written, frames, matcher, kept)
         may_widen = redacted and bool(left.boxes) and rounds < WIDENINGS

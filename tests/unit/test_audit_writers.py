@@ -350,6 +350,7 @@ def test_summary_counts_everything_once(tmp_path):
         "text": {
             "instances_read": 4, "scans_by_status": {"read": 4}, "regions_hidden": 1, "regions_benign": 1,
             "regions_by_verdict": {"identifying": 1, "unknown": 0, "benign": 1, "not_text": 0}, "instances_redacted": 1,
+            "read_again": {"frames": 0, "boxes_widened": 0, "left": 0},
         },
         "links": {"dangling": 1, "resolved": 2}, "ct_series": {"total": 1, "requires_resampling": 1},
     }  # fmt: skip

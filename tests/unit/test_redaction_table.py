@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from pydicom.encaps import encapsulate, generate_frames
 from redaction_rows import J2K, JPEG, JPEG12, ROWS, Row
 
 from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
@@ -18,7 +19,8 @@ from phi_deid_pipeline.pixel_edit import redact
 from phi_deid_pipeline.pixel_read import open_pixels
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.raw_elements import read_instance
-from phi_deid_pipeline.records import Box
+from phi_deid_pipeline.records import Box, Finding, InstanceFindings, Verdict
+from phi_deid_pipeline.redaction import RedactionSettings, redact_instance
 from phi_deid_pipeline.uid_mapping import UidMapper
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -151,3 +153,80 @@ def test_doc_page_shows_the_table():
     for row in ROWS:
         after = pydicom.uid.UID(row.after).name.split(",")[0].split("(")[0].strip()
         assert f"| {row.what} | {after} |" in page
+
+
+SECRET = b"QUIXOTTE"
+
+
+def hidden_everywhere() -> pydicom.Dataset:
+    """Return an instance with text in a comment, an icon, an overlay plane and a thumbnail of its JPEG frame."""
+    ds = pydicom.dcmread(WHEEL / "examples_ybr_color.dcm")
+    icon = pydicom.Dataset()
+    icon.Rows = icon.Columns = 8
+    icon.SamplesPerPixel, icon.PhotometricInterpretation = 1, "MONOCHROME2"
+    icon.BitsAllocated = icon.BitsStored = 8
+    icon.HighBit, icon.PixelRepresentation = 7, 0
+    icon.PixelData = SECRET * 8
+    ds.IconImageSequence = [icon]
+    ds.add_new(0x60000010, "US", 240)
+    ds.add_new(0x60000011, "US", 320)
+    ds.add_new(0x60000040, "CS", "G")
+    ds.add_new(0x60000050, "SS", [1, 1])
+    ds.add_new(0x60000100, "US", 1)
+    ds.add_new(0x60000102, "US", 0)
+    ds.add_new(0x60003000, "OW", (SECRET * 1200)[:9600])
+    comment = b"\xff\xfe\x00\x0a" + SECRET + b"\xff\xe1\x00\x0a" + SECRET
+    stored = [f[:2] + comment + f[2:] for f in generate_frames(ds.PixelData, number_of_frames=30)]
+    ds.PixelData = encapsulate(stored)
+    ds["PixelData"].is_undefined_length = True
+    return ds
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_text_of_comments_icons_and_overlays_is_in_no_byte_of_the_result(tmp_path, engine, filled):
+    if not (WHEEL / "examples_ybr_color.dcm").exists():
+        pytest.skip("not in this pydicom wheel")
+    path, target = tmp_path / "a.dcm", tmp_path / "b.dcm"
+    hidden_everywhere().save_as(path)
+    assert SECRET in path.read_bytes()
+    fills = (Box(10, 10, 20, 8),) if filled else ()
+    found = InstanceFindings("1", "a", "read", "", 30, 30, (), (), fills, fill_categories=("",) * len(fills))
+    with read_instance(path) as raw:
+        made = redact_instance(path, raw, found, RedactionSettings(), "PXYZ")
+        engine.deidentify(
+            raw,
+            target,
+            PatientContext("PXYZ", Lexicon()),
+            made.replacement,
+            text_scan_found_nothing_left=True,
+            redacted=filled,
+        )
+    assert made.kind == ("redacted" if filled else "comments_removed")
+    assert SECRET not in target.read_bytes()
+    assert pydicom.dcmread(target).pixel_array.shape == (30, 240, 320, 3)
+
+
+def test_text_in_unused_high_bits_is_in_no_byte_of_the_result(tmp_path, engine):
+    ds = pydicom.dcmread(WHEEL / "CT_small.dcm")
+    words = np.frombuffer(ds.PixelData, "<u2").reshape(128, 128).copy() & 0x0FFF
+    plane = np.zeros((128, 128), np.uint16)
+    plane[40:60, 10:100] = 1  # an old overlay in bit 15
+    ds.PixelData = (words | plane << 15).tobytes()
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
+    path, target = tmp_path / "a.dcm", tmp_path / "b.dcm"
+    ds.save_as(path)
+    text = Finding(0, Box(10, 40, 90, 20), "high bits", "QUIXOTTE", 0.9, Verdict.IDENTIFYING, "name", "", True)
+    found = InstanceFindings("1", "a", "read", "", 1, 1, (), (text,))
+    with read_instance(path) as raw:
+        made = redact_instance(path, raw, found, RedactionSettings(), "PXYZ")
+        engine.deidentify(
+            raw,
+            target,
+            PatientContext("PXYZ", Lexicon()),
+            made.replacement,
+            text_scan_found_nothing_left=True,
+            redacted=True,
+        )
+    assert made.kind == "redacted"
+    after = np.frombuffer(pydicom.dcmread(target).PixelData, "<u2").reshape(128, 128)
+    assert np.array_equal(after, words)

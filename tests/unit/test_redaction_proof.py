@@ -1,0 +1,176 @@
+"""Reading again: what identifies and is still there widens the boxes or holds; unchanged frames are looked at by chance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from test_pixel_edit import noise
+from test_pixel_read import SECONDARY_CAPTURE, dataset, saved
+
+from phi_deid_pipeline import pipeline, redaction_proof
+from phi_deid_pipeline.burned_in_text.chain import used_readers
+from phi_deid_pipeline.burned_in_text.judge import load_words
+from phi_deid_pipeline.burned_in_text.match import Matcher
+from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
+from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.records import Box, Category, InstanceFindings, Manifest, Region, Status
+from phi_deid_pipeline.redaction_proof import Left, RedactionProof, widened
+from record_io import from_json
+
+SETTINGS = ReaderSettings()
+MATCHER = Matcher([(Category.NAME, "Quixotte^Marvin"), (Category.NAME, "OB")], frozenset())
+NAME = Box(18, 22, 180, 24)  # where the name stands in `picture`
+needs_readers = pytest.mark.skipif(
+    used_readers(SETTINGS) != ("ppocr", "tesseract"),
+    reason="models of the rapidocr wheel or Tesseract are not installed",
+)
+
+
+def picture(text: str = "QUIXOTTE") -> np.ndarray:
+    image = noise((90, 260), 20, 50, np.uint8)
+    if text:
+        cv2.putText(image, text, (20, 42), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 230, 2)
+    return image
+
+
+def proof() -> RedactionProof:
+    return RedactionProof(SETTINGS, load_words())
+
+
+def region(text: str, confidence: float) -> Region:
+    return Region(0, Box(0, 0, 60, 12), text, confidence, 0.9, "tesseract")
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "counts"),
+    [
+        ("QUIXOTTE", 0.1, True),
+        ("QUIX0TTE", 0.9, True),
+        ("OB", 0.9, True),
+        ("OB", 0.3, False),
+        ("12.08.1964", 0.9, True),
+        ("12.08.1964", 0.3, False),
+        ("1:23", 0.9, False),
+        ("PHILIPS", 0.9, False),
+        ("--", 0.9, False),
+    ],
+)
+def test_second_look_counts_what_is_sure_or_long(text, confidence, counts):
+    assert proof().identifies(region(text, confidence), MATCHER) is counts
+
+
+def test_label_of_ours_counts_only_where_the_lexicon_knows_it():
+    assert not proof().identifies(region("P4X7K2Q9", 0.9), MATCHER, only_lexicon=True)
+    assert proof().identifies(region("P4X7K2Q9", 0.9), MATCHER)
+    assert proof().identifies(region("QUIXOTTE", 0.9), MATCHER, only_lexicon=True)
+
+
+def test_boxes_grow_with_each_round_and_stay_in_the_image():
+    left = Left(((3, Box(10, 40, 50, 20)),), ())
+    assert widened(left, 90, 260, 1) == [(3, Box(0, 30, 70, 40))]
+    assert widened(left, 90, 260, 2) == [(3, Box(0, 20, 80, 60))]
+
+
+@needs_readers
+def test_text_that_is_left_is_found_by_both_readers_and_what_a_person_keeps_is_not(tmp_path):
+    path = saved(dataset(picture()), tmp_path / "a")
+    left = proof().left_in(path, MATCHER, [(-1, Box(0, 70, 30, 10))])
+    assert left.readers == ("ppocr", "tesseract") and left.boxes
+    assert all(frame == 0 for frame, _ in left.boxes)
+    kept = [(0, Box(0, 0, 260, 90))]
+    assert proof().left_in(path, MATCHER, [(-1, Box(0, 70, 30, 10))], kept=kept).boxes == ()
+    gone = saved(dataset(picture("")), tmp_path / "b")
+    assert proof().left_in(gone, MATCHER, [(-1, NAME)]).boxes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "box", "rest"),
+    [
+        ("XOTTE", Box(60, 22, 90, 24), True),
+        ("XOTTE", Box(90, 22, 90, 24), False),
+        ("XOTTE", Box(60, 60, 90, 24), False),
+        ("PHILIPS", Box(60, 22, 90, 24), False),
+        ("XO", Box(60, 22, 40, 24), False),
+    ],
+)
+def test_text_that_goes_on_where_a_box_ends_is_its_rest(text, box, rest):
+    beside = Region(0, box, text, 0.95, 0.9, "ppocr")
+    assert proof()._is_rest(beside, [Box(10, 20, 48, 28)]) is rest
+
+
+@needs_readers
+def test_text_left_in_a_later_frame_is_found_beside_its_box(tmp_path):
+    frames = np.stack([picture(""), picture(""), picture()])
+    path = saved(dataset(frames), tmp_path / "a")
+    left = proof().left_in(path, MATCHER, [(-1, Box(2, 22, 15, 14))])
+    assert {frame for frame, _ in left.boxes} == {2}
+
+
+def run(tmp_path: Path, image: np.ndarray, *, fills: tuple[Box, ...], share: float = 0.0):
+    """Return the record and the written instance of one secondary capture whose findings fill these boxes."""
+    source, private, staging = (tmp_path / name for name in ("input", "private", "staging"))
+    source.mkdir()
+    ds = dataset(
+        image, sop_class=SECONDARY_CAPTURE, PatientName="Quixotte^Marvin", PatientID="MRN777123", Modality="OT"
+    )
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.3.5", "1.2.3.6"
+    saved(ds, source / "a")
+    salt = bytes(32)
+    pipeline.scan_input(source, private, salt=salt, settings={}, patients={}, decisions=[], threads=1)
+    (path,) = (private / "manifests").glob("*.json")
+    manifest = from_json(path.read_bytes(), Manifest)
+    (series,) = manifest.series
+    (instance,) = series.instances
+    seen = InstanceFindings(instance.sop_uid, instance.path, "read", "", 1, 1, ("ppocr",), (), fills)
+    lexicons = {series.patient: (private / "lexicons" / f"{series.patient}.json").read_text()}
+    policy = load_policy("hipaa_safe_harbor").to_json()
+    (record,) = pipeline.deidentify_series(
+        manifest,
+        [seen],
+        lexicons,
+        policy,
+        salt,
+        source,
+        staging,
+        ocr={"readers": ["ppocr", "tesseract"]},
+        reread_share=share,
+    )
+    return record, pydicom.dcmread(staging / record.staged_path)
+
+
+@needs_readers
+def test_boxes_are_widened_until_nothing_identifying_is_left(tmp_path):
+    record, written = run(tmp_path, picture(), fills=(Box(18, 22, 40, 24),))
+    again = record.burned_in_text_scan["read_again"]
+    assert (record.status, again["left"]) == (Status.RELEASED, 0)
+    assert again["boxes_widened"] >= 1 and again["readers"] == ["ppocr", "tesseract"]
+    assert len(record.boxes) > 1
+    assert written.pixel_array[NAME.y : NAME.y + NAME.h, NAME.x + 4 : NAME.x + NAME.w - 40].max() < 60
+    assert written.BurnedInAnnotation == "NO"
+
+
+@needs_readers
+def test_text_that_is_left_after_the_last_round_holds_and_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(redaction_proof, "WIDENINGS", 0)
+    record, written = run(tmp_path, picture(), fills=(Box(200, 70, 40, 12),))
+    assert (record.status, record.reason, record.hold) == (Status.HELD, "text_left", ("text_left",))
+    assert record.burned_in_text_scan["read_again"]["left"] >= 1
+    assert "BurnedInAnnotation" not in written
+
+
+@needs_readers
+def test_identifying_text_in_an_unchanged_frame_holds_where_it_is_looked_at(tmp_path):
+    record, _ = run(tmp_path, picture(), fills=(), share=1.0)
+    assert (record.pixel_data, record.status, record.reason) == ("untouched", Status.HELD, "text_left")
+    assert record.burned_in_text_scan["read_again"]["readers"] == ["tesseract"]
+    (tmp_path / "more").mkdir()
+    record, _ = run(tmp_path / "more", picture(), fills=(), share=0.0)
+    assert record.status is Status.RELEASED
+    assert json.dumps(record.burned_in_text_scan["read_again"]) == (
+        '{"frames": 0, "readers": [], "left": 0, "boxes_widened": 0}'
+    )
