@@ -179,6 +179,13 @@ class Reference:
                 del ds[path[-1]]
                 return
             self._value(ds, element, answer, path)
+            if (
+                path[-1] in ds
+                and element.VR == "AS"
+                and text.strip(" \0")
+                and not "".join(self._texts(element)).strip("\\")
+            ):
+                del ds[path[-1]]  # an age that cannot be read
             if path[-1] not in ds:
                 self.removed, self.private = Counter(removed), before + 1
 

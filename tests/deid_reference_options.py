@@ -92,12 +92,22 @@ def is_uid(text: str) -> bool:
 
 
 def capped(text: str, limit: int) -> str:
-    """Return one AS value with years above the limit as the next year."""
-    plain = text.strip(" \0")
-    number, unit = plain[:-1], plain[-1:]
-    if len(number) == 3 and number.isascii() and number.isdigit() and unit == "Y" and int(number) > limit:
+    """Return one AS value well formed, above the limit as the next year, "" where it cannot be read."""
+    plain = text.strip(" \0").upper()
+    unit = plain[-1:] if plain[-1:] in ("D", "W", "M", "Y") else ""
+    digits = plain.removesuffix(unit).rstrip(" ")
+    if not (digits.isascii() and digits.isdigit() and len(digits.lstrip("0")) <= 9):
+        return ""
+    age = int(digits)
+    if age > limit if unit in ("", "Y") else age >= (limit + 1) * {"D": 365, "W": 52, "M": 12}[unit]:
         return f"{limit + 1:03d}Y"
-    return text
+    if unit == "D" and age > 999:
+        age, unit = age // 7, "W"
+    if unit == "W" and age > 999:
+        age, unit = age * 12 // 52, "M"
+    if unit == "M" and age > 999:
+        age, unit = age // 12, "Y"
+    return f"{age:03d}{unit or 'Y'}"
 
 
 def creators_of(ds: Dataset) -> dict[tuple[int, int], str]:

@@ -115,12 +115,12 @@ class ValueRewrite:
         return self._births
 
     def _code_value(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
-        """Return an age capped, or a private value of a VR without words, which goes if an identifier is in it."""
+        """Return an age capped and well formed, or a private value of a VR without words, which goes if an identifier is in it."""
         if plan.kind is Kind.AGE:
             limit = self.engine.planner.max_age
             new = capped_number(value, plan.unit, limit) if plan.unit else capped_age(value, limit)
             if new is not None:
-                return new
+                return NOTHING if plan.private and not new.strip() else new
             if is_well_formed(plan.vr, value) and not plan.private:
                 return None
         kept = self._remembered(("kept", plan.vr), value, charset)

@@ -9,7 +9,7 @@ and every other pair must have it. The rules:
 3. Cut: a DA is the first of January of its year, a DT the year alone.
 4. Where items of a sequence went, so that numbers of items no longer fit, any source date of the same path may be the
    counterpart. A date without counterpart must not be a source date of the patient.
-5. An age (AS) of `max_age` years or more beyond the class above it must not be there.
+5. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ DUMMIES = frozenset({"19000101", "19010101"})
 GUESSABLE = DUMMIES | {"19700101"}
 YEARS = range(1900, 2101)
 
-_AGE = re.compile(rb"([0-9]{3})([DWMY])")
-_PER_YEAR = {b"D": 365, b"W": 52, b"M": 12, b"Y": 1}
+_AGE = re.compile(rb"[0-9]{3}[DWMY]")
+_PER_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 
 
 class ChangedDates:
@@ -93,11 +93,16 @@ class ChangedDates:
 
 
 def age_problems(value: Value, data: bytes, max_age: int) -> Iterator[Residual]:
-    """Yield an age above the class of all that are older than `max_age` years; 0 allows any."""
-    for number, unit in _AGE.findall(data) if max_age else ():
-        if int(number) > (max_age + 1) * _PER_YEAR[unit]:
+    """Yield an age above the class of all that are older than `max_age` years, or one that is none; 0 allows any."""
+    for part in data.split(b"\\") if max_age else ():
+        age = part.strip(b" \x00")
+        if age and (not _AGE.fullmatch(age) or _is_above(int(age[:3]), age[3:], max_age)):
             yield Residual("ages", format_path(value.path), "age")
             return
+
+
+def _is_above(number: int, unit: bytes, max_age: int) -> bool:
+    return number > max_age + 1 if unit == b"Y" else number >= (max_age + 1) * _PER_YEAR[unit]
 
 
 def _day(text: str) -> str:

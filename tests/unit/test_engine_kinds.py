@@ -231,9 +231,28 @@ def test_ages_above_89_become_90(run, policy, syntax: str) -> None:
     assert run(base(PatientAge="095Y"), policy(f"{SHIFT}\nmax_age: 0"), syntax)[0].PatientAge == "095Y"
 
 
-def test_an_age_that_is_none_is_searched_for_identifiers_as_before(run, policy) -> None:
-    _out, _, data = run(base(PatientAge="Quixotte 95"), policy(SHIFT))
-    assert b"Quixotte" not in data
+@ALL
+def test_an_age_that_is_not_well_formed_is_read_or_goes(run, policy, syntax: str) -> None:
+    item = Dataset()
+    item.PatientAge = "over 89"
+    ds = base(PatientAge="95y", RadiopharmaceuticalInformationSequence=Sequence([item]))
+    out, _, data = run(ds, policy(SHIFT), syntax)
+    assert (out.PatientAge, out.RadiopharmaceuticalInformationSequence[0].PatientAge) == ("090Y", "")
+    assert b"over" not in data
+    assert run(base(PatientAge="45"), policy(SHIFT), syntax)[0].PatientAge == "045Y"
+    assert b"Quixotte" not in run(base(PatientAge="Quixotte 95"), policy(SHIFT), syntax)[2]
+
+
+def test_a_private_age_that_cannot_be_read_goes(run, policy) -> None:
+    def private(age: str) -> Dataset:
+        ds = base()
+        ds.private_block(0x0019, "SITE PRIVATE", create=True).add_new(0x92, "AS", age)
+        return ds
+
+    row = '{tag: "(0019,xx92)", private_creator: SITE PRIVATE, action: K, reason: An age.}'
+    site = policy(f"{SHIFT}\noverrides: [{row}]")
+    assert run(private("95Y"), site)[0][0x00191092].value == "090Y"
+    assert 0x00191092 not in run(private("old"), site)[0]
 
 
 @pytest.mark.parametrize(
