@@ -27,9 +27,14 @@ _DATES = {
 }
 _MODIFIED = (
     "Birth dates and times and GPS time are neither kept nor modified: they follow the basic profile.",
-    "Constant, dummy, impossible, partial and unreadable dates, and dates that anybody can look up (versions of published "
-    "code lists, dates on the plate of a device), are not modified: they become a dummy or follow the basic profile.",
+    "Constant, dummy, impossible, partial and unreadable dates, and dates that many patients share (versions of published "
+    "code lists, plates and calibrations of devices, certificates of sources, approval of a trial by its ethics committee, "
+    "hanging protocols, lots), are not modified: they become a dummy or follow the basic profile.",
     "Time stamps that are bytes ((0400,0310), (0034,0007)) follow the basic profile.",
+)
+_SHIFT_LIMITS = (
+    "There are 469 offsets (8.9 bits): software versions and devices kept beside shifted dates can exclude some, one true date "
+    "of a patient tells the patient's offset, and an age in days or weeks tells it to who knows the birthday.",
 )
 _RETAINED = {
     "retain_patient_characteristics": "Age, sex, size, weight and similar values are kept; their comments are cleaned "
@@ -183,6 +188,7 @@ def _faces(policy: Policy) -> str:
 
 def _dates(policy: Policy) -> str:
     lines = [_DATES[policy.dates], *(_MODIFIED if policy.dates in ("shift", "year") else ())]
+    lines += _SHIFT_LIMITS if policy.dates == "shift" else ()
     return "## How dates are changed\n\n" + "".join(f"- {line}\n" for line in lines)
 
 

@@ -5,7 +5,8 @@ and every other pair must have it. The rules:
 
 1. A dummy (`DUMMIES`), or no value, may stand anywhere.
 2. Moved: the difference is a whole number of weeks, not 0, and the same everywhere. A source date that everybody could
-   guess (`GUESSABLE`, a year before 1900 or after 2100, no day of the calendar, a partial date) is a dummy afterwards.
+   guess (`GUESSABLE`, a year before 1900 or after 2100, no day of the calendar, a partial date) is a dummy afterwards,
+   and so is one of an attribute that many patients share (`SHARED`).
 3. Cut: a DA is the first of January of its year, a DT the year alone.
 4. Where items of a sequence went, so that numbers of items no longer fit, any source date of the same path may be the
    counterpart. A date without counterpart must not be a source date of the patient.
@@ -23,7 +24,20 @@ from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.verification_bytes import Source, Value
 
 DUMMIES = frozenset({"19000101", "19010101"})
-GUESSABLE = DUMMIES | {"19700101"}
+# What anybody would try: firsts of January that clocks and forms begin with, and ends of clocks, years and centuries.
+GUESSABLE = re.compile(
+    r"19[0-9]{2}0101|20[0-9][05]0101|200[1-3]0101|21000101|19691231|19800106|19991231|20380119|20[49]91231|21001231"
+)
+# Dates that many patients have in common: of code lists, templates, implants, hanging protocols, of devices, their
+# detectors, sources and calibrations, of ethics committees, procedures, lots, inventories and journeys.
+SHARED = frozenset(
+    {
+        *(0x00080106, 0x00080107, 0x00080404, 0x00080416, 0x00120086, 0x00120087, 0x00141020, 0x00143076, 0x00144076),
+        *(0x00144078, 0x0014407A, 0x0014407E, 0x00181200, 0x00181202, 0x00181203, 0x00181204, 0x00181205, 0x0018700C),
+        *(0x0040DB06, 0x0040DB07, 0x0044000B, 0x00686226, 0x00686270, 0x0072000A, 0x00720061, 0x00720063, 0x300A022C),
+        *(0x40101025, 0x40101026),
+    }
+)
 YEARS = range(1900, 2101)
 
 _AGE = re.compile(rb"[0-9]{3}[DWMY]")
@@ -53,6 +67,8 @@ class ChangedDates:
 
     def _judged(self, value: Value, text: str, old: str, original: Source) -> str | None:
         """Return None for a date that may stand here, else what is wrong ("" for a source date)."""
+        if value.path[-1] in SHARED:
+            return "" if _day(text) == _day(old) else "made from a date that many patients share"
         if self._year:
             return self._judged_year(value.vr, text, old)
         day, was = _calendar(_day(text)), _calendar(_day(old))
@@ -64,7 +80,7 @@ class ChangedDates:
         return None if self._fits_elsewhere(value, day, original) else found
 
     def _moved_by(self, day: datetime.date | None, was: datetime.date | None, old: str) -> str | None:
-        if was is None or _day(old) in GUESSABLE:
+        if was is None or GUESSABLE.fullmatch(_day(old)):
             return "made from a date that must not be moved"
         if day is None:
             return "not a full date"

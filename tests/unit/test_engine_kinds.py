@@ -98,14 +98,16 @@ def test_shift_moves_every_date_at_any_depth_and_keeps_times(run, policy, syntax
     item.RadiopharmaceuticalStartTime = "081500"
     ds = base(
         StudyDate="20240102", SeriesDate="20240103", ContentDate="2024.01.02", StudyTime="235959.5", ContentTime="0001",
-        AcquisitionDateTime="20240102120000", TimezoneOffsetFromUTC="+0100", DateOfLastCalibration=["20240102", "20231226"],
+        AcquisitionDateTime="20240102120000", TimezoneOffsetFromUTC="+0100", StudyReadDate=["20240102", "20231226"],
+        DateOfLastCalibration="20231226",
         RadiopharmaceuticalInformationSequence=Sequence([item]),
     )  # fmt: skip
     out, result, data = run(ds, policy(SHIFT), syntax)
     assert (out.StudyDate, out.SeriesDate, out.ContentDate) == ("20220201", "20220202", "2022.02.01")
     assert (out.StudyTime, out.ContentTime, out.TimezoneOffsetFromUTC) == ("235959.5", "0001", "+0100")
     assert out.AcquisitionDateTime == "20220201120000"
-    assert list(out.DateOfLastCalibration) == ["20220201", "20220125"]
+    assert list(out.StudyReadDate) == ["20220201", "20220125"]
+    assert "DateOfLastCalibration" not in out  # that of a device, and so of many patients
     inner = out.RadiopharmaceuticalInformationSequence[0]
     assert inner.RadiopharmaceuticalStartDateTime == "20220201081500.5+0100"
     assert inner.RadiopharmaceuticalStartTime == "081500"

@@ -8,8 +8,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from phi_deid_pipeline import dates
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.verification import SeriesVerifier
+from phi_deid_pipeline.verification_dates import GUESSABLE, SHARED
 from unit.test_verification import LEXICON, PSEUDONYM, UIDS, Bench, save
 
 SHIFT = load_policy("research_longitudinal")
@@ -25,7 +27,7 @@ def bench(tmp_path: Path) -> Bench:
         ("StudyDate", "20200102", "20180104"),  # 728 days, 104 weeks
         ("SeriesDate", "20200109", "20180111"),
         ("AcquisitionDateTime", "20200102101500.5+0100", "20180104101500.5+0100"),
-        ("DateOfLastCalibration", ["20191205", "20191226"], ["20171207", "20171228"]),
+        ("StudyReadDate", ["20191205", "20191226"], ["20171207", "20171228"]),
     ):
         setattr(made.original, name, before)
         setattr(made.dataset, name, after)
@@ -50,11 +52,21 @@ def test_dates_moved_by_one_offset_pass(bench: Bench) -> None:
         ("SeriesDate", "00010101", "18980103", "made from a date that must not be moved"),
         ("SeriesDate", "19700101", "19680104", "made from a date that must not be moved"),
         ("SeriesDate", "20200230", "20180301", "made from a date that must not be moved"),
+        ("SeriesDate", "20100101", "20080104", "made from a date that must not be moved"),
+        ("SeriesDate", "19840101", "19820103", "made from a date that must not be moved"),
+        ("DateOfLastCalibration", "20191205", "20171207", "made from a date that many patients share"),
+        ("DateOfLastCalibration", "20191205", "20191205", ""),
+        (
+            "EthicsCommitteeApprovalEffectivenessStartDate",
+            "20191205",
+            "20171207",
+            "made from a date that many patients share",
+        ),
         ("SeriesDate", "", "20200102", ""),
         ("AcquisitionDateTime", "20200102101500", "20180111101500", "moved by another offset"),
         ("AcquisitionDateTime", "20200102101500", "2018", "not a full date"),
         ("AcquisitionDateTime", "202001", "201801", "made from a date that must not be moved"),
-        ("DateOfLastCalibration", ["20191205", "20191226"], ["20171207", "20171229"], "moved by another offset"),
+        ("StudyReadDate", ["20191205", "20191226"], ["20171207", "20171229"], "moved by another offset"),
     ],
 )
 def test_date_that_is_not_moved_as_all_others_holds(
@@ -72,8 +84,18 @@ def test_dummy_may_stand_for_any_date(bench: Bench, before: str) -> None:
     assert found(bench) == []
 
 
+def test_every_date_that_the_engine_leaves_unmoved_is_one_that_verification_knows() -> None:
+    known = {
+        day
+        for day in (f"{y}{m:02d}{d:02d}" for y in range(1900, 2101) for m in (1, 12) for d in range(1, 32))
+        if GUESSABLE.fullmatch(day)
+    } | {"20380119"}
+    assert known == dates.CONSTANT_DATES
+    assert SHARED == dates.PUBLISHED_DATES
+
+
 def test_offset_that_is_no_whole_week_holds(bench: Bench) -> None:
-    for name in ("SeriesDate", "AcquisitionDateTime", "DateOfLastCalibration"):
+    for name in ("SeriesDate", "AcquisitionDateTime", "StudyReadDate"):
         del bench.dataset[name]
     bench.dataset.StudyDate = "20180105"
     assert found(bench) == [("dates", "00080020", "moved by another offset")]
@@ -85,7 +107,7 @@ def test_offset_holds_for_all_instances_of_the_patient(bench: Bench) -> None:
     assert verifier.verify(bench.written, bench.source, bench.record).residuals == ()
     for name in ("StudyDate", "SeriesDate"):
         setattr(bench.dataset, name, str(int(getattr(bench.dataset, name)) + 7))
-    del bench.dataset["AcquisitionDateTime"], bench.dataset["DateOfLastCalibration"]
+    del bench.dataset["AcquisitionDateTime"], bench.dataset["StudyReadDate"]
     save(bench.dataset, bench.written)
     residuals = verifier.verify(bench.written, bench.source, bench.record).residuals
     assert [(r.where, r.detail) for r in residuals] == [
@@ -133,7 +155,7 @@ def test_text_in_a_date_is_searched_as_text(bench: Bench) -> None:
 def test_dates_cut_to_the_year(bench: Bench, keyword: str, before: str, after: str, detail: str | None) -> None:
     bench.policy = YEAR
     bench.dataset.LongitudinalTemporalInformationModified = YEAR.longitudinal
-    for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "DateOfLastCalibration"):
+    for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "StudyReadDate"):
         setattr(bench.dataset, name, "")
     setattr(bench.original, keyword, before)
     setattr(bench.dataset, keyword, after)
