@@ -111,8 +111,10 @@ def _removed(policy: Policy) -> str:
 - {_private_removed(policy)}, all attributes that the dictionary does not know, groups 50xx and 60xx (curves, overlays),
   groups 0000 and 0004, group lengths, encrypted attributes, digital signatures, icons, bytes after the data set.
 - Preamble and file meta information are written anew.
-- Attributes outside the table that can carry identifiers: URLs, local identifiers and addresses are removed or
-  replaced; the list is `gaps_outside_e1_1` of the rules file.
+- Attributes outside the table that can carry identifiers: URLs, local identifiers, addresses, persons, places, orders and
+  tickets are removed or replaced, labels and explanations are treated as descriptors; of text only names and versions of
+  products, codes, and what devices and software alone write is kept. Every text attribute of the dictionary is judged by a
+  row: `gaps_outside_e1_1` and `own_rows` of the rules file.
 """
 
 

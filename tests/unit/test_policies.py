@@ -96,7 +96,7 @@ def test_types_inside_sequences_follow_the_path_in_the_iod(path, vr, sop_class, 
         (0x00280010, "US", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
         (0x54001010, "OW", Resolution("K", Action.KEEP, "gap", "", Action.KEEP)),
         (0x7FE00008, "OF", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
-        (0x00181210, "SH", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
+        (0x00181210, "SH", Resolution("K", Action.KEEP, "own", "", Action.KEEP)),
         (0x00141020, "DA", Resolution("D", Action.DUMMY, "date", "C", Action.DUMMY)),
         (0x00143077, "TM", Resolution("D", Action.DUMMY, "date", "C", Action.DUMMY)),
         (0x00142006, "PN", Resolution("Z", Action.ZERO, "name", "A", Action.ZERO)),
@@ -172,7 +172,7 @@ def test_free_text_that_no_row_names_is_cleaned_where_descriptors_are():
         assert (found.code, found.action, found.rule) == ("C", Action.CLEAN, "default")
         assert found.fallback is Action.DUMMY  # its Type is not known there
         assert BASIC.resolve((tag,), vr, CT).action is Action.KEEP
-    assert DEFAULT.resolve((lut,), "LO", CT).action is Action.KEEP
+    assert DEFAULT.resolve((lut,), "LO", CT).action is Action.CLEAN  # by a row of its own
     assert DEFAULT.resolve((code,), "UC", CT).action is Action.KEEP
 
 
