@@ -235,7 +235,8 @@ class Policy:
         elif action == "C":
             fits = vr in _TEXT_VRS or (vr in DATE_VRS and self._date_code(vr, "X") == "C")
         else:
-            fits = action in "KXDZ" or (action == "U" and vr == "UI")
+            kept_date = action == "K" and vr in DATE_VRS and self.dates == "remove"  # the policy says that none is
+            fits = (action in "KXDZ" and not kept_date) or (action == "U" and vr == "UI")
         return _private(action if fits else "X", "site")
 
     def _site_fallback(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Action:
