@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted
+from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted, year_of
 from phi_deid_pipeline.actions import dummy_document, dummy_item
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Lexicon
@@ -162,8 +162,9 @@ class Reference:
         answer = self.policy.resolve_private(path, element.VR, creator, self.sop_class)
         action = str(answer.action)
         stated = self.policy.private_vr(path[-1], creator)
-        if ds.original_encoding[0] and stated not in ("UN", element.VR) and not fits(stated, self._written(element)):
-            action = "X"  # written without a VR: pydicom has one of its own, the rule is that of Table E.3.10-1
+        items = element.VR == "SQ"
+        if ds.original_encoding[0] and stated != "UN" and not items and not fits(stated, self._written(element)):
+            action = "X"  # written without a VR, and the bytes are not what Table E.3.10-1 says of the attribute
         before, removed = self.private, dict(self.removed)
         if element.VR == "SQ" and action != "X":
             self._sequence(ds, element, action, path)
@@ -251,6 +252,8 @@ class Reference:
         if answer is None:
             return True, {}
         action, holds = str(answer.action), CONTENT_VALUES.get(value_type)
+        if (action, value_type, self.policy.dates) == ("C", "TIME", "year"):
+            action = str(answer.fallback)
         if action == "X":
             return False, {}
         if holds is None or action not in ("D", "K", "C") or value_type == "UIDREF":
@@ -271,11 +274,11 @@ class Reference:
         if tag in (0x00100010, 0x00100020) and action in ("Z", "D", "C"):
             element.value = self.pseudonym
             return
-        if vr in ("DA", "DT", "TM") and self.policy.dates == "shift" and action in ("C", "K"):
-            if not is_published(tag):
+        if vr in ("DA", "DT", "TM") and self.policy.dates in ("shift", "year") and action in ("C", "K"):
+            if not is_published(tag) and (vr != "TM" or self.policy.dates == "shift"):
                 if vr != "TM":
                     unwanted = self.birth if tag >> 16 & 1 or tag in (0x0040A120, 0x0040A121) else ""
-                    self._each(element, lambda text: shifted(vr, text, self.offset_days, unwanted))
+                    self._each(element, lambda text: self._changed_date(vr, text, unwanted))
                 elif not self._is_well_formed(element):
                     self._drop(element)
                 return
@@ -305,6 +308,9 @@ class Reference:
             self._each(element, self.new_uid)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
+
+    def _changed_date(self, vr: str, text: str, unwanted: str) -> str:
+        return year_of(vr, text) if self.policy.dates == "year" else shifted(vr, text, self.offset_days, unwanted)
 
     def _is_well_formed(self, element: DataElement) -> bool:
         allowed = ALLOWED[element.VR]

@@ -411,7 +411,7 @@ def test_comments_leave_a_jpeg_2000_codestream(tmp_path):
     commented = frame[:size] + b"\xff\x64\x00\x0c\x00\x01QUIXOTTE" + frame[size:]
     path = compressed([commented], template, tmp_path / "a")
     replacement = without_frame_comments(path)
-    assert b"QUIXOTTE" not in replacement.value[0] and b"\xff\x64" not in replacement.value[0][:200]
+    assert replacement.value[0].rstrip(b"\x00") == frame.rstrip(b"\x00")  # the name of its encoder stays
     target = written(path, replacement, tmp_path / "b")
     assert np.array_equal(frames(template)[0], frames(target)[0])
 
