@@ -21,6 +21,7 @@ from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
+from phi_deid_pipeline.records import Category
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -87,7 +88,8 @@ class Reference:
     def apply(self, ds: Dataset) -> Dataset:
         self.top = ds
         self.sop_class = str(ds.get("SOPClassUID", "") or "")
-        self.birth = "".join(filter(str.isdigit, _first(ds.get("PatientBirthDate"))))[:8]
+        self.births = {e.value for e in self.lexicon.entries if e.category is Category.BIRTH_DATE}
+        self.births.discard("".join(filter(str.isdigit, _first(ds.get("StudyDate")))))
         self.little = bool(ds.original_encoding[1])
         texts, codes, present = self._earlier_method(ds)
         self._dataset(ds, ())
@@ -277,8 +279,7 @@ class Reference:
         if vr in ("DA", "DT", "TM") and self.policy.dates in ("shift", "year") and action in ("C", "K"):
             if not is_published(tag) and (vr != "TM" or self.policy.dates == "shift"):
                 if vr != "TM":
-                    unwanted = self.birth if tag >> 16 & 1 or tag in (0x0040A120, 0x0040A121) else ""
-                    self._each(element, lambda text: self._changed_date(vr, text, unwanted))
+                    self._each(element, lambda text: self._changed_date(vr, text))
                 elif not self._is_well_formed(element):
                     self._drop(element)
                 return
@@ -309,8 +310,12 @@ class Reference:
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
 
-    def _changed_date(self, vr: str, text: str, unwanted: str) -> str:
-        return year_of(vr, text) if self.policy.dates == "year" else shifted(vr, text, self.offset_days, unwanted)
+    def _changed_date(self, vr: str, text: str) -> str:
+        if self.policy.dates == "shift":
+            return shifted(vr, text, self.offset_days, self.births)
+        day = text.strip(" \0")
+        day = day.replace(".", "", 2) if day[4:5] == "." else day
+        return DUMMIES[vr][0] if day[:8] in self.births else year_of(vr, text)
 
     def _is_well_formed(self, element: DataElement) -> bool:
         allowed = ALLOWED[element.VR]

@@ -71,6 +71,11 @@ class Lexicon:
         )
 
     @cached_property
+    def birth_dates(self) -> frozenset[str]:
+        """Return the birth dates (YYYYMMDD) that any instance of the patient tells."""
+        return frozenset(e.value for e in self.entries if e.category is Category.BIRTH_DATE)
+
+    @cached_property
     def _index(self) -> Index:
         return Index(self.entries)
 

@@ -27,12 +27,9 @@ from phi_deid_pipeline.records import RejectReason
 if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 
-BIRTH_DATE = 0x00100030
-# Dates under whatever name a concept gives them: Date and DateTime of a content item.
-FREE_DATES = frozenset({0x0040A120, 0x0040A121})
+STUDY_DATE = 0x00080020
 NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
 MEMO_BYTES = 1024  # longer values are not remembered
-_NO_DATES: frozenset[str] = frozenset()
 
 
 class ValueRewrite:
@@ -91,14 +88,14 @@ class ValueRewrite:
     def _date(self, plan: Plan, value: bytes) -> bytes | None:
         """Return a date moved by the patient's offset, or cut to the year; None if it stays (blank, or kept in full)."""
         how, offset = self.engine.planner.dates, self.patient.offset_days
-        births = self._birth_dates() if plan.private or plan.tag in FREE_DATES else _NO_DATES
+        births = self._birth_dates()
         key = (how, plan.vr, value, offset, births)
         if key in self.memo:
             return self.memo[key]  # type: ignore[return-value]
         if how == "shift" and not offset:
             raise DeidError("The policy shifts dates, and the patient has no offset: report it.")
         if how == "year":
-            new = to_year(plan.vr, value)
+            new = to_year(plan.vr, value, births)
         elif how == "shift":
             new = shift_date(plan.vr, value, offset, births)
         else:
@@ -108,10 +105,13 @@ class ValueRewrite:
         return new
 
     def _birth_dates(self) -> frozenset[str]:
-        """Return the birth date of the header: where it stands under another name it is not moved, as it is known."""
+        """Return the birth dates of the patient: where one stands under another name it is not moved, as it is known.
+
+        The day of the study is moved all the same: that of a newborn tells no more than any other.
+        """
         if self._births is None:
-            digits = re.sub(r"\D", "", self.source.text(BIRTH_DATE))[:8]
-            self._births = frozenset({digits}) if len(digits) == 8 else _NO_DATES
+            known = self.patient.lexicon.birth_dates
+            self._births = known - {re.sub(r"\D", "", self.source.text(STUDY_DATE))} if known else known
         return self._births
 
     def _code_value(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:

@@ -18,9 +18,10 @@ from pydicom.uid import UID
 from phi_deid_pipeline.dates import offset_days
 from phi_deid_pipeline.errors import DeidError
 from phi_deid_pipeline.instance_deid import InstanceDeidentifier, InstanceResult, PatientContext
-from phi_deid_pipeline.lexicon import Lexicon, harvest
+from phi_deid_pipeline.lexicon import Entry, Lexicon, harvest
 from phi_deid_pipeline.policies import Policy, load_policy
 from phi_deid_pipeline.raw_elements import parse_instance
+from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.uid_mapping import UidMapper
 
 UIDS = UidMapper(b"s" * 32)
@@ -75,7 +76,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[Dataset, InstanceResult, bytes]]:
         ds: Dataset, policy: Policy, syntax: str = EXPLICIT, offset: int = WEEKS, **context: Any
     ) -> tuple[Dataset, InstanceResult, bytes]:
         instance = parse_instance(raw(ds, syntax))
-        lexicon = Lexicon(harvest(instance))
+        lexicon = Lexicon(harvest(instance)) | context.pop("known", Lexicon())
         patient = PatientContext(context.pop("pseudonym", "PXYZ"), lexicon, offset_days=offset, **context)
         target = tmp_path / "x.dcm"
         result = InstanceDeidentifier(policy, UIDS).deidentify(
@@ -123,6 +124,35 @@ def test_birth_date_is_never_shifted(run, policy) -> None:
     assert out.PatientBirthDate == "" and "PatientBirthTime" not in out
     assert out.PatientAge == "072Y"
     assert b"19510314" not in data and b"19490412" not in data, "neither as it was nor moved"
+
+
+@pytest.mark.parametrize(
+    ("dates", "other", "birth"), [("shift", "20220201", "19000101"), ("year", "20240101", "19000101")]
+)
+def test_birth_date_under_another_name_becomes_a_dummy(run, policy, dates: str, other: str, birth: str) -> None:
+    item = Dataset()
+    item.RadiopharmaceuticalStartDateTime = "19510314081500"
+    ds = base(
+        PatientBirthDate="19510314", StudyDate="20240102", ContentDate="19510314", SeriesDate="1951.03.14",
+        AcquisitionDateTime="19510314101112", RadiopharmaceuticalInformationSequence=Sequence([item]),
+    )  # fmt: skip
+    out, _, data = run(ds, policy(f"{SHIFT}\ndates: {dates}"), offset=WEEKS)
+    assert (out.StudyDate, out.ContentDate, out.SeriesDate) == (other, birth, birth)
+    assert out.AcquisitionDateTime == f"{birth}000000"
+    assert out.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime == f"{birth}000000"
+    assert b"1951" not in data and b"1949" not in data
+
+
+def test_birth_date_of_another_instance_of_the_patient_becomes_a_dummy(run, policy) -> None:
+    known = Lexicon({Entry(Category.DATE, "19510314"), Entry(Category.BIRTH_DATE, "19510314")})
+    out, _, _ = run(base(StudyDate="20240102", ContentDate="19510314"), policy(SHIFT), known=known)
+    assert (out.StudyDate, out.ContentDate) == ("20220201", "19000101")
+
+
+def test_study_of_a_newborn_on_the_day_of_birth_is_shifted(run, policy) -> None:
+    ds = base(PatientBirthDate="20240102", StudyDate="20240102", ContentDate="20240102")
+    out, _, _ = run(ds, policy(SHIFT))
+    assert (out.PatientBirthDate, out.StudyDate, out.ContentDate) == ("", "20220201", "20220201")
 
 
 def test_a_policy_that_shifts_needs_an_offset(run, policy) -> None:
