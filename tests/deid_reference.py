@@ -309,6 +309,15 @@ class Reference:
             self._each(element, self.new_uid)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
+        elif (
+            vr in ("CS", "DS", "IS") and tag != 0x00080005 and any(self._is_known(vr, t) for t in self._texts(element))
+        ):
+            self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text) else text)
+
+    def _is_known(self, vr: str, text: str) -> bool:
+        words = [text, *text.replace("_", " ").split(), text.replace("_", "").replace(" ", "")]
+        known = self.lexicon.codes - self.vocabulary.strong - self.vocabulary.plain
+        return any(word.lower() in known for word in (words if vr == "CS" else [text.strip(" \0")]))
 
     def _changed_date(self, vr: str, text: str) -> str:
         if self.policy.dates == "shift":

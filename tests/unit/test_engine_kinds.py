@@ -246,6 +246,34 @@ def test_the_offset_cannot_be_recovered_from_an_output(run, policy) -> None:
         assert len(written - {b"19000101"}) == 1, "the date of the visit alone"
 
 
+# --------------------------------------------------------------------------- codes and numbers
+
+
+@ALL
+def test_codes_and_numbers_that_are_identifiers_become_dummies(run, policy, syntax: str) -> None:
+    ds = base(
+        BodyPartExamined="QUIXOTTE", ImageType=["ORIGINAL", "PRIMARY", "MARVIN", "MRN777123"], StudyDate="20240102",
+        ScanOptions=["MRN_777123", "SCAN QUIXOTTE", "FS"], PatientBirthDate="19510314", AccessionNumber="4711223",
+        InstanceNumber="19510314", SliceThickness="4711223", PixelSpacing=["0.5", "4711223"], SeriesNumber="471122",
+    )  # fmt: skip
+    out, result, data = run(ds, policy(SHIFT), syntax)
+    assert out.BodyPartExamined == "DEIDENTIFIED"
+    assert list(out.ImageType) == ["ORIGINAL", "PRIMARY", "DEIDENTIFIED", "DEIDENTIFIED"]
+    assert list(out.ScanOptions) == ["DEIDENTIFIED", "DEIDENTIFIED", "FS"]
+    assert (out.InstanceNumber, out.SliceThickness, list(out.PixelSpacing)) == (0, 0, [0.5, 0])
+    assert out.SeriesNumber == 471122, "a part of a number is no identifier"
+    assert not re.search(rb"QUIXOTTE|MARVIN|777123|19510314|4711223", data)
+    assert "00180015" in {row.path for row in result.cleaned}
+
+
+def test_codes_that_are_words_of_imaging_stay_whoever_is_called_so(run, policy) -> None:
+    ds = base(PatientName="Primary^Axial", PatientID="12345", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], KVP="12345")
+    ds.OperatorsName = "Head^First"
+    out, _, _ = run(ds, policy(SHIFT))
+    assert list(out.ImageType) == ["ORIGINAL", "PRIMARY", "AXIAL"]
+    assert out.KVP == 12345, "a number of few digits"
+
+
 # --------------------------------------------------------------------------- ages and addresses
 
 
