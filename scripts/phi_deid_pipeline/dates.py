@@ -26,9 +26,11 @@ CONSTANT_DATES = OWN_DUMMIES | {
     *("20380119", "20491231", "20500101", "20991231", "21000101", "21001231"),
 }
 # Attributes whose date anybody can look up: versions of published context groups, templates and implant catalogues,
-# protocols shipped by a maker, dates on the plate of a device.
+# protocols shipped by a maker, dates on the plate of a device; and dates that patients share, whose difference would be
+# that of their offsets: calibrations of devices and sources, approvals by an ethics committee.
 PUBLISHED_DATES = frozenset(
     {0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07, 0x00686226, 0x00686270, 0x0072000A, 0x00181204, 0x00181205}
+    | {0x00120086, 0x00120087, 0x00143076, 0x0014407E, 0x00181200, 0x00181202, 0x00181203, 0x0018700C, 0x300A022C}
 )
 
 _DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)

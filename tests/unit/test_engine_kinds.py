@@ -99,14 +99,14 @@ def test_shift_moves_every_date_at_any_depth_and_keeps_times(run, policy, syntax
     item.RadiopharmaceuticalStartTime = "081500"
     ds = base(
         StudyDate="20240102", SeriesDate="20240103", ContentDate="2024.01.02", StudyTime="235959.5", ContentTime="0001",
-        AcquisitionDateTime="20240102120000", TimezoneOffsetFromUTC="+0100", DateOfLastCalibration=["20240102", "20231226"],
+        AcquisitionDateTime="20240102120000", TimezoneOffsetFromUTC="+0100", ReferencedDateTime=["20240102", "20231226"],
         RadiopharmaceuticalInformationSequence=Sequence([item]),
     )  # fmt: skip
     out, result, data = run(ds, policy(SHIFT), syntax)
     assert (out.StudyDate, out.SeriesDate, out.ContentDate) == ("20220201", "20220202", "2022.02.01")
     assert (out.StudyTime, out.ContentTime, out.TimezoneOffsetFromUTC) == ("235959.5", "0001", "+0100")
     assert out.AcquisitionDateTime == "20220201120000"
-    assert list(out.DateOfLastCalibration) == ["20220201", "20220125"]
+    assert list(out.ReferencedDateTime) == ["20220201", "20220125"]
     inner = out.RadiopharmaceuticalInformationSequence[0]
     assert inner.RadiopharmaceuticalStartDateTime == "20220201081500.5+0100"
     assert inner.RadiopharmaceuticalStartTime == "081500"
@@ -175,6 +175,19 @@ def test_published_dates_get_the_basic_action(run, policy) -> None:
     kept = out.AnatomicRegionSequence[0]
     assert kept.ContextGroupVersion == kept.ContextGroupLocalVersion == "19000101000000"
     assert "DateOfManufacture" not in out and "DateOfInstallation" not in out
+
+
+def test_dates_that_patients_share_are_not_moved(run, policy) -> None:
+    shared = {
+        "DateOfLastCalibration": "20230601", "DateTimeOfLastCalibration": "20230601", "CalibrationDateTime": "20230601",
+        "DateOfLastDetectorCalibration": "20230601", "SourceStrengthReferenceDate": "20230601",
+        "EthicsCommitteeApprovalEffectivenessStartDate": "20230601",
+        "EthicsCommitteeApprovalEffectivenessEndDate": "20230601",
+    }  # fmt: skip
+    first, second = (run(base(StudyDate="20240102", **shared), policy(SHIFT), offset=-7 * n)[0] for n in (100, 101))
+    for keyword in shared:
+        assert first.get(keyword) == second.get(keyword), keyword
+    assert first.StudyDate != second.StudyDate
 
 
 def _content(value_type: str, code: str, **value: Any) -> Dataset:
