@@ -284,7 +284,7 @@ class Reference:
                     self._drop(element)
                 return
             action = str(answer.fallback) if str(answer.fallback) in ("D", "Z", "X") else "D"
-        if vr == "AS" and action == "K" and self.policy.max_age:
+        if (vr == "AS" or (tag == 0x00101010 and vr in STRINGS)) and action == "K" and self.policy.max_age:
             before = self._texts(element)
             self._each(element, lambda text: capped(text, self.policy.max_age))
             if self._texts(element) != before:

@@ -126,7 +126,7 @@ class ValueRewrite:
             new = capped_number(value, plan.unit, limit) if plan.unit else capped_age(value, limit)
             if new is not None:
                 return NOTHING if plan.private and not new.strip() else new
-            if is_well_formed(plan.vr, value) and not plan.private:
+            if not plan.private:
                 return None
         kept = self._remembered(("kept", plan.vr), value, charset)
         return NOTHING if kept is not None and plan.private else kept

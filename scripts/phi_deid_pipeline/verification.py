@@ -71,6 +71,7 @@ _STRUCTURAL_UIDS = frozenset(
     | {0x04000010, 0x04000510, 0x3010001F, 0x30100052, 0x30100053}
 )
 
+_PATIENT_AGE = 0x00101010
 _DATE_VRS = frozenset({"DA", "DT"})
 _NONE: frozenset[int] = frozenset()
 _LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
@@ -216,7 +217,7 @@ class SeriesVerifier:
         values = [value for _, value in fresh]
         for value in values:
             found.update(group_problems(value))
-            if value.vr == "AS":
+            if value.vr == "AS" or value.path[-1] == _PATIENT_AGE:
                 found.update(age_problems(value, layout.bytes_of(value), self._max_age))
             if value.vr == "UI":
                 found.update(self._uids(layout, value))

@@ -314,6 +314,13 @@ def test_an_age_that_is_not_well_formed_is_read_or_goes(run, policy, syntax: str
     assert b"Quixotte" not in run(base(PatientAge="Quixotte 95"), policy(SHIFT), syntax)[2]
 
 
+@pytest.mark.parametrize(("vr", "value", "after"), [("LO", "095 years", ""), ("SH", "95Y", "090Y"), ("US", 95, None)])
+def test_an_age_under_another_vr_is_one(run, policy, vr: str, value: object, after: object) -> None:
+    ds = base()
+    ds.add_new(0x00101010, vr, value)
+    assert run(ds, policy(SHIFT))[0][0x00101010].value == after
+
+
 def test_a_private_age_that_cannot_be_read_goes(run, policy) -> None:
     def private(age: str) -> Dataset:
         ds = base()
