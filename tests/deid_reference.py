@@ -103,8 +103,9 @@ class Reference:
         texts: list[str] = []
         if "DeidentificationMethod" in ds:
             element = ds["DeidentificationMethod"]
-            self._drop(element)
+            own = self.policy.method_texts
             texts = [text.strip(" \0") for text in "\\".join(self._texts(element)).split("\\")]
+            texts = [t if t in own else clean_descriptor(t, self.lexicon, self.vocabulary) for t in texts]
         items = list(ds.get(METHOD_CODES).value) if METHOD_CODES in ds and ds[METHOD_CODES].VR == "SQ" else []
         present = {self._code(item) for item in items}
         for item in items:
