@@ -21,6 +21,7 @@ from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
+from phi_deid_pipeline.records import Category
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -87,7 +88,8 @@ class Reference:
     def apply(self, ds: Dataset) -> Dataset:
         self.top = ds
         self.sop_class = str(ds.get("SOPClassUID", "") or "")
-        self.birth = "".join(filter(str.isdigit, _first(ds.get("PatientBirthDate"))))[:8]
+        self.births = {e.value for e in self.lexicon.entries if e.category is Category.BIRTH_DATE}
+        self.births.discard("".join(filter(str.isdigit, _first(ds.get("StudyDate")))))
         self.little = bool(ds.original_encoding[1])
         texts, codes, present = self._earlier_method(ds)
         self._dataset(ds, ())
@@ -101,8 +103,9 @@ class Reference:
         texts: list[str] = []
         if "DeidentificationMethod" in ds:
             element = ds["DeidentificationMethod"]
-            self._drop(element)
+            own = self.policy.method_texts
             texts = [text.strip(" \0") for text in "\\".join(self._texts(element)).split("\\")]
+            texts = [t if t in own else clean_descriptor(t, self.lexicon, self.vocabulary) for t in texts]
         items = list(ds.get(METHOD_CODES).value) if METHOD_CODES in ds and ds[METHOD_CODES].VR == "SQ" else []
         present = {self._code(item) for item in items}
         for item in items:
@@ -277,13 +280,12 @@ class Reference:
         if vr in ("DA", "DT", "TM") and self.policy.dates in ("shift", "year") and action in ("C", "K"):
             if not is_published(tag) and (vr != "TM" or self.policy.dates == "shift"):
                 if vr != "TM":
-                    unwanted = self.birth if tag >> 16 & 1 or tag in (0x0040A120, 0x0040A121) else ""
-                    self._each(element, lambda text: self._changed_date(vr, text, unwanted))
+                    self._each(element, lambda text: self._changed_date(vr, text))
                 elif not self._is_well_formed(element):
                     self._drop(element)
                 return
             action = str(answer.fallback) if str(answer.fallback) in ("D", "Z", "X") else "D"
-        if vr == "AS" and action == "K" and self.policy.max_age:
+        if (vr == "AS" or (tag == 0x00101010 and vr in STRINGS)) and action == "K" and self.policy.max_age:
             before = self._texts(element)
             self._each(element, lambda text: capped(text, self.policy.max_age))
             if self._texts(element) != before:
@@ -308,9 +310,22 @@ class Reference:
             self._each(element, self.new_uid)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
+        elif (
+            vr in ("CS", "DS", "IS") and tag != 0x00080005 and any(self._is_known(vr, t) for t in self._texts(element))
+        ):
+            self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text) else text)
 
-    def _changed_date(self, vr: str, text: str, unwanted: str) -> str:
-        return year_of(vr, text) if self.policy.dates == "year" else shifted(vr, text, self.offset_days, unwanted)
+    def _is_known(self, vr: str, text: str) -> bool:
+        words = [text, *text.replace("_", " ").split(), text.replace("_", "").replace(" ", "")]
+        known = self.lexicon.codes - self.vocabulary.strong - self.vocabulary.plain
+        return any(word.lower() in known for word in (words if vr == "CS" else [text.strip(" \0")]))
+
+    def _changed_date(self, vr: str, text: str) -> str:
+        if self.policy.dates == "shift":
+            return shifted(vr, text, self.offset_days, self.births)
+        day = text.strip(" \0")
+        day = day.replace(".", "", 2) if day[4:5] == "." else day
+        return DUMMIES[vr][0] if day[:8] in self.births else year_of(vr, text)
 
     def _is_well_formed(self, element: DataElement) -> bool:
         allowed = ALLOWED[element.VR]

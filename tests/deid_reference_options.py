@@ -13,7 +13,7 @@ DUMMY = {"DA": "19000101", "DT": "19000101000000"}
 TIMES = ("", "%H", "%H%M", "%H%M%S", "%H%M%S.%f")
 
 
-def shifted(vr: str, text: str, days: int, unwanted: str) -> str:
+def shifted(vr: str, text: str, days: int, unwanted: set[str]) -> str:
     """Return one DA or DT value moved by some days, the dummy where it must not be moved or is no full date."""
     text = text.strip(" \0")
     if not text:
@@ -33,7 +33,7 @@ def shifted(vr: str, text: str, days: int, unwanted: str) -> str:
         return DUMMY[vr]
     if (time and vr == "DA") or not any(_parses(time, form) for form in TIMES):
         return DUMMY[vr]
-    if digits in CONSTANT_DATES or digits == unwanted or not 1900 <= int(digits[:4]) <= 2100:
+    if digits in CONSTANT_DATES or digits in unwanted or not 1900 <= int(digits[:4]) <= 2100:
         return DUMMY[vr]
     try:
         moved = datetime.strptime(digits, "%Y%m%d") + timedelta(days=days)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Scene = tuple[str, str, str]
 
-PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+PATIENT_NAME, PATIENT_ID, PATIENT_AGE = 0x00100010, 0x00100020, 0x00101010
 ADDRESSES = frozenset({0x00101040, 0x00102152})  # Patient's Address, Region of Residence: may keep part of a ZIP code
 MEASURED_VALUE, NUMERIC_VALUE = 0x0040A300, 0x0040A30A
 TRAILING_PADDING = 0xFFFCFFFC
@@ -167,8 +167,8 @@ class Planner:
         vr = plan.vr
         if vr in ("DA", "DT", "TM") and ((action == "C" and self.dates in ("shift", "year")) or action == "K"):
             return self._date_kind(plan, action, fallback)
-        if action == "K" and vr == "AS" and self.max_age:
-            return Kind.AGE
+        if action == "K" and (vr == "AS" or plan.tag == PATIENT_AGE) and self.max_age:
+            return Kind.AGE if vr in STRING_VRS or vr == "UN" else Kind.EMPTY  # whatever VR was written
         if action == "K" and plan.private and vr == "UI":
             return Kind.UID  # a source UID would not pass verification
         if action == "K" and plan.private and vr in STRING_VRS and vr not in TEXT_VRS:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.actions import ItemContent, element_header, encode_element, encode_item, kept_text, padded
+from phi_deid_pipeline.actions import ItemContent, element_header, encode_element, encode_item, padded
 from phi_deid_pipeline.deid_plans import Kind
 from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, format_path, keyword_of
 from phi_deid_pipeline.element_rewrite import ElementRewrite, Output
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.free_text import clean_descriptor
 from phi_deid_pipeline.instance_write import NO_PIXELS, encapsulate
 from phi_deid_pipeline.raw_elements import EXPLICIT_BE, IMPLICIT_LE, NATIVE, PIXEL_TAGS, Element, RawInstance
 from phi_deid_pipeline.records import RejectReason, TagAction
@@ -101,9 +102,9 @@ class InstanceRewrite(ElementRewrite):
         texts: list[str] = []
         if element is not None and element.items is None:
             value = bytes(self.source.value(element))
-            kept = kept_text("LO", value, self.charset, self.patient.lexicon, self.engine.vocabulary)
-            text = decode_text(value if kept is None else kept, self.charset)[0]
-            texts = [part.strip(" \x00") for part in text.split("\\")]
+            parts = [part.strip(" \x00") for part in decode_text(value, self.charset)[0].split("\\")]
+            lexicon, vocabulary = self.patient.lexicon, self.engine.vocabulary
+            texts = [part if part in added else clean_descriptor(part, lexicon, vocabulary) for part in parts]
         return [*(t for t in texts if t), *(t for t in added if t not in texts)]
 
     def _method_codes(self, added: tuple[tuple[str, str, str], ...]) -> bytes:

@@ -71,6 +71,7 @@ _STRUCTURAL_UIDS = frozenset(
     | {0x04000010, 0x04000510, 0x3010001F, 0x30100052, 0x30100053}
 )
 
+_PATIENT_AGE = 0x00101010
 _DATE_VRS = frozenset({"DA", "DT"})
 _NONE: frozenset[int] = frozenset()
 _LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
@@ -136,7 +137,9 @@ class SeriesVerifier:
         site_tags = frozenset(row.tag for row in policy.overrides if row.action == "K") if policy is not None else _NONE
         allowance = Allowance(kept_tags | site_tags, site_tags, _PATIENT, _MAKER_TAGS, _MAKER_CATEGORIES)
         self._search = Search(self._needles, self._sources, allowance)
-        self._moved = ChangedDates(policy.dates if policy is not None else "shift", self._needles.dates)
+        self._moved = ChangedDates(
+            policy.dates if policy is not None else "shift", self._needles.dates, lexicon.birth_dates
+        )
         self._opened = Opened()
         self._conformance = Conformance()
         self._clean: dict[tuple[frozenset[str], frozenset[bytes]], set[tuple]] = {}
@@ -215,7 +218,7 @@ class SeriesVerifier:
         values = [value for _, value in fresh]
         for value in values:
             found.update(group_problems(value))
-            if value.vr == "AS":
+            if value.vr == "AS" or value.path[-1] == _PATIENT_AGE:
                 found.update(age_problems(value, layout.bytes_of(value), self._max_age))
             if value.vr == "UI":
                 found.update(self._uids(layout, value))

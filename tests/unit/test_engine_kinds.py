@@ -18,9 +18,10 @@ from pydicom.uid import UID
 from phi_deid_pipeline.dates import offset_days
 from phi_deid_pipeline.errors import DeidError
 from phi_deid_pipeline.instance_deid import InstanceDeidentifier, InstanceResult, PatientContext
-from phi_deid_pipeline.lexicon import Lexicon, harvest
+from phi_deid_pipeline.lexicon import Entry, Lexicon, harvest
 from phi_deid_pipeline.policies import Policy, load_policy
 from phi_deid_pipeline.raw_elements import parse_instance
+from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.uid_mapping import UidMapper
 
 UIDS = UidMapper(b"s" * 32)
@@ -75,7 +76,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[Dataset, InstanceResult, bytes]]:
         ds: Dataset, policy: Policy, syntax: str = EXPLICIT, offset: int = WEEKS, **context: Any
     ) -> tuple[Dataset, InstanceResult, bytes]:
         instance = parse_instance(raw(ds, syntax))
-        lexicon = Lexicon(harvest(instance))
+        lexicon = Lexicon(harvest(instance)) | context.pop("known", Lexicon())
         patient = PatientContext(context.pop("pseudonym", "PXYZ"), lexicon, offset_days=offset, **context)
         target = tmp_path / "x.dcm"
         result = InstanceDeidentifier(policy, UIDS).deidentify(
@@ -127,6 +128,35 @@ def test_birth_date_is_never_shifted(run, policy) -> None:
     assert b"19510314" not in data and b"19490412" not in data, "neither as it was nor moved"
 
 
+@pytest.mark.parametrize(
+    ("dates", "other", "birth"), [("shift", "20220201", "19000101"), ("year", "20240101", "19000101")]
+)
+def test_birth_date_under_another_name_becomes_a_dummy(run, policy, dates: str, other: str, birth: str) -> None:
+    item = Dataset()
+    item.RadiopharmaceuticalStartDateTime = "19510314081500"
+    ds = base(
+        PatientBirthDate="19510314", StudyDate="20240102", ContentDate="19510314", SeriesDate="1951.03.14",
+        AcquisitionDateTime="19510314101112", RadiopharmaceuticalInformationSequence=Sequence([item]),
+    )  # fmt: skip
+    out, _, data = run(ds, policy(f"{SHIFT}\ndates: {dates}"), offset=WEEKS)
+    assert (out.StudyDate, out.ContentDate, out.SeriesDate) == (other, birth, birth)
+    assert out.AcquisitionDateTime == f"{birth}000000"
+    assert out.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime == f"{birth}000000"
+    assert b"1951" not in data and b"1949" not in data
+
+
+def test_birth_date_of_another_instance_of_the_patient_becomes_a_dummy(run, policy) -> None:
+    known = Lexicon({Entry(Category.DATE, "19510314"), Entry(Category.BIRTH_DATE, "19510314")})
+    out, _, _ = run(base(StudyDate="20240102", ContentDate="19510314"), policy(SHIFT), known=known)
+    assert (out.StudyDate, out.ContentDate) == ("20220201", "19000101")
+
+
+def test_study_of_a_newborn_on_the_day_of_birth_is_shifted(run, policy) -> None:
+    ds = base(PatientBirthDate="20240102", StudyDate="20240102", ContentDate="20240102")
+    out, _, _ = run(ds, policy(SHIFT))
+    assert (out.PatientBirthDate, out.StudyDate, out.ContentDate) == ("", "20220201", "20220201")
+
+
 def test_a_policy_that_shifts_needs_an_offset(run, policy) -> None:
     with pytest.raises(DeidError, match="no offset"):
         run(base(StudyDate="20240102"), policy(SHIFT), offset=0)
@@ -147,6 +177,19 @@ def test_published_dates_get_the_basic_action(run, policy) -> None:
     kept = out.AnatomicRegionSequence[0]
     assert kept.ContextGroupVersion == kept.ContextGroupLocalVersion == "19000101000000"
     assert "DateOfManufacture" not in out and "DateOfInstallation" not in out
+
+
+def test_dates_that_patients_share_are_not_moved(run, policy) -> None:
+    shared = {
+        "DateOfLastCalibration": "20230601", "DateTimeOfLastCalibration": "20230601", "CalibrationDateTime": "20230601",
+        "DateOfLastDetectorCalibration": "20230601", "SourceStrengthReferenceDate": "20230601",
+        "EthicsCommitteeApprovalEffectivenessStartDate": "20230601",
+        "EthicsCommitteeApprovalEffectivenessEndDate": "20230601",
+    }  # fmt: skip
+    first, second = (run(base(StudyDate="20240102", **shared), policy(SHIFT), offset=-7 * n)[0] for n in (100, 101))
+    for keyword in shared:
+        assert first.get(keyword) == second.get(keyword), keyword
+    assert first.StudyDate != second.StudyDate
 
 
 def _content(value_type: str, code: str, **value: Any) -> Dataset:
@@ -218,6 +261,34 @@ def test_the_offset_cannot_be_recovered_from_an_output(run, policy) -> None:
         assert len(written - {b"19000101"}) == 1, "the date of the visit alone"
 
 
+# --------------------------------------------------------------------------- codes and numbers
+
+
+@ALL
+def test_codes_and_numbers_that_are_identifiers_become_dummies(run, policy, syntax: str) -> None:
+    ds = base(
+        BodyPartExamined="QUIXOTTE", ImageType=["ORIGINAL", "PRIMARY", "MARVIN", "MRN777123"], StudyDate="20240102",
+        ScanOptions=["MRN_777123", "SCAN QUIXOTTE", "FS"], PatientBirthDate="19510314", AccessionNumber="4711223",
+        InstanceNumber="19510314", SliceThickness="4711223", PixelSpacing=["0.5", "4711223"], SeriesNumber="471122",
+    )  # fmt: skip
+    out, result, data = run(ds, policy(SHIFT), syntax)
+    assert out.BodyPartExamined == "DEIDENTIFIED"
+    assert list(out.ImageType) == ["ORIGINAL", "PRIMARY", "DEIDENTIFIED", "DEIDENTIFIED"]
+    assert list(out.ScanOptions) == ["DEIDENTIFIED", "DEIDENTIFIED", "FS"]
+    assert (out.InstanceNumber, out.SliceThickness, list(out.PixelSpacing)) == (0, 0, [0.5, 0])
+    assert out.SeriesNumber == 471122, "a part of a number is no identifier"
+    assert not re.search(rb"QUIXOTTE|MARVIN|777123|19510314|4711223", data)
+    assert "00180015" in {row.path for row in result.cleaned}
+
+
+def test_codes_that_are_words_of_imaging_stay_whoever_is_called_so(run, policy) -> None:
+    ds = base(PatientName="Primary^Axial", PatientID="12345", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], KVP="12345")
+    ds.OperatorsName = "Head^First"
+    out, _, _ = run(ds, policy(SHIFT))
+    assert list(out.ImageType) == ["ORIGINAL", "PRIMARY", "AXIAL"]
+    assert out.KVP == 12345, "a number of few digits"
+
+
 # --------------------------------------------------------------------------- ages and addresses
 
 
@@ -243,6 +314,13 @@ def test_an_age_that_is_not_well_formed_is_read_or_goes(run, policy, syntax: str
     assert b"over" not in data
     assert run(base(PatientAge="45"), policy(SHIFT), syntax)[0].PatientAge == "045Y"
     assert b"Quixotte" not in run(base(PatientAge="Quixotte 95"), policy(SHIFT), syntax)[2]
+
+
+@pytest.mark.parametrize(("vr", "value", "after"), [("LO", "095 years", ""), ("SH", "95Y", "090Y"), ("US", 95, None)])
+def test_an_age_under_another_vr_is_one(run, policy, vr: str, value: object, after: object) -> None:
+    ds = base()
+    ds.add_new(0x00101010, vr, value)
+    assert run(ds, policy(SHIFT))[0][0x00101010].value == after
 
 
 def test_a_private_age_that_cannot_be_read_goes(run, policy) -> None:

@@ -584,7 +584,7 @@ def test_method_is_written_and_appended_in_tag_order(run, safe_harbor, syntax: s
     earlier = Dataset()
     earlier.CodeValue, earlier.CodingSchemeDesignator, earlier.CodeMeaning = "1", "99X", "Earlier"
     ds = base(
-        DeidentificationMethod=["Earlier tool", "Quixotte made it"],
+        DeidentificationMethod=["Earlier tool", "Quixotte cleaned by jquill at Zzyzx"],
         DeidentificationMethodCodeSequence=Sequence([earlier]),
         PatientIdentityRemoved="NO",
         Rows=2,
@@ -592,7 +592,7 @@ def test_method_is_written_and_appended_in_tag_order(run, safe_harbor, syntax: s
     patient = PatientContext("PXYZ", Lexicon({Entry(Category.NAME, "Quixotte^Marvin")}))
     out, _, _ = run(ds, safe_harbor, syntax, patient)
     assert out.PatientIdentityRemoved == "YES"
-    assert list(out.DeidentificationMethod) == ["Earlier tool", "made it", *safe_harbor.method_texts]
+    assert list(out.DeidentificationMethod) == ["Earlier tool", "cleaned", *safe_harbor.method_texts]
     codes = [(i.CodeValue, i.CodingSchemeDesignator, i.CodeMeaning) for i in out.DeidentificationMethodCodeSequence]
     assert codes == [("1", "99X", "Earlier"), *safe_harbor.method_codes]
     assert out.LongitudinalTemporalInformationModified == "REMOVED"

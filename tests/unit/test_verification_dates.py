@@ -9,7 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from phi_deid_pipeline import dates
-from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.policies import Policy, load_policy
+from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification import SeriesVerifier
 from phi_deid_pipeline.verification_dates import GUESSABLE, SHARED
 from unit.test_verification import LEXICON, PSEUDONYM, UIDS, Bench, save
@@ -92,6 +94,33 @@ def test_every_date_that_the_engine_leaves_unmoved_is_one_that_verification_know
     } | {"20380119"}
     assert known == dates.CONSTANT_DATES
     assert SHARED == dates.PUBLISHED_DATES
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "after", "details"),
+    [
+        (SHIFT, "19480523", "19460525", ["made from the birth date"]),
+        (SHIFT, "19480523", "19000101", []),
+        (YEAR, "19480523", "19480101", ["made from the birth date"]),
+        (YEAR, "19480523", "19000101", []),
+        (YEAR, "19480524", "19480101", []),
+    ],
+)
+def test_birth_date_under_another_name_is_a_dummy(
+    bench: Bench, policy: Policy, before: str, after: str, details: list[str]
+) -> None:
+    if policy is YEAR:
+        for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "StudyReadDate"):
+            setattr(bench.dataset, name, "")
+    bench.policy = policy
+    bench.lexicon = bench.lexicon | Lexicon([Entry(Category.BIRTH_DATE, "19480523")])
+    bench.original.ContentDate, bench.dataset.ContentDate = before, after
+    assert [r.detail for r in bench.verify().residuals] == details
+
+
+def test_study_on_the_day_of_birth_may_be_moved(bench: Bench) -> None:
+    bench.lexicon = bench.lexicon | Lexicon([Entry(Category.BIRTH_DATE, "20200102")])
+    assert found(bench) == []
 
 
 def test_offset_that_is_no_whole_week_holds(bench: Bench) -> None:

@@ -36,13 +36,16 @@ WRITTEN = {
     )
 }
 IMAGE_GROUP, LONGEST, CONTENT = 0x0028, 400, tag("ContentSequence")
-# Dates that anybody can look up (of templates, context groups, a device's plate): shifted, they would tell the patient's
-# offset, so whether they stay is not asked.
+# Dates that anybody can look up (of templates, context groups, a device's plate), or that patients share (calibrations,
+# approvals): shifted, they would tell the patient's offset, so whether they stay is not asked.
 PUBLISHED = {
     tag(keyword)
     for keyword in (
         *("ContextGroupVersion", "ContextGroupLocalVersion", "TemplateVersion", "TemplateLocalVersion"),
         *("DateOfManufacture", "DateOfInstallation", "HangingProtocolCreationDateTime"),
+        *("DateOfLastCalibration", "DateTimeOfLastCalibration", "CalibrationDateTime", "DateOfLastDetectorCalibration"),
+        *("CalibrationDate", "DateOfGainCalibration", "SourceStrengthReferenceDate"),
+        *("EthicsCommitteeApprovalEffectivenessStartDate", "EthicsCommitteeApprovalEffectivenessEndDate"),
     )
 }
 CATEGORY_URL = 0x00100047  # Sex Parameters for Clinical Use Category Reference

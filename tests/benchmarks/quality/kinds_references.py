@@ -109,9 +109,9 @@ def reference_kinds() -> list[Kind]:
         Kind("uid/multi_valued", _multi_uid, ("ct", "mr", "dx"), (tag("IrradiationEventUID"),)),
         Kind("uid/in_text", _uid_in_text, ANY, (tag("ImageComments"),)),
         Kind("uid/frame_of_reference", _frame, ("ct", "mr", "pt", "ect", "rtdose")),
-        Kind("date/multi_valued", _multi_date, ANY, (tag("DateOfLastCalibration"),)),
+        Kind("date/multi_valued", _multi_date, ANY, (tag("ReferencedDateTime"),)),
         Kind("date/multi_valued_dt", _multi_datetime, ANY, (0x00189516,)),
-        Kind("date/dummy_stays_dummy", _dummy, ANY, (tag("DateOfLastDetectorCalibration"),)),
+        Kind("date/dummy_stays_dummy", _dummy, ANY, (tag("DateOfSecondaryCapture"),)),
         Kind("date/dotted", _dotted, ANY, (tag("ContentDate"),)),
         Kind("date/dt_with_zone", _zone, ANY, (tag("AcquisitionDateTime"),)),
         Kind("person/multi_valued", _multi_person, ANY, (tag("OperatorsName"),)),
@@ -187,8 +187,8 @@ def _frame(ctx: Context) -> None:
 
 def _multi_date(ctx: Context) -> None:
     dates = list(ctx.who.dates[8:11])
-    ctx.ds.DateOfLastCalibration = dates
-    ctx.plant("date/multi_valued", (tag("DateOfLastCalibration"),), tuple(dates), nature="date")
+    ctx.ds.ReferencedDateTime = dates
+    ctx.plant("date/multi_valued", (tag("ReferencedDateTime"),), tuple(dates), nature="date")
 
 
 def _multi_datetime(ctx: Context) -> None:
@@ -201,8 +201,8 @@ def _multi_datetime(ctx: Context) -> None:
 
 def _dummy(ctx: Context) -> None:
     # A constant that thousands of scanners write. If it were shifted, the patient's offset could be computed.
-    ctx.ds.DateOfLastDetectorCalibration = "19000101"
-    ctx.plant("date/dummy_stays_dummy", (tag("DateOfLastDetectorCalibration"),), (), nature="dummy")
+    ctx.ds.DateOfSecondaryCapture = "19000101"
+    ctx.plant("date/dummy_stays_dummy", (tag("DateOfSecondaryCapture"),), (), nature="dummy")
 
 
 def _dotted(ctx: Context) -> None:
