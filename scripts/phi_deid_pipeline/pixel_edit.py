@@ -59,7 +59,9 @@ REASONS = {
 }
 DARKEST = FillStyle()
 STROKE_SIDE = 9  # pixels of the neighbourhood that strokes stand out from
-ALIKE = 0.25  # correlation of strokes from which two frames may show the same text
+ALIKE = (
+    0.15  # correlation of strokes from which two frames may show the same text: as faint as can be read over speckle
+)
 
 
 @dataclass(slots=True)
@@ -145,7 +147,7 @@ def _refusing() -> Iterator[None]:
 
 
 def shown_in_frames(source: SourcePixels, frame_fills: Sequence[tuple[int, Box]]) -> list[tuple[int, Box]]:
-    """Return the boxes of single frames with those of all frames that show the same strokes there.
+    """Return the boxes of single frames with those of all frames that show the same strokes there; half of them mean all.
 
     Readers tell a text once, in the first frame that shows it; where it stands in others is seen in the pixels.
     """
@@ -159,13 +161,17 @@ def shown_in_frames(source: SourcePixels, frame_fills: Sequence[tuple[int, Box]]
     for frame in source.frames():
         for box in wanted.get(frame.index, ()):
             strokes[frame.index, box] = _strokes(frame.values, box)
-    found = set(frame_fills)
+    alike: dict[tuple[int, Box], set[int]] = {(number, box): {number} for number, box in frame_fills}
     for frame in source.frames():
-        for number, box in frame_fills:
+        for (number, box), frames in alike.items():
             place = grown(box, layout.rows, layout.columns)
             mark = strokes.get((number, place))
             if mark is not None and frame.index != number and _alike(mark, _strokes(frame.values, place)):
-                found.add((frame.index, box))
+                frames.add(frame.index)
+    found = set()
+    for (_, box), frames in alike.items():
+        static = 2 * len(frames) >= layout.frames
+        found |= {(frame, box) for frame in (range(layout.frames) if static else frames)}
     return sorted(found, key=lambda pair: (pair[0], pair[1].y, pair[1].x, pair[1].h, pair[1].w))
 
 
