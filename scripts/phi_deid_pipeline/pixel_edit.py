@@ -322,8 +322,8 @@ def _edit_blocks(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> Pixel
         words = decode_frame(frame, layout).copy()
         photometric = decoded_photometric(frame, layout)
         widened = block_boxes(frame, [box for box, _ in wanted])
-        for whole, (_, label) in zip(widened, wanted, strict=True):
-            paint(words, whole, label, source, photometric, style)
+        named = [(whole, label) for whole, (_, label) in zip(widened, wanted, strict=True)]
+        paint(words, named, source, photometric, style)
         boxes.widen(index, widened)
         frames.append(_even_length(edit(frame, widened, words)))
     for frame in frames:
@@ -358,8 +358,7 @@ def _edited_frames(
         words = decode_frame(data, source.layout).copy()
         photometric = decoded_photometric(data, source.layout)
         _clear_high_bits(words, source.layout)
-        for box, label in boxes.labelled(index):
-            paint(words, box, label, source, photometric, style)
+        paint(words, boxes.labelled(index), source, photometric, style)
         values.add(to_values(words, source.layout))
         yield words, photometric
 
@@ -374,8 +373,7 @@ def _edit_native(source: SourcePixels, boxes: _Boxes, values: _Range, style: Fil
         words = decode_frame(data, layout).copy()
         _clear_high_bits(words, layout)
         photometric = decoded_photometric(data, layout)
-        for box, label in boxes.labelled(index):
-            paint(words, box, label, source, photometric, style)
+        paint(words, boxes.labelled(index), source, photometric, style)
         values.add(to_values(words, layout))
         start = layout.frame_bits * index
         if bits is not None:
