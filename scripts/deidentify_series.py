@@ -21,10 +21,10 @@ def main(
     staging: Path,
     records: Path,
     words: Path,
-    shared: Path | None = None,
+    shared: list[Path],
     **settings: Any,
 ) -> None:
-    """Write instances below `staging`, records, and the words nobody knows; `shared` holds the boxes of groups, if any."""
+    """Write instances below `staging`, records, and words nobody knows; `shared` are boxes of groups, if there are any."""
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -36,7 +36,7 @@ def main(
         staging,
         subjects=read_jsonl(subjects, StudySubject),
         unknown_words=(unknown := list[UnknownWord]()),
-        shared=json.loads(shared.read_bytes()) if shared else None,
+        shared=next((json.loads(path.read_bytes()) for path in shared), None),
         **settings,
     )
     write_jsonl(records, rows, mode=0o600)
@@ -48,10 +48,11 @@ if __name__ == "__main__":
         smk = snakemake  # noqa: F821
         main(
             *map(Path, (smk.input.manifest, smk.input.findings)),
-            [Path(path) for path in smk.input.lexicons],
+            list(map(Path, smk.input.lexicons)),
             *map(Path, (smk.input.subjects, smk.input.policy, smk.input.salt)),
             Path("private/input"),
-            *map(Path, (smk.output.dicom, smk.output.records, smk.output.words, *smk.input.get("shared", []))),
+            *map(Path, (smk.output.dicom, smk.output.records, smk.output.words)),
+            list(map(Path, smk.input.shared)),
             accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
             **smk.params.settings,
         )

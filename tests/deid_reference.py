@@ -15,11 +15,12 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from deid_reference_options import capped, creator_of, creators_of, is_published, shifted
+from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted
 from phi_deid_pipeline.actions import dummy_document, dummy_item
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Policy, Resolution
+from phi_deid_pipeline.private_elements import fits
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -160,6 +161,10 @@ class Reference:
         """Keep what the policy knows by its creator; its removal counts as one of private elements, not by path."""
         answer = self.policy.resolve_private(path, element.VR, creator, self.sop_class)
         action = str(answer.action)
+        stated = self.policy.private_vr(path[-1], creator)
+        items = element.VR == "SQ"
+        if ds.original_encoding[0] and stated != "UN" and not items and not fits(stated, self._written(element)):
+            action = "X"  # written without a VR, and the bytes are not what Table E.3.10-1 says of the attribute
         before, removed = self.private, dict(self.removed)
         if element.VR == "SQ" and action != "X":
             self._sequence(ds, element, action, path)
@@ -168,13 +173,24 @@ class Reference:
             del ds[path[-1]]
         else:
             text = "\\".join(self._texts(element)) if element.VR in STRINGS else ""
-            if action == "K" and element.VR in STRINGS - TEXT and drop_identifiers(text, self.lexicon) != text:
+            known = action == "K" and element.VR in STRINGS - TEXT and drop_identifiers(text, self.lexicon) != text
+            if known or (action in "UK" and element.VR == "UI" and not all(map(is_uid, text.split("\\")))):
                 self.private += 1
                 del ds[path[-1]]
                 return
             self._value(ds, element, answer, path)
             if path[-1] not in ds:
                 self.removed, self.private = Counter(removed), before + 1
+
+    def _written(self, element: DataElement) -> bytes:
+        """Return the bytes of a value in implicit VR little endian."""
+        values = [] if element.is_empty else list(element.value) if element.VM > 1 else [element.value]
+        if element.VR in NUMBERS:
+            return struct.pack(f"<{len(values)}{NUMBERS[element.VR]}", *values)
+        if element.VR in STRINGS:
+            text = "\\".join(self._texts(element)).encode("latin-1", "replace")
+            return text + b" " * (len(text) % 2)
+        return bytes(element.value or b"") if element.VR != "SQ" else b""
 
     def _remove(self, ds: Dataset, element: DataElement, path: tuple[int, ...]) -> None:
         self.removed[path] += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -62,6 +61,15 @@ def is_published(tag: int) -> bool:
     return tag in PUBLISHED_DATES
 
 
+def is_uid(text: str) -> bool:
+    """Tell whether a private value is a UID (12 characters, four components), or blank."""
+    parts = text.strip(" \0").split(".")
+    numbers = all(p.isascii() and p.isdigit() and (p == "0" or p[0] != "0") for p in parts)
+    return not text.strip(" \0") or (
+        numbers and len(parts) >= 4 and parts[0] in "012" and 12 <= len(".".join(parts)) <= 64
+    )
+
+
 def capped(text: str, limit: int) -> str:
     """Return one AS value with years above the limit as the next year."""
     plain = text.strip(" \0")
@@ -85,18 +93,3 @@ def creators_of(ds: Dataset) -> dict[tuple[int, int], str]:
 def creator_of(tag: int, creators: dict[tuple[int, int], str]) -> str:
     """Return the creator of a private tag, "" where its block is not reserved."""
     return creators.get((tag >> 16, tag >> 8 & 0xFF), "") if tag & 0xFFFF >= 0x1000 else ""
-
-
-def has_private_without_vr(ds: Dataset) -> bool:
-    """Tell whether a private element, at any depth, was written without a VR that pydicom and the engine agree on."""
-    return any(
-        (element.tag.is_private and not element.tag.is_private_creator and element.VR == "UN")
-        or (element.VR == "SQ" and any(map(has_private_without_vr, element.value)))
-        for element in ds
-    )
-
-
-def remove_private(element: DataElement) -> None:
-    """Take all private elements out of a sequence."""
-    for item in element.value if element.VR == "SQ" else ():
-        item.remove_private_tags()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 JPEG_DROPPED = frozenset({0xFE, *range(0xE0, 0xF0)})  # COM, APP0 to APP15
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 J2K_COMMENT, J2K_START_OF_TILE, J2K_START_OF_DATA, J2K_END = 0xFF64, 0xFF90, 0xFF93, 0xFFD9
+# A comment that is the name and version of an encoder and nothing else says nothing of a patient: it stays, so that
+# pixel data without other comments keep their bytes.
+_ENCODER = re.compile(
+    rb"(?:Created by |Creator: )?(?:GDCM/)?(?:OpenJPEG|OpenJPH|JasPer|Kakadu|CharLS|Lavc|LEADTOOLS|IJG|libjpeg(?:-turbo)?)"
+    rb"(?:[ -]?(?:v|ver|version)?[ .]?[0-9]{1,3}(?:\.[0-9]{1,4}){0,4}\.?)?[ \x00]*",
+    re.IGNORECASE,
+)
+SPIFF_HEADER, SPIFF_END = 30, b"\x00\x00\x00\x01\xff\xd8"  # bytes of a header without entries; end of the directory
 
 
 def kept_application_data(marker: int, content: bytes) -> bytes:
     """Return the segment to write for application data or a comment of a JPEG or JPEG-LS stream; mostly nothing.
 
-    What says how colours are coded stays: JFIF without its thumbnail, Adobe's transform, the colour transform of JPEG-LS.
+    What says how colours are coded stays: JFIF without its thumbnail, Adobe's transform, the colour transform of JPEG-LS,
+    a SPIFF header; and the name of an encoder.
     """
     kept = b""
     if marker == 0xE0 and content[:5] == b"JFIF\x00" and len(content) >= 14:
@@ -21,7 +31,14 @@ def kept_application_data(marker: int, content: bytes) -> bytes:
         kept = content[:12]
     elif marker == 0xE8 and content[:4] == b"mrfx" and len(content) >= 5:
         kept = content[:5]
+    elif (marker == 0xFE and _ENCODER.fullmatch(content)) or (marker == 0xE8 and _is_spiff(content)):
+        kept = content
     return struct.pack(">HH", 0xFF00 | marker, len(kept) + 2) + kept if kept else b""
+
+
+def _is_spiff(content: bytes) -> bool:
+    """Tell whether application data are a SPIFF header without entries, or the end of its directory (ISO/IEC 10918-3)."""
+    return content == SPIFF_END or (content[:6] == b"SPIFF\x00" and len(content) == SPIFF_HEADER)
 
 
 def without_comments(data: bytes) -> bytes:
@@ -91,7 +108,7 @@ def _j2k(data: bytes, start: int) -> bytes:
             changed |= dropped
             position = end
             continue
-        if marker != J2K_COMMENT:
+        if marker != J2K_COMMENT or _ENCODER.fullmatch(data[position + 6 : position + 2 + length]):
             out.append(data[position : position + 2 + length])
         else:
             changed = True
@@ -109,7 +126,7 @@ def _tile_part(data: bytes, position: int) -> tuple[bytes, int, bool]:
     header, inner, dropped = [], position + 12, False
     while struct.unpack_from(">H", data, inner)[0] != J2K_START_OF_DATA:
         marker, length = struct.unpack_from(">HH", data, inner)
-        if marker == J2K_COMMENT:
+        if marker == J2K_COMMENT and not _ENCODER.fullmatch(data[inner + 6 : inner + 2 + length]):
             dropped = True
         else:
             header.append(data[inner : inner + 2 + length])

@@ -33,6 +33,7 @@ MAX_FRAME_BYTES = 1 << 30  # of one decoded frame
 MAX_EXPANSION = 20_000  # decoded bytes per encoded byte: beyond it a header merely claims a size
 BEHIND_FRAMES = "pixel data behind the declared frames"
 MAX_PADDING = 16  # bytes behind a codestream that are no zeros, and pixels behind the last of an RLE segment
+_STREAM_START = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51")
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 MIN_J2K_SIDE = 32  # pixels; six resolution levels do not fit into less
 
@@ -169,9 +170,7 @@ def _decode_encapsulated(data: bytes, layout: PixelFormat) -> np.ndarray:
         if len(raw) > layout.frame_bytes + layout.frame_bytes % 2 or _content(engine.unused_data):
             raise CodecError(BEHIND_FRAMES)
         return _native(raw, replace(layout, transfer_syntax_uid=EXPLICIT_LE, little=True))
-    end = _jpeg_end(data) if syntax not in J2K_ALL else _j2k_end(data)
-    if _content(data[end:]):
-        raise CodecError(BEHIND_FRAMES)
+    data = without_tail(data, layout)
     if syntax in JPEG_DCT | JPEG_LOSSLESS:
         return _as_words(_decode_jpeg(data, layout), layout)
     if syntax in JPEG_LS_ALL:
@@ -180,6 +179,46 @@ def _decode_encapsulated(data: bytes, layout: PixelFormat) -> np.ndarray:
         _check_j2k(data, layout)
         return _as_words(openjpeg.decode(data, j2k_format=_j2k_format(data)), layout)
     raise CodecError("no decoder for this transfer syntax")
+
+
+def without_tail(data: bytes, layout: PixelFormat) -> bytes:
+    """Return a frame without what stands behind its codestream; the same object where that is padding at most.
+
+    Another codestream there is no rest of this frame: CodecError, as the header may declare too few frames.
+    """
+    syntax = layout.transfer_syntax_uid
+    if syntax == RLE:
+        end = _rle_end(data, layout)
+    elif syntax in J2K_ALL:
+        end = _j2k_end(data)
+    elif syntax in JPEG_DCT | JPEG_LOSSLESS | JPEG_LS_ALL:
+        end = _jpeg_end(data)
+    else:
+        return data
+    rest = data[end:]
+    if not _content(rest):
+        return data
+    if _STREAM_START.search(rest) or (syntax == RLE and _is_rle_header(rest)):
+        raise CodecError(BEHIND_FRAMES)
+    return data[:end]
+
+
+def _is_rle_header(rest: bytes) -> bool:
+    """Tell whether a header of RLE segments (PS3.5 G.5) stands within the first bytes, where padding may precede it."""
+    return any(
+        0 < int.from_bytes(rest[at : at + 4], "little") <= 15 and rest[at + 4 : at + 8] == b"@\x00\x00\x00"
+        for at in range(min(MAX_PADDING, len(rest)))
+    )
+
+
+def _rle_end(data: bytes, layout: PixelFormat) -> int:
+    """Return where the last RLE segment of a frame ends; raises CodecError where it is too short."""
+    count = struct.unpack_from("<I", data)[0]
+    if not 0 < count <= 15:
+        raise CodecError("number of RLE segments does not fit the header")
+    start = struct.unpack_from("<I", data, 4 * count)[0]
+    pixels = layout.rows * layout.columns
+    return start + _unpack(data[start:], (pixels + 7) // 8 if layout.allocated == 1 else pixels)[1]
 
 
 def _content(rest: bytes) -> bool:
@@ -259,24 +298,34 @@ def _as_words(decoded: np.ndarray, layout: PixelFormat) -> np.ndarray:
 
 def _decode_rle(data: bytes, layout: PixelFormat) -> np.ndarray:
     width = max(layout.allocated // 8, 1)
+    data = without_tail(data, layout)
     header = struct.unpack_from("<16I", data)
     count, offsets = header[0], [*header[1 : header[0] + 1], len(data)]
     if count != width * layout.samples:
         raise CodecError("number of RLE segments does not fit the header")
     pixels = layout.rows * layout.columns
     if layout.allocated == 1:
-        packed = _unpack(data[offsets[0] : offsets[1]], (pixels + 7) // 8)
+        packed = _segment(data[offsets[0] : offsets[1]], (pixels + 7) // 8)
         return np.unpackbits(packed, bitorder="little")[:pixels].reshape(layout.rows, layout.columns)
     planes = np.empty((layout.samples, pixels, width), np.uint8)
     for segment in range(count):
         sample, byte = divmod(segment, width)
         part = data[offsets[segment] : offsets[segment + 1]]
-        planes[sample, :, width - 1 - byte] = _unpack(part, pixels)  # most significant byte first
+        planes[sample, :, width - 1 - byte] = _segment(part, pixels)  # most significant byte first
     words = planes.reshape(layout.samples, layout.rows, layout.columns * width).view(f"<u{width}").astype(layout.dtype)
     return words[0] if layout.samples == 1 else np.ascontiguousarray(words.transpose(1, 2, 0))
 
 
-def _unpack(segment: bytes, size: int) -> np.ndarray:
+def _segment(segment: bytes, size: int) -> np.ndarray:
+    """Return the bytes of an RLE segment; raises CodecError where more than padding stands behind them."""
+    out, position = _unpack(segment, size)
+    if segment[position:].strip(b"\x00\x80\xff") or len(out) > size + MAX_PADDING:
+        raise CodecError(BEHIND_FRAMES)
+    return np.frombuffer(bytes(out[:size]), np.uint8)
+
+
+def _unpack(segment: bytes, size: int) -> tuple[bytearray, int]:
+    """Return the bytes that a segment holds, `size` or a few more, and where they end in it."""
     out = bytearray()
     position, end = 0, len(segment)
     while len(out) < size and position < end:
@@ -290,9 +339,7 @@ def _unpack(segment: bytes, size: int) -> np.ndarray:
             position += 2 if head > 128 else 1
     if len(out) < size:
         raise CodecError("RLE segment too short")
-    if segment[position:].strip(b"\x00\x80\xff") or len(out) > size + MAX_PADDING:
-        raise CodecError(BEHIND_FRAMES)
-    return np.frombuffer(bytes(out[:size]), np.uint8)
+    return out, position
 
 
 def _decode_jpeg(data: bytes, layout: PixelFormat) -> np.ndarray:

@@ -34,6 +34,7 @@ from phi_deid_pipeline.pixel_codecs import (
     encode_frame,
     high_bits,
     to_values,
+    without_tail,
 )
 from phi_deid_pipeline.pixel_fill import FillStyle, paint
 from phi_deid_pipeline.pixel_read import PHOTOMETRIC, PLANAR, SourcePixels, open_pixels
@@ -49,7 +50,7 @@ LOSSY_METHODS = {
     "1.2.840.10008.1.2.4.203": "ISO_15444_15",
 }
 BY_BLOCKS = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
-WITH_COMMENTS = JPEG_DCT | JPEG_LOSSLESS | JPEG_LS_ALL | J2K_ALL
+WITH_COMMENTS = {RLE} | JPEG_DCT | JPEG_LOSSLESS | JPEG_LS_ALL | J2K_ALL
 REASONS = {
     **dict.fromkeys(JPEG_DCT - BY_BLOCKS, "retired process: no encoder"),
     **dict.fromkeys(JPEG_LOSSLESS, "JPEG lossless: no encoder"),
@@ -123,14 +124,19 @@ def without_frame_comments(path: Path) -> PixelReplacement | None:
         layout = source.layout
         if layout.transfer_syntax_uid not in WITH_COMMENTS:
             return None
-        frames = [bytes(frame) for frame in source.encoded_frames()]
-        stripped = [without_comments(frame) for frame in frames]
-        if all(one is other for one, other in zip(frames, stripped, strict=True)):
+        # One frame at a time: most instances have nothing to drop, and all frames together may not fit into memory.
+        if all(_stripped(frame := bytes(data), layout) is frame for data in source.encoded_frames()):
             return None
+        stripped = [_stripped(bytes(data), layout) for data in source.encoded_frames()]
         attributes: dict[int, tuple[str, object] | None] = {tag: None for tag in EXTENDED_OFFSETS if source.has(tag)}
         replacement = PixelReplacement(list(map(_even_length, stripped)), True, layout.transfer_syntax_uid, attributes)
         _check(source, replacement, _Boxes(layout, (), ()), high_bits_go=False)
         return replacement
+
+
+def _stripped(frame: bytes, layout: PixelFormat) -> bytes:
+    """Return a frame without comments and without what stands behind its codestream; the same object if nothing goes."""
+    return without_comments(without_tail(frame, layout))
 
 
 @contextmanager
@@ -314,7 +320,7 @@ def _edit_blocks(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> Pixel
     if layout.signed:
         raise JpegError("signed values")
     for index, data in enumerate(source.encoded_frames()):
-        frame = bytes(data)
+        frame = without_tail(bytes(data), layout)
         wanted = boxes.labelled(index)
         if not wanted:
             frames.append(_even_length(without_comments(frame)))

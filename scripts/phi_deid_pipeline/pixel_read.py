@@ -110,6 +110,10 @@ class SourcePixels:
             return
         count = 0
         try:
+            pieces = _fragments(value)
+            if len(pieces) == layout.frames:  # the rule: one fragment a frame, found without a copy of them all
+                yield from pieces
+                return
             # A table of offsets of the wrong size is a common fault; fragments alone then tell the frames apart.
             source = generate_frames(bytes(value), number_of_frames=layout.frames)
             for frame in islice(source, layout.frames):
@@ -287,6 +291,18 @@ def _check_size(instance: RawInstance, element: Element, layout: PixelFormat) ->
 def _holds_more(rest: memoryview) -> bool:
     """Tell whether bytes behind the last frame are more than zeros, which some writers fill up with."""
     return any(np.frombuffer(rest[at : at + _CHUNK], np.uint8).any() for at in range(0, len(rest), _CHUNK))
+
+
+def _fragments(value: memoryview) -> list[memoryview]:
+    """Return the fragments of encapsulated pixel data behind the offset table, uncopied; none where items are broken."""
+    found, at = [], 0
+    while at + 8 <= len(value):
+        tag, length = struct.unpack_from("<II", value, at)
+        if tag != 0xE000FFFE or at + 8 + length > len(value):
+            return []
+        found.append(value[at + 8 : at + 8 + length])
+        at += 8 + length
+    return found[1:]
 
 
 def _native_frames(value: memoryview, layout: PixelFormat) -> Iterator[bytes | memoryview]:

@@ -30,6 +30,7 @@ CLEANABLE_VRS = frozenset({"LO", "SH", "ST", "LT", "UT", "UC", "SQ"})
 PROTECTED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
 # Birth date and time, also in another calendar: no option keeps or shifts them (E.3.6), and no site may either.
 BIRTH = frozenset({0x00100030, 0x00100032, 0x00100033})
+ENCAPSULATED_DOCUMENT = 0x00420011
 STRUCTURAL_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
 
 
@@ -188,6 +189,8 @@ def _standard_tag(place: str, text: str, action: str, dictionary: dict[int, tupl
         raise PolicyError(f"{place}: {format_tag(tag)} keeps the instance what it is and cannot be overridden")
     if tag in BIRTH and action in "KC":
         raise PolicyError(f"{place}: {format_tag(tag)} is never kept or shifted; use D, Z or X")
+    if tag == ENCAPSULATED_DOCUMENT and action not in "DX":
+        raise PolicyError(f"{place}: {format_tag(tag)} cannot be kept or cleaned, as nobody looks into it; use D or X")
     vr = dictionary[tag][0]
     if vr == "UI" and action == "K":
         raise PolicyError(f"{place}: {format_tag(tag)} is a UID, and verification lets no source UID out; use U")

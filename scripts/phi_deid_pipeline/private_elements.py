@@ -53,7 +53,7 @@ def effective_vr(element: Element, value: memoryview, creator: str, policy: Poli
 
 
 def fits(vr: str, value: bytes) -> bool:
-    """Tell whether bytes can be a value of that VR."""
+    """Tell whether bytes can be a value of that VR, a sequence without items among them."""
     if vr in _SIZES:
         words = len(value) >= 8 and _WORDS.fullmatch(value) is not None  # numbers do not spell words
         return len(value) % _SIZES[vr] == 0 and not words
@@ -64,7 +64,7 @@ def fits(vr: str, value: bytes) -> bool:
         return are_uids(value)
     if vr in TEXT_VRS:
         return _CONTROL.search(value.rstrip(b"\x00")) is None
-    return False
+    return vr == "SQ" and not value
 
 
 def are_uids(value: bytes) -> bool:

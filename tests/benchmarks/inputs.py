@@ -35,7 +35,7 @@ def make_large(path: Path, size: int, *, encapsulated: bool) -> None:
     """
     from factories import ct_instance, write
 
-    frames = size // FRAME_BYTES
+    frames = min(size, 0xFFFFFFFF) // FRAME_BYTES  # a length has 32 bits
     dataset = ct_instance(number=1)
     dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7.3"  # Multi-frame Grayscale Word Secondary Capture
     dataset.Rows = dataset.Columns = 512

@@ -103,6 +103,7 @@ def deidentify(work: Path) -> None:
             records=out / "records" / f"{path.stem}.jsonl",
             words=out / "words" / f"{path.stem}.jsonl",
             languages=None,
+            shared=[],
             accepted_words="",
         )
 

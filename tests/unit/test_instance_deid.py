@@ -24,13 +24,8 @@ from pydicom.uid import UID
 from phi_deid_pipeline import actions
 from phi_deid_pipeline.dicom_utils import IMPLEMENTATION_CLASS_UID, file_checksum
 from phi_deid_pipeline.errors import ConfigError, UnreadableInstance
-from phi_deid_pipeline.instance_deid import (
-    InstanceDeidentifier,
-    InstanceResult,
-    PatientContext,
-    PixelReplacement,
-    Rewrite,
-)
+from phi_deid_pipeline.instance_deid import InstanceDeidentifier, InstanceResult, PatientContext, PixelReplacement
+from phi_deid_pipeline.instance_rewrite import InstanceRewrite
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.policies import Policy, load_policy
 from phi_deid_pipeline.raw_elements import RawInstance, _Parser, parse_instance, read_instance
@@ -150,7 +145,7 @@ def test_with_a_policy_that_keeps_all_every_data_set_stays_byte_for_byte(
         except UnreadableInstance:
             continue
         with instance:
-            chunks, _ = Rewrite(engine, instance, NOBODY).dataset()
+            chunks, _ = InstanceRewrite(engine, instance, NOBODY).dataset()
             kept = [e for e in instance.elements if not droppable(e.tag)]
             below = (p[-1] for p, _, _ in instance.walk() if len(p) > 1 and not droppable(p[0]))
             if any(droppable(tag) or tag >> 16 == 0x7FE0 for tag in below):

@@ -439,6 +439,10 @@ def test_named_policy_can_be_extended(tmp_path):
         (["options: []", "overrides: [{tag: StudyDate, action: C, reason: x}]"], "action C does not fit the VR DA"),
         (["options: []", "overrides: [{tag: StudyID, action: K, reason: '  '}]"], "row 1: every value must be a text"),
         (["options: []", "overrides: [{tag: SOPInstanceUID, action: X, reason: x}]"], "cannot be overridden"),
+        (
+            ["options: []", "overrides: [{tag: EncapsulatedDocument, action: K, reason: x}]"],
+            "cannot be kept or cleaned",
+        ),
         (["options: []", "overrides: [{tag: '(0009,1001)', action: K, reason: x}]"], "is private: write (0009,xx01)"),
         (["options: []", "overrides: [{tag: '(0009,xx01)', action: K, reason: x}]"], "needs its private_creator"),
         (["options: []", "overrides: [{tag: '(0008,0F01)', action: K, reason: x}]"], "is no standard attribute"),

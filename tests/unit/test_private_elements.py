@@ -54,7 +54,8 @@ def implicit(**values: bytes) -> RawInstance:
         ("LO", "Schädel".encode(), True),
         ("LO", b"\x00\x01\x02", False),
         ("OB", b"\x00", True),
-        ("SQ", b"", False),
+        ("SQ", b"", True),
+        ("SQ", b"\1\2", False),
     ],
 )
 def test_bytes_fit_a_vr(vr: str, value: bytes, fit: bool) -> None:

@@ -48,12 +48,13 @@ def run_steps(source: Path, work: Path, policy_name: str) -> tuple[dict[str, Pat
 
 def _batch(manifest: Manifest, private: Path, staging: Path, policy: str, config: dict, source: Path):
     lexicons = {path.stem: path.read_text(encoding="utf-8") for path in (private / "lexicons").glob("*.json")}
-    readings = list(pipeline.read_burned_in_text(manifest, source, config["ocr"], _READINGS.get, _READINGS.__setitem__))
+    reader = {key: value for key, value in config["ocr"].items() if key not in ("group_by", "reread_share")}
+    readings = list(pipeline.read_burned_in_text(manifest, source, reader, _READINGS.get, _READINGS.__setitem__))
     findings = list(pipeline.judge_burned_in_text(manifest, readings, lexicons, policy, [], SALT))
     context = (lexicons, policy, SALT, source, staging)
-    languages = sorted(config["free_text"]["languages"])
-    faces = config["faces"]
-    records = list(pipeline.deidentify_series(manifest, findings, *context, faces=faces, languages=languages))
+    asked = {"languages": sorted(config["free_text"]["languages"]), "ocr": reader}
+    asked |= {key: config[key] for key in ("faces", "redaction")} | {"reread_share": config["ocr"]["reread_share"]}
+    records = list(pipeline.deidentify_series(manifest, findings, *context, **asked))
     uids = {row["old_uid"]: row["new_uid"] for row in pipeline.map_uids(manifest, SALT)}
     settings = config["verification"]
     verdicts, _ = pipeline.verify_series(manifest, records, uids, lexicons, policy, source, staging, settings=settings)

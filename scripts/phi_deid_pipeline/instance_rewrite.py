@@ -1,0 +1,230 @@
+"""One instance on its way through the engine: its top level, its pixels, and the record of what was done."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from phi_deid_pipeline.actions import ItemContent, element_header, encode_element, encode_item, kept_text, padded
+from phi_deid_pipeline.deid_plans import Kind
+from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, format_path, keyword_of
+from phi_deid_pipeline.element_rewrite import ElementRewrite, Output
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.instance_write import encapsulate
+from phi_deid_pipeline.raw_elements import EXPLICIT_BE, IMPLICIT_LE, NATIVE, PIXEL_TAGS, Element, RawInstance
+from phi_deid_pipeline.records import RejectReason, TagAction
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext, PixelReplacement
+
+SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
+IDENTITY_REMOVED, METHOD_TEXTS, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
+BURNED_IN, LONGITUDINAL = 0x00280301, 0x00280303
+ICON_IMAGE_SEQUENCE = 0x00880200
+OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
+PIXEL_DATA = 0x7FE00010
+_UID = re.compile(r"[0-9.]+")
+ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
+
+
+class InstanceRewrite(ElementRewrite):
+    """One instance on its way through the engine."""
+
+    def __init__(
+        self,
+        engine: InstanceDeidentifier,
+        source: RawInstance,
+        patient: PatientContext,
+        pixels: PixelReplacement | None = None,
+        redacted: bool = False,
+    ) -> None:
+        super().__init__(engine, source, patient)
+        self.pixels = pixels
+        self.sop_class = source.text(SOP_CLASS)
+        self.root = engine.root(source, self.sop_class)
+        self.pixel_range = (-1, -1)
+        # Top-level elements that are written anew; None: left out. Filled before `dataset` runs.
+        self.overrides: dict[int, bytes | None] = {}
+        if pixels is not None:
+            self._place_pixels(pixels)
+        if redacted or pixels is not None:
+            self.overrides[ICON_IMAGE_SEQUENCE] = None
+
+    def identity(self) -> tuple[str, str]:
+        """Return SOP class and new SOP instance UID for the file meta; UnreadableInstance(MISSING_IDENTITY)."""
+        meta = self.source.meta
+        sop_class = self.sop_class or _meta_uid(meta.get(0x00020002))
+        instance = self.source.text(SOP_INSTANCE) or _meta_uid(meta.get(0x00020003))
+        if not _UID.fullmatch(sop_class):
+            raise UnreadableInstance(RejectReason.MISSING_IDENTITY, "(0008,0016)")
+        if not instance:
+            raise UnreadableInstance(RejectReason.MISSING_IDENTITY, "(0008,0018)")
+        plan = self._plan_of(self.root, SOP_INSTANCE, "UI")
+        if plan.action == "K":
+            return sop_class, instance
+        return sop_class, self.engine.uids.new_uid(instance)
+
+    def insert_method(self, *, scan_found_nothing: bool) -> None:
+        """Write the attributes that say what was done (PS3.15 E.1.1 item 6, E.2, E.3.1)."""
+        self.overrides.update(self._method_elements(scan_found_nothing))
+        for tag, (vr, text) in self.patient.trial.items():
+            self.overrides[tag] = self._encoded(tag, vr, text)
+
+    def _method_elements(self, scan_found_nothing: bool) -> dict[int, bytes]:
+        """Return what `_method` makes; instances of a patient that nobody de-identified before share it."""
+        if self.source.find(METHOD_TEXTS) is not None or self.source.find(METHOD_CODES) is not None:
+            return self._method(scan_found_nothing)
+        key = ("method", self.source.little, self.source.explicit, self.charset, scan_found_nothing)
+        if key not in self.memo:
+            self.memo[key] = self._method(scan_found_nothing)
+        return self.memo[key]  # type: ignore[return-value]
+
+    def _method(self, scan_found_nothing: bool) -> dict[int, bytes]:
+        policy = self.engine.policy
+        made = {
+            IDENTITY_REMOVED: self._encoded(IDENTITY_REMOVED, "CS", "YES"),
+            METHOD_TEXTS: self._encoded(METHOD_TEXTS, "LO", self._method_texts(policy.method_texts)),
+            METHOD_CODES: self._method_codes(policy.method_codes),
+            LONGITUDINAL: self._encoded(LONGITUDINAL, "CS", policy.longitudinal),
+        }
+        if "clean_pixel_data" in policy.options and scan_found_nothing:
+            made[BURNED_IN] = self._encoded(BURNED_IN, "CS", "NO")
+        return made
+
+    def _encoded(self, tag: int, vr: str, value: object) -> bytes:
+        little, explicit = self.source.little, self.source.explicit
+        encodings = encodings_of(self.charset) if vr in TEXT_VRS else ("iso8859",)
+        return encode_element(tag, vr, value, little=little, explicit=explicit, encodings=encodings)
+
+    def _method_texts(self, added: tuple[str, ...]) -> list[str]:
+        element = self.source.find(METHOD_TEXTS)
+        texts: list[str] = []
+        if element is not None and element.items is None:
+            value = bytes(self.source.value(element))
+            kept = kept_text("LO", value, self.charset, self.patient.lexicon, self.engine.vocabulary)
+            text = decode_text(value if kept is None else kept, self.charset)[0]
+            texts = [part.strip(" \x00") for part in text.split("\\")]
+        return [*(t for t in texts if t), *(t for t in added if t not in texts)]
+
+    def _method_codes(self, added: tuple[tuple[str, str, str], ...]) -> bytes:
+        """Return (0012,0064): items that were there, run through the policy, and those of this policy."""
+        element = self.source.find(METHOD_CODES)
+        little, explicit = self.source.little, self.source.explicit
+        chunks: list[memoryview | bytes] = []
+        present: set[tuple[str, str]] = set()
+        written = "" if not explicit else "SQ"
+        items = element.items if element is not None and element.items is not None else []
+        if element is not None and items:
+            explicit, little, written = items[0].explicit, items[0].little, element.written_vr
+            plan = self._plan_of(self.root, METHOD_CODES, "SQ")
+            for item in items:
+                present.add(self._code(item, self.charset))
+                chunks.extend(self._item(item, plan, self.charset)[1])
+        for value, scheme, meaning in added:
+            if (value, scheme) not in present:
+                code: ItemContent = {0x00080100: ("SH", value), 0x00080102: ("SH", scheme), 0x00080104: ("LO", meaning)}
+                chunks.append(encode_item(code, little, explicit))
+        content = b"".join(chunks)
+        header = element_header(METHOD_CODES, written, len(content), self.source.little, written != "")
+        return header + content
+
+    def _place_pixels(self, pixels: PixelReplacement) -> None:
+        source, syntax = self.source, pixels.transfer_syntax_uid
+        fits = (source.explicit, source.little) == (syntax != IMPLICIT_LE, syntax != EXPLICIT_BE)
+        if not fits or pixels.encapsulated == (syntax in NATIVE) or source.find(PIXEL_DATA) is None:
+            raise UnreadableInstance(RejectReason.PIXELS_NOT_EDITABLE, "(7FE0,0010) encoding of the new pixels")
+        self.overrides.update(dict.fromkeys(OFFSET_TABLES))
+        for tag, entry in sorted(pixels.attributes.items()):
+            if entry is None or entry[1] is None:
+                self.overrides[tag] = None
+            else:
+                self.overrides[tag] = self._encoded(tag, entry[0], entry[1])
+
+    def _pixel_element(self, element: Element) -> tuple[bytes, list[bytes]]:
+        """Return header and value of the replaced Pixel Data."""
+        pixels = self.pixels
+        assert pixels is not None
+        little, explicit = self.source.little, self.source.explicit
+        if pixels.encapsulated:
+            frames = [pixels.value] if isinstance(pixels.value, bytes) else pixels.value
+            return element_header(PIXEL_DATA, "OB", 0xFFFFFFFF, little, explicit), encapsulate(frames)
+        value = pixels.value if isinstance(pixels.value, bytes) else b"".join(pixels.value)
+        value = padded("OB", value)
+        entry = pixels.attributes.get(0x00280100)
+        allocated = entry[1] if entry is not None else self.source.uint(0x00280100)
+        vr = "OW" if not explicit or (isinstance(allocated, int) and allocated > 8) else "OB"
+        if not element.undefined_length and element.written_vr in ("OB", "OW") and allocated == 8:
+            vr = element.written_vr
+        return element_header(PIXEL_DATA, vr, len(value), little, explicit), [value]
+
+    def dataset(self) -> tuple[list[memoryview | bytes], tuple[int, int]]:
+        """Return the new data set as chunks and the range of chunks that are the pixel value; (-1, -1) if none."""
+        out = Output(self.buffer)
+        pending = sorted(tag for tag, data in self.overrides.items() if data is not None)
+        pending.reverse()
+        for element in self._with_runs(self.source.elements):
+            if isinstance(element, list):
+                while pending and pending[-1] < element[0].tag:
+                    out.put(self.overrides[pending.pop()] or b"")
+                self._private(element, self.root, self.charset, self.source.little, out)
+                continue
+            tag = element.tag
+            while pending and pending[-1] <= tag:
+                out.put(self.overrides[pending.pop()] or b"")
+            if tag in self.overrides:
+                self._count_override(element)
+            elif tag in PIXEL_TAGS:
+                self._pixels(element, out)
+            else:
+                self._element(element, self.root, self.charset, self.source.little, out)
+        while pending:
+            out.put(self.overrides[pending.pop()] or b"")
+        out.flush()
+        return out.chunks, self.pixel_range
+
+    def _count_override(self, element: Element) -> None:
+        if element.tag == ICON_IMAGE_SEQUENCE:
+            plan = self._plan_of(self.root, element.tag, element.vr)
+            self._remove(element, plan)
+        elif element.tag in self.patient.trial:
+            self._done[self._plan_of(self.root, element.tag, element.vr), "D"] += 1
+
+    def _pixels(self, element: Element, out: Output) -> None:
+        plan = self._plan_of(self.root, element.tag, element.vr)
+        if self.pixels is not None and element.tag == PIXEL_DATA:
+            header, value = self._pixel_element(element)
+            out.put(header)
+            first = len(out.chunks)
+            out.extend(list(value))
+        elif plan.kind is Kind.COPY:
+            out.keep(element.start, element.value_start)
+            out.flush()
+            first = len(out.chunks)
+            out.keep(element.value_start, element.end)
+            out.flush()
+        else:
+            self._element(element, self.root, self.charset, self.source.little, out)
+            return
+        if self.pixel_range[0] < 0:
+            self.pixel_range = (first, len(out.chunks))
+
+    def actions(self) -> ActionRows:
+        """Return what was removed, cleaned, replaced: one row per path, VR and action, sorted by path."""
+        key = ("rows", frozenset(self._done.items()))
+        if key not in self.memo:
+            self.memo[key] = self._action_rows()
+        return self.memo[key]  # type: ignore[return-value]
+
+    def _action_rows(self) -> ActionRows:
+        groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
+        for (plan, action), count in self._done.items():
+            row = TagAction(format_path(plan.path), keyword_of(plan.tag), plan.vr, plan.code, action, plan.hipaa, count)
+            groups["removed" if action == "X" else "cleaned" if action == "C" else "replaced"].append(row)
+        ordered = [
+            tuple(sorted(rows, key=lambda r: (r.path, r.vr, r.code, r.action, r.count))) for rows in groups.values()
+        ]
+        return ordered[0], ordered[1], ordered[2]
+
+
+def _meta_uid(value: bytes | None) -> str:
+    return (value or b"").decode("ascii", "replace").strip("\x00 ")

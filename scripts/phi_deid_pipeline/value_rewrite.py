@@ -1,0 +1,159 @@
+"""What becomes of one value: the action of its plan, remembered where the result depends on the value and the patient."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from phi_deid_pipeline.actions import (
+    ENCAPSULATED_DOCUMENT,
+    cleaned_text,
+    dummy_document,
+    dummy_value,
+    is_well_formed,
+    kept_text,
+    new_uids,
+    padded,
+)
+from phi_deid_pipeline.dates import shift_date, to_year, without_dates
+from phi_deid_pipeline.deid_plans import PATIENT_NAME, Kind, Plan
+from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
+from phi_deid_pipeline.errors import DeidError, UnreadableInstance
+from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
+from phi_deid_pipeline.private_elements import are_uids
+from phi_deid_pipeline.raw_elements import Element, RawInstance
+from phi_deid_pipeline.records import RejectReason
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+
+BIRTH_DATE = 0x00100030
+# Dates under whatever name a concept gives them: Date and DateTime of a content item.
+FREE_DATES = frozenset({0x0040A120, 0x0040A121})
+NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
+MEMO_BYTES = 1024  # longer values are not remembered
+_NO_DATES: frozenset[str] = frozenset()
+
+
+class ValueRewrite:
+    """The values of one instance on their way through the engine."""
+
+    def __init__(self, engine: InstanceDeidentifier, source: RawInstance, patient: PatientContext) -> None:
+        self.engine = engine
+        self.source = source
+        self.buffer = source.buffer
+        self.patient = patient
+        self.charset = source.charset()
+        self.memo = engine.memo_for(patient.lexicon)
+        self.private_elements = 0
+        self.uids_replaced = 0
+        self._births: frozenset[str] | None = None
+
+    def _act(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> bytes | None:
+        """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""
+        kind = plan.kind
+        if kind is Kind.UID:
+            return NOTHING if plan.private and not are_uids(value) else self._uid(value)
+        if kind is Kind.TEXT or kind is Kind.CHECKED:
+            if kind is Kind.CHECKED and is_well_formed(plan.vr, value):
+                return None
+            return self._remembered(("kept", plan.vr), value, charset)
+        if kind is Kind.DATE:
+            return self._date(plan, value)
+        if kind is Kind.AGE or kind is Kind.CODE:
+            return self._code_value(plan, value, charset)
+        if kind is Kind.EMPTY:
+            return b""
+        if kind is Kind.PSEUDONYM:
+            text = self.patient.name if plan.tag == PATIENT_NAME and self.patient.name else self.patient.pseudonym
+            return padded(plan.vr, text.encode("ascii"))
+        if kind is Kind.REFUSE:
+            raise UnreadableInstance(RejectReason.CANNOT_CLEAN, format_path(plan.path))
+        if not value.strip(b" \x00") and plan.vr in STRING_VRS and "/" in plan.code:
+            return None  # the compound code allows an empty value, and there is nothing to replace
+        if plan.tag == ENCAPSULATED_DOCUMENT:
+            return dummy_document(self.source.text(0x00420012))
+        return dummy_value(plan.tag, plan.vr, value, element.little)
+
+    def _clean(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> tuple[Plan, bytes | None]:
+        """Clean a text; where nothing is left, the fallback of the policy takes over."""
+        if plan.kind is Kind.ADDRESS:
+            cleaned: bytes | None = padded(plan.vr, zip3(decode_text(value, charset)[0]).encode("ascii"))
+        else:
+            cleaned = self._remembered(("clean", plan.vr), value, charset)
+            self._note_unknown(plan, value, charset)
+        if cleaned != b"" or not value or plan.fallback is None:
+            return plan, cleaned
+        fallback = plan.fallback
+        gone = fallback.kind is Kind.REMOVE or fallback.kind is Kind.PRIVATE
+        return fallback, None if gone else self._act(fallback, value, charset, element)
+
+    def _date(self, plan: Plan, value: bytes) -> bytes | None:
+        """Return a date moved by the patient's offset, or cut to the year; None if it stays (blank, or kept in full)."""
+        how, offset = self.engine.planner.dates, self.patient.offset_days
+        births = self._birth_dates() if plan.private or plan.tag in FREE_DATES else _NO_DATES
+        key = (how, plan.vr, value, offset, births)
+        if key in self.memo:
+            return self.memo[key]  # type: ignore[return-value]
+        if how == "shift" and not offset:
+            raise DeidError("The policy shifts dates, and the patient has no offset: report it.")
+        if how == "year":
+            new = to_year(plan.vr, value)
+        elif how == "shift":
+            new = shift_date(plan.vr, value, offset, births)
+        else:
+            new = without_dates(plan.vr, value, births)
+        if len(value) <= MEMO_BYTES:
+            self.memo[key] = new
+        return new
+
+    def _birth_dates(self) -> frozenset[str]:
+        """Return the birth date of the header: where it stands under another name it is not moved, as it is known."""
+        if self._births is None:
+            digits = re.sub(r"\D", "", self.source.text(BIRTH_DATE))[:8]
+            self._births = frozenset({digits}) if len(digits) == 8 else _NO_DATES
+        return self._births
+
+    def _code_value(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
+        """Return an age capped, or a private value of a VR without words, which goes if an identifier is in it."""
+        if plan.kind is Kind.AGE:
+            limit = self.engine.planner.max_age
+            new = capped_number(value, plan.unit, limit) if plan.unit else capped_age(value, limit)
+            if new is not None:
+                return new
+            if is_well_formed(plan.vr, value) and not plan.private:
+                return None
+        kept = self._remembered(("kept", plan.vr), value, charset)
+        return NOTHING if kept is not None and plan.private else kept
+
+    def _remembered(self, what: tuple[str, str], value: bytes, charset: tuple[str, ...]) -> bytes | None:
+        key = (what, value, charset)
+        if key in self.memo:
+            return self.memo[key]  # type: ignore[return-value]
+        lexicon = self.patient.lexicon
+        if what[0] == "kept":
+            new = kept_text(what[1], value, charset, lexicon, self.engine.vocabulary)
+        else:
+            unknown: list[str] = []
+            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary, unknown)
+            if unknown:
+                self.memo["unknown", key] = unknown
+        if len(value) <= MEMO_BYTES:
+            self.memo[key] = new
+        return new
+
+    def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
+        """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
+        key = ("unknown", (("clean", plan.vr), value, charset))
+        unknown = self.memo.get(key, ()) if len(value) <= MEMO_BYTES else self.memo.pop(key, ())
+        self.engine.unknown_words.update((word, keyword_of(plan.tag)) for word in unknown)  # type: ignore[attr-defined]
+
+    def _uid(self, value: bytes) -> bytes:
+        found = self.memo.get(value)
+        if found is None:
+            found = new_uids(value, self.engine.uids)
+            if len(value) <= MEMO_BYTES:
+                self.memo[value] = found
+        new, changed = found  # type: ignore[misc]
+        self.uids_replaced += changed
+        return new if changed else value
