@@ -30,6 +30,7 @@ STAGES = {
     "map_uids": "mapping UIDs",
     "read_burned_in_text": "looking for text in pixels",
     "judge_burned_in_text": "judging text",
+    "gather_boxes": "gathering boxes of groups",
     "deidentify_series": "de-identifying",
     "verify_series": "verifying",
     "extract_metadata": "extracting metadata",

@@ -167,6 +167,8 @@ def shown_in_frames(source: SourcePixels, frame_fills: Sequence[tuple[int, Box]]
     for frame in source.frames():
         for box in wanted.get(frame.index, ()):
             strokes[frame.index, box] = _strokes(frame.values, box)
+        if frame.index >= max(wanted):
+            break
     alike: dict[tuple[int, Box], set[int]] = {(number, box): {number} for number, box in frame_fills}
     for frame in source.frames():
         for (number, box), frames in alike.items():
