@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted
+from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted, year_of
 from phi_deid_pipeline.actions import dummy_document, dummy_item
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Lexicon
@@ -245,6 +245,8 @@ class Reference:
         if answer is None:
             return True, {}
         action, holds = str(answer.action), CONTENT_VALUES.get(value_type)
+        if (action, value_type, self.policy.dates) == ("C", "TIME", "year"):
+            action = str(answer.fallback)
         if action == "X":
             return False, {}
         if holds is None or action not in ("D", "K", "C") or value_type == "UIDREF":
@@ -265,11 +267,11 @@ class Reference:
         if tag in (0x00100010, 0x00100020) and action in ("Z", "D", "C"):
             element.value = self.pseudonym
             return
-        if vr in ("DA", "DT", "TM") and self.policy.dates == "shift" and action in ("C", "K"):
-            if not is_published(tag):
+        if vr in ("DA", "DT", "TM") and self.policy.dates in ("shift", "year") and action in ("C", "K"):
+            if not is_published(tag) and (vr != "TM" or self.policy.dates == "shift"):
                 if vr != "TM":
                     unwanted = self.birth if tag >> 16 & 1 or tag in (0x0040A120, 0x0040A121) else ""
-                    self._each(element, lambda text: shifted(vr, text, self.offset_days, unwanted))
+                    self._each(element, lambda text: self._changed_date(vr, text, unwanted))
                 elif not self._is_well_formed(element):
                     self._drop(element)
                 return
@@ -299,6 +301,9 @@ class Reference:
             self._each(element, self.new_uid)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
+
+    def _changed_date(self, vr: str, text: str, unwanted: str) -> str:
+        return year_of(vr, text) if self.policy.dates == "year" else shifted(vr, text, self.offset_days, unwanted)
 
     def _is_well_formed(self, element: DataElement) -> bool:
         allowed = ALLOWED[element.VR]

@@ -56,6 +56,27 @@ def _parses(time: str, form: str) -> bool:
     return True
 
 
+def year_of(vr: str, text: str) -> str:
+    """Return one DA value as the first day of its year, one DT value as its year; the dummy of what is neither."""
+    text = text.strip(" \0")
+    if not text:
+        return ""
+    dotted = text[4:5] == "."
+    digits = text.replace(".", "") if dotted and len(text) == 10 and text[7] == "." else text
+    whole = len(digits) == 8 and (dotted or digits == text)
+    if vr == "DT" and not whole:
+        body = text
+        for sign in "+-":
+            body, found, zone = body.partition(sign)
+            if found and not (len(zone) == 4 and zone.isdigit()):
+                return DUMMY[vr]
+        digits, point, rest = body.partition(".")
+        whole = len(digits) in range(4, 16, 2) and (not point or (1 <= len(rest) <= 6 and rest.isdigit()))
+    if not (whole and digits.isascii() and digits.isdigit() and 1900 <= int(digits[:4]) <= 2100):
+        return DUMMY[vr]
+    return digits[:4] + ("0101" if vr == "DA" else "")
+
+
 def is_published(tag: int) -> bool:
     """Tell whether the date of an attribute can be looked up by anybody."""
     return tag in PUBLISHED_DATES

@@ -148,6 +148,18 @@ CONFLICT_ACTIONS = {
     "ResponsibleOrganization": ("Z", "*"),
     "TimezoneOffsetFromUTC": ("D", "simplified-adult-echo-sr"),
 }
+# The same where another attribute breaks: the ethics committee (D, Type 1C) may stand only beside its approval number.
+OWN_CONFLICTS = (
+    (
+        "(0012,0082)",
+        "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
+        "X",
+        "3",
+        "D",
+        "*",
+        "clinical-trial-subject(U)",
+    ),
+)
 
 
 def read_table(folder: Path, name: str) -> list[dict[str, str]]:
@@ -223,7 +235,8 @@ def conflict_rows(folder: Path) -> list[str]:
         action, iods = CONFLICT_ACTIONS.get(r["keyword"], ("", ""))
         row = {"tag": r["tag"], "keyword": r["keyword"], "basic": r["e1_1_basic"], "type": r["type_in_module"]}
         rows.append(compact(row | {"action": action, "iods": iods, "modules": r["modules(usage)"]}))
-    return rows
+    keys = ("tag", "keyword", "basic", "type", "action", "iods", "modules")
+    return rows + [compact(dict(zip(keys, row, strict=True))) for row in OWN_CONFLICTS]
 
 
 def ui_action(advice: str) -> str:

@@ -81,6 +81,13 @@ def test_rows_whose_code_does_not_fit_an_iod_keep_it_valid(name):
             assert found.fallback == wanted[row["keyword"]], row["keyword"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_ethics_committee_and_its_approval_number_stay_together(name):
+    """The name is allowed only beside a number (Type 1C), and has to stay as a dummy: so does the number."""
+    actions = [str(shipped(name).resolve((tag,), "LO", UNKNOWN).action) for tag in (0x00120081, 0x00120082)]
+    assert actions == ["D", "D"]
+
+
 @needs_tables
 @pytest.mark.parametrize("name", NAMES)
 def test_every_uid_attribute_is_mapped_kept_or_removed_by_its_role(name):

@@ -79,7 +79,7 @@ BY_TYPE = {
     "X/Z/U*": "UUUU",
 }
 # rows whose literal X would break an IOD: at the top level
-NOT_LITERALLY_X = {"00700082": "D", "00700083": "D", "00102297": "Z", "00102299": "Z"}
+NOT_LITERALLY_X = {"00120082": "D", "00700082": "D", "00700083": "D", "00102297": "Z", "00102299": "Z"}
 TIMEZONE = "00080201"  # Type 1 in one IOD only
 
 

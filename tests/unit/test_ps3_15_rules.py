@@ -100,7 +100,7 @@ def test_all_sections_are_loaded_whole():
     assert sum(len(tags) for tags in types.types.values()) == 3246
     assert [len(types.modules), len(types.nested)] == [174, 102]
     assert sum(len(paths) for paths in types.nested.values()) == 499
-    assert len(RULES["iod_action_conflicts"]) == 11
+    assert len(RULES["iod_action_conflicts"]) == 12
 
 
 def test_dictionary_has_the_26_attributes_that_pydicom_lacks():
