@@ -299,7 +299,7 @@ def _edit(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> PixelReplace
         target = replace(
             layout,
             transfer_syntax_uid=syntax,
-            photometric=colour,
+            photometric=_stored_colour(layout, syntax, colour),
             little=True,
             planar=layout.planar if syntax == RLE else 0,
         )
@@ -314,6 +314,12 @@ def _edit(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> PixelReplace
             return PixelReplacement(joined + b"\x00" * (len(joined) % 2), False, syntax, attributes, syntax_reason=why)
         return PixelReplacement(frames, True, syntax, attributes, syntax_reason=why)
     raise _not_editable("no lossless encoding for this image")
+
+
+def _stored_colour(layout: PixelFormat, syntax: str, colour: str) -> str:
+    """Return the photometric interpretation to store: JPEG 2000 keeps its own transform of colours, as IODs may ask."""
+    transformed = layout.photometric in ("YBR_RCT", "YBR_ICT") and syntax == J2K and colour == "RGB"
+    return "YBR_RCT" if transformed else colour
 
 
 def _edit_blocks(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> PixelReplacement:

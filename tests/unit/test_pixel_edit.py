@@ -187,7 +187,7 @@ def test_overlays_are_dropped_on_request(tmp_path):
         ("SC_rgb_jpeg_gdcm.dcm", JPEG_LS, None),
         ("SC_jpeg_no_color_transform.dcm", JPEG, None),
         ("examples_ybr_color.dcm", JPEG, None),
-        ("examples_jpeg2k.dcm", J2K, "RGB"),
+        ("examples_jpeg2k.dcm", J2K, None),
     ],
 )
 def test_compressed_wheel_files_stay_lossless_and_open_again(tmp_path, name, syntax, photometric):
