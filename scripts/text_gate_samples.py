@@ -40,9 +40,33 @@ HERSHEY = {
 HELD_OUT_FONTS = ("hershey complex", "hershey triplex", "lato", "caladea", "dejavuserif", "dejavusanscondensed")
 _CONTRAST = {"faint": np.log((0.035, 0.2)), "": np.log((0.1, 1.3))}  # of the image's range
 STYLES = ("upright", "rotated", "short", "corner", "faint")
-NAMES = ("MUELLER", "SCHMIDT", "GARCIA", "OKAFOR", "LINDQVIST", "BEAUMONT", "NOVAK", "TANAKA", "ROSSI", "KOWALSKI", "JANSEN")
+NAMES = (
+    "MUELLER",
+    "SCHMIDT",
+    "GARCIA",
+    "OKAFOR",
+    "LINDQVIST",
+    "BEAUMONT",
+    "NOVAK",
+    "TANAKA",
+    "ROSSI",
+    "KOWALSKI",
+    "JANSEN",
+)
 GIVEN = ("ANNA", "PETER", "MARIE", "JOHN", "LUCIA", "KARL", "SOFIE", "AHMED", "ELENA", "PAUL", "IDA")
-WORDS = ("Hospital", "portable", "supine", "AP erect", "Dr.", "Series", "Study", "kidney", "left", "post contrast", "born")
+WORDS = (
+    "Hospital",
+    "portable",
+    "supine",
+    "AP erect",
+    "Dr.",
+    "Series",
+    "Study",
+    "kidney",
+    "left",
+    "post contrast",
+    "born",
+)
 
 
 @dataclass(frozen=True, slots=True)

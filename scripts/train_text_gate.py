@@ -12,14 +12,11 @@ trained on all, is exported. A second call goes on where files of the first lie.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
-import math
 import multiprocessing
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +26,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import text_gate_samples as samples
-
 from phi_deid_pipeline.boxes import clipped
 from phi_deid_pipeline.burned_in_text.detect import detect
 from phi_deid_pipeline.burned_in_text.prepare import prepare
