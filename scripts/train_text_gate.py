@@ -12,7 +12,10 @@ trained on all, is exported. A second call goes on where files of the first lie.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
+import math
 import multiprocessing
 import sys
 import time
@@ -45,6 +48,8 @@ TILE_INK = 6  # pixels of ink from which a tile belongs to a line
 HALO = 20  # pixels around ink that count neither as text nor as none
 TEACHER_SCALE = 1.5
 IGNORED = -1
+WINDOW = 32  # tiles; side of the part of a map that a step of the training sees
+PART = 600  # samples a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +130,23 @@ def _per_tile(mask: np.ndarray) -> np.ndarray:
 
 
 def make_maps(job: Job, work: Path, count: int, processes: int) -> None:
-    """Write stroke maps, labels and folds of all samples into the work folder, unless they lie there."""
-    if (work / "folds.npy").exists() and len(np.load(work / "folds.npy")) == count:
+    """Write stroke maps, labels and folds of all samples into the work folder in parts, those left out that lie there."""
+    starts = [start for start in range(0, count, PART) if not (work / f"part{start:06d}.npz").exists()]
+    if not starts:
         return
-    maps = np.lib.format.open_memmap(work / "maps.npy", "w+", np.uint8, (count, MAP, MAP))
-    labels, folds = np.zeros((count, TILES, TILES), np.int8), np.zeros(count, np.int8)
     with multiprocessing.get_context("spawn").Pool(processes, _start, (job,)) as pool:
-        for index, (stroke, tiles, fold) in enumerate(pool.imap(make_sample, range(count), chunksize=8)):
-            maps[index], labels[index], folds[index] = stroke, tiles, fold
-            if index % 500 == 499:
-                print(f"samples: {index + 1} of {count}", flush=True)
-    maps.flush()
-    np.save(work / "labels.npy", labels)
-    np.save(work / "folds.npy", folds)
+        for start in starts:
+            made = pool.map(make_sample, range(start, min(start + PART, count)), chunksize=8)
+            maps, labels, folds = (np.stack(column) for column in zip(*made, strict=True))
+            np.savez(work / f"part{start:06d}.npz", maps=maps, labels=labels, folds=folds.astype(np.int8))
+            print(f"samples: {start + len(maps)} of {count}", flush=True)
+
+
+def load_maps(work: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return stroke maps, labels and folds of all samples."""
+    parts = [np.load(path) for path in sorted(work.glob("part*.npz"))]
+    maps, labels, folds = (np.concatenate([part[name] for part in parts]) for name in ("maps", "labels", "folds"))
+    return maps, labels, folds
 
 
 # --- network --------------------------------------------------------------------------------------------------------
@@ -199,7 +208,7 @@ def loss_of(logits: Any, labels: Any) -> Any:
     return loss + 1.5 * functional.softplus(-pooled)[there].sum() / there.sum().clamp(min=1)
 
 
-def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 32) -> None:
+def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 24) -> None:
     """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
     import torch
 
@@ -209,17 +218,18 @@ def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 32) 
     torch.set_num_threads(1)
     torch.manual_seed(TRAIN_SEED)
     random = np.random.default_rng([TRAIN_SEED, 99])
-    maps, labels = np.load(work / "maps.npy", mmap_mode="r"), np.load(work / "labels.npy")
-    folds = np.load(work / "folds.npy")
+    maps, labels, folds = load_maps(work)
     chosen = np.flatnonzero(folds == fold) if fold is not None else np.arange(len(folds))
-    net = network()
+    net = network().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.1)
     began, mean = time.monotonic(), 0.0
     for step in range(steps):
         picked = np.sort(random.choice(chosen, batch, replace=False))
-        inputs = torch.from_numpy(augmented(random, maps[picked]))
-        loss = loss_of(net(inputs)[:, 0], torch.from_numpy(labels[picked]))
+        y, x = random.integers(0, TILES - WINDOW + 1, 2)
+        part = maps[picked, y * STRIDE : (y + WINDOW) * STRIDE, x * STRIDE : (x + WINDOW) * STRIDE]
+        inputs = torch.from_numpy(augmented(random, part)).to(memory_format=torch.channels_last)
+        loss = loss_of(net(inputs)[:, 0], torch.from_numpy(labels[picked, y : y + WINDOW, x : x + WINDOW]))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -280,3 +290,202 @@ def export(weights: dict[str, np.ndarray], target: Path) -> str:
     content = model.SerializeToString(deterministic=True)
     target.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
+
+
+# --- evaluation -----------------------------------------------------------------------------------------------------
+
+EVALUATED_STYLES = (0.36, 0.2, 0.16, 0.14, 0.14)
+LINES_AN_IMAGE = 4
+KEPT_MARGIN = 8  # pixels around a line within which a passing box counts as its own
+COVERED = 0.95  # share of a line's ink under the boxes that the full chain fills
+LARGEST = 640  # pixels; longer sides are cut
+
+
+def _start_evaluation(job: Job, gates: tuple[Path, Path], seed: int, threshold: float) -> None:
+    from phi_deid_pipeline.burned_in_text import gate
+    from phi_deid_pipeline.burned_in_text.models import OnnxruntimeModel
+
+    _start(job)
+    models = [OnnxruntimeModel(path) for path in gates]
+    _state["seed"], _state["threshold"] = seed, threshold
+    _state["use"] = lambda fold: setattr(gate, "gate_model", lambda: models[1 - fold])  # trained on the other half
+
+
+def evaluate_image(index: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Plant lines into a picture of one fold, read it in full and by the cascade of the other fold's gate."""
+    from phi_deid_pipeline.boxes import grown
+    from phi_deid_pipeline.burned_in_text import chain, gate
+
+    settings = ReaderSettings(readers=("ppocr",), max_rounds=1)
+    random = np.random.default_rng([_state["seed"], index])
+    group = _state["backgrounds"][index % len(_state["backgrounds"])]
+    background = group[random.integers(len(group))]
+    rows, columns = background.values.shape
+    top, left = (int(random.integers(max(n - LARGEST, 0) + 1)) for n in (rows, columns))
+    image = background.values[top : top + LARGEST, left : left + LARGEST].copy()
+    _state["use"](samples.fold_of(background))
+    whole = np.rint(image).astype(np.int32)
+    whole = whole.astype(np.int16) if abs(whole).max() < 1 << 15 else whole.astype(np.float32)
+    free = _screened(whole, settings)
+    if random.random() < 0.5:
+        image = samples.degrade(random, image)
+    taken, lines = np.zeros(image.shape, bool), []
+    for _ in range(LINES_AN_IMAGE):
+        style = samples.STYLES[random.choice(len(samples.STYLES), p=EVALUATED_STYLES)]
+        line = samples.plant(random, image, _state["held_out"], taken, style)
+        lines += [line] if line else []
+    stroke = gate.gate_map(image, invert=False, settings=settings)
+    scores = gate.logits(stroke)
+    began = time.process_time()
+    regions = chain.read_image(image, settings=settings).regions
+    free["full_ms"] = 1000 * (time.process_time() - began)
+    filled = np.zeros(image.shape, bool)
+    for region in regions:
+        box = grown(region.box, *image.shape)
+        filled[box.y : box.y + box.h, box.x : box.x + box.w] = True
+    passed = np.zeros(stroke.shape, bool)
+    for box in gate.passing(image, stroke, invert=False, window=None, settings=settings, threshold=_state["threshold"]):
+        box = clipped(box, *stroke.shape)
+        passed[box.y : box.y + box.h, box.x : box.x + box.w] = True
+    inner = passed[PADDING:-PADDING, PADDING:-PADDING]
+    rows_of = [_line_row(line, filled, inner, scores, background) | {"image": index} for line in lines]
+    return rows_of, free | {"series": background.series, "modality": background.modality, "shape": list(whole.shape)}
+
+
+def _screened(image: np.ndarray, settings: ReaderSettings) -> dict[str, Any]:
+    """Screen a text-free picture; return what passed and how long it took."""
+    from phi_deid_pipeline.burned_in_text import gate
+
+    began = time.process_time()
+    stroke = gate.gate_map(image, invert=False, settings=settings)
+    highest = float(gate.logits(stroke).max())
+    middle = time.process_time()
+    boxes = gate.passing(image, stroke, invert=False, window=None, settings=settings, threshold=_state["threshold"])
+    passed = next(boxes, None) is not None
+    ended = time.process_time()
+    return {
+        "highest": highest,
+        "passed": passed,
+        "gate_ms": 1000 * (middle - began),
+        "crops_ms": 1000 * (ended - middle),
+    }
+
+
+def _line_row(line, filled, passed, scores, background) -> dict[str, Any]:
+    ys, xs = np.nonzero(line.ink)
+    near = np.s_[
+        max(ys.min() - KEPT_MARGIN, 0) : ys.max() + KEPT_MARGIN, max(xs.min() - KEPT_MARGIN, 0) : xs.max() + KEPT_MARGIN
+    ]
+    tiles = np.s_[
+        (ys.min() + PADDING) // STRIDE : (ys.max() + PADDING) // STRIDE + 1,
+        (xs.min() + PADDING) // STRIDE : (xs.max() + PADDING) // STRIDE + 1,
+    ]
+    return {
+        "style": line.style, "height": line.height, "contrast": round(line.contrast, 3), "turn": line.turn,
+        "characters": len(line.text), "found": bool((filled & line.ink).sum() >= COVERED * line.ink.sum()),
+        "kept": bool(passed[near].any()), "highest": round(float(scores[tiles].max()), 2),
+        "series": background.series, "modality": background.modality,
+    }  # fmt: skip
+
+
+def evaluate(
+    job: Job, gates: tuple[Path, Path], work: Path, images: int, seed: int, threshold: float, processes: int
+) -> dict:
+    """Return the figures of the cascade on lines kept apart; writes the single rows too."""
+    arguments = (job, gates, seed, threshold)
+    with multiprocessing.get_context("spawn").Pool(processes, _start_evaluation, arguments) as pool:
+        results = pool.map(evaluate_image, range(images), chunksize=4)
+    lines = [row for rows, _ in results for row in rows]
+    free = list({(f["series"], f["highest"]): f for _, f in results}.values())
+    (work / f"lines{seed}.json").write_text(json.dumps([lines, free]))
+    found = [row for row in lines if row["found"]]
+    figures: dict[str, Any] = {"planted": len(lines), "threshold": threshold, "seed": seed, "all": _loss(found)}
+    figures |= {style: _loss([row for row in found if row["style"] == style]) for style in samples.STYLES}
+    figures["by_threshold"] = {
+        value: [
+            round(100 * float(np.mean([row["highest"] <= value for row in found])), 2),
+            round(100 * float(np.mean([f["highest"] > value for f in free])), 1),
+        ]
+        for value in (-4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0, 0.0)
+    }
+    figures["text_free"] = {
+        "images": len(free),
+        "to_full_chain": sum(f["passed"] for f in free),
+        "gate_ms": round(float(np.mean([f["gate_ms"] for f in free])), 1),
+        "crops_ms": round(float(np.mean([f["crops_ms"] for f in free])), 1),
+        "full_ms": round(float(np.mean([f["full_ms"] for f in free])), 1),
+    }
+    return figures
+
+
+def _loss(found: list[dict[str, Any]]) -> dict[str, Any]:
+    lost = sum(not row["kept"] for row in found)
+    return {"found": len(found), "lost": lost, "percent": interval(lost, len(found))}
+
+
+def interval(hits: int, count: int, level: float = 0.95) -> list[float]:
+    """Return share, lower and upper limit (Clopper and Pearson) in per cent."""
+
+    def tail(p: float, upper: bool) -> float:
+        logs = [
+            math.lgamma(count + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(count - k + 1)
+            + k * math.log(p)
+            + (count - k) * math.log1p(-p)
+            for k in (range(hits + 1) if upper else range(hits))
+        ]
+        below = sum(math.exp(value) for value in logs)
+        return below if upper else 1 - below
+
+    def limit(upper: bool) -> float:
+        low, high = 1e-9, 1 - 1e-9
+        for _ in range(60):
+            middle = (low + high) / 2
+            too_low = tail(middle, upper) > (1 - level) / 2 if upper else tail(middle, upper) < (1 - level) / 2
+            low, high = (middle, high) if too_low else (low, middle)
+        return low
+
+    if not count:
+        return [0.0, 0.0, 100.0]
+    return [
+        round(100 * hits / count, 2),
+        round(100 * limit(False), 2) if hits else 0.0,
+        round(100 * limit(True), 2) if hits < count else 100.0,
+    ]
+
+
+def main() -> int:
+    """Run all stages; those whose files lie in the work folder are not run again."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with index.tsv, LICENSES.tsv and DICOM files")
+    parser.add_argument("--work", type=Path, required=True, help="folder for samples, weights and figures")
+    parser.add_argument("--volume", type=Path, action="append", default=[], help="NIfTI volume without text")
+    parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder with TrueType fonts")
+    parser.add_argument("--samples", type=int, default=7800)
+    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--images", type=int, default=600, help="pictures of the evaluation")
+    parser.add_argument("--threshold", type=float, default=-3.0)
+    parser.add_argument("--seed", type=int, default=EVALUATE_SEED, help="of the evaluation; another one for the report")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=TARGET, help="where the network of all sources is written")
+    arguments = parser.parse_args()
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    job = Job(arguments.data, tuple(arguments.volume), tuple(arguments.fonts))
+    make_maps(job, work, arguments.samples, arguments.processes)
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        runs = [(work, name, fold, arguments.steps) for name, fold in (("fold0", 0), ("fold1", 1), ("all", None))]
+        pool.starmap(train, runs, chunksize=1)
+    targets = {name: work / f"{name}.onnx" for name in ("fold0", "fold1")} | {"all": arguments.output}
+    digests = {name: export(dict(np.load(work / f"{name}.npz")), target) for name, target in targets.items()}
+    gates = (targets["fold0"], targets["fold1"])
+    figures = {"sha256": digests["all"]}
+    figures |= evaluate(job, gates, work, arguments.images, arguments.seed, arguments.threshold, arguments.processes)
+    (work / f"figures{arguments.seed}.json").write_text(json.dumps(figures, indent=1))
+    print(json.dumps(figures, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
