@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from factories import ct_instance, write
 
+from factories import ct_instance, write
 from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.burned_in_text.settings import GATE
 from phi_deid_pipeline.pixel_read import open_pixels
