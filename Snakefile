@@ -46,6 +46,7 @@ rule all:
         per_batch("private/findings/{batch}.jsonl"),
         per_batch("private/staging/{batch}"),
         per_batch("private/records/{batch}.jsonl"),
+        per_batch("private/words/{batch}.jsonl"),
         per_batch("private/verification/{batch}.jsonl"),
         per_batch("private/links/{batch}.jsonl"),
         per_batch("private/metadata/{batch}.jsonl"),

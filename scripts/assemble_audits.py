@@ -1,4 +1,4 @@
-"""Entry of rule assemble_audits: the four audits, their seals and the summary."""
+"""Entry of rule assemble_audits: the four audits, their seals and the summary, and the queue of unknown words."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from audit_writers import AuditInfo, assemble_audits
 from job_log import job
 from phi_deid_pipeline import pipeline
+from review_words import write_unknown_words
 
 
 def main(
@@ -17,11 +18,12 @@ def main(
     script_version: str,
     geometry_settings: Mapping[str, Any],
 ) -> None:
-    """Write everything below `output/audits`."""
+    """Write everything below `output/audits`, and the queue of words to review."""
     resolved = pipeline.read_policy(policy.read_text(encoding="utf-8"))
     info = AuditInfo(resolved.name, resolved.digest, script_version, salt.read_bytes())
     columns = pipeline.metadata_columns()
     assemble_audits(output, batches, info, metadata_columns=columns, geometry_settings=geometry_settings)
+    write_unknown_words(output, batches)
 
 
 if __name__ == "__main__":

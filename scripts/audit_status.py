@@ -22,10 +22,18 @@ from record_io import read_jsonl, write_jsonl
 
 # What is seen in one instance may stand in its neighbours too; the others are known of each instance by itself.
 SERIES_WIDE = frozenset(
-    {HoldReason.RESIDUAL_IDENTIFIER, HoldReason.TEXT_LEFT, HoldReason.TEXT_UNREADABLE, HoldReason.LINK_LOST}
+    {
+        HoldReason.RESIDUAL_IDENTIFIER,
+        HoldReason.TEXT_LEFT,
+        HoldReason.TEXT_UNREADABLE,
+        HoldReason.LINK_LOST,
+        HoldReason.CONFORMANCE,
+    }
 )
-# Checks of verification that say that an instance is broken; what any other check finds is an identifier.
+# Checks of verification that say that an instance is broken, or that it breaks the rules of its SOP class as its source
+# did not; what any other check finds is an identifier.
 BREAKING_CHECKS = frozenset({"opens", "deid_attributes", "pixel_data", "known_uids"})
+CONFORMANCE_CHECKS = frozenset({"iod", "dciodvfy"})
 _HOLD_ORDER = {reason.value: place for place, reason in enumerate(HoldReason)}
 _VERDICTS = frozenset({"release", "withhold"})
 
@@ -160,7 +168,7 @@ def _rejection(batch: str, record: Mapping[str, Any], check: VerificationRecord 
 
 
 def _identifies(check: VerificationRecord) -> bool:
-    return any(residual.check not in BREAKING_CHECKS for residual in check.residuals)
+    return any(residual.check not in BREAKING_CHECKS | CONFORMANCE_CHECKS for residual in check.residuals)
 
 
 def _own_holds(
@@ -170,6 +178,8 @@ def _own_holds(
     holds = {HoldReason.RESIDUAL_IDENTIFIER.value} if _identifies(check) else set()
     if rejected:
         return frozenset(holds)
+    if any(residual.check in CONFORMANCE_CHECKS for residual in check.residuals):
+        holds.add(HoldReason.CONFORMANCE.value)
     holds.update(record["hold"])
     if record["status"] == Status.HELD and record["reason"]:
         holds.add(record["reason"])

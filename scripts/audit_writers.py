@@ -57,12 +57,20 @@ _HELD_WHAT_TO_DO = {
     HoldReason.PHOTOGRAPH: "A photograph can show a person: look at it, then decide.",
     HoldReason.LABEL_IMAGE: "The image of a slide's label can show identifiers: look at it, then decide.",
     HoldReason.LINK_LOST: "A reference is gone that the policy keeps: report it with its path, or decide.",
+    HoldReason.CONFORMANCE: "An error of the IOD is new: report it with its path and the SOP class, or decide.",
+    HoldReason.RECOGNIZABLE_VISUAL_FEATURES: (
+        "A face can be rebuilt from these slices: deface them outside, or decide that they may be released."
+    ),
     HoldReason.WITHHELD: "A row of the decisions file withholds it.",
 }
 _NO_LOSS = frozenset({RejectReason.DUPLICATE_IDENTICAL, RejectReason.DUPLICATE_NOT_CHOSEN})
 _EXTRA_METADATA = (
     ("text_regions_hidden", "int64", "", "Rectangles of text that were filled in this instance"),
     ("pixels_redacted", "bool", "", "Whether pixels were changed to hide text"),
+    (
+        *("recognizable_visual_features", "bool", ""),
+        "Whether a face may be rebuilt from the volume that this instance is part of",
+    ),
     ("series_incomplete", "bool", "", "Whether an instance of this series is not in the release"),
 )
 _ARROW_TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
@@ -228,6 +236,7 @@ def _record_row(record: Mapping[str, Any], final: Mapping[str, Any]) -> dict[str
         "pixel_data": record["pixel_data"],
         "pixel_sha256": record["pixel_sha256"],
         "boxes": record["boxes"],
+        "recognizable_visual_features": record["recognizable_visual_features"],
         "burned_in_text_scan": record["burned_in_text_scan"],
         "verification": {"checks": final["checks"], "residuals": final["residuals"]},
     }
@@ -263,6 +272,7 @@ def _rejected_row(row: Mapping[str, Any], mapper: UidMapper) -> dict[str, Any]:
         "pixel_data": "",
         "pixel_sha256": "",
         "boxes": [],
+        "recognizable_visual_features": False,
         "burned_in_text_scan": {},
         "verification": {"checks": [], "residuals": []},
     }
@@ -312,7 +322,11 @@ def assemble_metadata(
         for batch, final in zip(batches, _statuses(private, batches), strict=True):
             released = {uid for uid, status in final.items() if status.status is Status.RELEASED}
             pixels = {
-                record["sop_uid"]: (len(record["boxes"]), record["pixel_data"] == "redacted")
+                record["sop_uid"]: (
+                    len(record["boxes"]),
+                    record["pixel_data"] == "redacted",
+                    record["recognizable_visual_features"],
+                )
                 for record in read_jsonl(private / "records" / f"{batch}.jsonl")
                 if record["sop_uid"] in released
             }

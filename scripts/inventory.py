@@ -1,13 +1,12 @@
 """Entry of rule inventory: reads headers, writes manifests, lexicons, index and rejected files."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from record_io import progress_file, read_decisions
+from record_io import progress_file, read_decisions, read_table
 
 
 def main(
@@ -15,16 +14,17 @@ def main(
     private: Path,
     salt: Path,
     patients: Path,
+    subjects: Path,
     decisions: Path,
+    policy: Path,
     settings: Mapping[str, Any],
     threads: int,
 ) -> None:
     """Scan the input folder; the scan writes `private/inventory.json` last."""
-    with patients.open(encoding="utf-8", newline="") as table:
-        persons = {  # without an issuer the ID counts whoever issued it
-            (row["patient_id"], row["issuer"]) if row["issuer"] else row["patient_id"]: row["person"]
-            for row in csv.DictReader(table)
-        }
+    persons = {  # without an issuer the ID counts whoever issued it
+        (row["patient_id"], row["issuer"]) if row["issuer"] else row["patient_id"]: row["person"]
+        for row in read_table(patients)
+    }
     pipeline.scan_input(
         input_root.resolve(),
         private,
@@ -34,6 +34,8 @@ def main(
         decisions=read_decisions(decisions),
         threads=threads,
         progress=progress_file(private / ".scan_progress"),
+        policy_json=policy.read_text(encoding="utf-8"),
+        subjects=read_table(subjects),
     )
 
 
@@ -45,7 +47,9 @@ if __name__ == "__main__":
             Path("private"),
             Path(smk.input.salt),
             Path(smk.input.patients),
+            Path(smk.input.subjects),
             Path(smk.input.decisions),
+            Path(smk.input.policy),
             smk.params.settings,
             smk.threads,
         )

@@ -57,13 +57,46 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
     status = command("status", "Tell how far the work in an output folder is.")
     releases = command("releases", "List the releases of an output folder and what changed in each.")
+    words = command("words", "List the words that descriptions lost because the vocabulary lacks them.")
+    words.add_argument("--top", type=_positive, default=50, metavar="N", help="words to show (default: 50)")
     verify = command("verify", "Prove audits and releases: schemas, chain, seal, the SHA-256 of every file.")
-    for sub in (status, releases, verify):
+    for sub in (status, releases, words, verify):
         sub.add_argument("--output", type=Path, required=True, metavar="DIR", help="output folder of a run")
     verify.add_argument(
         "--salt-file", type=Path, metavar="FILE", help="proves the seal too (default: OUTPUT/private/salt)"
     )
+    _policy_commands(command("policy", "List, show, compare, validate, clone or preview policies."))
     return top
+
+
+def _policy_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the commands below `policy` to its parser."""
+    commands = parser.add_subparsers(dest="policy_command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    command("list", "List the policies of config/policies/.")
+    show = command("show", "Show options, keys, counts and overrides of a policy, and actions on request.")
+    show.add_argument("name", metavar="NAME|FILE", help="a policy")
+    show.add_argument(
+        "--tag", action="append", default=[], metavar="TAG", help="keyword or (gggg,eeee): its action in every IOD"
+    )
+    show.add_argument("--all", action="store_true", help="the action on every attribute of the dictionary")
+    diff = command("diff", "Show what two policies do differently.")
+    diff.add_argument("first", metavar="A")
+    diff.add_argument("second", metavar="B")
+    command("validate", "Check a policy file; the row that is wrong is named.").add_argument("name", metavar="FILE")
+    clone = command("clone", "Write a new policy that extends A, to be changed by hand.")
+    clone.add_argument("first", metavar="A")
+    clone.add_argument("second", metavar="B", help="name of a new policy in config/policies/, or a new file (.yaml)")
+    clone.add_argument("--copy", action="store_true", help="write all of A out, so that no later change of A counts")
+    preview = command("preview", "Show what a policy would do to each attribute of a sample; nothing is kept.")
+    preview.add_argument("--policy", required=True, metavar="NAME|FILE", help="a policy, disabled ones too")
+    preview.add_argument(
+        "--input", type=Path, required=True, nargs="+", metavar="FILE", help="files with DICOM instances, or folders"
+    )
+    preview.add_argument("--values", action="store_true", help="show old and new text: THIS IDENTIFIES PATIENTS")
 
 
 def _run_options(sub: argparse.ArgumentParser) -> None:
@@ -93,6 +126,12 @@ def _run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--patients", type=Path, metavar="FILE", help="CSV of patient_id, issuer, person that joins IDs; kept likewise"
     )
+    sub.add_argument(
+        "--subjects",
+        type=Path,
+        metavar="FILE",
+        help="CSV of patient_id, pseudonym and more for policies that name patients by a table; kept likewise",
+    )
 
 
 def _positive(text: str) -> int:
@@ -113,6 +152,7 @@ def _request(args: argparse.Namespace) -> RunRequest:
         settings=tuple(args.set),
         decisions=args.decisions,
         patients=args.patients,
+        subjects=args.subjects,
     )
 
 
@@ -241,6 +281,28 @@ def releases(output: Path, console: Console) -> int:
     return RELEASED
 
 
+def words(output: Path, top: int, console: Console) -> int:
+    """Print the queue of unknown words, the most frequent first."""
+    from review_words import QUEUE, read_unknown_words
+
+    queue = read_unknown_words(output)
+    if not queue:
+        console.print("No description lost a word that the vocabulary lacks.")
+        return RELEASED
+    table = Table(title=f"Unknown words, {min(top, len(queue))} of {len(queue)}; may hold names", title_justify="left")
+    for name in ("word", "times", "attributes"):
+        table.add_column(name, justify="right" if name == "times" else "left", overflow="fold")
+    for row in queue[:top]:
+        table.add_row(row.word, str(row.count), ", ".join(row.attributes))
+    console.print(table)
+    console.print(
+        f"All: {output / QUEUE}. Put the words that name nobody into a file, one a line, and run again with "
+        "--set free_text.accepted_words=FILE (or the same key in your config file).",
+        highlight=False,
+    )
+    return RELEASED
+
+
 def verify(output: Path, salt_file: Path | None, console: Console) -> int:
     """Print what the proofs of audits and releases found."""
     from audit_writers import verify_output
@@ -280,19 +342,25 @@ def main(arguments: list[str] | None = None) -> int:
             return RELEASED
         if args.command == "demo":
             return demo(args, console)
+        if args.command == "policy":
+            import policy_commands
+
+            return policy_commands.run(args, console)
         if not args.output.is_dir():
             raise ConfigError("There is no such output folder; check --output.")
         if args.command == "status":
             return status(args.output.resolve(), console)
         if args.command == "releases":
             return releases(args.output.resolve(), console)
+        if args.command == "words":
+            return words(args.output.resolve(), args.top, console)
         return verify(args.output.resolve(), args.salt_file, console)
     except ConfigError as error:
         print(f"main.py: {error}", file=sys.stderr)
         return USAGE
     except DeidError as error:
         print(f"main.py: {error}", file=sys.stderr)
-        return USAGE if args.command in ("run", "prepare") else FAILED
+        return USAGE if args.command in ("run", "prepare", "policy") else FAILED
     except OSError as error:  # its text may name a path
         told = f"A file cannot be read or written ({error.strerror})."
         print(f"main.py: {DISK_IS_FULL if error.errno in DISK_FULL else told}", file=sys.stderr)

@@ -19,15 +19,16 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
+from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from phi_deid_pipeline.errors import AuditContractError, ConfigError
-from phi_deid_pipeline.records import Decision
+from phi_deid_pipeline.records import Decision, TagAction
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 ROWS_PER_GROUP = 20_000
@@ -72,8 +73,38 @@ def _field_names(cls: type) -> tuple[str, ...]:
 
 def to_json(record: Any) -> str:
     """Return one line of compact JSON, always encodable as UTF-8; NaN and infinity are refused."""
-    text = json.dumps(to_data(record), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _json_text(record)
     return text if text.isascii() else encode_json(text).decode("utf-8")
+
+
+def _json_text(value: Any) -> str:
+    """Return the compact JSON of `to_data(value)`; records and tuples of them skip that intermediate."""
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is int:
+        return repr(value)
+    if kind is TagAction:
+        return _tag_action_text(value)
+    if kind is tuple:
+        return f"[{','.join(map(_json_text, value))}]"
+    if (names := _json_names(kind)) is not None:
+        return "{" + ",".join([f"{quoted}:{_json_text(getattr(value, name))}" for quoted, name in names]) + "}"
+    return json.dumps(to_data(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+@cache
+def _json_names(cls: type) -> tuple[tuple[str, str], ...] | None:
+    """Return quoted names and names of the fields of a dataclass, None for another class."""
+    if not dataclasses.is_dataclass(cls):
+        return None
+    return tuple((encode_basestring(name), name) for name in _field_names(cls))
+
+
+@lru_cache(maxsize=8192)
+def _tag_action_text(row: TagAction) -> str:
+    # The instances of a series share most of these rows.
+    return json.dumps(to_data(row), ensure_ascii=False, separators=(",", ":"))
 
 
 def plain_json(data: Any) -> bytes:
@@ -300,6 +331,12 @@ def label(path: Path) -> str:
     return f"{Path(path).parent.name}/{Path(path).name}"
 
 
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table of patients or subjects (CSV) as it was kept."""
+    with path.open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table))
+
+
 def read_decisions(path: Path) -> list[Decision]:
     """Return the rows of a decisions table (CSV with the columns what, verdict, who, when, why)."""
     names = [field.name for field in dataclasses.fields(Decision)]
@@ -318,6 +355,8 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema,
     The same rows and schema give the same bytes. A missing key is a null. Raises AuditContractError naming the column
     where a row has an unknown column or a value of another type.
     """
+    import pyarrow.parquet as pq  # here: most steps write JSON alone, and a job pays for its imports
+
     count, names = 0, frozenset(schema.names)
     iterator = iter(rows)
     with (
@@ -336,6 +375,8 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema,
 
 
 def _table(rows: list[dict[str, Any]], schema: pa.Schema, name: str) -> pa.Table:
+    import pyarrow as pa
+
     columns = []
     for column in schema:
         try:
@@ -360,6 +401,8 @@ def valid_text(value: Any) -> Any:
 
 def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a Parquet file, one row group in memory at a time."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path) as source:
         for group in range(source.num_row_groups):
             yield from source.read_row_group(group).to_pylist()

@@ -24,6 +24,7 @@ import jsonschema
 import yaml
 
 from phi_deid_pipeline.errors import ConfigError, SaltMismatchError
+from phi_deid_pipeline.subjects import REQUIRED_COLUMNS, SUBJECT_COLUMNS, SubjectTable, table_problem
 from phi_deid_pipeline.uid_mapping import SALT_BYTES, salt_id
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class RunRequest:
     settings: tuple[str, ...] = ()
     decisions: Path | None = None
     patients: Path | None = None
+    subjects: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class _Checked:
     policy: Policy
     decisions: bytes | None
     patients: bytes | None
+    subjects: bytes | None
+    accepted_words: bytes
     salt: bytes
     salt_created: bool
 
@@ -80,8 +84,11 @@ def _checked(request: RunRequest) -> _Checked:
 
     policy = load_policy(config["policy"])
     decisions, patients = _decisions_table(request.decisions), _patients_table(request.patients)
+    kept = {name: output / "private" / f"{name}.csv" for name in ("patients", "subjects")}
+    subjects = _subjects_table(request.subjects, kept["subjects"], request.patients or kept["patients"], policy)
+    accepted = _accepted_words(config["free_text"]["accepted_words"])
     salt = _chosen_salt(output / "private", request.salt_file, request.new_salt)
-    return _Checked(source, output, config, policy, decisions, patients, *salt)
+    return _Checked(source, output, config, policy, decisions, patients, subjects, accepted, *salt)
 
 
 def checked_output(request: RunRequest) -> Path:
@@ -100,10 +107,13 @@ def prepare(request: RunRequest) -> Prepared:
     _write_if_changed(private / "salt_id", salt_id(salt).encode() + b"\n")
     _write_if_changed(private / "policy.json", policy.to_json().encode())
     config["policy"] = policy.name
+    config["free_text"]["accepted_words"] = ""  # a path may identify, and Snakemake keeps values of config
+    _write_if_changed(private / "accepted_words.txt", checked.accepted_words)
     _write_if_changed(private / "config.yaml", yaml.safe_dump(config, sort_keys=True).encode())
     for name, table, columns in (
         ("decisions.csv", checked.decisions, DECISION_COLUMNS),
         ("patients.csv", checked.patients, PATIENT_COLUMNS),
+        ("subjects.csv", checked.subjects, SUBJECT_COLUMNS),
     ):
         if table is None and not (private / name).exists():
             table = _csv_bytes(columns, [])
@@ -251,7 +261,9 @@ def _link_input(link: Path, source: Path) -> None:
     part.replace(link)
 
 
-def _rows(path: Path, columns: tuple[str, ...], table: str) -> list[dict[str, str]]:
+def _rows(
+    path: Path, columns: tuple[str, ...], table: str, required: tuple[str, ...] | None = None
+) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -259,7 +271,7 @@ def _rows(path: Path, columns: tuple[str, ...], table: str) -> list[dict[str, st
             header = set(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"The table of {table} cannot be read ({type(error).__name__}).") from error
-    if missing := [column for column in columns if column not in header]:
+    if missing := [column for column in required or columns if column not in header]:
         raise ConfigError(f"The table of {table} lacks the column(s) {', '.join(missing)}.")
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
@@ -292,6 +304,34 @@ def _patients_table(path: Path | None) -> bytes | None:
     if len({(row["patient_id"], row["issuer"]) for row in rows}) < len(rows):
         raise ConfigError("Patients: one patient_id and issuer stands in two lines; keep one of them.")
     return _csv_bytes(PATIENT_COLUMNS, rows)
+
+
+def _subjects_table(path: Path | None, kept: Path, patients: Path, policy: Policy) -> bytes | None:
+    """Check the table of subjects that holds, a new one or the one kept; return a new one."""
+    source = path or (kept if kept.exists() else None)
+    rows = [] if source is None else _rows(source, SUBJECT_COLUMNS, "subjects", REQUIRED_COLUMNS)
+    if policy.pseudonyms == "table" and not rows:
+        raise ConfigError(f"Policy {policy.name} takes pseudonyms from a table: hand it in with --subjects.")
+    if problem := table_problem(rows, trial=policy.clinical_trial):
+        raise ConfigError(problem)
+    joined = _rows(patients, PATIENT_COLUMNS, "patients") if patients.exists() else []
+    SubjectTable(
+        rows, {(r["patient_id"], r["issuer"]) if r["issuer"] else r["patient_id"]: r["person"] for r in joined}
+    )
+    return None if path is None else _csv_bytes(SUBJECT_COLUMNS, rows)
+
+
+def _accepted_words(path: str) -> bytes:
+    """Return the words of a site's list, folded and sorted, one a line; nothing where no list is given."""
+    from phi_deid_pipeline.vocabulary import parse_accepted_words
+
+    if not path:
+        return b""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The list of accepted words cannot be read ({type(error).__name__}).") from error
+    return "".join(f"{word}\n" for word in sorted(parse_accepted_words(text))).encode()
 
 
 def _csv_bytes(columns: tuple[str, ...], rows: list[dict[str, str]]) -> bytes:

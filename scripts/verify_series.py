@@ -1,10 +1,12 @@
 """Entry of rule verify_series: independent checks over the written bytes of a batch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import DeidRecord, Manifest
+from phi_deid_pipeline.records import DeidRecord, Manifest, StudySubject
 from record_io import from_json, read_jsonl, read_parquet, write_jsonl
 
 
@@ -12,12 +14,14 @@ def main(
     manifest: Path,
     uid_map: Path,
     lexicons: list[Path],
+    subjects: Path,
     policy: Path,
     input_root: Path,
     staging: Path,
     records: Path,
     verification: Path,
     links: Path,
+    settings: Mapping[str, Any],
 ) -> None:
     """Write the verdict on each written instance, and its links."""
     verdicts, edges = pipeline.verify_series(
@@ -28,6 +32,8 @@ def main(
         policy.read_text(encoding="utf-8"),
         input_root.resolve(),
         staging,
+        subjects=read_jsonl(subjects, StudySubject),
+        settings=settings,
     )
     write_jsonl(links, edges, mode=0o600)
     write_jsonl(verification, verdicts, mode=0o600)
@@ -40,10 +46,12 @@ if __name__ == "__main__":
             Path(smk.input.manifest),
             Path(smk.input.uid_map),
             [Path(path) for path in smk.input.lexicons],
+            Path(smk.input.subjects),
             Path(smk.input.policy),
             Path("private/input"),
             Path(smk.input.dicom),
             Path(smk.input.records),
             Path(smk.output.verification),
             Path(smk.output.links),
+            smk.params.settings,
         )

@@ -1,7 +1,13 @@
-"""A slow, plain reference of the engine on pydicom Datasets: same rules, other code. For differential tests only."""
+"""A slow, plain reference of the engine on pydicom Datasets: same rules, other code. For differential tests only.
+
+What it shares with the engine are the policy's answers, the rules for words (`free_text`) and the templates of dummy
+items; how an instance is read, walked, changed and written is pydicom's and its own.
+"""
 
 from __future__ import annotations
 
+import struct
+from collections import Counter
 from collections.abc import Callable
 
 from pydicom.datadict import dictionary_VM, keyword_for_tag
@@ -9,14 +15,29 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from phi_deid_pipeline.actions import dummy_document, dummy_item
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Lexicon
-from phi_deid_pipeline.policies import Policy
+from phi_deid_pipeline.policies import Policy, Resolution
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
-STRINGS = TEXT | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
-NUMBERS = {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"}
+# VR -> characters of a value that is well-formed (PS3.5 6.2); any other value counts as text. None: always text.
+ALLOWED: dict[str, str | None] = {
+    "AE": None,
+    "AS": "0123456789DWMY",
+    "CS": "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_",
+    "DA": "0123456789.-",
+    "DS": "0123456789+-.Ee",
+    "DT": "0123456789.+-",
+    "IS": "0123456789+-",
+    "TM": "0123456789.:-",
+    "UI": "0123456789.",
+    "UR": None,
+}
+STRINGS = TEXT | set(ALLOWED)
+NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "I"}
+WORDS = {"OW": "H", "OF": "f", "OL": "I", "OD": "d", "OV": "Q"}
 DUMMIES = {
     **dict.fromkeys(("PN", "LO", "LT", "ST", "UC", "UT", "SH", "AE", "CS"), ("DEIDENTIFIED", "REMOVED")),
     "DA": ("19000101", "19010101"),
@@ -27,40 +48,107 @@ DUMMIES = {
     "IS": ("0", "1"),
     "UR": ("urn:deidentified", "urn:removed"),
 }
+TERMS = {0x04000565: ("COERCE", "CORRECT"), 0x00100040: ("O", "O"), 0x00102203: ("UNALTERED", "ALTERED")}
 CONTENT = {0x0040A730, 0x00400555, 0x00400612, 0x00400440, 0x0040B020}
+CONTENT_VALUES = {
+    "TEXT": 0x0040A160,
+    "PNAME": 0x0040A123,
+    "DATE": 0x0040A121,
+    "TIME": 0x0040A122,
+    "DATETIME": 0x0040A120,
+    "UIDREF": 0x0040A124,
+    "CODE": 0x0040A168,
+    "NUM": 0x0040A300,
+}
+METHOD_CODES = 0x00120064
 
 
-class OutOfReference(Exception):
-    """The reference does not cover what this data set holds."""
+class Refused(Exception):
+    """The rules ask for what cannot be done: the instance has to be rejected."""
 
 
 class Reference:
-    """Applies a policy to a Dataset in place, by the rules of PS3.15 E.1.1 in their plainest form."""
+    """Applies a policy to a Dataset in place, by the rules of PS3.15 E.1.1 in their plainest form.
+
+    `removed` counts what was removed by path (tags from the top level), `private` the private attributes.
+    """
 
     def __init__(self, policy: Policy, new_uid: Callable[[str], str], lexicon: Lexicon, pseudonym: str) -> None:
         self.policy, self.new_uid, self.lexicon, self.pseudonym = policy, new_uid, lexicon, pseudonym
         self.vocabulary = load_vocabulary()
         self.private = 0
+        self.removed: Counter[tuple[int, ...]] = Counter()
 
     def apply(self, ds: Dataset) -> Dataset:
-        self.sop_class = str(ds.get("SOPClassUID", ""))
+        self.top = ds
+        self.sop_class = str(ds.get("SOPClassUID", "") or "")
+        self.little = bool(ds.original_encoding[1])
+        texts, codes, present = self._earlier_method(ds)
         self._dataset(ds, ())
+        self._method(ds, texts, codes, present)
         return ds
 
-    def _dataset(self, ds: Dataset, above: tuple[int, ...]) -> None:
-        for tag in list(ds.keys()):
-            tag = int(tag)
-            group = tag >> 16
-            if group & 1 or tag & 0xFFFF == 0 or group in (0, 2, 4) or group >> 8 in (0x50, 0x60) or tag == 0xFFFCFFFC:
-                self.private += self._private(ds[tag])
-                del ds[tag]
-                continue
+    # ------------------------------------------------------------------ what was done
+
+    def _earlier_method(self, ds: Dataset) -> tuple[list[str], list[Dataset], set[tuple[str, str]]]:
+        """Take the attributes that say what was done to the instance before out of the data set."""
+        texts: list[str] = []
+        if "DeidentificationMethod" in ds:
+            element = ds["DeidentificationMethod"]
+            self._drop(element)
+            texts = [text.strip(" \0") for text in "\\".join(self._texts(element)).split("\\")]
+        items = list(ds.get(METHOD_CODES).value) if METHOD_CODES in ds and ds[METHOD_CODES].VR == "SQ" else []
+        present = {self._code(item) for item in items}
+        for item in items:
+            self._dataset(item, (METHOD_CODES,))
+        for keyword in ("DeidentificationMethod", "PatientIdentityRemoved", "LongitudinalTemporalInformationModified"):
+            if keyword in ds:
+                del ds[keyword]
+        if METHOD_CODES in ds:
+            del ds[METHOD_CODES]
+        return [text for text in texts if text], items, present
+
+    def _method(self, ds: Dataset, texts: list[str], items: list[Dataset], present: set[tuple[str, str]]) -> None:
+        policy = self.policy
+        ds.PatientIdentityRemoved = "YES"
+        ds.DeidentificationMethod = [*texts, *(text for text in policy.method_texts if text not in texts)]
+        for value, scheme, meaning in policy.method_codes:
+            if (value, scheme) not in present:
+                code = Dataset()
+                code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+                items.append(code)
+        ds.DeidentificationMethodCodeSequence = Sequence(items)
+        ds.LongitudinalTemporalInformationModified = policy.longitudinal
+
+    @staticmethod
+    def _code(item: Dataset) -> tuple[str, str]:
+        return tuple(_first(item.get(k)) for k in ("CodeValue", "CodingSchemeDesignator"))  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------ data sets
+
+    def _dataset(self, ds: Dataset, above: tuple[int, ...], forced: dict[int, Resolution] | None = None) -> None:
+        for tag in sorted(map(int, ds.keys())):
+            path = (*above, tag)
             element = ds[tag]
-            answer = self.policy.resolve((*above, tag), element.VR, self.sop_class)
-            if element.VR == "SQ":
-                self._sequence(ds, element, str(answer.action), (*above, tag))
+            group = tag >> 16
+            if group & 1:
+                self.private += self._private(element)
+                del ds[tag]
+            elif tag & 0xFFFF == 0 or tag == 0xFFFCFFFC:
+                del ds[tag]
+            elif group in (0, 2, 4) or group >> 8 in (0x50, 0x60) or (group == 0x7FE0 and above):
+                self._remove(ds, element, path)
             else:
-                self._value(ds, element, answer, (*above, tag))
+                answer = (forced or {}).get(tag) or self.policy.resolve(path, element.VR, self.sop_class)
+                if element.VR == "SQ":
+                    self._sequence(ds, element, str(answer.action), path)
+                else:
+                    self._value(ds, element, answer, path)
+
+    def _remove(self, ds: Dataset, element: DataElement, path: tuple[int, ...]) -> None:
+        self.removed[path] += 1
+        self.private += self._private(element)
+        del ds[element.tag]
 
     def _private(self, element: DataElement) -> int:
         inside = 0
@@ -68,70 +156,94 @@ class Reference:
             inside = sum(self._private(e) for item in element.value for e in item)
         return inside + (int(element.tag) >> 16 & 1)
 
+    # ------------------------------------------------------------------ sequences
+
     def _sequence(self, ds: Dataset, element: DataElement, action: str, path: tuple[int, ...]) -> None:
         tag = int(element.tag)
         if action == "X":
-            self.private += self._private(element)
-            del ds[tag]
+            self._remove(ds, element, path)
         elif action == "Z":
             self.private += self._private(element)
             element.value = Sequence([])
         elif action == "D" and not keyword_for_tag(tag).startswith("Referenced"):
             if element.value:
-                raise OutOfReference(f"{tag:08X}")
+                self.private += self._private(element)
+                template = dummy_item(tag, keyword_for_tag(tag))
+                element.value = Sequence([] if template is None else [_dataset_of(template)])
         else:
-            keep = [item for item in element.value if not self._content_item(item, tag)]
-            for item in element.value:
-                if item not in keep:
-                    self.private += sum(self._private(e) for e in item)
-            for item in keep:
-                self._dataset(item, path)
-            if len(keep) != len(element.value):
-                element.value = Sequence(keep)
-                if not keep:
-                    del ds[tag]
+            self._items(ds, element, path)
 
-    def _content_item(self, item: Dataset, tag: int) -> bool:
-        """Tell whether a content item is removed."""
-        if (
-            tag not in CONTENT
-            or "clean_structured_content" not in self.policy.options
-            or not item.get("ConceptNameCodeSequence")
-        ):
-            return False
-        name = item.ConceptNameCodeSequence[0]
-        answer = self.policy.resolve_concept(
-            str(name.get("CodeValue", "")), str(name.get("CodingSchemeDesignator", "")), str(item.get("ValueType", ""))
-        )
+    def _items(self, ds: Dataset, element: DataElement, path: tuple[int, ...]) -> None:
+        kept = []
+        for item in element.value:
+            stays, forced = self._content_item(item, path[-1])
+            if stays:
+                self._dataset(item, path, forced)
+                kept.append(item)
+            else:
+                self.removed[path] += 1
+                self.private += sum(self._private(e) for e in item)
+        if len(kept) != len(element.value):
+            element.value = Sequence(kept)
+            if not kept:
+                del ds[element.tag]
+
+    def _content_item(self, item: Dataset, tag: int) -> tuple[bool, dict[int, Resolution]]:
+        """Tell whether a content item stays, and what the rule for its concept asks of its value."""
+        if tag not in CONTENT or "clean_structured_content" not in self.policy.options:
+            return True, {}
+        name = item.get("ConceptNameCodeSequence")
+        value_type = _first(item.get("ValueType"))
+        answer = self.policy.resolve_concept(*self._code(name[0]), value_type) if name else None
         if answer is None:
-            return False
-        if str(answer.action) == "X":
-            return True
-        raise OutOfReference("concept")
-
-    def _value(self, ds: Dataset, element: DataElement, answer, path: tuple[int, ...]) -> None:
-        action, vr, tag = str(answer.action), element.VR, int(element.tag)
-        if vr == "UN" and action in ("C", "U"):
-            raise OutOfReference("UN")
-        if action == "C":
-            action = self._clean(element) or str(answer.fallback)
-            if action == "C":
-                return
+            return True, {}
+        action, holds = str(answer.action), CONTENT_VALUES.get(value_type)
         if action == "X":
-            del ds[tag]
-        elif action in ("Z", "D") and tag in (0x00100010, 0x00100020):
+            return False, {}
+        if holds is None or action not in ("D", "K", "C") or value_type == "UIDREF":
+            return True, {}
+        if action == "C":
+            if holds in item and str(answer.fallback) == "X" and value_type == "TEXT":
+                texts = self._texts(item[holds])
+                if self._cleaned(texts, item[holds].VR) == "":
+                    return False, {}
+            if value_type != "TEXT":
+                return True, {}
+        return True, {holds: answer}
+
+    # ------------------------------------------------------------------ values
+
+    def _value(self, ds: Dataset, element: DataElement, answer: Resolution, path: tuple[int, ...]) -> None:
+        action, vr, tag = str(answer.action), element.VR, path[-1]
+        if tag in (0x00100010, 0x00100020) and action in ("Z", "D", "C"):
             element.value = self.pseudonym
+            return
+        if action == "C":
+            if vr not in TEXT:
+                raise Refused(f"{tag:08X}")
+            cleaned = self._cleaned(self._texts(element), vr)
+            if cleaned is None:
+                return
+            if cleaned:
+                element.value = cleaned
+                return
+            action = str(answer.fallback) if str(answer.fallback) in ("D", "Z", "X") else "Z"
+        if action == "X" or (action == "U" and vr not in STRINGS):
+            self._remove(ds, element, path)
         elif action == "Z":
-            element.value = None if vr in NUMBERS else ""
-        elif action == "D":
+            element.value = None if vr in NUMBERS else b"" if vr not in STRINGS else ""
+        elif action == "D" and vr != "UI":
             self._dummy(element, answer.code)
-        elif action == "U":
-            self._each(element, self._uid)
-        elif vr in TEXT:
+        elif action in ("D", "U"):
+            self._each(element, self.new_uid)
+        elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
 
-    def _uid(self, uid: str) -> str:
-        return self.new_uid(uid)
+    def _is_well_formed(self, element: DataElement) -> bool:
+        allowed = ALLOWED[element.VR]
+        values = "".join(self._texts(element))
+        blanks = " \0"
+        return all(character in (allowed or "") + (blanks if allowed else "") for character in values)
 
     @staticmethod
     def _each(element: DataElement, change: Callable[[str], str]) -> None:
@@ -146,7 +258,7 @@ class Reference:
         return [str(v) for v in element.value] if element.VM > 1 else [str(element.value)]
 
     def _drop(self, element: DataElement) -> None:
-        text = "\\".join(self._texts(element))
+        text = "\\".join(self._texts(element)).rstrip(" \0")
         dropped = drop_identifiers(text, self.lexicon)
         if dropped != text:
             if not dropped.strip() and element.VR in TEXT:
@@ -154,23 +266,69 @@ class Reference:
             parts = dropped.split("\\") if element.VR not in LONG_TEXT else [dropped]
             element.value = parts if len(parts) > 1 else parts[0]
 
-    def _clean(self, element: DataElement) -> str:
-        """Clean a text; return "" where nothing is left and the fallback holds."""
-        texts = self._texts(element)
+    def _cleaned(self, texts: list[str], vr: str) -> str | list[str] | None:
+        """Clean a text; None where it is unchanged, "" where nothing is left."""
+        whole = "\\".join(texts).rstrip(" \0")
+        texts = [whole] if vr in LONG_TEXT else whole.split("\\")
         cleaned = [clean_descriptor(text, self.lexicon, self.vocabulary) for text in texts]
-        whole = "\\".join(texts)
         if cleaned == texts:
-            return "C" if drop_identifiers(whole, self.lexicon) == whole else ""
+            return None if drop_identifiers(whole, self.lexicon) == whole else ""
         if not any(text.strip() for text in cleaned):
             return ""
-        element.value = cleaned if len(cleaned) > 1 else cleaned[0]
-        return "C"
+        return cleaned if len(cleaned) > 1 else cleaned[0]
 
     def _dummy(self, element: DataElement, code: str) -> None:
-        if element.is_empty and "/" in code:
-            return
         vr, tag = element.VR, int(element.tag)
-        if vr not in DUMMIES or tag in (0x04000565, 0x00420011) or dictionary_VM(tag)[0] not in "1":
-            raise OutOfReference(f"dummy {vr}")
-        first, second = DUMMIES[vr]
-        element.value = second if first in (t.strip() for t in self._texts(element)) else first
+        blank = element.is_empty or not "".join(self._texts(element)).strip(" \0\\")
+        if vr in STRINGS and "/" in code and (element.is_empty or (blank and element.VM == 1)):
+            return
+        least = _least_values(tag)
+        if tag == 0x00420011:
+            element.value = dummy_document(_first(self.top.get("MIMETypeOfEncapsulatedDocument")))
+        elif vr in DUMMIES:
+            first, second = TERMS.get(tag, DUMMIES[vr])
+            use = second if first in (text.strip(" \0") for text in self._texts(element)) else first
+            count = max(least, len(self._texts(element))) if least > 1 else 1
+            element.value = [use] * count if count > 1 else use
+        elif vr in NUMBERS:
+            values = [] if element.is_empty else list(element.value) if element.VM > 1 else [element.value]
+            count = max(least, len(values)) if least > 1 else 1
+            one = 1 if vr != "AT" else 0x00010000 if self.little else 1
+            new = [one if [int(v) for v in values] == [0] * count else 0] * count
+            new = [float(v) for v in new] if vr in ("FL", "FD") else new
+            element.value = new if count > 1 else new[0]
+        else:
+            value = element.value or b""
+            element.value = self._dummy_bytes(vr, value.encode() if isinstance(value, str) else bytes(value), least)
+
+    def _dummy_bytes(self, vr: str, value: bytes, least: int) -> bytes:
+        if vr not in WORDS:
+            return b"\1\1" if value == b"\0\0" else b"\0\0"
+        size = struct.calcsize(WORDS[vr])
+        count = max(least, len(value) // size) if least > 1 else 1
+        if value != bytes(size * count):
+            return bytes(size * count)
+        return struct.pack(("<" if self.little else ">") + WORDS[vr], 1) * count
+
+
+def _first(value: object) -> str:
+    """Return the first value of a text attribute, "" where there is none."""
+    if value is None:
+        return ""
+    text = str(value) if isinstance(value, str) or not hasattr(value, "__iter__") else str(next(iter(value), ""))
+    return text.split("\\")[0].strip(" \0")
+
+
+def _least_values(tag: int) -> int:
+    try:
+        least = dictionary_VM(tag).split("-")[0].rstrip("n")
+    except KeyError:
+        return 1
+    return max(1, int(least or 1))
+
+
+def _dataset_of(template: object) -> Dataset:
+    ds = Dataset()
+    for tag, (vr, value) in sorted(template.items()):  # type: ignore[attr-defined]
+        ds.add_new(tag, vr, Sequence([_dataset_of(item) for item in value]) if vr == "SQ" else value)
+    return ds

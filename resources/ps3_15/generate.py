@@ -1,10 +1,13 @@
 """Write the rules files of this folder from the tables of a PS3.15 edition (see README.md).
 
 Usage: python resources/ps3_15/generate.py TABLES_FOLDER [OUTPUT_FOLDER]
+       python resources/ps3_15/generate.py --nested [OUTPUT_FOLDER]
 
 The tables are tab-separated files made from NEMA's DocBook of PS3.15 and PS3.16. The same tables and the same pydicom
-give the same bytes. Rows that the standard does not settle (attributes outside Table E.1-1) are judged here, and
-nowhere else: `GAP_DECISIONS` and the functions that use it.
+give the same bytes. Types of attributes inside sequences and functional groups come from highdicom, which is no part of
+the environment: `--nested` writes them anew in an environment that has it, the first call carries them over. Rows that
+the standard does not settle (attributes outside Table E.1-1) are judged here, and nowhere else: `GAP_DECISIONS` and the
+functions that use it.
 """
 
 from __future__ import annotations
@@ -135,7 +138,7 @@ OWN_ROWS = (
     ("(0400,0120)", "Signature", "OB", "X", {}, "a signature no longer fits the changed attributes"),
     ("(0400,0500)", "EncryptedAttributesSequence", "SQ", "X", {}, "encrypted originals may hold every identifier"),
 )
-FULL_DATES = {"retain_long_full_dates": "K"}
+DATE_OPTIONS = {"retain_long_full_dates": "K", "retain_long_modified_dates": "C"}
 # Literal X would break these IODs: what is written instead of it at the top level, and in which IODs ("*" every one
 # that may hold the attribute). Timezone is a mandatory module of one IOD only.
 CONFLICT_ACTIONS = {
@@ -181,7 +184,7 @@ def judge_gap(keyword: str, vr: str, why: str) -> tuple[str, dict[str, str]]:
     if keyword in GAP_DECISIONS:
         return GAP_DECISIONS[keyword]
     if why == "date or time":
-        return "D", FULL_DATES
+        return "D", DATE_OPTIONS
     if why == "instance UID":
         return "U", {"retain_uids": "K"}
     if why == "organization OID":
@@ -301,9 +304,80 @@ def write_iod_types(folder: Path, target: Path) -> None:
         for iod, by_type in sorted(types.items())
     ]
     classes = sorted((r["sop_class_uid"], r["iod"]) for r in read_table(folder, "iod_sop_classes.tsv"))
+    known = json.loads((Path(__file__).parent / "iod_types.json").read_text(encoding="utf-8"))
     sections = {"sop_classes": [compact({"uid": uid, "iod": iod}) for uid, iod in classes], "iods": iods}
-    header = {"source": "highdicom 0.28.2 (MIT), top level of the data set, strictest Type of all modules"}
+    sections |= {name: [compact(row) for row in known[name]] for name in NESTED_SECTIONS}
+    write_types_document(target, sections)
+
+
+def write_types_document(target: Path, sections: dict[str, list[str]]) -> None:
+    header = {"source": "highdicom 0.28.2 (MIT); strictest Type of all modules, conditions count as fulfilled"}
     (target / "iod_types.json").write_text(document(header, sections), encoding="utf-8")
+
+
+NESTED_SECTIONS = ("iod_modules", "nested_types")
+STRICTEST = ("1", "1C", "2", "2C", "3")
+
+
+def type_matters(code: str, kind: str, vr: str) -> bool:
+    """Tell whether the Type of an attribute inside a sequence changes what becomes of a row with this code."""
+    if code == "X":  # literal removal would break the IOD; no item can be made up for a sequence that needs one
+        return kind[0] == "2" or (kind[0] == "1" and vr != "SQ")
+    if code == "Z":
+        return kind[0] == "1"
+    return "/" in code and code != "X/Z/U*"
+
+
+def nested_types(modules: dict[str, list[dict]], codes: dict[str, str], known: dict[str, tuple[str, str]]) -> dict:
+    """Return module -> path of tags -> Type of every attribute in a sequence whose Type decides its action."""
+    found: dict[str, dict[str, str]] = {}
+    for module, rows in modules.items():
+        for row in rows:
+            code, path = codes.get(row["keyword"], ""), [*row["path"], row["keyword"]]
+            if (
+                len(path) == 1
+                or not code
+                or row["type"] not in STRICTEST
+                or any(codes.get(keyword) == "X" for keyword in path[:-1])
+            ):
+                continue
+            if type_matters(code, row["type"], known[row["keyword"]][1]):
+                text = "/".join(known[keyword][0] for keyword in path)
+                types = found.setdefault(module, {})
+                types[text] = min(types.get(text, "3"), row["type"], key=STRICTEST.index)
+    return found
+
+
+def write_nested_types(target: Path) -> None:
+    """Write the Types inside sequences anew; highdicom expands the macros of functional groups."""
+    from importlib.util import find_spec
+
+    tables = Path(find_spec("highdicom").origin).parent / "_standard"
+    names = ("iod_module_map.json", "module_attribute_map.json")
+    iods, modules = (json.loads((tables / name).read_text(encoding="utf-8")) for name in names)
+    here = Path(__file__).parent
+    rules = json.loads((here / "ps3_15_rules.json").read_text(encoding="utf-8"))
+    dictionary = json.loads((here / "dictionary.json").read_text(encoding="utf-8"))["attributes"]
+    sections = ("table_e1_1", "gaps_outside_e1_1", "own_rows")
+    codes = {row["keyword"]: row["basic"] for section in sections for row in rules[section]}
+    nested = nested_types(modules, codes, {keyword: (tag, vr) for tag, vr, keyword in dictionary})
+    of_iod = {iod: sorted({row["key"] for row in rows} & nested.keys()) for iod, rows in iods.items()}
+    used = {module for found in of_iod.values() for module in found}
+    known = json.loads((here / "iod_types.json").read_text(encoding="utf-8"))
+    lines = {name: [compact(row) for row in known[name]] for name in ("sop_classes", "iods")}
+    lines["iod_modules"] = [compact({"iod": iod, "modules": " ".join(m)}) for iod, m in sorted(of_iod.items()) if m]
+    lines["nested_types"] = [
+        compact({"module": module, "types": by_type(types)})
+        for module, types in sorted(nested.items())
+        if module in used
+    ]
+    write_types_document(target, lines)
+
+
+def by_type(types: dict[str, str]) -> dict[str, str]:
+    return {
+        kind: " ".join(sorted(path for path, own in types.items() if own == kind)) for kind in sorted({*types.values()})
+    }
 
 
 def write_dictionary(folder: Path, target: Path) -> None:
@@ -322,8 +396,11 @@ def write_dictionary(folder: Path, target: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    folder = Path(arguments[0])
     target = Path(arguments[1]) if len(arguments) > 1 else Path(__file__).parent
+    if arguments[0] == "--nested":
+        write_nested_types(target)
+        return
+    folder = Path(arguments[0])
     write_rules(folder, target)
     write_iod_types(folder, target)
     write_dictionary(folder, target)

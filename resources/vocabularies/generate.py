@@ -1,11 +1,11 @@
 """Write vocabulary.txt: the words that a cleaned description may keep (see README.md).
 
 Usage: python resources/vocabularies/generate.py [OUTPUT_FOLDER]
-       python resources/vocabularies/generate.py --names NAMES_FILE...
+       python resources/vocabularies/generate.py --names NAMES_FILE...     (before words are added to vocabulary.txt)
 
 Sources: attribute names of pydicom's dictionary, meanings of its SR code dictionaries, own_words.txt. A word that is a
-common surname, given name or place (name_words.txt) is left out, unless own_words.txt has it. `--names` makes
-name_words.txt anew from files with one name or place per line; the list in use came from Faker (README.md).
+common surname, given name or place (name_words.txt) is left out, unless own_words.txt has it. `--names` adds to
+name_words.txt from files with one name or place per line; the list in use came from Faker (README.md).
 """
 
 from __future__ import annotations
@@ -20,76 +20,20 @@ FOLDER = Path(__file__).parent
 STRONG_COUNT = 3  # a word of the dictionaries is strong if it stands in at least so many names and meanings
 # Meanings that name breeds of animals and their registries: places and people rather than anything in a picture.
 EXCLUDED = re.compile(r"\(organism\)|\bbreed\b|\bregistry\b|\bsociety\b|\bassociation\b", re.IGNORECASE)
-MONTHS = frozenset(
-    [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "nov",
-        "dec",
-        "januar",
-        "februar",
-        "marz",
-        "maerz",
-        "mai",
-        "juni",
-        "juli",
-        "oktober",
-        "dezember",
-        "janvier",
-        "fevrier",
-        "avril",
-        "juin",
-        "juillet",
-        "aout",
-        "septembre",
-        "octobre",
-        "novembre",
-        "decembre",
-        "enero",
-        "febrero",
-        "abril",
-        "mayo",
-        "junio",
-        "julio",
-        "agosto",
-        "septiembre",
-        "noviembre",
-        "diciembre",
-        "gennaio",
-        "febbraio",
-        "aprile",
-        "maggio",
-        "giugno",
-        "luglio",
-        "settembre",
-        "ottobre",
-        "dicembre",
-        "maart",
-        "mei",
-        "augustus",
-    ]
-)
-# Cues and credentials: what stands beside them is a person.
-TITLES = frozenset(["drs", "doctor", "mrs", "miss", "mister", "prof", "professor", "herr", "frau", "mme", "hr"])
+LANGUAGES_FOLDER = FOLDER.parent / "free_text"
+MIN_INFLECTED = 4  # letters of a word whose plural is listed
+
+
+def never_words() -> set[str]:
+    """Return months, titles and credentials of all languages: what they stand for, or stand beside, is never imaging."""
+    import yaml
+
+    found: set[str] = set()
+    for path in sorted(LANGUAGES_FOLDER.glob("*.yaml")):
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in ("months", "titles", "credentials"):
+            found.update(fold(word) for word in rows[key])
+    return found
 
 
 def fold(text: str) -> str:
@@ -126,13 +70,39 @@ def dictionary_words() -> tuple[Counter[str], set[str]]:
     return counts, eponyms - {"patient", "physician", "manufacturer", "person", "mother", "child", "fetus", "beam"}
 
 
+def inflections(words: set[str]) -> set[str]:
+    """Return plurals of words, and the singular of what looks like a plural."""
+    found = set()
+    for word in words:
+        if len(word) < MIN_INFLECTED or not word.isalpha():
+            continue
+        if word.endswith("y") and word[-2] not in "aeiou":
+            found.add(word[:-1] + "ies")
+        elif not word.endswith(("s", "x", "z", "ch", "sh")):
+            found.add(word + "s")
+        elif (
+            word.endswith("s") and not word.endswith(("ss", "us", "is", "es", "as", "os")) and len(word) > MIN_INFLECTED
+        ):
+            found.add(word[:-1])
+    return found - words
+
+
 def write_names(paths: list[Path]) -> None:
-    """Keep of the name lists only the words that would otherwise enter the vocabulary."""
+    """Add to name_words.txt the words of the name lists that would otherwise enter the vocabulary; none ever leaves it."""
     names = {word for path in paths for line in path.read_text("utf-8").splitlines() for word in words_of(line)}
     candidates = set(dictionary_words()[0]) | {w for w in read_words(FOLDER / "own_words.txt") if w.isalpha()}
-    found = sorted(word for word in names & candidates if len(word) > 2)
+    candidates |= inflections(candidates)
+    kept = read_words(FOLDER / "name_words.txt")
+    added = {word for word in names & candidates if len(word) > 2} - set(vocabulary_words())
+    found = sorted(kept | added)
     header = "# Words of the vocabulary's sources that are surnames, given names or places too (README.md).\n"
     (FOLDER / "name_words.txt").write_text(header + "\n".join(found) + "\n", encoding="utf-8")
+
+
+def vocabulary_words() -> list[str]:
+    """Return the words that vocabulary.txt holds now."""
+    lines = (FOLDER / "vocabulary.txt").read_text(encoding="utf-8").splitlines()
+    return [line.partition("\t")[0] for line in lines if not line.startswith("#")]
 
 
 def main(target: Path) -> None:
@@ -143,14 +113,16 @@ def main(target: Path) -> None:
     own = read_words(FOLDER / "own_words.txt")
     names = read_words(FOLDER / "name_words.txt") | eponyms
     certain = never_names(FOLDER / "own_words.txt")
-    lines = []
-    for word in sorted(own | set(counts)):
-        if word in MONTHS or word in TITLES or (word not in own and (word in names or len(word) < 2)):
+    never = never_words() - certain
+    strengths = {}
+    for word in own | set(counts):
+        if word in never or (word not in own and (word in names or len(word) < 2)):
             continue
-        strength = (
-            "name" if word in names - certain else "strong" if word in own or counts[word] >= STRONG_COUNT else "plain"
-        )
-        lines.append(f"{word}\t{strength}")
+        strong = word in own or counts[word] >= STRONG_COUNT
+        strengths[word] = "name" if word in names - certain else "strong" if strong else "plain"
+    for word in inflections({word for word, strength in strengths.items() if strength == "strong"}) - names - never:
+        strengths.setdefault(word, "name")
+    lines = [f"{word}\t{strengths[word]}" for word in sorted(strengths)]
     header = f"# generated by generate.py from pydicom {pydicom.__version__} (MIT) and own_words.txt; do not edit\n"
     (target / "vocabulary.txt").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
 

@@ -268,12 +268,14 @@ def is_well_formed(vr: str, value: bytes) -> bool:
     return not value.translate(None, _REPERTOIRES[vr])
 
 
-def kept_text(vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon) -> bytes | None:
+def kept_text(
+    vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon, vocabulary: Vocabulary | None = None
+) -> bytes | None:
     """Drop known identifiers from a text that is kept; None if nothing had to go."""
     text, encodings = decode_text(value, charset if vr in TEXT_VRS else ())
     body = text.rstrip(" \x00")
     # A name may stand over several values, as in OTHER\NAMES, so the text is searched as a whole.
-    cleaned = drop_identifiers(body, lexicon)
+    cleaned = drop_identifiers(body, lexicon, vocabulary)
     if cleaned == body:
         return None
     if not cleaned.strip() and vr in TEXT_VRS:
@@ -282,16 +284,24 @@ def kept_text(vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon)
 
 
 def cleaned_text(
-    vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon, vocabulary: Vocabulary
+    vr: str,
+    value: bytes,
+    charset: tuple[str, ...],
+    lexicon: Lexicon,
+    vocabulary: Vocabulary,
+    unknown: list[str] | None = None,
 ) -> bytes | None:
-    """Clean a descriptor value by value (E.3.5); None if it is unchanged, b"" if nothing is left."""
+    """Clean a descriptor value by value (E.3.5); None if it is unchanged, b"" if nothing is left.
+
+    `unknown` gets the folded words that go because the vocabulary lacks them.
+    """
     text, encodings = decode_text(value, charset)
     body = text.rstrip(" \x00")
     parts = body.split("\\") if vr in MULTI_VALUED_TEXT_VRS else [body]
-    cleaned = [clean_descriptor(part, lexicon, vocabulary) for part in parts]
+    cleaned = [clean_descriptor(part, lexicon, vocabulary, unknown) for part in parts]
     if cleaned == parts:
         # Also looked at as a whole: a name may be spread over the values.
-        return None if drop_identifiers(body, lexicon) == body else b""
+        return None if drop_identifiers(body, lexicon, vocabulary) == body else b""
     if not any(part.strip() for part in cleaned):
         return b""
     return padded(vr, encode_text("\\".join(cleaned), encodings))

@@ -5,12 +5,17 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.dates import PUBLISHED_DATES
 from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, keyword_of
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy, Resolution
 
+Scene = tuple[str, str, str]
+
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+ADDRESSES = frozenset({0x00101040, 0x00102152})  # Patient's Address, Region of Residence: may keep part of a ZIP code
+MEASURED_VALUE, NUMERIC_VALUE = 0x0040A300, 0x0040A30A
 TRAILING_PADDING = 0xFFFCFFFC
 # Sequences whose items are content items (PS3.3 10.2, C.17.3): value type, concept name and one value.
 CONTENT_SEQUENCES = frozenset({0x0040A730, 0x00400555, 0x00400612, 0x00400440, 0x0040B020})
@@ -24,61 +29,105 @@ class Kind(Enum):
     CHECKED = auto()  # kept if well-formed, else as TEXT
     RECURSE = auto()
     CONTENT = auto()  # recursion into content items
-    PRIVATE = auto()
+    PRIVATE = auto()  # private, removed
     REMOVE = auto()
     SILENT = auto()  # removed without a record: group lengths, padding
     EMPTY = auto()
     DUMMY = auto()
     DUMMY_ITEM = auto()
     CLEAN = auto()
+    ADDRESS = auto()  # cleaned to part of a ZIP code
+    DATE = auto()  # moved, or cut to the year
+    AGE = auto()  # kept, capped
+    CODE = auto()  # private, of a VR without words: kept if nothing in it is a known identifier
     UID = auto()
     PSEUDONYM = auto()
     REFUSE = auto()
 
 
 class Plan:
-    """What happens at one path, VR and SOP class. `forced` are resolutions for direct children of a content item."""
+    """What happens at one path, VR and scene. `forced` are resolutions for direct children of a content item.
 
-    __slots__ = ("action", "children", "code", "fallback", "forced", "hipaa", "kind", "path", "tag", "variants", "vr")
+    `scene` is what conditions of the policy ask of an instance: SOP class, modality and manufacturer.
+    """
 
-    def __init__(self, path: tuple[int, ...], vr: str) -> None:
+    __slots__ = (
+        *("action", "children", "code", "fallback", "forced", "hipaa", "kind", "path", "private", "scene", "tag"),
+        *("unit", "variants", "vr"),
+    )
+
+    def __init__(self, path: tuple[int, ...], vr: str, scene: Scene = ("", "", ""), *, private: bool = False) -> None:
         self.path = path
         self.tag = path[-1] if path else 0
         self.vr = vr
+        self.scene = scene
+        self.private = private
         self.kind = Kind.RECURSE
         self.code = self.action = "K"
         self.hipaa = ""
+        self.unit = ""  # of an age that is a number
         self.fallback: Plan | None = None
-        self.children: dict[tuple[int, str], Plan] = {}
+        self.children: dict[tuple[int, str] | tuple[int, str, str], Plan] = {}
         self.forced: dict[int, Resolution] = {}
-        self.variants: dict[tuple[int, str], Plan] = {}
+        self.variants: dict[tuple[int, Resolution | str], Plan] = {}
 
 
 class Planner:
-    """Asks the policy once for every path, VR and SOP class, and remembers the plans as a tree per SOP class."""
+    """Asks the policy once for every path, VR and scene, and remembers the plans as a tree per scene."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._roots: dict[str, Plan] = {}
+        self.dates: str = getattr(policy, "dates", "remove")
+        self.max_age: int = getattr(policy, "max_age", 0)
+        overrides = getattr(policy, "overrides", ())
+        self.conditional = any(row.modality or row.manufacturer for row in overrides)
+        safe_private = getattr(policy, "safe_private", None)
+        self.keeps_private = bool(safe_private) or any(row.private_creator for row in overrides)
+        self._roots: dict[Scene, Plan] = {}
 
-    def root(self, sop_class_uid: str) -> Plan:
-        """Return the plan of the top level for a SOP class."""
-        root = self._roots.get(sop_class_uid)
+    def root(self, sop_class_uid: str, modality: str = "", manufacturer: str = "") -> Plan:
+        """Return the plan of the top level; modality and manufacturer count only where the policy asks for them."""
+        scene = (sop_class_uid, modality, manufacturer) if self.conditional else (sop_class_uid, "", "")
+        root = self._roots.get(scene)
         if root is None:
-            root = self._roots[sop_class_uid] = Plan((), "SQ")
+            root = self._roots[scene] = Plan((), "SQ", scene)
         return root
 
-    def decide(self, parent: Plan, tag: int, vr: str, sop_class_uid: str) -> Plan:
+    def decide(self, parent: Plan, tag: int, vr: str) -> Plan:
         """Decide what happens to `tag` with `vr` below `parent`, and remember it there."""
-        plan = parent.children[tag, vr] = Plan((*parent.path, tag), vr)
+        plan = parent.children[tag, vr] = Plan((*parent.path, tag), vr, parent.scene)
         if tag & 0x10000:
             plan.kind = Kind.PRIVATE
         elif tag & 0xFFFF == 0 or tag == TRAILING_PADDING:
             plan.kind = Kind.SILENT
         else:
-            resolution = parent.forced.get(tag) or self.policy.resolve(plan.path, vr, sop_class_uid)
+            resolution = parent.forced.get(tag)
+            if resolution is None:
+                resolution = self.policy.resolve(plan.path, vr, parent.scene[0], **self._conditions(parent))
             self._settle(plan, resolution.code, str(resolution.action), resolution)
         return plan
+
+    def decide_private(self, parent: Plan, tag: int, vr: str, creator: str) -> Plan:
+        """Decide what happens to a private element of a creator, and remember it."""
+        plan = parent.children[tag, vr, creator] = Plan((*parent.path, tag), vr, parent.scene, private=True)
+        conditions = self._conditions(parent)
+        resolution = self.policy.resolve_private(plan.path, vr, creator, parent.scene[0], **conditions)
+        self._settle(plan, resolution.code, str(resolution.action), resolution)
+        return plan
+
+    def _conditions(self, parent: Plan) -> dict[str, str]:
+        return {"modality": parent.scene[1], "manufacturer": parent.scene[2]} if self.conditional else {}
+
+    def age_item(self, plan: Plan, unit: str) -> Plan:
+        """Return the plan of a content item that tells an age in a unit of UCUM: its number is capped."""
+        found = plan.variants.get((NUMERIC_VALUE, unit))
+        if found is None:
+            found = plan.variants[NUMERIC_VALUE, unit] = Plan(plan.path, "SQ", plan.scene)
+            measured = self.decide(found, MEASURED_VALUE, "SQ")
+            if measured.kind is Kind.RECURSE:
+                number = self.decide(measured, NUMERIC_VALUE, "DS")
+                number.kind, number.unit = (Kind.AGE if number.action == "K" else number.kind), unit
+        return found
 
     def _settle(self, plan: Plan, code: str, action: str, resolution: Resolution) -> None:
         plan.code, plan.action, plan.hipaa = code, action, resolution.hipaa
@@ -89,10 +138,12 @@ class Planner:
         elif plan.vr == "SQ":
             plan.kind = self._sequence_kind(plan, action)
         else:
-            plan.kind = _value_kind(plan, action)
-        if plan.kind is Kind.CLEAN:
+            plan.kind = self._value_kind(plan, action, str(getattr(resolution, "fallback", "D")))
+        if plan.private and plan.kind is Kind.REMOVE:
+            plan.kind = Kind.PRIVATE
+        if plan.kind in (Kind.CLEAN, Kind.ADDRESS):
             wanted = str(getattr(resolution, "fallback", "Z"))
-            plan.fallback = Plan(plan.path, plan.vr)
+            plan.fallback = Plan(plan.path, plan.vr, plan.scene, private=plan.private)
             self._settle(plan.fallback, code, wanted if wanted in ("D", "Z", "X") else "Z", resolution)
 
     def _sequence_kind(self, plan: Plan, action: str) -> Kind:
@@ -112,8 +163,36 @@ class Planner:
         find = getattr(self.policy, "resolve_concept", None)
         return find(code, scheme, value_type) if find is not None else None
 
+    def _value_kind(self, plan: Plan, action: str, fallback: str) -> Kind:
+        vr = plan.vr
+        if vr in ("DA", "DT", "TM") and ((action == "C" and self.dates in ("shift", "year")) or action == "K"):
+            return self._date_kind(plan, action, fallback)
+        if action == "K" and vr == "AS" and self.max_age:
+            return Kind.AGE
+        if action == "K" and plan.private and vr == "UI":
+            return Kind.UID  # a source UID would not pass verification
+        if action == "K" and plan.private and vr in STRING_VRS and vr not in TEXT_VRS:
+            return Kind.CODE
+        if action == "C" and plan.tag in ADDRESSES:
+            return Kind.ADDRESS
+        return _plain_kind(plan, action)
 
-def _value_kind(plan: Plan, action: str) -> Kind:
+    def _date_kind(self, plan: Plan, action: str, fallback: str) -> Kind:
+        """Return how a date or time is kept; one that the policy changes and that is published gets the basic action.
+
+        Where dates are changed none stays as it is, whoever asks: it would tell the offset.
+        """
+        if self.dates in ("shift", "year") and (
+            plan.tag in PUBLISHED_DATES or (plan.vr == "TM" and self.dates == "year")
+        ):
+            plan.action = fallback if fallback in ("D", "Z", "X") else "D"
+            return _plain_kind(plan, plan.action)
+        if plan.vr == "TM" or (self.dates not in ("shift", "year") and not plan.private):
+            return Kind.CHECKED
+        return Kind.DATE
+
+
+def _plain_kind(plan: Plan, action: str) -> Kind:
     if action == "X":
         return Kind.REMOVE
     if plan.tag in (PATIENT_NAME, PATIENT_ID) and action in ("Z", "D", "C"):
@@ -121,7 +200,7 @@ def _value_kind(plan: Plan, action: str) -> Kind:
     if action == "Z":
         return Kind.EMPTY
     if action == "D":
-        return Kind.DUMMY
+        return Kind.UID if plan.vr == "UI" else Kind.DUMMY  # the only dummy that fits a UID is another UID
     if action == "U":
         return Kind.UID if plan.vr in STRING_VRS else Kind.REMOVE
     if action == "C":

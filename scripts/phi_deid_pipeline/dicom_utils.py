@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
-from pydicom.charset import CODES_TO_ENCODINGS, encode_string, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 from pydicom.datadict import DicomDictionary, dictionary_keyword, dictionary_VR
 
 CHUNK = 1 << 20  # bytes
@@ -57,11 +58,21 @@ STRING_VRS = TEXT_VRS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "
 LONG_LENGTH_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 KNOWN_VRS = STRING_VRS | LONG_LENGTH_VRS | {"AT", "FD", "FL", "SL", "SS", "UL", "US"}
 
+_PRIVATE_UID = re.compile(r"[012](?:\.(?:0|[1-9][0-9]*)){3,}", re.ASCII)
 _ESC = 0x1B
 _DELIMITERS = frozenset(b"\\\r\n\t\f^=")  # each resets a code extension (PS3.5 6.1.2.5.3)
 _SELF_SWITCHING = frozenset({"iso2022_jp", "iso2022_jp_2", "iso2022_kr"})  # codecs that read their own escapes
 _STAND_ALONE = frozenset({"UTF8", "GB18030", "GBK"})  # no code extensions with these (PS3.3 C.12.1.1.2)
 _DEFAULT = "iso8859"  # pydicom's name for ISO-IR 6
+# Terms and escape sequence that pydicom 3.0.2 lacks: Latin alphabet No. 9.
+_TERMS = python_encoding | {"ISO_IR 203": "iso8859_15", "ISO 2022 IR 203": "iso8859_15"}
+_ESCAPES = CODES_TO_ENCODINGS | {b"\x1b-b": "iso8859_15"}
+# Encoding -> escape sequence that puts it into G1, where it stands beside ASCII until the next delimiter.
+_TO_G1 = {name: escape for escape, name in _ESCAPES.items() if escape[1:2] in (b"-", b")") or escape[1:3] == b"$)"}
+# Encoding -> escape sequence that puts it into G0, instead of ASCII.
+_TO_G0 = {"iso2022_jp": b"\x1b$B", "iso2022_jp_2": b"\x1b$(D"}
+_TWO_BYTES = ("euc_kr", "iso_ir_58")  # never in force without their escape sequence
+_BYTES_OF_A_CHARACTER = {"euc_kr": 2, "iso_ir_58": 2, "shift_jis": 1}  # the codecs know more than the character sets
 
 
 @lru_cache(maxsize=65536)
@@ -122,16 +133,22 @@ def file_checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+def looks_like_uid(text: str) -> bool:
+    """Tell whether a text in a private element is a UID and no version number: a root and some components behind it."""
+    text = text.strip("\x00 ")
+    return 12 <= len(text) <= 64 and _PRIVATE_UID.fullmatch(text) is not None
+
+
 @lru_cache(maxsize=1024)
 def encodings_of(charset: tuple[str, ...]) -> tuple[str, ...]:
     """Return Python's names of the terms of Specific Character Set; unknown terms count as ISO-IR 6."""
     encodings = []
     for term in charset or ("",):
-        name = python_encoding.get(term)
+        name = _TERMS.get(term)
         if name is None and re.match(r"ISO[^_]IR", term):
-            name = python_encoding.get("ISO_IR" + term[6:])
+            name = _TERMS.get("ISO_IR" + term[6:])
         if name is None and re.match(r"ISO.2022.IR.", term):
-            name = python_encoding.get("ISO 2022 IR " + term[12:])
+            name = _TERMS.get("ISO 2022 IR " + term[12:])
         encodings.append(name or _DEFAULT)
     if encodings[0].upper() in _STAND_ALONE:
         return (encodings[0],)
@@ -150,7 +167,8 @@ def decode_text(value: bytes, charset: tuple[str, ...]) -> tuple[str, tuple[str,
     if _ESC in value:
         return "".join(_decode_fragment(part, encodings) for part in _fragments(value)), encodings
     candidates = (encodings[0],) if encodings[0] != _DEFAULT else ()
-    for encoding in (*candidates, "utf8"):
+    unescaped = tuple(e for e in encodings[1:] if e in _TWO_BYTES)  # as some writers leave their escape sequence out
+    for encoding in (*candidates, "utf8", *unescaped):
         try:
             return value.decode(encoding), (encoding, *encodings[1:])
         except UnicodeDecodeError:
@@ -166,7 +184,7 @@ def _decode_fragment(part: bytes, encodings: tuple[str, ...]) -> str:
     if part[0] != _ESC:
         return part.decode(encodings[0], "replace")
     size = 4 if part[:3] in (b"\x1b$(", b"\x1b$)") else 3
-    encoding = CODES_TO_ENCODINGS.get(part[:size], encodings[0])
+    encoding = _ESCAPES.get(part[:size], encodings[0])
     if encoding in _SELF_SWITCHING:
         return part.decode(encoding, "replace")
     body = part[size:]
@@ -177,21 +195,61 @@ def _decode_fragment(part: bytes, encodings: tuple[str, ...]) -> str:
 
 
 def encode_text(text: str, encodings: Sequence[str]) -> bytes:
-    """Encode a text; characters that the encodings do not have are left out."""
+    """Encode a text, with code extensions where it needs them; characters that no encoding has are left out."""
     if text.isascii():
         return text.encode("ascii")
-    if len(encodings) == 1:
+    if len(encodings) == 1 and encodings[0] not in _TWO_BYTES:
         return text.encode(encodings[0], "ignore")
-    usable = "".join(c for c in text if c.isascii() or any(_has(c, e) for e in encodings))
     # Each delimiter resets the code extension, so each part begins with its own escape sequence.
-    parts = re.split(r"([\\\r\n\t\f^=])", usable)
-    return b"".join(part.encode("ascii") if part.isascii() else encode_string(part, list(encodings)) for part in parts)
+    parts = re.split(r"([\\\r\n\t\f^=])", text)
+    return b"".join(part.encode("ascii") if part.isascii() else _extended(part, tuple(encodings)) for part in parts)
+
+
+def _extended(part: str, encodings: tuple[str, ...]) -> bytes:
+    """Encode a text without delimiters by ISO 2022 code extensions (PS3.5 6.1.2.5)."""
+    out = bytearray()
+    initial = encodings[0]
+    in_g1 = "" if initial in _TWO_BYTES else initial
+    for name, characters in groupby(part, _chooser(encodings)):
+        run = "".join(characters)
+        if name == "ascii":
+            out += run.encode("ascii")
+        elif name in _TO_G0:
+            encoded = run.encode(name)
+            out += encoded.removesuffix(b"\x1b(B") + (b"\x1b(J" if initial == "shift_jis" else b"\x1b(B")
+        elif name:
+            if name != in_g1 and name in _TO_G1:
+                out += _TO_G1[name]
+            in_g1 = name
+            out += run.encode(name)
+    return bytes(out)
+
+
+def _chooser(encodings: tuple[str, ...]) -> Callable[[str], str]:
+    """Return a function that names the encoding of a character: ascii, the one used last, the first that has it, ""."""
+    last = encodings[0]
+
+    def choose(character: str) -> str:
+        nonlocal last
+        if character.isascii():
+            return "ascii"
+        for name in (last, *encodings):
+            if _has(character, name):
+                last = name
+                return name
+        return ""
+
+    return choose
 
 
 @lru_cache(maxsize=4096)
 def _has(character: str, encoding: str) -> bool:
+    if encoding == _DEFAULT:
+        return False
     try:
-        character.encode(encoding)
+        encoded = character.encode(encoding)
     except UnicodeEncodeError:
         return False
-    return True
+    if encoding in _TO_G0:
+        return encoded.startswith(_TO_G0[encoding])
+    return len(encoded) == _BYTES_OF_A_CHARACTER.get(encoding, len(encoded))

@@ -7,132 +7,32 @@ patient that the lexicon knows goes even if its words are in the vocabulary. Num
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.languages import fold_word
+from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
 
-VOCABULARY_FILE = Path(__file__).resolve().parents[2] / "resources" / "vocabularies" / "vocabulary.txt"
+__all__ = ["VOCABULARY_FILE", "Vocabulary", "clean_descriptor", "drop_identifiers", "fold", "load_vocabulary"]
+
 MAX_NUMBER_DIGITS = 4
 YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date element
-_STRENGTHS = frozenset({"strong", "plain", "name"})
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# What follows a title is a person, in whichever words; what follows a soft cue is one unless it is imaging.
-_TITLES = _words(
-    "drs doctor doktor dott dottor dottore dottoressa dra miss mrs mister prof professor herr hr frau mme mlle "
-    "monsieur madame sra signor signora senor senora dhr mevr mevrouw"
-)
-_MODALITY_TITLES = _words("dr mr ms")  # digital radiography, magnetic resonance, milliseconds: judged by what follows
-_CREDENTIALS = _words("md phd rn")
-_SOFT_CUES = _words(
-    "for by from patient patients pt name attn per to physician operator tech technologist performed ref referred "
-    "referring requested fur von vom pour par para por di da voor door de du dated"
-)
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
-_LONG_AFTER = _words("b")
-_DANGLING = _words(
-    "for by from at to of with and in on the a an per via fur von vom mit und pour par de du la le et para por con y e "
-    "di da del van voor en door patient pt name ref referred attn seen operator tech"
-)
-_ARTICLES = _words("the a an and with in on")  # dangling only at the end of what is left
-_MONTHS = _words(
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug "
-    "sep sept oct nov dec januar februar marz maerz märz mai juni juli oktober dezember okt dez janvier fevrier "
-    "février avril juin juillet aout août septembre octobre novembre decembre décembre enero febrero marzo abril mayo "
-    "junio julio agosto septiembre octubre noviembre diciembre gennaio febbraio aprile maggio giugno luglio settembre "
-    "ottobre dicembre januari februari maart mei augustus"
-)
-
-_MONTH = "(?:" + "|".join(sorted(_MONTHS, key=lambda month: (-len(month), month))) + ")"
-_TWO_DAY, _TWO_MONTH = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])"
-_PATTERNS = re.compile(
-    "|".join(
-        (
-            r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}",  # e-mail
-            r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+",  # URL
-            r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])",  # IP address
-            r"(?<![\w.])[0-2](?:\.\d+){4,}",  # UID
-            r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)",  # 2020-01-31
-            r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
-            rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
-            r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
-            rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{_MONTH}\.?[-\s./,']{{0,2}}(?:\d{{4}}|\d\d)?(?![^\W_])",
-            rf"(?<![^\W_]){_MONTH}\.?[-\s./]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:[-\s./,]{{1,2}}\d{{2,4}})?(?![^\W_])",
-            r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])",  # time of day
-            r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)",  # telephone, SSN: checked for seven digits
-            r"(?<!\d)\d{3}[- ]\d{4}(?!\d)",  # local telephone
-            r"(?<!\w)\d{1,3}[- ]?(?:years?|yrs?|jahre?n?|ans|anni|anos|a[nñ]os|jaar)[- ]?(?:old|alt)?(?![^\W_])",  # age
-            r"(?<!\w)\d{1,3}[- ]?y\.?/?o\b|(?<!\w)0\d\dY\b",
-        )
-    ),
-    re.IGNORECASE,
-)
-# Kept text holds names of devices, versions and codes too, so only what is whole and unmistakable goes.
-MIN_UID_LENGTH = 20
-_DAY, _MONTH_NUMBER, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
-_CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?"
-_DATE = "|".join(
-    (
-        rf"{_YEAR}(?P<a>[-/.]){_MONTH_NUMBER}(?P=a){_DAY}",  # 2020-01-31
-        rf"{_DAY}(?P<b>[-/.]){_DAY}(?P=b){_YEAR}",  # 31.01.2020, 01/31/2020
-        rf"{_YEAR}{_TWO_MONTH}{_TWO_DAY}(?:[-_T ]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\.\d+)?)?",  # 20200131 120000
-        rf"{_DAY}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{_MONTH}\.?[-\s./,']{{0,2}}{_YEAR}",  # 31 January 2020
-        rf"{_MONTH}\.?[-\s./]{{1,2}}{_DAY}(?:st|nd|rd|th)?[-\s./,]{{1,2}}{_YEAR}",
-        rf"{_YEAR}[-\s./,]{{1,2}}{_MONTH}[-\s./,]{{1,2}}{_DAY}",
-    )
-)
-_KEPT_DATE = re.compile(rf"(?:{_DATE})", re.IGNORECASE)
-_KEPT_PATTERNS = re.compile(
-    "|".join(
-        (
-            r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}",  # e-mail
-            r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+",  # URL
-            rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:on |am |le )?)?(?<![^\W_])(?<![\d.][.])"
-            rf"(?:{_DATE})(?:(?:T|[\s,]{{1,2}}(?:at |um )?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
-            r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)",  # UID: checked for its length
-            r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])",  # checked for digits
-            r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])",
-            r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])",  # local telephone
-        )
-    ),
-    re.IGNORECASE,
-)
-_KEPT_CUES = _words("for by")
-_KEPT_TITLES = _TITLES - _words("hr miss")
-_KEPT_CUE = re.compile(
-    rf"(?<![^\W_])(?:{'|'.join(sorted(_KEPT_CUES | _KEPT_TITLES | _MODALITY_TITLES))})(?![^\W_])", re.IGNORECASE
-)
+_LONG_AFTER = frozenset("b")
+# What stands after "by" and is no person's initials.
+_MODALITIES = frozenset({"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf"})
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """Folded words that may stay. `names` are surnames or places too: they stay where nothing hints at a person."""
-
-    strong: frozenset[str]
-    plain: frozenset[str]
-    names: frozenset[str]
-
-    def __contains__(self, word: str) -> bool:
-        return word in self.strong or word in self.plain or word in self.names
 
 
 @dataclass(slots=True)
@@ -142,54 +42,46 @@ class _Token:
     text: str
     word: str  # folded if it is made of letters, else ""
     keep: bool = False
+    unknown: tuple[str, ...] = ()  # folded words for which it is dropped: the vocabulary lacks them
+    named: bool = False  # a cue says that it is a name
 
 
-@lru_cache(maxsize=1)
-def load_vocabulary(path: Path = VOCABULARY_FILE) -> Vocabulary:
-    """Read the vocabulary; PolicyError names the line of an unknown strength."""
-    found: dict[str, set[str]] = {strength: set() for strength in _STRENGTHS}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("#") or not line:
-            continue
-        word, _, strength = line.partition("\t")
-        if strength not in found or not word:
-            raise PolicyError(f"{path.name}: line {number}: must be a word, a tab and strong, plain or name")
-        found[strength].add(word)
-    return Vocabulary(frozenset(found["strong"]), frozenset(found["plain"]), frozenset(found["name"]))
-
-
-def drop_identifiers(text: str, lexicon: Lexicon) -> str:
+def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> str:
     """Cut known identifiers, and what is written like one, out of a kept text; every other character stays as it is."""
+    vocabulary = load_vocabulary() if vocabulary is None else vocabulary
     parts, position = [], 0
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
-    spans += [match.span() for match in _KEPT_PATTERNS.finditer(text) if _is_kept_pattern(match[0])]
-    if _KEPT_CUE.search(text):
-        spans += _named(text, load_vocabulary())
+    spans += vocabulary.patterns.in_kept_text(text)
+    if vocabulary.cues.any_kept.search(text):
+        spans += _named(text, vocabulary)
     for start, end in _merged(spans):
         parts.append(text[position:start])
         position = end
     return "".join(parts) + text[position:] if parts else text
 
 
-def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary) -> str:
-    """Return the text with only imaging words and measures left, tidied; the same text if nothing had to go."""
+def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknown: list[str] | None = None) -> str:
+    """Return the text with only imaging words and measures left, tidied; the same text if nothing had to go.
+
+    `unknown` gets the folded words that go for no other reason than that the vocabulary lacks them.
+    """
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
-    spans += [match.span() for match in _PATTERNS.finditer(text) if _is_pattern(match[0])]
+    spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging)
     tokens = _tokens(text, _merged(spans), vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
+    if unknown is not None:
+        unknown.extend(word for token in tokens if not token.named for word in token.unknown)
     if all(token.keep for token in tokens) and not spans:
         return text
-    _drop_dangling(text, tokens)
+    _drop_dangling(text, tokens, vocabulary)
     return _join(text, tokens)
 
 
 @lru_cache(maxsize=16384)
 def fold(word: str) -> str:
     """Return a word in lower case without accents (ä as a, ß as ss)."""
-    if word.isascii():
-        return word.lower()
-    return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
+    return fold_word(word)
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -202,34 +94,14 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _is_pattern(found: str) -> bool:
-    """Tell whether a match is what its pattern is meant for: telephone-like groups need seven digits."""
-    digits = sum(char.isdigit() for char in found)
-    if re.fullmatch(r"[\d+() ./-]+", found) and len(re.findall(r"\d+", found)) >= 3:
-        written_date_or_address = re.fullmatch(r"\d{1,4}([-/. ])\d{1,2}\1\d{1,4}|\d+(?:\.\d+){3,}", found)
-        return digits >= 7 or written_date_or_address is not None
-    return True
-
-
-def _is_kept_pattern(found: str) -> bool:
-    """Tell whether a match stands for an identifier: dotted numbers as a UID does, telephone-like groups by length."""
-    if _KEPT_DATE.fullmatch(found):
-        return True
-    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)+", found):
-        return found.count(".") >= 4 or len(found) >= MIN_UID_LENGTH
-    if re.fullmatch(r"[\d+() ./-]+", found):
-        return 7 <= sum(char.isdigit() for char in found) <= 15
-    return True
-
-
 def _named(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
     """Return the spans of capitalised words after a title, with the title, or after for and by: they name a person."""
-    tokens, spans = _tokens(text, [], vocabulary), []
+    tokens, spans, cues = _tokens(text, [], vocabulary), [], vocabulary.cues
     for index, token in enumerate(tokens):
-        title = token.word in _KEPT_TITLES or (
-            token.word in _MODALITY_TITLES and (token.text.istitle() or text[token.end : token.end + 1] == ".")
+        title = token.word in cues.kept_titles or (
+            token.word in cues.kept_modality_titles and (token.text.istitle() or text[token.end : token.end + 1] == ".")
         )
-        if not title and token.word not in _KEPT_CUES:
+        if not title and token.word not in cues.kept:
             continue
         last = token
         for follower in tokens[index + 1 : index + 4]:
@@ -264,11 +136,15 @@ def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vo
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
+        token.unknown = () if token.keep or len(word) < 2 else (token.word,)
     elif not any(char.isalpha() for char in word):
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}
         token.keep = _is_measure(word, text, match) or (word == "2000" and after_jpeg)
     else:
         token.keep = _is_mixture(word, vocabulary)
+        if not token.keep:
+            pieces = re.findall(r"[^\W\d_]{2,}", word)
+            token.unknown = tuple(fold(p) for p in pieces if fold(p) not in vocabulary and not _camel(p, vocabulary))
     return token
 
 
@@ -323,32 +199,62 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
 
 def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
     """Drop the words after a title, those before a credential, and weak ones after a soft cue."""
+    cues = vocabulary.cues
     for index, token in enumerate(tokens):
-        title = token.word in _TITLES or _is_title(text, tokens, index, vocabulary)
-        if token.word in _CREDENTIALS:
+        title = token.word in cues.titles or _is_title(text, tokens, index, vocabulary)
+        relative = token.word in cues.relatives
+        if token.word in cues.credentials:
+            token.named = True
             _drop_before(text, tokens, index, vocabulary)
-        if not title and (token.word not in _SOFT_CUES or not token.keep):
+        if token.word in cues.initials:
+            _drop_initials(text, token, tokens[index + 1 : index + 4])
+        if not title and not relative and (token.word not in cues.soft or not token.keep):
             continue
-        token.keep = token.keep and not title
+        token.keep, token.named = token.keep and not title, title
         for follower in tokens[index + 1 : index + 4]:
-            if not follower.word or re.search(r"[;:\n\r()]", text[token.end : follower.start]):
+            if not follower.word or re.search(
+                r"[;\n\r()]" if relative else r"[;:\n\r()]", text[token.end : follower.start]
+            ):
                 break
+            if relative and follower.word in cues.relative_links:
+                continue
             if follower.word in vocabulary.strong and not (len(follower.word) == 1 and title):
                 break
-            follower.keep = False
+            if not title and follower.word in vocabulary.plain and follower.text.islower():
+                continue  # a name has a capital
+            follower.keep, follower.named = False, True
+
+
+def _drop_initials(text: str, cue: _Token, followers: list[_Token]) -> None:
+    """Drop initials after "by": up to three capitals, together or one by one."""
+    last = cue
+    for follower in followers:
+        letters = follower.text if follower.text.isalpha() and follower.text.isupper() else ""
+        if not re.fullmatch(r"[ \t.:=-]{1,3}", text[last.end : follower.start]):
+            break
+        if not letters or len(letters) > (3 if last is cue else 1) or follower.word in _MODALITIES:
+            break
+        follower.keep, follower.named = False, True
+        if len(letters) > 1:
+            break
+        last = follower
 
 
 def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
     """Tell whether Dr, Mr or Ms is a title rather than a modality or a unit: so written, or followed by a name."""
     token = tokens[index]
-    if token.word not in _MODALITY_TITLES:
+    if token.word not in vocabulary.cues.modality_titles:
         return False
     if token.text.istitle() or text[token.end : token.end + 1] == ".":
         return True
     following = tokens[index + 1] if index + 1 < len(tokens) else None
     if following is None or not following.word or not re.fullmatch(r"[ \t]+", text[token.end : following.start]):
         return False
-    return following.word not in vocabulary.strong and following.word not in vocabulary.plain
+    return (
+        not following.text.islower()
+        and following.word not in vocabulary.strong
+        and following.word not in vocabulary.plain
+    )
 
 
 def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
@@ -357,7 +263,7 @@ def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
             break
         if not re.fullmatch(r"[\s.,\w]*", text[earlier.end : tokens[index].start]):
             break
-        earlier.keep = False
+        earlier.keep, earlier.named = False, True
 
 
 def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
@@ -389,14 +295,15 @@ def _touches_name(text: str, token: _Token, other: _Token) -> bool:
     return bool(re.fullmatch(r"[\s.,'’^-]{1,3}", between))
 
 
-def _drop_dangling(text: str, tokens: list[_Token]) -> None:
+def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
     """Drop prepositions and the like that lost what they point at."""
+    cues = vocabulary.cues
     for index in range(len(tokens) - 2, -1, -1):
         token = tokens[index]
-        if not token.keep or token.word not in _DANGLING or tokens[index + 1].keep or text[token.end] == ".":
+        if not token.keep or token.word not in cues.dangling or tokens[index + 1].keep or text[token.end] == ".":
             continue
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
-        if rest is None or token.word not in _ARTICLES or re.search(r"[\r\n]", text[token.end : rest.start]):
+        if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pydicom
 
-from phi_deid_pipeline.dicom_utils import file_checksum, format_path, vr_of
+from phi_deid_pipeline.dicom_utils import file_checksum, format_path, looks_like_uid, vr_of
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.lexicon import harvest
-from phi_deid_pipeline.raw_elements import Element, RawInstance, read_instance
+from phi_deid_pipeline.lexicon_harvest import harvest
+from phi_deid_pipeline.raw_elements import Element, RawInstance, buffer_checksum, read_instance
+from phi_deid_pipeline.recognizable import MODALITIES, WORDS_FILE, names_head, slice_distance
 from phi_deid_pipeline.records import HoldReason, RejectReason, UidType
 from phi_deid_pipeline.uid_mapping import is_standard_uid
 
@@ -29,6 +30,11 @@ _FILES_WORTH_A_POOL = 64
 STUDY, SERIES, SOP, SOP_CLASS = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
 FRAME_OF_REFERENCE = 0x00200052
 _PIXELS, _FLOAT_PIXELS, _DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
+# What names the body part, and what tells the slice distance; enhanced objects keep some of it in functional groups.
+_BODY_PART, _REGIONS, _VISUAL_FEATURES = 0x00180015, 0x00082218, 0x00280302
+_DESCRIPTIONS = (0x00081030, 0x0008103E, 0x00181030, 0x00321060, 0x00400254, 0x00400007)
+_THICKNESS, _SPACING = 0x00180050, 0x00180088
+_FUNCTIONAL_GROUPS = frozenset({0x52009229, 0x52009230, 0x00289110, 0x00209071})
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -39,6 +45,7 @@ _OTHER_STORAGE = frozenset({f"1.2.840.10008.5.1.4.34.{number}" for number in (1,
 _UNSUPPORTED = frozenset({_STORAGE + tail for tail in ("66", "9.4.1", "9.4.2", "201.1", "200.1", "200.3", "200.7")})
 _ENCAPSULATED_DOCUMENT = _STORAGE + "104."
 _NO_VIEWABLE_PIXELS = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.(10[0-8](\.1)?|94|95|204|205)")  # video; JPIP: a URL
+_MAX_UID_BYTES = 4096  # of a private value that is looked at for UIDs
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 _MAGIC = (
@@ -139,6 +146,8 @@ class FileFacts:
     frames: int = 0
     has_pixels: bool = False
     hold: str = ""
+    head: bool = False  # a CT or MR slice whose header names the head
+    slice_mm: float = 0.0  # distance or thickness of its slices, 0: unknown
     created: str = ""  # Instance Creation Date and Time
     uids: str = "[]"  # rows of UidUse
     entries: str = "[]"  # rows of lexicon entries
@@ -153,9 +162,17 @@ def source_digest(*names: str) -> str:
 
 
 # What a file's facts depend on beside its bytes: another reader reads all files again.
-READER = (
-    source_digest("input_files", "raw_elements", "dicom_utils", "lexicon", "uid_mapping") + f"/{pydicom.__version__}"
+_READING = (
+    "dicom_utils",
+    "input_files",
+    "lexicon_harvest",
+    "lexicon_words",
+    "raw_elements",
+    "recognizable",
+    "uid_mapping",
+    "written_dates",
 )
+READER = source_digest(*_READING) + f"/{hashlib.sha256(WORDS_FILE.read_bytes()).hexdigest()[:8]}/{pydicom.__version__}"
 
 # --------------------------------------------------------------------------- walk
 
@@ -235,7 +252,7 @@ def _facts(path: Path, max_depth: int) -> dict[str, object]:
         return {"reason": RejectReason.ARCHIVE.value, "sha256": file_checksum(path)}
     try:
         with read_instance(path, max_depth=max_depth) as instance:
-            checksum = file_checksum(path) if instance.deflated else hashlib.sha256(instance.buffer).hexdigest()
+            checksum = file_checksum(path) if instance.deflated else buffer_checksum(instance.buffer)
             return {"sha256": checksum, **_header(instance)}
     except UnreadableInstance as error:
         readable = error.reason not in (RejectReason.EMPTY, RejectReason.UNREADABLE_FILE)
@@ -286,6 +303,8 @@ def _header(instance: RawInstance) -> dict[str, object]:
         "created": instance.text(0x00080012) + instance.text(0x00080013),
         "entries": json.dumps([[e.category.value, e.value] for e in sorted(harvest(instance))], separators=(",", ":")),
     }
+    if has_pixels and facts["modality"] in MODALITIES:
+        facts["head"], facts["slice_mm"] = _head(instance)
     facts["hold"] = _hold(instance, sop_class, str(facts["modality"]))
     facts["uids"] = json.dumps(list(_uid_uses(instance)), separators=(",", ":"))
     facts["reason"], facts["detail"] = _rejection(instance, facts, pixels)
@@ -343,12 +362,76 @@ def _hold(instance: RawInstance, sop_class: str, modality: str) -> str:
     return ""
 
 
+# --------------------------------------------------------------------------- the head
+
+
+def _head(instance: RawInstance) -> tuple[bool, float]:
+    """Return whether a CT or MR header names the head, and the distance or thickness of its slices in mm."""
+    found: dict[int, Element] = {}
+    for element in _described(instance.elements):
+        found.setdefault(element.tag, element)
+    charset = instance.charset()
+
+    def texts(tag: int) -> list[str]:
+        element = found.get(tag)
+        return instance.texts(element, charset) if element is not None and element.items is None else []
+
+    codes, meanings = set(), []
+    regions = found.get(_REGIONS)
+    for item in (regions.items or ()) if regions is not None else ():
+        values = {e.tag: (instance.texts(e, charset) or [""])[0] for e in item.elements if e.tag >> 4 == 0x0008010}
+        codes.add((values.get(0x00080100, ""), values.get(0x00080102, "")))
+        meanings.append(values.get(0x00080104, ""))
+    described = [text for tag in (_BODY_PART, *_DESCRIPTIONS) for text in texts(tag)]
+    head = names_head(codes, [*described, *meanings]) or texts(_VISUAL_FEATURES) == ["YES"]
+    thickness, spacing = (_length(texts(tag)) for tag in (_THICKNESS, _SPACING))
+    return head, slice_distance(thickness, spacing)
+
+
+def _described(elements: list[Element]) -> Iterator[Element]:
+    """Yield the elements of the top level and of the first items of the functional groups that tell of the picture."""
+    for element in elements:
+        yield element
+        if element.tag in _FUNCTIONAL_GROUPS and element.items:
+            yield from _described(element.items[0].elements)
+
+
+def _length(values: list[str]) -> float:
+    try:
+        return float(values[0]) if values else 0.0
+    except ValueError:
+        return 0.0
+
+
 # --------------------------------------------------------------------------- UIDs
 
 
 def _uid_uses(instance: RawInstance) -> Iterator[tuple[str, str, str, bool, str]]:
-    """Yield the rows of UidUse, in the order of the data set; what stands in private attributes is left out."""
+    """Yield the rows of UidUse, in the order of the data set.
+
+    What a private attribute holds, a policy may keep: its UIDs are listed too, without a role, and make no link.
+    """
     yield from _uses_in(instance, instance.elements, ())
+    own = {instance.text(tag).strip("\x00 ") for tag in (STUDY, SERIES, SOP, FRAME_OF_REFERENCE)}
+    yield from _private_uses(instance, instance.elements, (), own)
+
+
+def _private_uses(
+    instance: RawInstance, elements: list[Element], above: tuple[int, ...], own: set[str]
+) -> Iterator[tuple[str, str, str, bool, str]]:
+    """Yield the UIDs in private attributes and in items of private sequences, but for those of the instance itself."""
+    for element in elements:
+        path = (*above, element.tag)
+        inside = any(tag & 0x10000 for tag in path)
+        for item in element.items or ():
+            yield from _private_uses(instance, item.elements, path, own)
+        if not inside or element.items is not None or element.vr not in ("UI", "UN") or element.tag in _STRUCTURAL:
+            continue
+        standard = not element.tag & 0x10000 and _is_ui(element)
+        if standard or element.value_end - element.value_start <= _MAX_UID_BYTES:
+            for uid in instance.texts(element):
+                if (looks_like_uid(uid) or (standard and uid)) and not is_standard_uid(uid) and uid not in own:
+                    yield uid, UidType.OTHER.value, format_path(path), False, ""
 
 
 def _uses_in(

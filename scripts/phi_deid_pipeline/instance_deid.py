@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +29,22 @@ from phi_deid_pipeline.actions import (
     new_uids,
     padded,
 )
-from phi_deid_pipeline.deid_plans import Kind, Plan, Planner
-from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, decode_text, encodings_of, format_path, keyword_of
-from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.free_text import load_vocabulary
+from phi_deid_pipeline.dates import shift_date, to_year, without_dates
+from phi_deid_pipeline.deid_plans import PATIENT_NAME, Kind, Plan, Planner
+from phi_deid_pipeline.dicom_utils import (
+    STRING_VRS,
+    TEXT_VRS,
+    decode_text,
+    encodings_of,
+    format_path,
+    keyword_of,
+    looks_like_uid,
+)
+from phi_deid_pipeline.errors import DeidError, UnreadableInstance
+from phi_deid_pipeline.free_text import Vocabulary, load_vocabulary
+from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
 from phi_deid_pipeline.instance_write import encapsulate, write_instance
+from phi_deid_pipeline.private_elements import effective_vr, is_creator, runs
 from phi_deid_pipeline.raw_elements import (
     DEFLATED,
     EXPLICIT_BE,
@@ -51,6 +63,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.uid_mapping import UidMapper
 
 SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
+MODALITY, MANUFACTURER, BIRTH_DATE = 0x00080060, 0x00080070, 0x00100030
 IDENTITY_REMOVED, METHOD_TEXTS, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
 BURNED_IN, LONGITUDINAL = 0x00280301, 0x00280303
 ICON_IMAGE_SEQUENCE = 0x00880200
@@ -68,8 +81,17 @@ CONTENT_VALUES = {
     "CODE": 0x0040A168,
     "NUM": 0x0040A300,
 }
+MEASURED_VALUE, UNITS = 0x0040A300, 0x004008EA
+# Concepts of ages that are numbers: code value and coding scheme.
+AGES = frozenset({("121033", "DCM"), ("424144002", "SCT"), ("397669002", "SCT"), ("30525-0", "LN")})
 _UID = re.compile(r"[0-9.]+")
+_NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
+_NO_DATES: frozenset[str] = frozenset()
+# Dates under whatever name a concept gives them: Date and DateTime of a content item.
+FREE_DATES = frozenset({0x0040A120, 0x0040A121})
+ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 MEMO_ENTRIES = 20_000  # results remembered at most
+ROWS_ENTRIES = 256  # sets of action rows remembered at most
 MEMO_BYTES = 1024  # longer values are not remembered
 
 
@@ -88,10 +110,17 @@ class PixelReplacement:
 
 @dataclass(frozen=True)
 class PatientContext:
-    """What is known of the patient: the pseudonym to write and the identifiers to drop."""
+    """What is known of the patient: what to write and the identifiers to drop.
+
+    `offset_days` moves dates where the policy shifts them; `name` is Patient's Name ("": the pseudonym); `trial` holds
+    top-level attributes to write after the profile ran: tag -> (VR, text in ASCII).
+    """
 
     pseudonym: str
     lexicon: Lexicon
+    offset_days: int = 0
+    name: str = ""
+    trial: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,11 +173,14 @@ class _Output:
 class InstanceDeidentifier:
     """Applies one policy to instances; keep one for a batch, it remembers what it decided and did."""
 
-    def __init__(self, policy: Policy, uids: UidMapper) -> None:
+    def __init__(self, policy: Policy, uids: UidMapper, vocabulary: Vocabulary | None = None) -> None:
         self.policy = policy
         self.uids = uids
-        self.vocabulary = load_vocabulary()
+        self.vocabulary = load_vocabulary() if vocabulary is None else vocabulary
+        # How often a word went from an attribute because the vocabulary lacks it, by folded word and keyword.
+        self.unknown_words: Counter[tuple[str, str]] = Counter()
         self.planner = Planner(policy)
+        self.action_rows: dict[frozenset[tuple[tuple[Plan, str], int]], ActionRows] = {}
         self._memo: dict[object, object] = {}
         self._memo_lexicon: Lexicon | None = None
 
@@ -180,6 +212,12 @@ class InstanceDeidentifier:
             checksum, pixel_sha256, syntax, removed, cleaned, replaced, run.private_elements, run.uids_replaced
         )
 
+    def root(self, source: RawInstance, sop_class: str) -> Plan:
+        """Return the plan of the top level of an instance."""
+        if not self.planner.conditional:
+            return self.planner.root(sop_class)
+        return self.planner.root(sop_class, source.text(MODALITY), source.text(MANUFACTURER))
+
     def memo_for(self, lexicon: Lexicon) -> dict[object, object]:
         """Return what was remembered for this lexicon; another patient or a full memory starts anew."""
         if lexicon is not self._memo_lexicon or len(self._memo) > MEMO_ENTRIES:
@@ -207,7 +245,9 @@ class Rewrite:
         self.charset = source.charset()
         self.memo = engine.memo_for(patient.lexicon)
         self.sop_class = source.text(SOP_CLASS)
-        self.root = engine.planner.root(self.sop_class)
+        self.root = engine.root(source, self.sop_class)
+        self.keeps_private = engine.planner.keeps_private
+        self._births: frozenset[str] | None = None
         self.private_elements = 0
         self.uids_replaced = 0
         self.pixel_range = (-1, -1)
@@ -237,18 +277,35 @@ class Rewrite:
 
     def insert_method(self, *, scan_found_nothing: bool) -> None:
         """Write the attributes that say what was done (PS3.15 E.1.1 item 6, E.2, E.3.1)."""
-        policy = self.engine.policy
-        self._set(IDENTITY_REMOVED, "CS", "YES")
-        self._set(METHOD_TEXTS, "LO", self._method_texts(policy.method_texts))
-        self.overrides[METHOD_CODES] = self._method_codes(policy.method_codes)
-        self._set(LONGITUDINAL, "CS", policy.longitudinal)
-        if "clean_pixel_data" in policy.options and scan_found_nothing:
-            self._set(BURNED_IN, "CS", "NO")
+        self.overrides.update(self._method_elements(scan_found_nothing))
+        for tag, (vr, text) in self.patient.trial.items():
+            self.overrides[tag] = self._encoded(tag, vr, text)
 
-    def _set(self, tag: int, vr: str, value: object) -> None:
+    def _method_elements(self, scan_found_nothing: bool) -> dict[int, bytes]:
+        """Return what `_method` makes; instances of a patient that nobody de-identified before share it."""
+        if self.source.find(METHOD_TEXTS) is not None or self.source.find(METHOD_CODES) is not None:
+            return self._method(scan_found_nothing)
+        key = ("method", self.source.little, self.source.explicit, self.charset, scan_found_nothing)
+        if key not in self.memo:
+            self.memo[key] = self._method(scan_found_nothing)
+        return self.memo[key]  # type: ignore[return-value]
+
+    def _method(self, scan_found_nothing: bool) -> dict[int, bytes]:
+        policy = self.engine.policy
+        made = {
+            IDENTITY_REMOVED: self._encoded(IDENTITY_REMOVED, "CS", "YES"),
+            METHOD_TEXTS: self._encoded(METHOD_TEXTS, "LO", self._method_texts(policy.method_texts)),
+            METHOD_CODES: self._method_codes(policy.method_codes),
+            LONGITUDINAL: self._encoded(LONGITUDINAL, "CS", policy.longitudinal),
+        }
+        if "clean_pixel_data" in policy.options and scan_found_nothing:
+            made[BURNED_IN] = self._encoded(BURNED_IN, "CS", "NO")
+        return made
+
+    def _encoded(self, tag: int, vr: str, value: object) -> bytes:
         little, explicit = self.source.little, self.source.explicit
         encodings = encodings_of(self.charset) if vr in TEXT_VRS else ("iso8859",)
-        self.overrides[tag] = encode_element(tag, vr, value, little=little, explicit=explicit, encodings=encodings)
+        return encode_element(tag, vr, value, little=little, explicit=explicit, encodings=encodings)
 
     def _method_texts(self, added: tuple[str, ...]) -> list[str]:
         element = self.source.find(METHOD_TEXTS)
@@ -292,7 +349,7 @@ class Rewrite:
             if entry is None or entry[1] is None:
                 self.overrides[tag] = None
             else:
-                self._set(tag, entry[0], entry[1])
+                self.overrides[tag] = self._encoded(tag, entry[0], entry[1])
 
     def _pixel_element(self, element: Element) -> tuple[bytes, list[bytes]]:
         """Return header and value of the replaced Pixel Data."""
@@ -316,7 +373,12 @@ class Rewrite:
         out = _Output(self.buffer)
         pending = sorted(tag for tag, data in self.overrides.items() if data is not None)
         pending.reverse()
-        for element in self.source.elements:
+        for element in self._with_runs(self.source.elements):
+            if isinstance(element, list):
+                while pending and pending[-1] < element[0].tag:
+                    out.put(self.overrides[pending.pop()] or b"")
+                self._private(element, self.root, self.charset, self.source.little, out)
+                continue
             tag = element.tag
             while pending and pending[-1] <= tag:
                 out.put(self.overrides[pending.pop()] or b"")
@@ -335,6 +397,8 @@ class Rewrite:
         if element.tag == ICON_IMAGE_SEQUENCE:
             plan = self._plan_of(self.root, element.tag, element.vr)
             self._remove(element, plan)
+        elif element.tag in self.patient.trial:
+            self._done[self._plan_of(self.root, element.tag, element.vr), "D"] += 1
 
     def _pixels(self, element: Element, out: _Output) -> None:
         plan = self._plan_of(self.root, element.tag, element.vr)
@@ -359,18 +423,27 @@ class Rewrite:
 
     def _plan_of(self, parent: Plan, tag: int, vr: str) -> Plan:
         plan = parent.children.get((tag, vr))
-        return plan if plan is not None else self.engine.planner.decide(parent, tag, vr, self.sop_class)
+        return plan if plan is not None else self.engine.planner.decide(parent, tag, vr)
+
+    def _with_runs(self, elements: list[Element]) -> Iterable[Element | list[Element]]:
+        return runs(elements) if self.keeps_private else elements
 
     def _elements(
         self, elements: list[Element], parent: Plan, charset: tuple[str, ...], little: bool, out: _Output
     ) -> None:
-        for element in elements:
-            self._element(element, parent, charset, little, out)
+        for element in self._with_runs(elements):
+            if isinstance(element, list):
+                self._private(element, parent, charset, little, out)
+            else:
+                self._element(element, parent, charset, little, out)
 
     def _element(self, element: Element, parent: Plan, charset: tuple[str, ...], little: bool, out: _Output) -> None:
         plan = parent.children.get((element.tag, element.vr))
         if plan is None:
-            plan = self.engine.planner.decide(parent, element.tag, element.vr, self.sop_class)
+            plan = self.engine.planner.decide(parent, element.tag, element.vr)
+        self._handle(element, plan, charset, little, out)
+
+    def _handle(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: _Output) -> None:
         kind = plan.kind
         if kind is Kind.COPY:
             out.keep(element.start, element.end)
@@ -387,9 +460,53 @@ class Rewrite:
         elif kind is Kind.DUMMY_ITEM:
             self._dummy_item(element, plan, little, out)
         elif element.items is not None:  # EMPTY on a sequence
+            self.private_elements += _private_inside(element)
             self._replace(element, plan, b"", little, out)
         else:
             self._value(element, plan, charset, little, out)
+
+    def _private(
+        self, elements: list[Element], parent: Plan, charset: tuple[str, ...], little: bool, out: _Output
+    ) -> None:
+        """Handle the private elements of one group of a data set: a creator stays with what is kept of its block."""
+        creators = {e.tag & 0xFF: self._creator(e, charset) for e in elements if is_creator(e.tag)}
+        used: set[int] = set()
+        written: list[tuple[Element, _Output]] = []
+        for element in elements:
+            if is_creator(element.tag):
+                continue
+            block = element.tag >> 8 & 0xFF if element.tag & 0xFFFF >= 0x1000 else 0
+            inner = _Output(self.buffer)
+            self._handle(element, self._private_plan(parent, element, creators.get(block, "")), charset, little, inner)
+            inner.flush()
+            if inner.chunks:
+                used.add(block)
+                written.append((element, inner))
+            else:
+                out.changed = True
+        for element in elements:
+            if is_creator(element.tag) and element.tag & 0xFF in used and element.items is None:
+                out.keep(element.start, element.end)
+            elif is_creator(element.tag):
+                self.private_elements += 1 + _private_inside(element)
+                out.changed = True
+        for element, inner in written:
+            if inner.changed:
+                out.extend(inner.chunks)
+            else:
+                out.keep(element.start, element.end)
+
+    def _creator(self, element: Element, charset: tuple[str, ...]) -> str:
+        values = self.source.texts(element, charset) if element.items is None else []
+        return values[0] if values else ""
+
+    def _private_plan(self, parent: Plan, element: Element, creator: str) -> Plan:
+        value = self.source.value(element)
+        vr = effective_vr(element, value, creator, self.engine.policy) if creator else element.vr
+        if vr is None:
+            vr, creator = "UN", ""  # what nobody knows is removed
+        plan = parent.children.get((element.tag, vr, creator))
+        return plan if plan is not None else self.engine.planner.decide_private(parent, element.tag, vr, creator)
 
     def _remove(self, element: Element, plan: Plan) -> None:
         if element.items:
@@ -398,14 +515,17 @@ class Rewrite:
 
     def _value(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: _Output) -> None:
         value = bytes(self.buffer[element.value_start : element.value_end])
-        if plan.kind is Kind.CLEAN:
+        if plan.kind is Kind.CLEAN or plan.kind is Kind.ADDRESS:
             plan, new = self._clean(plan, value, charset, element)
-            if plan.kind is Kind.REMOVE:
-                self._remove(element, plan)
-                out.changed = True
-                return
         else:
             new = self._act(plan, value, charset, element)
+        if plan.kind is Kind.REMOVE or plan.kind is Kind.PRIVATE or (plan.private and new is _NOTHING):
+            if plan.private:
+                self.private_elements += 1
+            else:
+                self._remove(element, plan)
+            out.changed = True
+            return
         if new is None or new == value:
             out.keep(element.start, element.end)
         else:
@@ -415,15 +535,20 @@ class Rewrite:
         """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""
         kind = plan.kind
         if kind is Kind.UID:
-            return self._uid(value)
+            return _NOTHING if plan.private and not _are_uids(value) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.vr, value):
                 return None
             return self._remembered(("kept", plan.vr), value, charset)
+        if kind is Kind.DATE:
+            return self._date(plan, value)
+        if kind is Kind.AGE or kind is Kind.CODE:
+            return self._code_value(plan, value, charset)
         if kind is Kind.EMPTY:
             return b""
         if kind is Kind.PSEUDONYM:
-            return padded(plan.vr, self.patient.pseudonym.encode("ascii"))
+            text = self.patient.name if plan.tag == PATIENT_NAME and self.patient.name else self.patient.pseudonym
+            return padded(plan.vr, text.encode("ascii"))
         if kind is Kind.REFUSE:
             raise UnreadableInstance(RejectReason.CANNOT_CLEAN, format_path(plan.path))
         if not value.strip(b" \x00") and plan.vr in STRING_VRS and "/" in plan.code:
@@ -434,11 +559,54 @@ class Rewrite:
 
     def _clean(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> tuple[Plan, bytes | None]:
         """Clean a text; where nothing is left, the fallback of the policy takes over."""
-        cleaned = self._remembered(("clean", plan.vr), value, charset)
+        if plan.kind is Kind.ADDRESS:
+            cleaned: bytes | None = padded(plan.vr, zip3(decode_text(value, charset)[0]).encode("ascii"))
+        else:
+            cleaned = self._remembered(("clean", plan.vr), value, charset)
+            self._note_unknown(plan, value, charset)
         if cleaned != b"" or not value or plan.fallback is None:
             return plan, cleaned
         fallback = plan.fallback
-        return fallback, None if fallback.kind is Kind.REMOVE else self._act(fallback, value, charset, element)
+        gone = fallback.kind is Kind.REMOVE or fallback.kind is Kind.PRIVATE
+        return fallback, None if gone else self._act(fallback, value, charset, element)
+
+    def _date(self, plan: Plan, value: bytes) -> bytes | None:
+        """Return a date moved by the patient's offset, or cut to the year; None if it stays (blank, or kept in full)."""
+        how, offset = self.engine.planner.dates, self.patient.offset_days
+        births = self._birth_dates() if plan.private or plan.tag in FREE_DATES else _NO_DATES
+        key = (how, plan.vr, value, offset, births)
+        if key in self.memo:
+            return self.memo[key]  # type: ignore[return-value]
+        if how == "shift" and not offset:
+            raise DeidError("The policy shifts dates, and the patient has no offset: report it.")
+        if how == "year":
+            new = to_year(plan.vr, value)
+        elif how == "shift":
+            new = shift_date(plan.vr, value, offset, births)
+        else:
+            new = without_dates(plan.vr, value, births)
+        if len(value) <= MEMO_BYTES:
+            self.memo[key] = new
+        return new
+
+    def _birth_dates(self) -> frozenset[str]:
+        """Return the birth date of the header: where it stands under another name it is not moved, as it is known."""
+        if self._births is None:
+            digits = re.sub(r"\D", "", self.source.text(BIRTH_DATE))[:8]
+            self._births = frozenset({digits}) if len(digits) == 8 else _NO_DATES
+        return self._births
+
+    def _code_value(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
+        """Return an age capped, or a private value of a VR without words, which goes if an identifier is in it."""
+        if plan.kind is Kind.AGE:
+            limit = self.engine.planner.max_age
+            new = capped_number(value, plan.unit, limit) if plan.unit else capped_age(value, limit)
+            if new is not None:
+                return new
+            if is_well_formed(plan.vr, value) and not plan.private:
+                return None
+        kept = self._remembered(("kept", plan.vr), value, charset)
+        return _NOTHING if kept is not None and plan.private else kept
 
     def _remembered(self, what: tuple[str, str], value: bytes, charset: tuple[str, ...]) -> bytes | None:
         key = (what, value, charset)
@@ -446,12 +614,23 @@ class Rewrite:
             return self.memo[key]  # type: ignore[return-value]
         lexicon = self.patient.lexicon
         if what[0] == "kept":
-            new = kept_text(what[1], value, charset, lexicon)
+            new = kept_text(what[1], value, charset, lexicon, self.engine.vocabulary)
         else:
-            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary)
+            unknown: list[str] = []
+            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary, unknown)
+            if unknown:
+                self.memo["unknown", key] = unknown
         if len(value) <= MEMO_BYTES:
             self.memo[key] = new
         return new
+
+    def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
+        """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
+        key = ("unknown", (("clean", plan.vr), value, charset))
+        unknown = self.memo.get(key) if len(value) <= MEMO_BYTES else self.memo.pop(key, None)
+        if unknown is not None:
+            keyword = keyword_of(plan.tag)
+            self.engine.unknown_words.update((word, keyword) for word in unknown)  # type: ignore[attr-defined]
 
     def _uid(self, value: bytes) -> bytes:
         found = self.memo.get(value)
@@ -535,12 +714,17 @@ class Rewrite:
         if concept is None or not concept.items:
             return plan
         code, scheme = self._code(concept.items[0], charset)
-        resolution = self.engine.planner.concept(code, scheme, value_type)
+        planner = self.engine.planner
+        resolution = planner.concept(code, scheme, value_type)
         if resolution is None:
-            return plan
+            return self._age_plan(item, plan, (code, scheme), charset)
         action = str(resolution.action)
+        if action == "C" and value_type == "TIME" and planner.dates == "year":
+            action = str(resolution.fallback)
         if action == "X":
             return None
+        if action == "K" and value_type == "NUM":
+            return self._age_plan(item, plan, (code, scheme), charset)
         tag = CONTENT_VALUES.get(value_type)
         if tag is None or action not in ("D", "K", "C"):
             return plan  # references keep their items, with mapped UIDs
@@ -551,11 +735,20 @@ class Rewrite:
                 return None
         if value_type == "UIDREF" or (action == "C" and value_type != "TEXT"):
             return plan
-        variant = plan.variants.get((tag, action))
+        variant = plan.variants.get((tag, resolution))
         if variant is None:
-            variant = plan.variants[tag, action] = Plan(plan.path, "SQ")
+            variant = plan.variants[tag, resolution] = Plan(plan.path, "SQ", plan.scene)
             variant.forced = {tag: resolution}
         return variant
+
+    def _age_plan(self, item: Item, plan: Plan, concept: tuple[str, str], charset: tuple[str, ...]) -> Plan:
+        """Return the plan for a content item whose number may be an age."""
+        measured = _child(item, MEASURED_VALUE) if concept in AGES and self.engine.planner.max_age else None
+        if measured is None or not measured.items:
+            return plan
+        units = _child(measured.items[0], UNITS)
+        unit = self._code(units.items[0], charset)[0] if units is not None and units.items else ""
+        return self.engine.planner.age_item(plan, unit or "a")
 
     def _child_text(self, item: Item, tag: int, charset: tuple[str, ...]) -> str:
         element = _child(item, tag)
@@ -567,8 +760,17 @@ class Rewrite:
 
     # ----------------------------------------------------------------- record
 
-    def actions(self) -> tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]:
+    def actions(self) -> ActionRows:
         """Return what was removed, cleaned, replaced: one row per path, VR and action, sorted by path."""
+        done = frozenset(self._done.items())
+        known = self.engine.action_rows.get(done)
+        if known is None:
+            if len(self.engine.action_rows) > ROWS_ENTRIES:
+                self.engine.action_rows.clear()
+            known = self.engine.action_rows[done] = self._action_rows()
+        return known
+
+    def _action_rows(self) -> ActionRows:
         groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
         for (plan, action), count in self._done.items():
             row = TagAction(format_path(plan.path), keyword_of(plan.tag), plan.vr, plan.code, action, plan.hipaa, count)
@@ -577,6 +779,10 @@ class Rewrite:
             tuple(sorted(rows, key=lambda r: (r.path, r.vr, r.code, r.action, r.count))) for rows in groups.values()
         ]
         return ordered[0], ordered[1], ordered[2]
+
+
+def _are_uids(value: bytes) -> bool:
+    return all(looks_like_uid(part) for part in value.decode("latin-1").split("\\") if part.strip(" \x00"))
 
 
 def _meta_uid(value: bytes | None) -> str:

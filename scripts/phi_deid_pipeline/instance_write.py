@@ -13,6 +13,7 @@ from pathlib import Path
 from phi_deid_pipeline.actions import encode_element
 from phi_deid_pipeline.dicom_utils import CHUNK, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from phi_deid_pipeline.errors import ConfigError
+from phi_deid_pipeline.raw_elements import WINDOW_BYTES, forget_pages
 
 Chunk = memoryview | bytes
 _SMALL = 1 << 16  # bytes; shorter chunks are joined before they are written
@@ -129,6 +130,8 @@ def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hash
             if is_pixel:
                 pixel_digest.update(piece)
             yield piece
+            if start % WINDOW_BYTES == 0:
+                forget_pages(view)
     if waiting:
         yield b"".join(waiting)
 

@@ -29,16 +29,18 @@ from phi_deid_pipeline.records import (
     RejectedFile,
     RejectReason,
     SeriesEntry,
+    StudySubject,
+    Subject,
     UidType,
     UidUse,
 )
 from phi_deid_pipeline.side_files import SCHEMA, SideFiles
+from phi_deid_pipeline.subjects import Patients, PseudonymStore, SubjectTable, patient_key_of
 from phi_deid_pipeline.uid_mapping import UidMapper, salt_id
 
 _WRITER = source_digest("inventory", "batches", "records")  # another writer makes all side files anew
 _FILES_PER_TASK = 32
 _FILES_PER_COMMIT = 1024  # what a kill can cost in reads
-_ISSUER_SEPARATOR = "\x1f"  # between Patient ID and issuer in a patient key
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -47,7 +49,8 @@ CREATE TABLE IF NOT EXISTS files(
   path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, sha256 TEXT, reason TEXT, detail TEXT,
   is_dicom INTEGER, patient_id TEXT, issuer TEXT, study_uid TEXT, series_uid TEXT, sop_uid TEXT, sop_class_uid TEXT,
   transfer_syntax_uid TEXT, modality TEXT, rows INTEGER, columns INTEGER, frames INTEGER, has_pixels INTEGER, hold TEXT,
-  created TEXT, uids TEXT, lexicon INTEGER, patient_key TEXT, patient INTEGER, series INTEGER, verdict TEXT, note TEXT);
+  head INTEGER, slice_mm REAL, created TEXT, uids TEXT,
+  lexicon INTEGER, patient_key TEXT, patient INTEGER, series INTEGER, verdict TEXT, note TEXT);
 CREATE INDEX IF NOT EXISTS files_sop ON files(sop_uid, sha256, path) WHERE reason = '';
 CREATE INDEX IF NOT EXISTS files_series ON files(series, verdict);
 CREATE INDEX IF NOT EXISTS files_patient ON files(patient, lexicon);
@@ -59,6 +62,7 @@ CREATE TABLE IF NOT EXISTS series(
   UNIQUE(patient, study_uid, series_uid));
 CREATE INDEX IF NOT EXISTS series_batch ON series(batch);
 """
+_NEWER_COLUMNS = {"head": "INTEGER", "slice_mm": "REAL"}  # than the first version of the table
 _FACTS = [f.name for f in fields(FileFacts) if f.name != "entries"]
 _PUT_FILE = (
     f"INSERT OR REPLACE INTO files({', '.join(_FACTS)}, lexicon, patient_key)"
@@ -71,7 +75,6 @@ _SUPERFLUOUS = (RejectReason.DUPLICATE_IDENTICAL.value, RejectReason.DUPLICATE_N
 _WORK = f"{batches.UNITS} + CASE WHEN has_pixels THEN frames * {batches.UNITS_PER_FRAME} + size ELSE 0 END"
 
 Progress = Callable[[int, int], None]
-Patients = Mapping[Any, str]  # (Patient ID, issuer) -> person, or Patient ID -> person for any issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,13 @@ def scan(
     decisions: list[Decision],
     threads: int,
     progress: Progress | None = None,
+    pseudonyms: str = "keyed",
+    subjects: Iterable[Mapping[str, str]] = (),
 ) -> InventorySummary:
     """Bring the inventory below `private` up to date with the input folder and return its counts.
 
-    `progress` is called with the files read and the files to be read. Results do not depend on `threads`. Raises
+    `progress` is called with the files read and the files to be read. `pseudonyms` is the policy's word: where it is
+    random or table, each batch gets a list of who its studies belong to. Results do not depend on `threads`. Raises
     ConfigError where the input is no folder or the database cannot be used.
     """
     root = Path(os.path.realpath(input_root))
@@ -125,7 +131,8 @@ def scan(
         raise ConfigError("inventory.duplicates must be hold, newest or lowest_hash.")
     try:
         with closing(_open(private)) as database:
-            job = _Scan(root, private, database, salt, settings, patients, decisions)
+            named = Naming(pseudonyms, tuple(subjects))
+            job = _Scan(root, private, database, salt, settings, patients, decisions, named)
             return job.run(threads, progress)
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", "damaged")
@@ -143,20 +150,21 @@ def _open(private: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None, timeout=5)
     try:
         database.executescript("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -64000;" + _SCHEMA + SCHEMA)
+        known = {row[1] for row in database.execute("PRAGMA table_info(files)")}
+        for name in sorted(_NEWER_COLUMNS.keys() - known):
+            database.execute(f"ALTER TABLE files ADD COLUMN {name} {_NEWER_COLUMNS[name]}")
     except sqlite3.Error:
         database.close()
         raise
     return database
 
 
-def patient_key_of(patient_id: str, issuer: str, study_uid: str, patients: Patients) -> str:
-    """Return the key of the person that an instance belongs to; "" where the header names neither patient nor study."""
-    if not patient_id:
-        return f"study:{study_uid}" if study_uid else ""
-    person = patients.get((patient_id, issuer)) or patients.get(patient_id)
-    if person:
-        return f"person:{person}"
-    return f"id:{patient_id}" + (f"{_ISSUER_SEPARATOR}{issuer}" if issuer else "")
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How patients are named: keyed, random or table, and the rows of the table of subjects."""
+
+    pseudonyms: str
+    rows: tuple[Mapping[str, str], ...]
 
 
 class _Scan:
@@ -171,19 +179,24 @@ class _Scan:
         settings: InventorySettings,
         patients: Patients,
         decisions: list[Decision],
+        naming: Naming,
     ) -> None:
+        self.naming = naming
+        self.store = PseudonymStore(private / "pseudonyms.json", salt_id(salt))
         self.root, self.private, self.db = root, private, database
         self.settings, self.patients, self.decisions = settings, patients, decisions
         self.mapper = UidMapper(salt)
         joined = sorted((list(k) if isinstance(k, tuple) else [k], v) for k, v in patients.items())
         self.patients_digest = _digest(json.dumps(joined))
         asked = [_WRITER, salt_id(salt), settings.duplicates, sorted(map(str, map(asdict, decisions)))]
-        self.request_digest = _digest(json.dumps([*asked, self.patients_digest]))
+        named = [naming.pseudonyms, [sorted(row.items()) for row in naming.rows]]
+        self.request_digest = _digest(json.dumps([*asked, self.patients_digest, *named]))
         self.side = SideFiles(private, database)
 
     def run(self, threads: int, progress: Progress | None) -> InventorySummary:
         read, changed = self._refresh(threads, progress)
-        if changed or self._meta("settled") != self.request_digest or not self.side.intact():
+        lost = self.naming.pseudonyms == "random" and not self.store.exists()
+        if changed or lost or self._meta("settled") != self.request_digest or not self.side.intact():
             self._set_meta("settled", "")
             self._decide()
             self._write_side_files()
@@ -388,13 +401,14 @@ class _Scan:
     def _write_side_files(self) -> None:
         self.db.execute("BEGIN IMMEDIATE")
         names = [*self._write_manifests(), *self._write_lexicons(), self._write_rejected()]
-        self.side.remove_others({*names}, ("manifests", "lexicons", "decisions"))
+        self.side.remove_others({*names}, ("manifests", "lexicons", "decisions", "subjects"))
         self.db.execute("COMMIT")
 
     def _write_manifests(self) -> Iterator[str]:
         index = [("batch", "series", "instances", "frames", "work", "patients", "digest")]
         query = "SELECT DISTINCT batch FROM series s JOIN files f ON f.series = s.id WHERE verdict = '' ORDER BY batch"
         decided = self._decisions_by_batch()
+        find = self._subject_finder()
         for (number,) in self.db.execute(query).fetchall():
             batch = f"b{number:06d}"
             name = f"manifests/{batch}.json"
@@ -404,6 +418,8 @@ class _Scan:
             yield name
             lines = "".join(_json_line(decision) for decision in decided.get(number, ())).encode("utf-8")
             yield self._put_bytes(f"decisions/{batch}.jsonl", lines)
+            lines = "".join(map(_json_line, self._subjects_of(number, find))).encode("utf-8", "backslashreplace")
+            yield self._put_bytes(f"subjects/{batch}.jsonl", lines)
         yield self._put_bytes("index.tsv", "".join("\t".join(row) + "\n" for row in index).encode("ascii"))
 
     def _put_bytes(self, name: str, data: bytes) -> str:
@@ -445,7 +461,7 @@ class _Scan:
     def _series_entry(self, number: int, key: str, patient: int, study_uid: str, series_uid: str) -> SeriesEntry:
         columns = (
             "path, size, sha256, study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid, modality, rows,"
-            " columns, frames, has_pixels, hold, uids"
+            " columns, frames, has_pixels, hold, uids, head, slice_mm"
         )
         rows = self.db.execute(
             f"SELECT {columns} FROM files WHERE series = ? AND verdict = '' ORDER BY sop_uid, path", (number,)
@@ -470,6 +486,26 @@ class _Scan:
             for sop_uid, batch in self.db.execute(query):
                 found[batch].extend(wanted.get(self.mapper.new_uid(sop_uid), ()))
         return {batch: sorted(some, key=lambda d: (d.what, d.verdict)) for batch, some in found.items()}
+
+    def _subject_finder(self) -> Callable[[str, str], Subject | None] | None:
+        """Return what names a patient's study; None where pseudonyms are keyed. Random codes are kept before use."""
+        if self.naming.pseudonyms == "table":
+            return SubjectTable(self.naming.rows, self.patients).find
+        if self.naming.pseudonyms != "random":
+            return None
+        codes = self.store.codes_of(key for (key,) in self.db.execute("SELECT key FROM patients").fetchall())
+        return lambda key, _study: Subject(codes[key])
+
+    def _subjects_of(self, batch: int, find: Callable[[str, str], Subject | None] | None) -> Iterator[StudySubject]:
+        """Yield who the studies of a batch belong to; a study that the table does not know is left out."""
+        studies = self.db.execute(
+            "SELECT DISTINCT p.key, s.study_uid FROM series s JOIN patients p ON p.id = s.patient WHERE s.batch = ?"
+            " ORDER BY p.key, s.study_uid",
+            (batch,),
+        )
+        for key, study_uid in studies.fetchall() if find is not None else ():
+            if (subject := find(key, study_uid)) is not None:
+                yield StudySubject(key, study_uid, subject)
 
     def _write_lexicons(self) -> Iterator[str]:
         """Write the identifiers of each patient, gathered from all files that could be read, rejected ones too."""
@@ -539,7 +575,7 @@ def _seen_row(found: FoundFile) -> tuple[bytes, int, int, int, str, str]:
 
 
 def _instance_entry(row: tuple[Any, ...], patient: str) -> InstanceEntry:
-    path, size, sha256, *identity, modality, rows, columns, frames, has_pixels, hold, uids = row
+    path, size, sha256, *identity, modality, rows, columns, frames, has_pixels, hold, uids, head, slice_mm = row
     uses = (UidUse(uid, UidType(role), *rest) for uid, role, *rest in json.loads(uids))
     holds = tuple(hold.split(",")) if hold else ()
     return InstanceEntry(
@@ -555,6 +591,8 @@ def _instance_entry(row: tuple[Any, ...], patient: str) -> InstanceEntry:
         bool(has_pixels),
         holds,
         tuple(uses),
+        bool(head),
+        slice_mm,
     )
 
 
@@ -583,7 +621,7 @@ def _json_line(record: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Return a record as JSON holds it, as `dataclasses.asdict` does, without its copies: manifests are large."""
-    if isinstance(value, (str, int)):
+    if isinstance(value, (str, int, float)):
         return value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

@@ -15,7 +15,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import (
     DeidRecord,
@@ -28,7 +27,7 @@ from phi_deid_pipeline.records import (
     VerificationRecord,
 )
 from phi_deid_pipeline.uid_mapping import is_standard_uid
-from phi_deid_pipeline.verification_bytes import read_layout
+from phi_deid_pipeline.verification_bytes import read_layout, ui_values
 
 LINK_TYPES = frozenset({UidType.SOP, UidType.SERIES, UidType.STUDY, UidType.FRAME_OF_REFERENCE})
 _GONE_BY_ACTION = frozenset({"X", "Z", "D"})  # actions after which the UIDs of an attribute are no longer there
@@ -99,9 +98,14 @@ class Ended(Protocol):
 
 
 def instance_links(
-    entry: InstanceEntry, record: DeidRecord, written: Path | None, uid_map: Mapping[str, str]
+    entry: InstanceEntry,
+    record: DeidRecord,
+    written: Path | frozenset[tuple[str, str]] | None,
+    uid_map: Mapping[str, str],
 ) -> list[LinkRow]:
     """Return the references of one instance, sorted; none for a rejected one (`written` None).
+
+    `written` is the instance or what `written_uids` says of it.
 
     An instance that cannot be read refers to nothing either: verification rejects it. A UID that the map does not know
     counts as gone.
@@ -109,7 +113,7 @@ def instance_links(
     if written is None or record.status is Status.REJECTED:
         return []
     try:
-        after = written_uids(written)
+        after = written_uids(written) if isinstance(written, Path) else written
     except UnreadableInstance:
         return []
     actions = (*record.tags_removed, *record.tags_cleaned, *record.tags_replaced)
@@ -142,14 +146,8 @@ def instance_links(
 
 def written_uids(written: Path) -> frozenset[tuple[str, str]]:
     """Return (path, UID) of every UI value of an instance, file meta left out; raises UnreadableInstance."""
-    found = set()
     with read_layout(written) as layout:
-        for value in layout.values:
-            if value.vr == "UI" and value.path[0] >> 16 != 2:
-                text = layout.bytes_of(value).decode("ascii", "replace")
-                path = format_path(value.path)
-                found.update((path, uid.strip("\x00 ")) for uid in text.split("\\"))
-    return frozenset(found)
+        return ui_values(layout)
 
 
 def _drops(action: TagAction) -> bool:

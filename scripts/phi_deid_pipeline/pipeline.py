@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,9 @@ from phi_deid_pipeline.records import (
     RejectReason,
     SeriesEntry,
     Status,
+    Subject,
     UidType,
+    UnknownWord,
     Verdict,
 )
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.inventory import InventorySummary
     from phi_deid_pipeline.links import LinkRecord, LinkRow
     from phi_deid_pipeline.policies import Policy
-    from phi_deid_pipeline.records import Decision, Reading, VerificationRecord
+    from phi_deid_pipeline.records import Decision, Reading, StudySubject, VerificationRecord
 
 HIGH_BITS = "high bits"
 # Where Tesseract stands in for missing models it sees text in most anatomy: what it finds there a person has to judge.
@@ -52,11 +54,16 @@ def scan_input(
     decisions: list[Decision],
     threads: int,
     progress: Callable[[int, int], None] | None = None,
+    policy_json: str = "",
+    subjects: Iterable[Mapping[str, str]] = (),
 ) -> InventorySummary:
     """Read the headers of what is new or changed; write manifests, lexicons, index and rejected files.
 
-    `progress` is called with the files read and the files to be read.
+    `progress` is called with the files read and the files to be read. The policy says how patients are named; without
+    one they get keyed pseudonyms. `subjects` are the rows of a site's own table.
     """
+    import json
+
     from phi_deid_pipeline.inventory import InventorySettings, scan
 
     return scan(
@@ -68,6 +75,8 @@ def scan_input(
         decisions=decisions,
         threads=threads,
         progress=progress,
+        pseudonyms=json.loads(policy_json)["pseudonyms"] if policy_json else "keyed",
+        subjects=subjects,
     )
 
 
@@ -145,35 +154,86 @@ def deidentify_series(
     salt: bytes,
     input_root: Path,
     staging: Path,
+    *,
+    subjects: Iterable[StudySubject] = (),
+    faces: Mapping[str, Any] | None = None,
+    languages: Iterable[str] | None = None,
+    accepted_words: str = "",
+    unknown_words: list[UnknownWord] | None = None,
 ) -> Iterable[DeidRecord]:
-    """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too."""
+    """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too.
+
+    `subjects` name the patients where the policy asks for random pseudonyms or a site's table. `languages` (default: all)
+    and `accepted_words`, the text of a site's list, decide which words of descriptions stay; `unknown_words` gets the
+    words that went for want of a vocabulary once all is done.
+    """
+    from phi_deid_pipeline.dates import offset_days
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+    from phi_deid_pipeline.languages import LANGUAGES
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.policies import Policy
-    from phi_deid_pipeline.uid_mapping import Pseudonyms, UidMapper
+    from phi_deid_pipeline.subjects import trial_attributes
+    from phi_deid_pipeline.uid_mapping import UidMapper
+    from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, load_vocabulary, parse_accepted_words
 
-    uids, pseudonyms = UidMapper(salt), Pseudonyms(salt)
-    engine = InstanceDeidentifier(Policy.from_json(policy_json), uids)
+    uids, policy = UidMapper(salt), Policy.from_json(policy_json)
+    chosen = LANGUAGES if languages is None else tuple(sorted(languages))
+    vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
+    engine = InstanceDeidentifier(policy, uids, vocabulary)
     lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    subject_of = _naming(policy, subjects, salt)
     found = {(row.sop_uid, row.path): row for row in findings}
     for series in manifest.series:
+        subject = subject_of(series.patient_key, series.study_uid)
         patient = PatientContext(
-            pseudonym=pseudonyms.patient_id(series.patient_key), lexicon=lexicon_of(series.patient)
+            pseudonym=subject.pseudonym if subject else "",
+            lexicon=lexicon_of(series.patient),
+            offset_days=offset_days(salt, series.patient_key) if policy.dates == "shift" else 0,
+            name=subject.name if subject else "",
+            trial=trial_attributes(subject) if subject and policy.clinical_trial else {},
         )
-        for instance in series.instances:
+        for instance, face in zip(series.instances, _faces(series, faces), strict=True):
             seen = found[instance.sop_uid, instance.path]
             base = _record_base(series, instance, seen, uids, patient.pseudonym)
+            if face:
+                hold = policy.hold & {HoldReason.RECOGNIZABLE_VISUAL_FEATURES.value}
+                base |= {"recognizable_visual_features": True, "hold": tuple(sorted({*base["hold"], *hold}))}
             try:
+                if subject is None:
+                    raise UnreadableInstance(RejectReason.MISSING_SUBJECT)
                 if seen.status in UNDECODABLE:
                     raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, seen.detail)
                 yield _deidentify(engine, input_root / instance.path, staging, instance, seen, patient, base)
             except UnreadableInstance as error:
                 yield DeidRecord(**base | {"reason": error.reason.value, "detail": error.detail})
+    if unknown_words is not None:
+        found_unknown = sorted(engine.unknown_words.items())
+        unknown_words.extend(UnknownWord(word, keyword, count) for (word, keyword), count in found_unknown)
+
+
+def _naming(policy: Policy, subjects: Iterable[StudySubject], salt: bytes) -> Callable[[str, str], Subject | None]:
+    """Return what names a patient's study as the policy asks; None for a patient that a site's table does not know."""
+    from phi_deid_pipeline.uid_mapping import Pseudonyms
+
+    if policy.pseudonyms == "keyed":
+        keyed = Pseudonyms(salt)
+        return lambda patient_key, _study: Subject(keyed.patient_id(patient_key))
+    known = {(row.patient_key, row.study_uid): row.subject for row in subjects}
+    return lambda patient_key, study_uid: known.get((patient_key, study_uid))
+
+
+def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool]:
+    """Tell for each instance whether it is part of a volume that a face can be rebuilt from."""
+    if not any(instance.head for instance in series.instances):
+        return [False] * len(series.instances)
+    from phi_deid_pipeline.recognizable import Slices, shows_face
+
+    slices = [Slices(max(i.frames, 1), i.slice_mm, i.head) for i in series.instances]
+    return shows_face(slices, **(settings or {}))
 
 
 def _deidentify(engine, source, staging, instance, seen, patient, base):
     from phi_deid_pipeline.boxes import grown
-    from phi_deid_pipeline.dicom_utils import file_checksum
     from phi_deid_pipeline.raw_elements import read_instance
 
     replacement = None
@@ -183,14 +243,13 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
 
         replacement = redact(source, list(seen.fills), list(seen.frame_fills))
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        checksum = file_checksum(source)
-    except OSError:
-        raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
-    if checksum != instance.sha256:
-        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
-    with read_instance(source) as raw:
+        raw = read_instance(source, sha256=instance.sha256)
+    except UnreadableInstance as error:
+        if error.reason is RejectReason.UNREADABLE_FILE:
+            raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
+        raise
+    with raw:
         result = engine.deidentify(
             raw,
             target,
@@ -283,32 +342,56 @@ def verify_series(
     policy_json: str,
     input_root: Path,
     staging: Path,
+    subjects: Iterable[StudySubject] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
-    """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch."""
+    """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
+
+    What the table of subjects says was written on purpose: it is no identifier that was left. `settings` are the config
+    keys `verification.*`; without them no other program is asked.
+    """
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
+    from phi_deid_pipeline.verification_dciodvfy import program, with_new_errors
 
-    options = Policy.from_json(policy_json).options
+    policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
-    verifiers: dict[str, SeriesVerifier] = {}
+    written_of = {(row.patient_key, row.study_uid): astuple(row.subject) for row in subjects}
+    verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
+    asked = _asked(records, str((settings or {}).get("dciodvfy", "none")))
+    command = [program()] if asked and program() else []
     for record in records:
         if not record.staged_path:
             continue
         series, instance = entries[record.input_path]
-        verifier = verifiers.get(series.patient)
+        harmless = (record.patient, *filter(None, written_of.get((series.patient_key, series.study_uid), ())))
+        verifier = verifiers.get((series.patient, harmless))
         if verifier is None:
             lexicon = Lexicon.from_json(lexicons[series.patient])
-            verifier = SeriesVerifier(lexicon, uid_map, options=options, harmless=(record.patient,))
-            verifiers[series.patient] = verifier
-        written = staging / record.staged_path
-        verdict = verifier.verify(written, input_root / instance.path, record)
-        edges = instance_links(instance, record, written, uid_map)
+            verifier = SeriesVerifier(lexicon, uid_map, policy=policy, harmless=harmless)
+            verifiers[series.patient, harmless] = verifier
+        written, source = staging / record.staged_path, input_root / instance.path
+        verdict, uids = verifier.check(written, source, record)
+        if command and record.sop_uid in asked:
+            verdict = with_new_errors(verdict, written, source, record, command)
+        edges = instance_links(instance, record, uids, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links
+
+
+def _asked(records: Iterable[DeidRecord], share: str) -> frozenset[str]:
+    """Return the new SOP Instance UIDs of the instances that `dciodvfy` looks at: of every series the share asked for."""
+    from phi_deid_pipeline.verification_dciodvfy import sampled
+
+    series: dict[str, list[str]] = {}
+    for record in records:
+        if record.staged_path:
+            series.setdefault(record.series_uid, []).append(record.sop_uid)
+    return frozenset(uids[place] for uids in series.values() for place in sampled(len(uids), share))
 
 
 def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[dict[str, Any]]:

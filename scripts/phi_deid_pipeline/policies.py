@@ -3,19 +3,20 @@
 What the standard leaves open is decided so (the reasons stand in resources/ps3_15/README.md):
 
 - An option beats the basic code; of two options the one that reveals less wins, so C beats K.
-- C needs words: it holds for LO, SH, ST, LT, UT, UC and sequences, any other VR gets the basic code of its row.
-- A compound code follows the Type at the top level of the IOD. Where that is not known (unknown SOP class, attribute in
-  an item, attribute foreign to the IOD) the most demanding member of the code holds, which can break no IOD.
+- C needs words: it holds for LO, SH, ST, LT, UT, UC and sequences, and for DA, DT and TM where dates are modified; any
+  other VR gets the basic code of its row.
+- A compound code follows the Type on the attribute's path in the IOD, inside sequences and functional groups too. Where
+  that is not known (unknown SOP class, path foreign to the IOD) the most demanding member of the code holds, which can
+  break no IOD. Literal X inside a sequence gives way to a dummy or an empty value where the IOD asks for the attribute.
 - X/Z/U* is always U, so that links to other instances survive; D of a UID is a consistent U.
-- Not in the table: private X; groups 0000, 0002, 0004, group lengths, groups 50xx and 60xx X; not in the dictionary X.
-  DA, DT and TM get a dummy, PN is emptied, UR, AE and AS are removed, UI is remapped unless it is structural, bytes of
-  VR UN are removed; attributes screened as able to carry identifiers follow `gaps_outside_e1_1`. With
-  clean_descriptors free text (LT, ST, UC, UT) is cleaned. All else is kept.
+- Not in the table: private X unless kept (`resolve_private`); groups 0000, 0002, 0004, group lengths, groups 50xx and
+  60xx X; not in the dictionary X. DA, DT and TM get a dummy or what the policy makes of dates, PN is emptied, UR, AE and
+  AS are removed, UI is remapped unless it is structural, bytes of VR UN are removed; attributes screened as able to carry
+  identifiers follow `gaps_outside_e1_1`. With clean_descriptors free text (LT, ST, UC, UT) is cleaned. All else is kept.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,7 +24,6 @@ from pathlib import Path
 
 from phi_deid_pipeline.conformance import conformance_statement
 from phi_deid_pipeline.errors import PolicyError
-from phi_deid_pipeline.phi_rules import load_safe_harbor
 from phi_deid_pipeline.policy_files import (
     CLEANABLE_VRS,
     POLICIES_FOLDER,
@@ -32,16 +32,28 @@ from phi_deid_pipeline.policy_files import (
     find_policy,
     read_policy,
 )
-from phi_deid_pipeline.ps3_15_rules import (
-    RULES_FOLDER,
-    AttributeRule,
-    Rules,
-    load_dictionary,
-    load_iod_types,
-    load_rules,
+from phi_deid_pipeline.policy_json import canonical, content_of, digest_of, fields_from
+from phi_deid_pipeline.policy_rows import (
+    DATE_VRS,
+    MODIFIED_DATES,
+    Entry,
+    SafePrivateRule,
+    compile_concepts,
+    compile_rows,
+    compile_safe_private,
 )
+from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
 
-__all__ = ["Action", "Override", "Policy", "Resolution", "compile_policy", "conformance_statement", "load_policy"]
+__all__ = [
+    "Action",
+    "Override",
+    "Policy",
+    "Resolution",
+    "SafePrivateRule",
+    "compile_policy",
+    "conformance_statement",
+    "load_policy",
+]
 
 REMOVED_GROUPS = {0x0000: "command", 0x0002: "file_meta", 0x0004: "dicomdir"}
 GRAPHICS_GROUPS = frozenset({0x50, 0x60})
@@ -53,6 +65,8 @@ _BY_TYPE = {
     "X/D": {"1": "D", "2": "D", "3": "X", "": "D"},
     "X/Z/D": {"1": "D", "2": "Z", "3": "X", "": "D"},
 }
+# literal code, Type inside a sequence -> what keeps the IOD valid
+_NEEDED = {("X", "1"): "D", ("X", "2"): "Z", ("Z", "1"): "D"}
 # VR -> code, rule, HIPAA letters of a standard attribute that no row names
 _BY_VR = {
     "PN": ("Z", "name", "A"),
@@ -62,9 +76,13 @@ _BY_VR = {
     "AS": ("X", "age", "C"),
     "UN": ("X", "unknown", "R"),
 }
-_DATE_VRS = frozenset({"DA", "DT", "TM"})
 _FREE_TEXT_VRS = frozenset({"LT", "ST", "UC", "UT"})
 _CODES = frozenset({0x00080119})  # Long Code Value: a code without some of its characters is another code
+_NUMBERS = frozenset(
+    ["FL", "FD", "SS", "US", "SL", "UL", "SV", "UV", "AT", "DS", "IS", "CS", "AS", "OF", "OD", "OL", "OV"]
+)
+_PRIVATE_TEXT = frozenset({"LO", "SH", "ST", "LT", "UT", "UC"})
+_LONGITUDINAL = {"remove": "REMOVED", "keep": "UNMODIFIED", "shift": "MODIFIED", "year": "MODIFIED"}
 
 
 class Action(StrEnum):
@@ -89,17 +107,6 @@ class Resolution:
     fallback: Action = Action.ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row after options: `code` may be compound; `basic` is the code without options."""
-
-    code: str
-    basic: str
-    rule: str
-    hipaa: str
-    vr: str
-
-
 @dataclass(frozen=True)
 class Policy:
     """A resolved policy. Two policies with one digest do the same; `to_json` needs no other file to be read back."""
@@ -114,19 +121,42 @@ class Policy:
     longitudinal: str  # (0028,0303)
     description: str = ""
     overrides: tuple[Override, ...] = ()
+    dates: str = "remove"  # remove, keep, shift (one offset per patient) or year
+    max_age: int = 89  # years; ages above it are one class, 0: no cap
+    pseudonyms: str = "keyed"  # keyed, random or table
+    clinical_trial: bool = False
+    hold: frozenset[str] = frozenset()  # what is held for a review and not only flagged
     entries: dict[int, Entry] = field(default_factory=dict, repr=False, compare=False)
+    safe_private: dict[tuple[int, int, str], SafePrivateRule] = field(default_factory=dict, repr=False, compare=False)
     dictionary: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
     sop_classes: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     types: dict[str, dict[int, str]] = field(default_factory=dict, repr=False, compare=False)
+    iod_modules: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    nested_types: dict[str, dict[tuple[int, ...], str]] = field(default_factory=dict, repr=False, compare=False)
     iod_conflicts: dict[int, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
     concepts: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
+    _ranked: dict[tuple[int, str], tuple[Override, ...]] = field(init=False, repr=False, compare=False)
 
-    def resolve(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Resolution:
-        """Return what happens to the attribute at the end of `path` (tags from the top level), with its VR there."""
+    def __post_init__(self) -> None:
+        ranked: dict[tuple[int, str], tuple[Override, ...]] = {}
+        for override in sorted(self.overrides, key=lambda o: o.rank):
+            place = (override.tag, override.private_creator)
+            ranked[place] = (*ranked.get(place, ()), override)
+        object.__setattr__(self, "_ranked", ranked)
+
+    def resolve(
+        self, path: tuple[int, ...], vr: str, sop_class_uid: str, *, modality: str = "", manufacturer: str = ""
+    ) -> Resolution:
+        """Return what happens to the attribute at the end of `path` (tags from the top level), with its VR there.
+
+        `modality` and `manufacturer` are those of the instance; conditions of overrides ask for them.
+        """
         tag = path[-1]
         group = tag >> 16
-        if self.overrides and (found := self._override(tag, sop_class_uid)) is not None:
-            return self._resolution(found.action, found.action, "site", self._letters(tag), Action.ZERO)
+        if self._ranked and (found := self._override((tag, ""), sop_class_uid, modality, manufacturer)) is not None:
+            code = found.action
+            fallback = Action.DUMMY if code == "C" and (vr or self.dictionary.get(tag)) in DATE_VRS else Action.ZERO
+            return self._resolution(code, code, "site", self._letters(tag), fallback)
         if group in REMOVED_GROUPS:
             return Resolution("X", Action.REMOVE, REMOVED_GROUPS[group], self._letters(tag), Action.REMOVE)
         if tag & 0xFFFF == 0:
@@ -148,14 +178,69 @@ class Policy:
         resolved, basic = (Action(_BY_TYPE.get(c, {"": c})[""]) for c in found)
         return Resolution(found[0], resolved, "E.3.4-1", "R", basic if resolved is Action.CLEAN else resolved)
 
-    def _override(self, tag: int, sop_class_uid: str) -> Override | None:
-        general = None
-        for override in self.overrides:
-            if override.tag == tag and override.sop_class == sop_class_uid and override.sop_class:
+    def resolve_private(
+        self,
+        path: tuple[int, ...],
+        vr: str,
+        creator: str,
+        sop_class_uid: str,
+        *,
+        modality: str = "",
+        manufacturer: str = "",
+    ) -> Resolution:
+        """Return what happens to the private attribute at the end of `path` (PS3.15 E.3.10).
+
+        `creator` is the text of its private creator in that data set ("" if there is none): it and the offset in the
+        block name the attribute, never the block. A VR that is "" or UN is taken to be that of Table E.3.10-1, see
+        `private_vr`.
+        """
+        tag, creator = path[-1], creator.strip(" \0")
+        place = (tag & 0xFFFF0000 | tag & 0xFF, creator)
+        reserved = tag & 0xFFFF < 0x1000  # creators themselves, and what stands in no block
+        if not creator or reserved:
+            return _private("X", "private")
+        vr = self.private_vr(tag, creator) if vr in ("", "UN") else vr
+        if self._ranked and (found := self._override(place, sop_class_uid, modality, manufacturer)) is not None:
+            return self._site_private(found.action, vr)
+        rule = self.safe_private.get((tag >> 16, tag & 0xFF, creator))
+        return _private(self._safe_code(vr, rule.numeric), "safe_private") if rule else _private("X", "private")
+
+    def private_vr(self, tag: int, creator: str) -> str:
+        """Return the VR of a private attribute by Table E.3.10-1, for what is stored as UN or implicitly; or UN."""
+        rule = self.safe_private.get((tag >> 16, tag & 0xFF, creator.strip(" \0")))
+        return rule.vr if rule and len(rule.vr) == 2 else "UN"
+
+    def _safe_code(self, vr: str, numeric: bool) -> str:
+        """Return the action on a private attribute that is known to be safe, by its VR."""
+        if vr in _NUMBERS or vr == "SQ" or (numeric and vr in ("OB", "OW")):
+            return "K"
+        if vr in DATE_VRS:
+            return self._date_code(vr, "X")
+        if vr == "UI":
+            return "U"
+        return "C" if vr in _PRIVATE_TEXT else "X"
+
+    def _site_private(self, action: str, vr: str) -> Resolution:
+        """Return the site's action on a private attribute, removal where the VR allows no such action."""
+        if vr == "SQ":
+            fits = action in "KCXZ"
+        elif action == "C":
+            fits = vr in _PRIVATE_TEXT or (vr in DATE_VRS and self._date_code(vr, "X") == "C")
+        else:
+            fits = action in "KXDZ" or (action == "U" and vr == "UI")
+        return _private(action if fits else "X", "site")
+
+    def _date_code(self, vr: str, removed: str) -> str:
+        """Return the code for a date or time that no row names; `removed` where none is kept."""
+        if self.dates == "keep":
+            return "K"
+        return "C" if self.dates == "shift" or (self.dates == "year" and vr != "TM") else removed
+
+    def _override(self, place: tuple[int, str], sop_class: str, modality: str, manufacturer: str) -> Override | None:
+        for override in self._ranked.get(place, ()):
+            if override.holds(sop_class, modality, manufacturer):
                 return override
-            if override.tag == tag and not override.sop_class:
-                general = override
-        return general
+        return None
 
     def _letters(self, tag: int) -> str:
         entry = self.entries.get(tag)
@@ -168,8 +253,8 @@ class Policy:
             return Resolution("X", Action.REMOVE, "unknown", "R", Action.REMOVE)
         if vr in {"", "UN"}:
             vr = known
-        if vr in _DATE_VRS:
-            code = "K" if "retain_long_full_dates" in self.options else "D"
+        if vr in DATE_VRS:
+            code = self._date_code(vr, "D")
             return self._resolution(code, code, "date", "C", Action.DUMMY)
         if vr in _FREE_TEXT_VRS and path[-1] not in _CODES and "clean_descriptors" in self.options:
             return self._resolution("C", "C", "default", "", self._action("Z/D", vr, path, sop_class_uid))
@@ -180,26 +265,40 @@ class Policy:
 
     def _by_entry(self, entry: Entry, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Resolution:
         code = entry.code
-        if code == "C" and (vr or entry.vr) not in CLEANABLE_VRS:
+        if code == "C" and not self._can_be_cleaned(vr or entry.vr, entry.rule):
             code = entry.basic
         basic = self._action(entry.basic, entry.vr, path, sop_class_uid)
         action = Action.CLEAN if code == "C" else basic if code == entry.basic else Action(code)
         rule = entry.rule if code == entry.code else entry.rule.partition(":")[0]
         return Resolution(code, action, rule, entry.hipaa, basic if action is Action.CLEAN else action)
 
+    def _can_be_cleaned(self, vr: str, rule: str) -> bool:
+        if vr in DATE_VRS:
+            return rule.endswith(MODIFIED_DATES) and self._date_code(vr, "") == "C"
+        return vr in CLEANABLE_VRS
+
     def _action(self, code: str, vr: str, path: tuple[int, ...], sop_class_uid: str) -> Action:
         """Resolve a code of the table without options by the Type on the path."""
         tag = path[-1]
-        iod = self.sop_classes.get(sop_class_uid, "") if len(path) == 1 else ""
+        iod = self.sop_classes.get(sop_class_uid, "")
         if code == "X" and len(path) == 1 and tag in self.iod_conflicts:
             action, iods = self.iod_conflicts[tag]
             return Action(action) if iods == "*" or not iod or iod == iods else Action.REMOVE
+        kind = self._type(path, iod)
+        if len(path) > 1:
+            code = _NEEDED.get((code, kind[:1]), code)
         if code == "X/Z/U*" or (code == "D" and vr == "UI"):
             return Action.UID
-        if code not in _BY_TYPE:
-            return Action(code)
-        kind = self.types.get(iod, {}).get(tag, "")
-        return Action(_BY_TYPE[code][kind[:1]])
+        return Action(_BY_TYPE[code][kind[:1]] if code in _BY_TYPE else code)
+
+    def _type(self, path: tuple[int, ...], iod: str) -> str:
+        """Return the strictest Type on the path, "" where it is not known; nested repeats of a sequence count once."""
+        if len(path) == 1:
+            return self.types.get(iod, {}).get(path[0], "")
+        once = tuple(tag for tag, previous in zip(path, (0, *path), strict=False) if tag != previous)
+        modules = [self.nested_types[module] for module in self.iod_modules.get(iod, ())]
+        kinds = [types.get(path) or types.get(once, "") for types in modules]
+        return min(filter(None, kinds), default="")  # "1" < "1C" < "2" < "2C" < "3"
 
     @staticmethod
     def _resolution(code: str, action: str, rule: str, hipaa: str, fallback: Action) -> Resolution:
@@ -207,7 +306,7 @@ class Policy:
 
     def to_json(self) -> str:
         """Return the policy as canonical JSON, one row per line; its digest covers everything else in it."""
-        return _canonical({**_content(self), "digest": self.digest})
+        return canonical({**content_of(self), "digest": self.digest})
 
     @classmethod
     def from_json(cls, text: str) -> Policy:
@@ -215,117 +314,19 @@ class Policy:
         try:
             content = json.loads(text)
             digest = content.pop("digest")
-            policy = _from_content(content, digest)
+            policy = cls(**fields_from(content, digest))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PolicyError(f"resolved policy: cannot be read ({type(error).__name__}); make it anew") from error
-        if _digest(_content(policy)) != digest:
+        if digest_of(content_of(policy)) != digest:
             raise PolicyError(
                 "resolved policy: its digest does not fit; do not edit it, change the policy file instead"
             )
         return policy
 
 
-def _canonical(content: dict[str, object]) -> str:
-    def compact(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-    parts = []
-    for key, value in sorted(content.items()):
-        if isinstance(value, dict) and value:
-            rows = ",\n".join(f"{json.dumps(k)}:{compact(v)}" for k, v in sorted(value.items()))
-            parts.append(f"{json.dumps(key)}:{{\n{rows}\n}}")
-        elif isinstance(value, list) and value and isinstance(value[0], (list, dict)):
-            rows = ",\n".join(compact(v) for v in value)
-            parts.append(f"{json.dumps(key)}:[\n{rows}\n]")
-        else:
-            parts.append(f"{json.dumps(key)}:{compact(value)}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def _digest(content: dict[str, object]) -> str:
-    return hashlib.sha256(_canonical(content).encode("utf-8")).hexdigest()
-
-
-def _content(policy: Policy) -> dict[str, object]:
-    by_vr: dict[str, list[str]] = {}
-    for tag, vr in sorted(policy.dictionary.items()):
-        by_vr.setdefault(vr, []).append(f"{tag:08X}")
-    types: dict[str, dict[str, str]] = {}
-    for iod, tags in policy.types.items():
-        groups: dict[str, list[str]] = {}
-        for tag, kind in sorted(tags.items()):
-            groups.setdefault(kind, []).append(f"{tag:08X}")
-        types[iod] = {kind: " ".join(found) for kind, found in groups.items()}
-    return {
-        "name": policy.name,
-        "description": policy.description,
-        "options": sorted(policy.options),
-        "edition": policy.edition,
-        "hide": policy.hide,
-        "method_codes": [list(code) for code in policy.method_codes],
-        "method_texts": list(policy.method_texts),
-        "longitudinal": policy.longitudinal,
-        "overrides": [[f"{o.tag:08X}", o.action, o.reason, o.sop_class] for o in policy.overrides],
-        "entries": {f"{t:08X}": [e.code, e.basic, e.rule, e.hipaa, e.vr] for t, e in policy.entries.items()},
-        "dictionary": {vr: " ".join(tags) for vr, tags in by_vr.items()},
-        "sop_classes": policy.sop_classes,
-        "types": types,
-        "iod_conflicts": {f"{tag:08X}": list(row) for tag, row in policy.iod_conflicts.items()},
-        "concepts": [[*key, *row] for key, row in sorted(policy.concepts.items())],
-    }
-
-
-def _from_content(content: dict, digest: str) -> Policy:
-    return Policy(
-        name=content["name"],
-        description=content["description"],
-        options=frozenset(content["options"]),
-        digest=digest,
-        edition=content["edition"],
-        hide=content["hide"],
-        method_codes=tuple((value, scheme, meaning) for value, scheme, meaning in content["method_codes"]),
-        method_texts=tuple(content["method_texts"]),
-        longitudinal=content["longitudinal"],
-        overrides=tuple(Override(int(tag, 16), *rest) for tag, *rest in content["overrides"]),
-        entries={int(tag, 16): Entry(*row) for tag, row in content["entries"].items()},
-        dictionary={int(tag, 16): vr for vr, tags in content["dictionary"].items() for tag in tags.split()},
-        sop_classes=content["sop_classes"],
-        types={
-            iod: {int(tag, 16): kind for kind, tags in kinds.items() for tag in tags.split()}
-            for iod, kinds in content["types"].items()
-        },
-        iod_conflicts={int(tag, 16): (row[0], row[1]) for tag, row in content["iod_conflicts"].items()},
-        concepts={tuple(row[:3]): (row[3], row[4]) for row in content["concepts"]},
-    )
-
-
-def _apply_options(basic: str, row_options: dict[str, str], options: frozenset[str]) -> tuple[str, str]:
-    """Return the code after options and the option that decided it ("" if none)."""
-    asked = {value: option for option, value in sorted(row_options.items()) if option in options}
-    for value in ("C", "K"):  # C reveals less than K
-        if value in asked:
-            return value, asked[value]
-    return basic, ""
-
-
-def _compile_rows(rules: Rules, options: frozenset[str]) -> dict[int, Entry]:
-    letters = load_safe_harbor()
-    entries: dict[int, Entry] = {}
-
-    def add(rule: AttributeRule, section: str) -> None:
-        if rule.tag is None:
-            return  # families of groups and private attributes: `Policy.resolve` removes them as groups
-        code, option = _apply_options(rule.basic, rule.options, options)
-        origin = f"{section}:{option}" if option else section
-        entries[rule.tag] = Entry(code, rule.basic, origin, letters.letters(rule.tag), rule.vr)
-
-    for section, rows in (("E.1-1", rules.table), ("gap", rules.gaps), ("own", rules.own)):
-        for rule in rows:
-            add(rule, section)
-    for tag, action in rules.ui.items():
-        code = "K" if action == "U" and "retain_uids" in options else action
-        entries.setdefault(tag, Entry(code, action, "uid", letters.letters(tag), "UI"))
-    return entries
+def _private(code: str, rule: str) -> Resolution:
+    """Return a resolution of a private attribute; what cannot be cleaned is removed."""
+    return Resolution(code, Action(code), rule, "R", Action.REMOVE)
 
 
 def _method_texts(name: str, edition: str, options: frozenset[str]) -> tuple[str, ...]:
@@ -334,20 +335,23 @@ def _method_texts(name: str, edition: str, options: frozenset[str]) -> tuple[str
     return profile, f"phi_deid_pipeline policy {name}"
 
 
-def load_policy(name_or_file: str | Path, *, root: Path = POLICIES_FOLDER, rules: Path = RULES_FOLDER) -> Policy:
-    """Resolve a named policy or a policy file; PolicyError names the file and the row that is wrong."""
-    return compile_policy(read_policy(find_policy(name_or_file, root), root, load_dictionary(rules)), rules=rules)
+def load_policy(
+    name_or_file: str | Path, *, root: Path = POLICIES_FOLDER, rules: Path = RULES_FOLDER, disabled: bool = False
+) -> Policy:
+    """Resolve a named policy or a policy file; PolicyError names the file and the row that is wrong.
+
+    A policy that says of itself that it is disabled is refused, unless `disabled` asks for it to look at it.
+    """
+    found = read_policy(find_policy(name_or_file, root), root, load_dictionary(rules))
+    if found.disabled and not disabled:
+        raise PolicyError(f"policy {found.name}: is disabled; choose another, or take `disabled` out of its file")
+    return compile_policy(found, rules=rules)
 
 
 def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
     """Resolve what a policy file says with the rules of the tables."""
     dictionary, table, iods = load_dictionary(rules), load_rules(rules), load_iod_types(rules)
-    options = found.options
-    concepts = {
-        (c.code, c.scheme, c.value_type): (_apply_options(c.basic, c.options, options)[0], c.basic)
-        for c in table.concepts
-        if "clean_structured_content" in options
-    }
+    options, dates = found.options, found.date_policy
     content = Policy(
         name=found.name,
         description=found.description,
@@ -357,13 +361,21 @@ def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
         hide=found.hide,
         method_codes=tuple(sorted(table.option_codes[option] for option in {*options, "basic"})),
         method_texts=_method_texts(found.name, table.edition, options),
-        longitudinal="UNMODIFIED" if "retain_long_full_dates" in options else "REMOVED",
+        longitudinal=_LONGITUDINAL[dates],
         overrides=found.overrides,
-        entries=_compile_rows(table, options),
+        dates=dates,
+        max_age=found.max_age,
+        pseudonyms=found.pseudonyms,
+        clinical_trial=found.clinical_trial,
+        hold=found.hold,
+        entries=compile_rows(table, options, dates),
+        safe_private=compile_safe_private(table, options),
         dictionary={tag: vr for tag, (vr, _) in dictionary.items()},
         sop_classes=iods.sop_classes,
         types=iods.types,
+        iod_modules=iods.modules,
+        nested_types=iods.nested,
         iod_conflicts={c.tag: (c.action, c.iods) for c in table.iod_conflicts},
-        concepts=concepts,
+        concepts=compile_concepts(table, options, dates),
     )
-    return _from_content(json.loads(_canonical(_content(content))), _digest(_content(content)))
+    return Policy(**fields_from(json.loads(canonical(content_of(content))), digest_of(content_of(content))))

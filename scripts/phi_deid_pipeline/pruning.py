@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 BATCH_FOLDERS = (
-    "uid_map", "read", "findings", "staging", "records", "verification", "links", "metadata", "geometry", "decisions",
+    "uid_map", "read", "findings", "staging", "records", "words", "verification", "links", "metadata", "geometry", "decisions",
 )  # fmt: skip
 _BATCH = re.compile(r"b\d{6,}")
 

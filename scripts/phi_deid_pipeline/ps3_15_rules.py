@@ -112,10 +112,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class IodTypes:
-    """SOP class -> IOD, and per IOD the strictest Type of the top-level attributes that have a compound code."""
+    """SOP class -> IOD, and the strictest Type of attributes whose action depends on it.
+
+    `types` holds, per IOD, those of the top level. `nested` holds, per module or group of macros, those inside sequences
+    by their path of tags; `modules` names, per IOD, what of it an instance may have.
+    """
 
     sop_classes: dict[str, str]
     types: dict[str, dict[int, str]]
+    modules: dict[str, tuple[str, ...]]
+    nested: dict[str, dict[tuple[int, ...], str]]
 
 
 class _File:
@@ -328,30 +334,49 @@ def load_rules(folder: Path = RULES_FOLDER) -> Rules:
 
 
 def load_iod_types(folder: Path = RULES_FOLDER) -> IodTypes:
-    """Read `iod_types.json`: Types at the top level of the data set (PS3.5 7.4)."""
+    """Read `iod_types.json`: Types (PS3.5 7.4) at the top level of the data set and inside sequences."""
     file = _File(folder / "iod_types.json")
     types: dict[str, dict[int, str]] = {}
     for place, row in file.rows("iods", ("iod", "types")):
         if row["iod"] in types:
             raise PolicyError(f"{place}: duplicate IOD")
-        by_tag: dict[int, str] = {}
-        for kind, tags in row["types"].items():
-            if kind not in TYPES or not isinstance(tags, str):
-                raise PolicyError(f"{place}: unknown Type {kind!r}")
-            for text in tags.split():
-                try:
-                    tag = parse_tag(text)
-                except ValueError as error:
-                    raise PolicyError(f"{place}: {error}") from error
-                if by_tag.setdefault(tag, kind) != kind:
-                    raise PolicyError(f"{place}: contradiction, {text} has two Types")
-        types[row["iod"]] = by_tag
+        types[row["iod"]] = {path[0]: kind for path, kind in _paths(place, row["types"], deep=False).items()}
+    nested: dict[str, dict[tuple[int, ...], str]] = {}
+    for place, row in file.rows("nested_types", ("module", "types")):
+        if row["module"] in nested:
+            raise PolicyError(f"{place}: duplicate module")
+        nested[row["module"]] = _paths(place, row["types"], deep=True)
+    modules: dict[str, tuple[str, ...]] = {}
+    for place, row in file.rows("iod_modules", ("iod", "modules")):
+        if row["iod"] in modules:
+            raise PolicyError(f"{place}: duplicate IOD")
+        modules[row["iod"]] = tuple(row["modules"].split())
+        if unknown := sorted(set(modules[row["iod"]]) - nested.keys()):
+            raise PolicyError(f"{place}: {unknown[0]} is no module of nested_types")
     classes: dict[str, str] = {}
     for place, row in file.rows("sop_classes", ("uid", "iod")):
         if row["uid"] in classes:
             raise PolicyError(f"{place}: duplicate SOP class")
         classes[row["uid"]] = row["iod"]
-    return IodTypes(classes, types)
+    return IodTypes(classes, types, modules, nested)
+
+
+def _paths(place: str, kinds: dict[str, str], *, deep: bool) -> dict[tuple[int, ...], str]:
+    """Return path -> Type of Type -> paths; a path is one tag, or several joined by / where it may be `deep`."""
+    found: dict[tuple[int, ...], str] = {}
+    for kind, paths in kinds.items():
+        if kind not in TYPES or not isinstance(paths, str):
+            raise PolicyError(f"{place}: unknown Type {kind!r}")
+        for text in paths.split():
+            try:
+                path = tuple(parse_tag(tag) for tag in text.split("/"))
+            except ValueError as error:
+                raise PolicyError(f"{place}: {error}") from error
+            if (len(path) > 1) is not deep:
+                raise PolicyError(f"{place}: {text} is no {'path of several tags' if deep else 'single tag'}")
+            if found.setdefault(path, kind) != kind:
+                raise PolicyError(f"{place}: contradiction, {text} has two Types")
+    return found
 
 
 def load_dictionary(folder: Path = RULES_FOLDER) -> dict[int, tuple[str, str]]:

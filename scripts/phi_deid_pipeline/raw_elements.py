@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mmap
 import struct
 import zlib
@@ -48,6 +49,7 @@ FRAGMENT_VRS = frozenset({"OB", "OW", "OF", "OD", "OL", "OV"})
 MAX_ELEMENTS = 2_000_000  # elements and items of one instance; bounds memory, real instances stay far below
 MAX_INFLATED_BYTES = 1 << 30  # of a deflated data set
 IN_MEMORY_BYTES = 32 << 20  # smaller files are read, larger ones mapped
+WINDOW_BYTES = 32 << 20  # of a mapped file are in memory at a time
 
 
 @dataclass(slots=True)
@@ -201,15 +203,18 @@ class RawInstance:
         return inherited
 
 
-def read_instance(path: Path, *, max_depth: int = 32) -> RawInstance:
+def read_instance(path: Path, *, max_depth: int = 32, sha256: str = "") -> RawInstance:
     """Read an instance with or without preamble and file meta information.
 
     Raises UnreadableInstance: EMPTY, UNREADABLE_FILE, NOT_DICOM, TRUNCATED, MALFORMED, TOO_DEEP or
-    UNKNOWN_TRANSFER_SYNTAX. Allocates no memory for what a length field merely claims.
+    UNKNOWN_TRANSFER_SYNTAX, and CHANGED_WHILE_READ where its bytes do not have the SHA-256 that is asked for.
+    Allocates no memory for what a length field merely claims.
     """
     buffer, mapped = _open(path)
     instance = RawInstance(buffer, mapped)
     try:
+        if sha256 and buffer_checksum(buffer) != sha256:
+            raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
         _read(instance, max_depth)
     except BaseException:
         instance.close()
@@ -224,6 +229,21 @@ def parse_instance(data: bytes, *, max_depth: int = 32) -> RawInstance:
     instance = RawInstance(memoryview(data), None)
     _read(instance, max_depth)
     return instance
+
+
+def buffer_checksum(buffer: memoryview) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal digits; a mapped file passes through memory in windows."""
+    digest = hashlib.sha256()
+    for start in range(0, len(buffer), WINDOW_BYTES):
+        digest.update(buffer[start : start + WINDOW_BYTES])
+        forget_pages(buffer)
+    return digest.hexdigest()
+
+
+def forget_pages(view: memoryview) -> None:
+    """Give back the memory of a mapped file that was read through this view; what is read again is loaded again."""
+    if isinstance(view.obj, mmap.mmap):
+        view.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def _open(path: Path) -> tuple[memoryview, mmap.mmap | None]:
@@ -463,7 +483,7 @@ class _Parser:
         tag = group << 16 | number
         vr = _VR_NAMES.get(vr_bytes)
         if vr is None:
-            if not b"AA" <= vr_bytes <= b"ZZ":
+            if not (vr_bytes.isalpha() and vr_bytes.isupper()):
                 # Some writers fall back to implicit VR within an explicit data set.
                 return self._implicit(start, limit, little, depth)
             vr = vr_bytes.decode("latin-1")  # nobody knows it; taken to have a length of two bytes, as in pydicom
@@ -584,10 +604,13 @@ class _Parser:
         """Skip the items of an encapsulated value (PS3.5 A.4)."""
         if head.written not in FRAGMENT_VRS and head.tag not in PIXEL_TAGS:
             raise _malformed(head.start, "undefined length")
-        position = head.value_start
+        position = forgotten = head.value_start
         item_format = "<HHI" if head.little else ">HHI"
         while True:
             self.count += 1
+            if position - forgotten > WINDOW_BYTES:
+                forget_pages(self.buffer)
+                forgotten = position
             if position + 8 > limit or self.count > MAX_ELEMENTS:
                 raise self._overrun(position, position + 8)
             group, number, length = struct.unpack_from(item_format, self.buffer, position)

@@ -28,6 +28,7 @@ class RejectReason(StrEnum):
     PIXELS_UNDECODABLE = "pixels_undecodable"
     PIXELS_NOT_EDITABLE = "pixels_not_editable"
     CANNOT_CLEAN = "cannot_clean"
+    MISSING_SUBJECT = "missing_subject"
     RESIDUAL_IDENTIFIER = "residual_identifier"
     UNKNOWN_UID = "unknown_uid"
     PIXELS_CHANGED = "pixels_changed"
@@ -58,6 +59,7 @@ _WHAT_TO_DO = {
     RejectReason.PIXELS_UNDECODABLE: "The pixels cannot be looked at for burned-in text; convert them to a supported transfer syntax.",
     RejectReason.PIXELS_NOT_EDITABLE: "Text was found but the pixels cannot be edited in this encoding; convert and run again.",
     RejectReason.CANNOT_CLEAN: "An attribute cannot be cleaned as the policy asks; the detail names its tag.",
+    RejectReason.MISSING_SUBJECT: "The patient is not in the table of subjects; add a row and run again.",
     RejectReason.RESIDUAL_IDENTIFIER: "Verification found an identifier; look at the finding, then decide or mend the policy.",
     RejectReason.UNKNOWN_UID: "The result holds a UID that the UID map does not know; report it with the tag named.",
     RejectReason.PIXELS_CHANGED: "Pixel data differ where nothing was redacted; report it.",
@@ -74,6 +76,8 @@ class HoldReason(StrEnum):
     PHOTOGRAPH = "photograph"
     LABEL_IMAGE = "label_image"
     LINK_LOST = "link_lost"
+    CONFORMANCE = "conformance"
+    RECOGNIZABLE_VISUAL_FEATURES = "recognizable_visual_features"
     WITHHELD = "withheld"
 
 
@@ -153,6 +157,8 @@ class InstanceEntry:
     has_pixels: bool
     hold: tuple[str, ...] = ()  # HoldReason values known from the header alone
     uids: tuple[UidUse, ...] = ()
+    head: bool = False  # a CT or MR slice whose header names the head
+    slice_mm: float = 0.0  # distance or thickness of its slices in mm, 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +329,40 @@ class DeidRecord:
     boxes: tuple[tuple[int, Box], ...] = ()  # frame (-1 every frame), box filled
     burned_in_text_scan: dict = field(default_factory=dict)
     hold: tuple[str, ...] = ()
+    recognizable_visual_features: bool = False  # part of a volume that a face can be rebuilt from
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a site's table of subjects says of a patient, or of one study of the patient."""
+
+    pseudonym: str
+    name: str = ""
+    sponsor_name: str = ""
+    protocol_id: str = ""
+    protocol_name: str = ""
+    site_id: str = ""
+    site_name: str = ""
+    time_point_id: str = ""
+    time_point_description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudySubject:
+    """Who a study belongs to, by source Study Instance UID (one line of `private/subjects/{batch}.jsonl`)."""
+
+    patient_key: str
+    study_uid: str
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownWord:
+    """A folded word that descriptions lost because the vocabulary lacks it, by keyword ("": a private attribute)."""
+
+    word: str
+    attribute: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,19 @@
 """Check a written instance against what is known of its source, with readers of its own (nothing of the engine).
 
 A released instance opens, keeps its pixels, names no UID that the UID map does not know, and holds none of the known
-identifiers, source dates and source UIDs of its patient in any byte that is looked at here. Not looked at: the picture
-(the text scan does that), compressed scans, streams inside embedded documents, video.
+identifiers, source dates and source UIDs of its patient in any byte that is looked at here, base64 and deflated streams
+inside values included. Not looked at: the picture (the text scan does that), video, encrypted streams.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from phi_deid_pipeline.dicom_utils import decode_text, encodings_of, format_path
+from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.policies import Policy
 from phi_deid_pipeline.records import (
     Category,
     DeidRecord,
@@ -25,14 +24,25 @@ from phi_deid_pipeline.records import (
     VerificationRecord,
 )
 from phi_deid_pipeline.uid_mapping import is_standard_uid
-from phi_deid_pipeline.verification_bytes import Layout, Source, Value, behind_frames, chunks, comments, read_layout
-from phi_deid_pipeline.verification_container import attribute_problems, opening_problems, structure_problems
-from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles, printable_runs
+from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout, ui_values
+from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
+from phi_deid_pipeline.verification_dates import ChangedDates, age_problems
+from phi_deid_pipeline.verification_iod import Conformance
+from phi_deid_pipeline.verification_needles import Needles
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
+from phi_deid_pipeline.verification_places import behind_frames, chunks, comments, digest
+from phi_deid_pipeline.verification_private import private_problems
+from phi_deid_pipeline.verification_search import (
+    MOST_REMEMBERED,
+    REMEMBERED_BYTES,
+    SHORT_UID,
+    Allowance,
+    Piece,
+    Search,
+    is_date,
+)
 
 SEARCHED_AT_ONCE = 16 << 20  # bytes of values that are searched together; bounds memory
-SHORT_UID = 10  # characters: a source UID below this counts as a whole value only
-PREFIX_UID = 16  # characters: from here on a source UID counts also where more components follow it
 
 # Categories that an option keeps wherever they stand, and the attributes whose values it keeps (Table E.1-1).
 _KEPT_CATEGORIES = {
@@ -60,14 +70,12 @@ _STRUCTURAL_UIDS = frozenset(
     | {0x04000010, 0x04000510, 0x3010001F, 0x30100052, 0x30100053}
 )
 
-_TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-_ONE_VALUE_VRS = frozenset({"LT", "ST", "UT", "UR"})
 _DATE_VRS = frozenset({"DA", "DT"})
-_NO_IDENTIFIERS = frozenset({"TM", "AS", "SQ"})
-_NUMBERS = re.compile(rb"[0-9+\-.eE\\ \x00]*")
-_UID_VALUE = re.compile(rb"[0-9. \x00\\]*")
-_DOTTED = re.compile(rb"[0-9]+(?:\.[0-9]+){2,}")
-_ALWAYS = ("opens", "structure", "lexicon", "source_uids", "known_uids", "deid_attributes")
+_NONE: frozenset[int] = frozenset()
+_LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
+_CONFORMANCE = frozenset({"iod", "dciodvfy"})
+_ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
+_HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
 _REASONS = {  # check -> why its residuals reject an instance; all others hold the series
     "opens": RejectReason.NOT_READABLE_AFTER,
     "deid_attributes": RejectReason.NOT_READABLE_AFTER,
@@ -76,21 +84,15 @@ _REASONS = {  # check -> why its residuals reject an instance; all others hold t
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Bytes to be searched as one value."""
-
-    path: tuple[int, ...]
-    vr: str
-    data: bytes
-    charset: bytes
-
-
 class SeriesVerifier:
-    """Verifies the instances of one patient's series; everything that depends on the patient is compiled once.
+    """Verifies the instances of one patient's series; what depends on the patient is compiled once.
 
     `uid_map` leads from source to new UIDs of the batch; `source_uids` are UIDs of the source beside its keys;
-    `harmless` are values that the engine writes, such as the pseudonym; `options` are those of the policy.
+    `harmless` are values that the engine writes, such as the pseudonym; `options` are those of the policy, where none is
+    given: then no private element is kept.
+
+    A value in which nothing was found is not judged again where the same bytes stand at the same path of a later
+    instance: its path, VR and character set are all that the checks of a value see.
     """
 
     def __init__(
@@ -99,51 +101,69 @@ class SeriesVerifier:
         uid_map: Mapping[str, str],
         *,
         source_uids: Iterable[str] = (),
+        policy: Policy | None = None,
         options: frozenset[str] = frozenset(),
         harmless: Iterable[str] = (),
     ) -> None:
-        self._options = options
+        options = policy.options if policy is not None else options
+        self._policy = policy
+        self._longitudinal = policy.longitudinal if policy is not None else _longitudinal(options)
         self._full_dates = "retain_long_full_dates" in options
         self._moved_dates = "retain_long_modified_dates" in options
+        self._max_age = policy.max_age if policy is not None else 0
         skip = frozenset().union(*(_KEPT_CATEGORIES.get(option, frozenset()) for option in options))
-        self._needles = Needles(lexicon.entries, skip, harmless)
-        self._kept_tags = frozenset().union(*(_KEPT_TAGS.get(option, frozenset()) for option in options))
+        kept_tags = frozenset().union(*(_KEPT_TAGS.get(option, frozenset()) for option in options))
         sources = {uid for uid in (*uid_map, *source_uids) if uid and not is_standard_uid(uid)}
         known = {uid for uid in uid_map.values() if uid}
         if "retain_uids" in options:
             known, sources = known | sources, set()
         self._known = {uid.encode("ascii", "replace") for uid in known}
         self._sources = {uid.encode("ascii", "replace") for uid in sources - known}
-        self._converted: set[tuple[int, str, bytes]] = set()
-        self._seen: dict[tuple[str, bytes, bytes], frozenset[Category]] = {}
+        self._needles = Needles(lexicon.entries, skip, harmless)
+        site_tags = frozenset(row.tag for row in policy.overrides if row.action == "K") if policy is not None else _NONE
+        allowance = Allowance(kept_tags | site_tags, site_tags, _PATIENT, _MAKER_TAGS, _MAKER_CATEGORIES)
+        self._search = Search(self._needles, self._sources, allowance)
+        self._moved = ChangedDates(policy.dates if policy is not None else "shift", self._needles.dates)
+        self._opened = Opened()
+        self._conformance = Conformance()
+        self._clean: dict[tuple[frozenset[str], frozenset[bytes]], set[tuple]] = {}
 
     def verify(self, written: Path, source: Path, record: DeidRecord) -> VerificationRecord:
-        """Check one written instance against its source file and the record of what was done to it.
+        """Check one written instance against its source file and the record of what was done to it."""
+        return self.check(written, source, record)[0]
 
-        The source is opened for its pixel data and, where the policy keeps dates, for its dates; that it is still the
-        file of the inventory was checked when it was de-identified.
+    def check(
+        self, written: Path, source: Path, record: DeidRecord
+    ) -> tuple[VerificationRecord, frozenset[tuple[str, str]] | None]:
+        """Check one written instance; return the verdict, and (path, UID) of its UI values (None if it does not parse).
+
+        That the source is still the file of the inventory was checked when it was de-identified.
         """
-        checks = [*_ALWAYS, "birth_date" if self._full_dates else "dates"]
+        checks = [*_ALWAYS, "birth_date" if self._full_dates else "dates", *(["ages"] if self._max_age else [])]
+        uids = None
         try:
             with read_layout(written) as layout:
+                uids = ui_values(layout)
                 residuals = list(self._check(layout, written, source, record, checks))
         except UnreadableInstance as error:
             where = "source" if error.detail == "source" else "data set"
             residuals = [Residual("opens", where, "", error.reason.value)]
         except OSError as error:
             residuals = [Residual("opens", "data set", "", f"errno {error.errno}")]
-        return _record(record, checks, residuals)
+        return _record(record, checks, residuals), uids
 
     def _check(
         self, layout: Layout, written: Path, source: Path, record: DeidRecord, checks: list[str]
     ) -> Iterator[Residual]:
-        yield from structure_problems(layout, written, record, self._options)
-        yield from attribute_problems(layout, self._options)
-        yield from self._uids(layout)
+        yield from container_problems(layout, written, record)
+        yield from attribute_problems(layout, self._longitudinal)
         with Source(source) as original:
-            yield from opening_problems(written, original.path, self._converted)
+            yield from self._opened.problems(layout, written, original.path)
+            yield from self._conformance.problems(layout, original.layout)
             dates = self._dates(original)
-            yield from self._identifiers(layout, dates, original)
+            charsets = original.charsets() if self._needles.foreign else frozenset()
+            yield from self._values(layout, dates, charsets, original)
+            yield from self._private(layout, original)
             pixels = layout.pixels
             if pixels is not None:
                 checks.append("pixel_comments")
@@ -151,38 +171,58 @@ class SeriesVerifier:
             checks.append("pixel_data")
             yield from _pixels(layout, written, original, record)
 
-    # ---------------------------------------------------------------- UIDs
+    # ---------------------------------------------------------------- values
 
-    def _uids(self, layout: Layout) -> Iterator[Residual]:
-        known, sources = self._known, self._sources
+    def _values(
+        self, layout: Layout, dates: frozenset[str], charsets: frozenset[bytes], original: Source
+    ) -> Iterator[Residual]:
+        """Judge every value that is new: its group, its UIDs, and what its bytes spell."""
+        clean, buffer = self._clean.setdefault((dates, charsets), set()), layout.buffer
+        fresh: list[tuple[tuple, Value]] = []
         for value in layout.values:
-            if value.vr != "UI" or value.start == value.end:
+            if value is layout.pixels:
                 continue
-            for uid in layout.bytes_of(value).split(b"\\"):
-                uid = uid.strip(b" \x00")
-                if not uid or uid in known or uid.startswith(b"1.2.840.10008."):
-                    continue
-                structural = value.path[-1] in _STRUCTURAL_UIDS
-                if uid in sources and not (structural and len(uid) < SHORT_UID):
-                    yield Residual("source_uids", format_path(value.path), "uid")
-                elif not structural:
-                    yield Residual("known_uids", format_path(value.path), "uid")
+            data = (
+                buffer[value.start : value.end]
+                if value.end - value.start <= REMEMBERED_BYTES
+                else digest(layout, value)
+            )
+            key = (value.path, value.vr, data, value.charset)
+            if key not in clean:
+                fresh.append((key, value))
+        if not fresh:
+            return
+        found: set[Residual] = set()
+        values = [value for _, value in fresh]
+        for value in values:
+            found.update(group_problems(value))
+            if value.vr == "AS":
+                found.update(age_problems(value, layout.bytes_of(value), self._max_age))
+            if value.vr == "UI":
+                found.update(self._uids(layout, value))
+        found.update(self._identifiers(layout, values, dates, charsets, original))
+        yield from found
+        dirty = {residual.where for residual in found}
+        if len(clean) < MOST_REMEMBERED:
+            moved = _DATE_VRS if self._moved_dates else ()
+            clean.update(k for k, v in fresh if v.vr not in moved and format_path(v.path) not in dirty)
 
-    def _has_source_uid(self, data: bytes) -> bool:
-        found = set(_DOTTED.findall(data))
-        if any(len(uid) >= SHORT_UID for uid in found & self._sources):
-            return True
-        if data.strip(b" \x00") in self._sources:
-            return True
-        for uid in found:
-            if len(uid) > PREFIX_UID:
-                parts = uid.split(b".")
-                heads = (b".".join(parts[:count]) for count in range(len(parts) - 1, 2, -1))
-                if any(len(head) >= PREFIX_UID and head in self._sources for head in heads):
-                    return True
-        return False
+    def _private(self, layout: Layout, original: Source) -> Iterator[Residual]:
+        private = [value for value in layout.values if value.path[-1] & 0x10000]
+        if private:
+            modality, manufacturer = original.layout.text(0x00080060), original.layout.text(0x00080070)
+            yield from private_problems(layout, private, self._policy, modality, manufacturer)
 
-    # ---------------------------------------------------------------- names, numbers, dates
+    def _uids(self, layout: Layout, value: Value) -> Iterator[Residual]:
+        structural = value.path[-1] in _STRUCTURAL_UIDS
+        for uid in layout.bytes_of(value).split(b"\\"):
+            uid = uid.strip(b" \x00")
+            if not uid or uid in self._known or uid.startswith(b"1.2.840.10008."):
+                continue
+            if uid in self._sources and not (structural and len(uid) < SHORT_UID):
+                yield Residual("source_uids", format_path(value.path), "uid")
+            elif not structural:
+                yield Residual("known_uids", format_path(value.path), "uid")
 
     def _dates(self, original: Source) -> frozenset[str]:
         """Return the source dates that must not be in the result."""
@@ -195,120 +235,29 @@ class SeriesVerifier:
                 (births if value.path == (0x00100030,) else others).add(day)
         return frozenset(day for day in births - others if day.isdigit() and day != "19000101")
 
-    def _identifiers(self, layout: Layout, dates: frozenset[str], original: Source) -> Iterator[Residual]:
-        pieces: list[_Piece] = []
-        numbers: list[tuple[tuple[int, ...], bytes]] = []
-        found: set[Residual] = set()
+    def _identifiers(
+        self,
+        layout: Layout,
+        values: Iterable[Value],
+        dates: frozenset[str],
+        charsets: frozenset[bytes],
+        original: Source,
+    ) -> Iterator[Residual]:
+        pieces: list[Piece] = []
         size = 0
-        for value in layout.values:
-            if value.start == value.end or value.vr == "SQ" or value is layout.pixels:
+        for value in values:
+            if value.start == value.end or value.vr == "SQ":
                 continue
-            if value.vr in _DATE_VRS and self._moved_dates:
-                yield from self._moved_date(layout, value, original)
+            if self._moved_dates and is_date(value.vr, data := layout.bytes_of(value)):
+                yield from self._moved.problems(value, data, original)
                 continue
             for data in chunks(layout, value):
-                if value.vr in ("DS", "IS") and _NUMBERS.fullmatch(data):
-                    numbers.append((value.path, data))
-                elif value.vr != "UI" or not _UID_VALUE.fullmatch(data):
-                    pieces.append(_Piece(value.path, value.vr, data, value.charset))
-                    size += len(data)
+                pieces.append(Piece(value.path, value.vr, data, value.charset))
+                size += len(data)
                 if size > SEARCHED_AT_ONCE:
-                    found.update(self._in_pieces(pieces, dates, original))
+                    yield from self._search.find(pieces, dates, charsets)
                     pieces, size = [], 0
-        found.update(self._in_pieces(pieces, dates, original), self._in_numbers(numbers, dates))
-        yield from sorted(found, key=lambda r: (r.where, r.check, r.category))
-
-    def _moved_date(self, layout: Layout, value: Value, original: Source) -> Iterator[Residual]:
-        """A moved date may be another source date of the patient; it must not be the one that stood in its place."""
-        data = layout.bytes_of(value)
-        before = original.value_at(value.path, value.items)
-        parts = data.split(b"\\")
-        old_parts = before.split(b"\\") if before is not None else [b""] * len(parts)
-        for number, part in enumerate(parts):
-            day = part.strip(b" \x00")[:8].decode("ascii", "replace")
-            same = number < len(old_parts) and old_parts[number].strip(b" \x00")[:8] == day.encode("ascii", "replace")
-            if day in self._needles.dates and (same or before is None):
-                yield _identifier(value.path, Category.DATE)
-                return
-
-    def _in_numbers(self, numbers: list[tuple[tuple[int, ...], bytes]], dates: frozenset[str]) -> Iterator[Residual]:
-        joined = b"\\".join(data for _, data in numbers)
-        if not self._numbers_of(joined, dates):
-            return
-        for path, data in numbers:
-            for category in self._numbers_of(data, dates):
-                if not self._allowed(path, category):
-                    yield _identifier(path, category)
-
-    def _numbers_of(self, data: bytes, dates: frozenset[str]) -> set[Category]:
-        components = {part.strip(b" \x00+") for part in data.split(b"\\")}
-        found = self._needles.numbers(components, dates=dates)
-        return found | ({Category.OTHER} if components & self._sources else set())
-
-    def _in_pieces(self, pieces: list[_Piece], dates: frozenset[str], original: Source) -> Iterator[Residual]:
-        raw = b"\x00\x00".join(piece.data for piece in pieces)
-        foreign = self._foreign(raw, pieces, original) if self._needles.foreign else []
-        special = not raw.isascii() or b"\x1b" in raw
-        lowered = raw.lower()
-        suspicious = (
-            bool(foreign) or self._needles.may_hit(lowered) or self._needles.may_hit(lowered.replace(b"\x00", b""))
-        )
-        dotted = not self._sources.isdisjoint(_DOTTED.findall(raw)) or self._sources_in(raw)
-        for piece in pieces:
-            text = piece.vr in _TEXT_VRS
-            odd = special and text and (not piece.data.isascii() or b"\x1b" in piece.data)
-            if suspicious or odd or self._needles.inside:
-                for category in self._categories(piece, dates):
-                    if not self._allowed(piece.path, category):
-                        yield _identifier(piece.path, category)
-            for needle, category in foreign:
-                if needle in piece.data and not self._allowed(piece.path, category):
-                    yield _identifier(piece.path, category)
-            if dotted and self._has_source_uid(piece.data):
-                yield Residual("source_uids", format_path(piece.path), "uid")
-
-    def _foreign(self, raw: bytes, pieces: list[_Piece], original: Source) -> list[tuple[bytes, Category]]:
-        """Return the words that are not ASCII and stand in the bytes, in an encoding that source or result declare."""
-        charsets = {piece.charset for piece in pieces} | original.charsets()
-        encodings = {name for charset in charsets for name in encodings_of(_terms(charset))}
-        return [needle for needle in self._needles.encoded(encodings) if needle[0] in raw]
-
-    def _sources_in(self, raw: bytes) -> bool:
-        return self._has_source_uid(raw) or any(len(uid) < SHORT_UID and uid in raw for uid in self._sources)
-
-    def _categories(self, piece: _Piece, dates: frozenset[str]) -> frozenset[Category]:
-        """Return the kinds of identifiers in a value; remembered, as the instances of a series repeat their values."""
-        key = (piece.vr, piece.charset, piece.data)
-        known = self._seen.get(key)
-        if known is None or self._full_dates:
-            known = frozenset(self._look(piece, dates))
-            if len(piece.data) <= 1024 and len(self._seen) < 100_000:
-                self._seen[key] = known
-        return known
-
-    def _look(self, piece: _Piece, dates: frozenset[str]) -> Iterator[Category]:
-        data, vr = piece.data, piece.vr
-        if vr in _NO_IDENTIFIERS:
-            return
-        if vr in _DATE_VRS:
-            text = data.decode("ascii", "replace").replace("\\", " ")
-            yield from (c for c, _ in self._needles.hits(text, dates=dates) if c is Category.DATE)
-            return
-        stripped = data.strip(b" \x00")
-        if vr in _TEXT_VRS or (stripped.isascii() and stripped.decode("ascii").isprintable()):
-            text, _ = decode_text(stripped, _terms(piece.charset))
-            for part in [text] if vr in _ONE_VALUE_VRS else text.split("\\"):
-                yield from (category for category, _ in self._needles.hits(part, dates=dates))
-            return
-        for run in printable_runs(data):
-            for category, length in self._needles.hits(run, dates=dates):
-                if length >= MIN_BINARY_HIT or len(run) >= MIN_BINARY_RUN:
-                    yield category
-
-    def _allowed(self, path: tuple[int, ...], category: Category) -> bool:
-        if category not in _PATIENT and not self._kept_tags.isdisjoint(path):
-            return True
-        return path[-1] in _MAKER_TAGS and category in _MAKER_CATEGORIES
+        yield from self._search.find(pieces, dates, charsets)
 
     def _beside_pixels(self, layout: Layout, pixels: Value, dates: frozenset[str]) -> Iterator[Residual]:
         """Search comments, offset tables and what stands between and behind the frames.
@@ -318,25 +267,18 @@ class SeriesVerifier:
         """
         path, told = format_path(pixels.path), set()
         for number, marker, data in comments(layout, pixels):
-            for category in self._in_bytes(pixels, data, dates):
+            for category in self._search.in_bytes(pixels.path, data, dates, packed=True):
                 told.add(category)
                 yield Residual("pixel_comments", path, category, f"fragment {number} {marker}")
         rest = pixels if pixels.fragments else behind_frames(layout, pixels)
         where = "compressed data" if pixels.fragments else "behind the frames"
         for data in chunks(layout, rest):
-            lowered = data.lower()
-            hit = self._needles.may_hit(lowered) or self._needles.may_hit(lowered.replace(b"\x00", b""))
-            if not hit and not self._has_source_uid(data):
+            if not (self._search.may_hit(data) or self._needles.foreign or self._search.has_source_uid(data)):
                 continue
-            for category in self._in_bytes(pixels, data, dates):
+            for category in self._search.in_bytes(pixels.path, data, dates, packed=not pixels.fragments):
                 if category not in told:
                     told.add(category)
                     yield Residual("pixel_comments", path, category, where)
-
-    def _in_bytes(self, pixels: Value, data: bytes, dates: frozenset[str]) -> list[str]:
-        """Return the kinds of identifiers in bytes that are no picture."""
-        found = [str(c.value) for c in sorted(self._categories(_Piece(pixels.path, "OB", data, b""), dates))]
-        return [*found, "uid"] if self._has_source_uid(data) else found
 
 
 def verify_instance(
@@ -348,33 +290,47 @@ def verify_instance(
     uid_map: Mapping[str, str],
     source_uids: Iterable[str] = (),
     options: frozenset[str] = frozenset(),
+    policy: Policy | None = None,
 ) -> VerificationRecord:
     """Check a single instance; `SeriesVerifier` is the quicker way for several of one patient."""
-    verifier = SeriesVerifier(lexicon, uid_map, source_uids=source_uids, options=options, harmless=[record.patient])
+    named = {"source_uids": source_uids, "options": options, "policy": policy, "harmless": [record.patient]}
+    verifier = SeriesVerifier(lexicon, uid_map, **named)
     return verifier.verify(written, source, record)
 
 
 def series_verdict(records: Iterable[VerificationRecord]) -> dict[str, tuple[Status, str]]:
     """Return status and reason of each instance by new SOP Instance UID.
 
-    An identifier found in one instance, or a lost link of it, holds all of its series, since its neighbours may hold
-    the same where these checks do not see it; a broken instance is rejected alone.
+    An identifier found in one instance, a lost link or a new error of conformance holds all of its series, since its
+    neighbours may have the same where these checks do not see it; a broken instance is rejected alone.
     """
     rows = sorted(records, key=lambda row: row.sop_uid)
-    held: dict[str, str] = {}
+    held: dict[str, HoldReason] = {}
     for row in rows:
-        holding = {residual.check for residual in row.residuals} - _REASONS.keys()
-        if holding - {"links"}:
-            held[row.series_uid] = HoldReason.RESIDUAL_IDENTIFIER.value
-        elif holding:
-            held.setdefault(row.series_uid, HoldReason.LINK_LOST.value)
+        reason = _hold_reason({residual.check for residual in row.residuals})
+        if reason is not None:
+            held[row.series_uid] = min(reason, held.get(row.series_uid, reason), key=_HOLDS.index)
     verdicts = {}
     for row in rows:
         if row.status is Status.RELEASED and row.series_uid in held:
-            verdicts[row.sop_uid] = (Status.HELD, held[row.series_uid])
+            verdicts[row.sop_uid] = (Status.HELD, held[row.series_uid].value)
         else:
             verdicts[row.sop_uid] = (row.status, row.reason)
     return verdicts
+
+
+def _longitudinal(options: frozenset[str]) -> str:
+    return next((word for option, word in _LONGITUDINAL.items() if option in options), "REMOVED")
+
+
+def _hold_reason(checks: set[str]) -> HoldReason | None:
+    """Return why residuals of these checks hold a series, None for those that reject their instance alone."""
+    holding = checks - _REASONS.keys()
+    if holding - _CONFORMANCE - {"links"}:
+        return HoldReason.RESIDUAL_IDENTIFIER
+    if "links" in holding:
+        return HoldReason.LINK_LOST
+    return HoldReason.CONFORMANCE if holding else None
 
 
 def _record(record: DeidRecord, checks: list[str], residuals: list[Residual]) -> VerificationRecord:
@@ -384,7 +340,7 @@ def _record(record: DeidRecord, checks: list[str], residuals: list[Residual]) ->
     if reason is not None:
         status = Status.REJECTED
     elif found:
-        status, reason = Status.HELD, HoldReason.RESIDUAL_IDENTIFIER
+        status, reason = Status.HELD, _hold_reason(present)
     else:
         status = Status.RELEASED
     return VerificationRecord(
@@ -395,15 +351,6 @@ def _record(record: DeidRecord, checks: list[str], residuals: list[Residual]) ->
         checks=tuple(sorted(set(checks))),
         residuals=tuple(found),
     )
-
-
-def _identifier(path: tuple[int, ...], category: Category) -> Residual:
-    return Residual("dates" if category is Category.DATE else "lexicon", format_path(path), category.value)
-
-
-def _terms(charset: bytes) -> tuple[str, ...]:
-    text = charset.decode("ascii", "replace").strip(" \x00")
-    return tuple(term.strip() for term in text.split("\\")) if text else ()
 
 
 # -------------------------------------------------------------------- pixels

@@ -5,30 +5,29 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from phi_deid_pipeline.dicom_utils import vr_of
+from phi_deid_pipeline.dicom_utils import format_path, vr_of
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import RejectReason
 
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 IN_MEMORY_BYTES = 32 << 20  # larger files are mapped
+WINDOW_BYTES = 32 << 20  # of a mapped file are in memory at a time
 MAX_INFLATED_BYTES = 1 << 30
 MAX_DEPTH = 64
-CHUNK = 4 << 20  # bytes of a long value searched at a time
-OVERLAP = 256  # bytes that two chunks share
-COMPARED_BYTES = 1 << 20  # of pixel data at a time
 
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _SHORT = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(),
 )
 _NAMES = {vr: vr.decode() for vr in _LONG | _SHORT}
+_HEADS = (struct.Struct(">HH2sH").unpack_from, struct.Struct("<HH2sH").unpack_from)  # big endian, little endian
 _UNDEFINED = 0xFFFFFFFF
-_PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _CHARSET = 0x00080005
 
 
@@ -58,6 +57,10 @@ class Layout:
     values: list[Value] = field(default_factory=list)
     pixels: Value | None = None  # (Float, Double Float) Pixel Data of the top level
     end: int = 0
+    little: bool = True
+    odd: bool = False  # holds elements in a form that the transfer syntax does not have
+    _top: dict[int, Value] = field(default_factory=dict)
+    _shape: tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...] = ()
 
     def __enter__(self) -> Layout:
         return self
@@ -81,12 +84,29 @@ class Layout:
         """Return a copy of a value's bytes."""
         return self.buffer[value.start : value.end]
 
+    @property
+    def top(self) -> dict[int, Value]:
+        """The values of the top level by tag; of a tag that stands twice the first."""
+        if not self._top:
+            self._top = {value.path[0]: value for value in reversed(self.values) if len(value.path) == 1}
+        return self._top
+
     def text(self, tag: int) -> str:
         """Return the first value of a top-level element as ASCII text without padding, "" where there is none."""
-        for value in self.values:
-            if value.path == (tag,):
-                return self.bytes_of(value).split(b"\\")[0].strip(b" \x00").decode("ascii", "replace")
-        return ""
+        value = self.top.get(tag)
+        return "" if value is None else self.bytes_of(value).split(b"\\")[0].strip(b" \x00").decode("ascii", "replace")
+
+    def shape(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...]:
+        """Return what the header is made of without its values: path, items and VR of every element, and if it is empty."""
+        if not self._shape:
+            self._shape = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
+        return self._shape
+
+
+def forget_pages(buffer: bytes | mmap.mmap) -> None:
+    """Give back the memory of what was read of a mapped file; what is read again is loaded again."""
+    if isinstance(buffer, mmap.mmap):
+        buffer.madvise(mmap.MADV_DONTNEED)
 
 
 def read_layout(path: Path) -> Layout:
@@ -123,9 +143,9 @@ def _read(layout: Layout) -> None:
     explicit = head[4:6] in _NAMES
     # Implicit VR is always little endian; else the first group, being small, tells the byte order.
     little = not explicit or int.from_bytes(head[:2], "little") <= int.from_bytes(head[:2], "big")
-    reader = _Reader(buffer, layout.values)
-    layout.end = reader.top_level(at, explicit, little)
-    layout.pixels = next((v for v in reversed(layout.values) if len(v.path) == 1 and v.path[0] in _PIXEL_TAGS), None)
+    layout.little = little
+    layout.end = _Reader(layout).top_level(at, explicit, little)
+    layout.pixels = next((v for v in reversed(layout.values) if len(v.path) == 1 and v.path[0] in PIXEL_TAGS), None)
 
 
 def _meta(layout: Layout, at: int) -> int:
@@ -161,51 +181,77 @@ def _inflated(data: bytes) -> bytes:
     return plain + (engine.unused_data if engine.unused_data != b"\x00" else b"")
 
 
+def _head(little: bool) -> Callable[[bytes | mmap.mmap, int], tuple[int, int, bytes, int]]:
+    return _HEADS[little]
+
+
 def _broken(at: int) -> UnreadableInstance:
     return UnreadableInstance(RejectReason.MALFORMED, f"element at offset {at} does not fit")
 
 
 class _Reader:
-    """Recursive walk that records values; offsets only, nothing is copied."""
+    """Recursive walk that records values; offsets only, nothing is copied.
 
-    def __init__(self, buffer: bytes | mmap.mmap, values: list[Value]) -> None:
-        self.buffer = buffer
-        self.values = values
+    Elements of a short VR, nearly all of an instance, are read in the loops themselves; all others in `_element`.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.buffer = layout.buffer
+        self.values = layout.values
 
     def top_level(self, at: int, explicit: bool, little: bool) -> int:
         """Read the data set; bytes behind the pixel data that are no further element are left over."""
-        size, charset, last = len(self.buffer), b"", -1
+        buffer, values, size, charset, last = self.buffer, self.values, len(self.buffer), b"", -1
+        unpack = _head(little)
         while at < size:
-            known = len(self.values)
+            if explicit and at + 8 <= size:
+                group, number, code, length = unpack(buffer, at)
+                tag, stop = group << 16 | number, at + 8 + length
+                if code in _SHORT and last < tag < 0x7FE00008 and stop <= size:
+                    values.append(Value((tag,), (), _NAMES[code], at + 8, stop, charset))
+                    if tag == _CHARSET:
+                        charset = buffer[at + 8 : stop]
+                    at, last = stop, tag
+                    continue
+            known = len(values)
             try:
                 tag, after = self._element(at, size, explicit, little, (), (), charset)
                 out_of_order = last >= 0x7FE00008 and tag <= last
             except UnreadableInstance:
-                if last < 0x7FE00008 and any(self.buffer[at : at + 4096]):
+                if last < 0x7FE00008 and any(buffer[at : at + 4096]):
                     raise
                 out_of_order = True
             if out_of_order:
-                del self.values[known:]
+                del values[known:]
                 return at
             if tag == _CHARSET:
-                value = self.values[-1]
-                charset = self.buffer[value.start : value.end]
+                charset = buffer[values[-1].start : values[-1].end]
             at, last = after, tag
         return at
 
     def _data_set(
         self, at: int, end: int, explicit: bool, little: bool, path: tuple, items: tuple, charset: bytes, open_end: bool
     ) -> int:
-        delimiter = b"\xfe\xff\x0d\xe0" if little else b"\xff\xfe\xe0\x0d"
+        buffer, values, unpack = self.buffer, self.values, _head(little)
         while at < end or open_end:
             if at + 8 > end:
                 raise _broken(at)
-            if self.buffer[at : at + 4] == delimiter:
-                return at + 8
-            tag, at = self._element(at, end, explicit, little, path, items, charset)
+            group, number, code, length = unpack(buffer, at)
+            if group == 0xFFFE:
+                if number == 0xE00D:
+                    return at + 8
+                raise _broken(at)
+            if explicit and code in _SHORT:
+                tag, stop = group << 16 | number, at + 8 + length
+                if stop > end:
+                    raise _broken(at)
+                values.append(Value((*path, tag), items, _NAMES[code], at + 8, stop, charset))
+                at = stop
+            else:
+                tag, at = self._element(at, end, explicit, little, path, items, charset)
             if tag == _CHARSET:
-                value = self.values[-1]
-                charset = self.buffer[value.start : value.end]
+                charset = buffer[values[-1].start : values[-1].end]
         return at
 
     def _element(
@@ -214,7 +260,7 @@ class _Reader:
         if at + 8 > end:
             raise _broken(at)
         buffer = self.buffer
-        group, number, code, length = struct.unpack_from("<HH2sH" if little else ">HH2sH", buffer, at)
+        group, number, code, length = _head(little)(buffer, at)
         if group == 0xFFFE:
             raise _broken(at)
         tag, start, inner_explicit, inner_little = group << 16 | number, at + 8, explicit, little
@@ -231,11 +277,13 @@ class _Reader:
                 inner_explicit, inner_little = False, True
         elif explicit and code.isalpha() and code.isupper():
             vr = "UN"
+            self.layout.odd = True
         else:  # implicit VR, within an explicit data set by mistake of some writers
+            self.layout.odd |= explicit
             length = struct.unpack_from("<I" if little else ">I", buffer, at + 4)[0]
             vr, inner_explicit = vr_of(tag) or "UN", False
         path = (*path, tag)
-        if length == _UNDEFINED and (tag in _PIXEL_TAGS or vr in ("OB", "OW", "OF", "OD", "OL", "OV")):
+        if length == _UNDEFINED and (tag in PIXEL_TAGS or vr in ("OB", "OW", "OF", "OD", "OL", "OV")):
             return tag, self._fragments(tag, start, end, little, path, items, charset)
         stop = end if length == _UNDEFINED else start + length
         if stop > end:
@@ -277,8 +325,11 @@ class _Reader:
         return at
 
     def _fragments(self, tag: int, at: int, end: int, little: bool, path: tuple, items: tuple, charset: bytes) -> int:
-        start = at
+        start = forgotten = at
         while at + 8 <= end:
+            if at - forgotten > WINDOW_BYTES:
+                forget_pages(self.buffer)
+                forgotten = at
             group, element, length = struct.unpack_from("<HHI" if little else ">HHI", self.buffer, at)
             if (group, element) == (0xFFFE, 0xE0DD):
                 self.values.append(Value(path, items, "OB", start, at, charset, fragments=True))
@@ -287,6 +338,17 @@ class _Reader:
                 break
             at += 8 + length
         raise _broken(at)
+
+
+def ui_values(layout: Layout) -> frozenset[tuple[str, str]]:
+    """Return (path, UID) of every UI value, file meta left out."""
+    found = set()
+    for value in layout.values:
+        if value.vr == "UI" and value.path[0] >> 16 != 2:
+            path = format_path(value.path)
+            for uid in layout.bytes_of(value).decode("ascii", "replace").split("\\"):
+                found.add((path, uid.strip("\x00 ")))
+    return frozenset(found)
 
 
 class Source:
@@ -319,9 +381,9 @@ class Source:
         """All values of the source, pixel data and file meta included."""
         return self.layout.values
 
-    def charsets(self) -> set[bytes]:
+    def charsets(self) -> frozenset[bytes]:
         """Return the character sets that the source declares at any level."""
-        return {self.layout.bytes_of(v) for v in self.values if v.path[-1] == 0x00080005}
+        return frozenset({value.charset for value in self.values})
 
     def value_at(self, path: tuple[int, ...], items: tuple[int, ...]) -> bytes | None:
         """Return the bytes that stood at the same place, None where there was nothing."""
@@ -329,88 +391,3 @@ class Source:
             self._by_place = {(v.path, v.items): v for v in self.values}
         value = self._by_place.get((path, items))
         return None if value is None else self.layout.bytes_of(value)
-
-
-def chunks(layout: Layout, value: Value) -> Iterator[bytes]:
-    """Yield a value's bytes, long ones in overlapping pieces."""
-    at = value.start
-    while True:
-        stop = min(at + CHUNK, value.end)
-        yield layout.buffer[at:stop]
-        if stop == value.end:
-            return
-        at = stop - OVERLAP
-
-
-def same_value(one: Layout, a: Value, other: Layout, b: Value) -> bool:
-    """Tell whether two values are the same bytes, compared piece by piece."""
-    if a.end - a.start != b.end - b.start or a.fragments != b.fragments:
-        return False
-    for offset in range(0, a.end - a.start, COMPARED_BYTES):
-        first, second = a.start + offset, b.start + offset
-        left = one.buffer[first : min(first + COMPARED_BYTES, a.end)]
-        if left != other.buffer[second : min(second + COMPARED_BYTES, b.end)]:
-            return False
-    return True
-
-
-def fragments(layout: Layout, pixels: Value) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each fragment of encapsulated pixel data, the offset table included as the first."""
-    at = pixels.start
-    while at + 8 <= pixels.end:
-        length = int.from_bytes(layout.buffer[at + 4 : at + 8], "little")
-        yield at + 8, at + 8 + length
-        at += 8 + length
-
-
-def behind_frames(layout: Layout, pixels: Value) -> Value:
-    """Return the part of native pixel data that the header does not ask for: bytes behind the last frame."""
-    order = "big" if layout.transfer_syntax_uid == "1.2.840.10008.1.2.2" else "little"
-
-    def number(tag: int) -> int:
-        value = next((v for v in layout.values if v.path == (tag,)), None)
-        return int.from_bytes(layout.bytes_of(value)[:2], order) if value is not None else 0
-
-    frames = layout.text(0x00280008)
-    wanted = number(0x00280010) * number(0x00280011) * (number(0x00280002) or 1)
-    wanted *= max(int(frames), 1) if frames.isdecimal() else 1
-    if number(0x00280002) == 3 and layout.text(0x00280004) == "YBR_FULL_422":
-        wanted = wanted // 3 * 2
-    bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixels.path[0]) or number(0x00280100)
-    start = min(pixels.start + (wanted * bits + 7) // 8, pixels.end)
-    return Value(pixels.path, pixels.items, "OB", start, pixels.end, pixels.charset)
-
-
-def comments(layout: Layout, pixels: Value) -> Iterator[tuple[int, str, bytes]]:
-    """Yield (fragment number, marker, bytes) of comments and application data in JPEG (LS, 2000) codestreams.
-
-    Bytes behind the end of a codestream count too. Scans are skipped: entropy-coded data hold no text.
-    """
-    for number, (start, end) in enumerate(fragments(layout, pixels)):
-        head = layout.buffer[start : start + 4]
-        if head[:2] == b"\xff\xd8":
-            yield from ((number, *found) for found in _segments(layout.buffer, start + 2, end, b"\xff\xda"))
-        elif head == b"\xff\x4f\xff\x51":
-            yield from ((number, *found) for found in _segments(layout.buffer, start + 2, end, b"\xff\x90"))
-        else:
-            continue
-        tail = layout.buffer[max(start, end - 4096) : end]
-        stop = tail.rfind(b"\xff\xd9")
-        if stop >= 0 and tail[stop + 2 :].strip(b"\x00\xff"):
-            yield number, "behind the end", tail[stop + 2 :]
-
-
-def _segments(buffer: bytes | mmap.mmap, at: int, end: int, stop: bytes) -> Iterator[tuple[str, bytes]]:
-    while at + 4 <= end:
-        marker = buffer[at : at + 2]
-        if marker == b"\xff\xff":  # fill byte
-            at += 1
-            continue
-        if marker[:1] != b"\xff" or marker == stop:
-            return
-        length = int.from_bytes(buffer[at + 2 : at + 4], "big")
-        if 0xE0 <= marker[1] <= 0xEF and stop == b"\xff\xda":
-            yield f"APP{marker[1] - 0xE0}", buffer[at + 4 : min(at + 2 + length, end)]
-        elif marker in (b"\xff\xfe", b"\xff\x64"):
-            yield "COM", buffer[at + 4 : min(at + 2 + length, end)]
-        at += 2 + max(length, 2)

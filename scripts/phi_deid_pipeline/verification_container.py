@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from phi_deid_pipeline.dicom_utils import format_path, vr_of
 from phi_deid_pipeline.records import DeidRecord, Residual
-from phi_deid_pipeline.verification_bytes import Layout
+from phi_deid_pipeline.verification_bytes import PIXEL_TAGS, Layout, Value
 
 DEFERRED = "1 MB"  # longer values are not loaded to see whether the instance opens
 _NUMBER = rb" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *"
@@ -23,16 +23,16 @@ _NUMERIC_STRINGS = {
 }
 _BINARY = {"OB": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "UN": 1, "US": 2, "SS": 2, "FL": 4, "FD": 8}  # bytes
 _BINARY |= {"UL": 4, "SL": 4}
+_ASCII = frozenset({"AE", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
+_PRINTABLE = re.compile(rb"[\t\n\f\r\x20-\x7e]*\x00?")
+_MOST_SHAPES = 1000
 _REMEMBERED = 256  # bytes of a value
 _MOST_REMEMBERED = 100_000  # values
-_LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
 _OWN_META = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
 
 
-def structure_problems(
-    layout: Layout, written: Path, record: DeidRecord, options: frozenset[str]
-) -> Iterator[Residual]:
-    """Yield what stands in the file beside the data set, or in groups that must not be there; UIDs of the record."""
+def container_problems(layout: Layout, written: Path, record: DeidRecord) -> Iterator[Residual]:
+    """Yield what stands in the file beside the data set; the instance must have the UIDs of the record."""
     if layout.preamble.strip(b"\x00"):
         yield Residual("structure", "preamble", "", "not zero")
     if len(layout.preamble) != 128:
@@ -40,61 +40,83 @@ def structure_problems(
     if layout.trailing:
         yield Residual("structure", "behind the data set", "", f"{layout.trailing} bytes")
     expected = {0x00080018: record.sop_uid, 0x0020000E: record.series_uid, 0x0020000D: record.study_uid}
-    top = {v.path[0]: v for v in layout.values if len(v.path) == 1}
     for tag, uid in {0x00020003: record.sop_uid, **expected}.items():
-        value = top.get(tag)
+        value = layout.top.get(tag)
         if value is None or layout.bytes_of(value).strip(b" \x00") != uid.encode():
             yield Residual("opens", format_path((tag,)), "", "not the new UID of the record")
     if written.stem != record.sop_uid:
         yield Residual("opens", "file name", "", "not the new SOP Instance UID")
-    private_kept = "retain_safe_private" in options
-    for value in layout.values:
-        tag = value.path[-1]
-        group = tag >> 16
-        if group == 2 and len(value.path) == 1:
-            if tag not in _OWN_META:
-                yield Residual("structure", format_path(value.path), "", "file meta of another writer")
-        elif group in (0, 2, 4):
-            yield Residual("structure", format_path(value.path), "", f"group {group:04X}")
-        elif group & 1:
-            if not private_kept:
-                yield Residual("structure", format_path(value.path), "", "private")
-        elif not tag & 0xFFFF:
-            yield Residual("structure", format_path(value.path), "", "group length")
-        elif group & 0xFF00 in (0x5000, 0x6000):
-            yield Residual("structure", format_path(value.path), "", "curve or overlay")
 
 
-def attribute_problems(layout: Layout, options: frozenset[str]) -> Iterator[Residual]:
+def group_problems(value: Value) -> Iterator[Residual]:
+    """Yield an element that must not be there whatever it holds; private ones are judged with their creators."""
+    tag = value.path[-1]
+    group = tag >> 16
+    if group == 2 and len(value.path) == 1:
+        if tag not in _OWN_META:
+            yield Residual("structure", format_path(value.path), "", "file meta of another writer")
+    elif group in (0, 2, 4):
+        yield Residual("structure", format_path(value.path), "", f"group {group:04X}")
+    elif group & 1:
+        return
+    elif not tag & 0xFFFF:
+        yield Residual("structure", format_path(value.path), "", "group length")
+    elif group & 0xFF00 in (0x5000, 0x6000):
+        yield Residual("structure", format_path(value.path), "", "curve or overlay")
+
+
+def attribute_problems(layout: Layout, longitudinal: str) -> Iterator[Residual]:
     """De-identification attributes (PS3.15 E.1.1 item 6, PS3.3 C.7.1.1 and C.12.1)."""
     if layout.text(0x00120062) != "YES":
         yield Residual("deid_attributes", "00120062", "", "not YES")
-    top = {v.path[0] for v in layout.values if len(v.path) == 1 and (v.vr == "SQ" or v.start < v.end)}
-    if not top & {0x00120063, 0x00120064}:
+    method, codes = layout.top.get(0x00120063), layout.top.get(0x00120064)
+    if codes is None and (method is None or method.start == method.end):
         yield Residual("deid_attributes", "00120063", "", "no method")
-    expected = next((word for option, word in _LONGITUDINAL.items() if option in options), "REMOVED")
     stated = layout.text(0x00280303)
-    if stated and stated != expected:
-        yield Residual("deid_attributes", "00280303", "", f"not {expected}")
+    if stated and stated != longitudinal:
+        yield Residual("deid_attributes", "00280303", "", f"not {longitudinal}")
 
 
-def opening_problems(written: Path, source: Path, converted: set[tuple[int, str, bytes]]) -> Iterator[Residual]:
-    """Have pydicom read all of it; values that it cannot convert count unless it cannot convert the source's either.
+class Opened:
+    """Has pydicom open and convert written instances, each kind of header and each kind of value once.
 
-    `converted` gathers values that are known to convert, so that the next instance of a series need not do it again.
+    What is guaranteed of every instance that is released: the reader of `verification_bytes` read it from the first byte
+    to the last; pydicom opened an instance of the same transfer syntax and header layout (path, items and VR of every
+    element) whole; and each of its values is of a form that converts by its looks (`_plain`), or pydicom converted the
+    same bytes of the same VR and tag. An instance of which one of these is not known is opened itself.
     """
-    try:
-        failing = _unconvertible(written, converted, force=False)
-    except Exception as error:  # noqa: BLE001 - whatever a reader raises means that users cannot open the instance
-        yield Residual("opens", "data set", "", type(error).__name__)
-        return
-    if failing:
+
+    def __init__(self) -> None:
+        self._shapes: set[tuple] = set()
+        self._converted: set[tuple[int, str, bytes]] = set()
+
+    def problems(self, layout: Layout, written: Path, source: Path) -> Iterator[Residual]:
+        """Yield values that pydicom cannot convert, unless it cannot convert the source's either."""
+        shape = (layout.transfer_syntax_uid, layout.shape())
+        if not layout.odd and shape in self._shapes and all(self._known(layout, value) for value in layout.values):
+            return
         try:
-            failing -= _unconvertible(source, set(), force=True)
-        except Exception as error:  # noqa: BLE001 - a source that does not open excuses nothing
-            yield Residual("opens", "source", "", type(error).__name__)
-    for path in sorted(failing):
-        yield Residual("opens", format_path(path), "", "value cannot be converted")
+            failing = _unconvertible(written, self._converted, force=False)
+        except Exception as error:  # noqa: BLE001 - whatever a reader raises means that users cannot open the instance
+            yield Residual("opens", "data set", "", type(error).__name__)
+            return
+        if failing:
+            try:
+                failing -= _unconvertible(source, set(), force=True)
+            except Exception as error:  # noqa: BLE001 - a source that does not open excuses nothing
+                yield Residual("opens", "source", "", type(error).__name__)
+        for path in sorted(failing):
+            yield Residual("opens", format_path(path), "", "value cannot be converted")
+        if not failing and len(self._shapes) < _MOST_SHAPES:
+            self._shapes.add(shape)
+
+    def _known(self, layout: Layout, value: Value) -> bool:
+        if value.vr == "SQ" or value.start == value.end or value.fragments:
+            return True
+        if value.vr in _BINARY:
+            return (value.end - value.start) % _BINARY[value.vr] == 0
+        data = layout.bytes_of(value)
+        return _plain(value.vr, data) or (value.path[-1], value.vr, data) in self._converted
 
 
 def _unconvertible(path: Path, converted: set[tuple[int, str, bytes]], *, force: bool) -> set[tuple[int, ...]]:
@@ -111,13 +133,17 @@ def _plain(vr: str, value: bytes) -> bool:
     """Tell whether a value surely converts: long lists of numbers would take most of the time."""
     if vr in _NUMERIC_STRINGS:
         return bool(_NUMERIC_STRINGS[vr].fullmatch(value))
-    return vr in _BINARY and len(value) % _BINARY[vr] == 0
+    if vr in _BINARY:
+        return len(value) % _BINARY[vr] == 0
+    return vr in _ASCII and bool(_PRINTABLE.fullmatch(value))
 
 
 def _convert(
     dataset: Dataset, above: tuple[int, ...], converted: set[tuple[int, str, bytes]], failing: set[tuple[int, ...]]
 ) -> None:
     for tag in list(dataset.keys()):
+        if tag in PIXEL_TAGS and not above:
+            continue  # bytes, which convert to themselves; looking at them would load all frames
         raw, key = dataset.get_item(tag), None
         if isinstance(raw, RawDataElement):
             vr = raw.VR or vr_of(int(tag)) or "UN"

@@ -115,7 +115,6 @@ _BYTE_WRITTEN = re.compile(
     rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
     rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
 )
-_PRINTABLE = re.compile(rb"[\x20-\x7e]{4,}")
 
 
 def fold(text: str) -> str:
@@ -155,7 +154,8 @@ class Needles:
         for entry in sorted(chosen, key=lambda e: (order.index(e.category), e.value)):
             self._add(entry)
         self._encoded: dict[tuple[str, ...], list[tuple[bytes, Category]]] = {}
-        telling = {*self.words, *self.pairs, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
+        telling = {max(one, other, key=len) for one, others in self.pairs.items() for other in others}
+        telling |= {*self.words, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
         telling |= {max(phrase, key=len) for phrases in self.phrases.values() for phrase, _ in phrases}
         self._byte_words = {word.encode() for word in telling if word.isascii()}
         self._byte_letters = {word.encode() for word in self.letters if word.isascii()}
@@ -393,11 +393,3 @@ def _month(name: str) -> str:
     if name.startswith("juin"):
         return "06"
     return _MONTH_OF.get(name[:3], "")
-
-
-def printable_runs(data: bytes) -> list[str]:
-    """Return the runs of printable ASCII in bytes, and those that UTF-16 text has once its zero bytes are dropped."""
-    runs = _PRINTABLE.findall(data)
-    if b"\x00" in data:
-        runs += _PRINTABLE.findall(data.replace(b"\x00", b""))
-    return [run.decode("ascii") for run in runs]

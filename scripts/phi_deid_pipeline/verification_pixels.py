@@ -13,7 +13,8 @@ from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID
 
 from phi_deid_pipeline.records import Box, DeidRecord
-from phi_deid_pipeline.verification_bytes import DEFLATED, Layout, same_value
+from phi_deid_pipeline.verification_bytes import DEFLATED, Layout
+from phi_deid_pipeline.verification_places import same_value
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ RULES = json.loads((RULES_FOLDER / "ps3_15_rules.json").read_text(encoding="utf-
 IODS = json.loads((RULES_FOLDER / "iod_types.json").read_text(encoding="utf-8"))
 TABLES = Path(__file__).resolve().parents[3] / "shared" / "dicom_ps3_15_2026d"
 
-RESOLVED = (
+SINGLE = (
     "clean_pixel_data",
     "clean_descriptors",
     "clean_structured_content",
@@ -26,13 +27,44 @@ RESOLVED = (
     "retain_device_identity",
     "retain_institution_identity",
     "retain_patient_characteristics",
-    "retain_long_full_dates",
+    "retain_safe_private",
 )
+CLEANED = ("clean_descriptors", "clean_structured_content", "clean_graphics", "clean_pixel_data")
+RESEARCH = (
+    *CLEANED,
+    "retain_long_modified_dates",
+    "retain_patient_characteristics",
+    "retain_device_identity",
+    "retain_safe_private",
+)
+# policy -> options, what becomes of dates, attributes that the policy itself removes
 SHIPPED = {
-    "hipaa_safe_harbor": ("clean_descriptors", "clean_structured_content", "clean_graphics", "clean_pixel_data"),
-    "ps3_15_basic": ("clean_pixel_data",),
-}
-OPTION_SETS = ((), *((option,) for option in RESOLVED), RESOLVED)
+    "hipaa_safe_harbor": (CLEANED, "", ()),
+    "ps3_15_basic": (("clean_pixel_data",), "", ()),
+    "research_longitudinal": (RESEARCH, "shift", ()),
+    "clinical_trial": (RESEARCH, "shift", ()),
+    "gdpr": (
+        (*CLEANED, "retain_long_modified_dates", "retain_patient_characteristics"),
+        "year",
+        (
+            "00102160", "00102161", "00102162",  # ethnic group
+            "00100042", "00100043", "00100046", "00100047",  # sex parameters for clinical use
+            "001021C0", "001021D0",  # pregnancy, last menstrual date
+            "00380500", "00380050", "00102110", "00102000", "00400012",  # state, needs, allergies, alerts, medication
+            "00102180", "001021B0", "00104000", "00384000",  # occupation, history, comments
+        ),
+    ),
+}  # fmt: skip
+OPTION_SETS = (
+    ((), ""),
+    *(((option,), "") for option in SINGLE),
+    (("retain_long_full_dates",), "keep"),
+    (("retain_long_modified_dates",), "shift"),
+    (("retain_long_modified_dates",), "year"),
+    ((*SINGLE, "retain_long_full_dates"), "keep"),
+    ((*SINGLE, "retain_long_modified_dates"), "shift"),
+    ((*SINGLE, "retain_long_modified_dates"), "year"),
+)
 UNKNOWN_CLASS = "1.2.3.4"
 CLASSES = {row["uid"]: row["iod"] for row in IODS["sop_classes"]}
 TYPES = {row["iod"]: {tag: kind for kind, tags in row["types"].items() for tag in tags.split()} for row in IODS["iods"]}
@@ -52,8 +84,9 @@ TIMEZONE = "00080201"  # Type 1 in one IOD only
 
 
 @cache
-def policy_with(options: tuple[str, ...]) -> Policy:
-    return compile_policy(PolicyFile("trial", "", frozenset(options), "all_but_benign", ()))  # no file may retain UIDs
+def policy_with(options: tuple[str, ...], dates: str) -> Policy:
+    dates = dates if dates in ("shift", "year") else ""
+    return compile_policy(PolicyFile("trial", "", frozenset(options), "all_but_benign", (), dates=dates))
 
 
 @cache
@@ -61,15 +94,27 @@ def shipped(name: str) -> Policy:
     return load_policy(name)
 
 
-def oracle(row: dict, options: tuple[str, ...], sop_class: str, *, nested: bool) -> str:
+def after_options(row: dict, options: tuple[str, ...], dates: str) -> str:
+    """Return K, C or "" for what the options make of a row."""
+    asked = {option: value for option, value in row["options"].items() if option in options}
+    vr = row["vr"].split("|")[0]
+    if "retain_long_modified_dates" in asked:  # C, and C wins over K
+        if vr in {"DA", "DT"} or (vr == "TM" and dates == "shift"):
+            return "C"
+        return "K" if row["tag"] == "(0008,0201)" and dates == "shift" else ""
+    if "C" in asked.values():
+        return "C" if vr in TEXT_VRS else ""
+    return "K" if asked else ""
+
+
+def oracle(
+    row: dict, options: tuple[str, ...], dates: str, sop_class: str, *, nested: bool, gone: tuple[str, ...] = ()
+) -> str:
     tag = row["tag"].strip("()").replace(",", "")
-    if tag[:4] in {"0000", "0002", "0004"} or tag[:2] in {"50", "60"} or "gggg" in tag:
+    if tag[:4] in {"0000", "0002", "0004"} or tag[:2] in {"50", "60"} or "gggg" in tag or tag in gone:
         return "X"
-    asked = {row["options"][option] for option in options if option in row["options"]}
-    if "C" in asked and row["vr"] in TEXT_VRS:
-        return "C"
-    if asked == {"K"}:
-        return "K"
+    if asked := after_options(row, options, dates):
+        return asked
     code = row["basic"]
     if code == "X" and not nested and tag in NOT_LITERALLY_X:
         return NOT_LITERALLY_X[tag]
@@ -110,12 +155,15 @@ IN_DICTIONARY = [row for row in ROWS if not row["tag"].startswith("(7Fxx")]
 @pytest.mark.parametrize("row", IN_DICTIONARY, ids=lambda row: row["tag"])
 def test_row_resolves_to_the_exact_action(row):
     vr = row["vr"].split("|")[0]
-    for options in OPTION_SETS:
-        got = [policy_with(options).resolve(path, vr, uid).action.value for path, uid, _ in cases(row)]
-        assert got == [oracle(row, options, uid, nested=nested) for _, uid, nested in cases(row)], options
-    for name, options in SHIPPED.items():
+    for options, dates in OPTION_SETS:
+        got = [policy_with(options, dates).resolve(path, vr, uid).action.value for path, uid, _ in cases(row)]
+        want = [oracle(row, options, dates, uid, nested=nested) for _, uid, nested in cases(row)]
+        assert got == want, (options, dates)
+    for name, (options, dates, gone) in SHIPPED.items():
         got = [shipped(name).resolve(path, vr, uid).action.value for path, uid, _ in cases(row)]
-        assert got == [oracle(row, options, uid, nested=nested) for _, uid, nested in cases(row)], name
+        assert got == [oracle(row, options, dates, uid, nested=nested, gone=gone) for _, uid, nested in cases(row)], (
+            name
+        )
 
 
 def test_all_rows_are_under_test():
@@ -125,7 +173,92 @@ def test_all_rows_are_under_test():
 
 
 def test_shipped_policies_have_the_options_that_their_names_promise():
-    assert {name: shipped(name).options for name in SHIPPED} == {n: frozenset(o) for n, o in SHIPPED.items()}
+    assert {name: shipped(name).options for name in SHIPPED} == {n: frozenset(o) for n, (o, _, _) in SHIPPED.items()}
+    assert {name: shipped(name).longitudinal for name in SHIPPED} == {
+        "hipaa_safe_harbor": "REMOVED",
+        "ps3_15_basic": "REMOVED",
+        "research_longitudinal": "MODIFIED",
+        "clinical_trial": "MODIFIED",
+        "gdpr": "MODIFIED",
+    }
+    assert {shipped(name).max_age for name in SHIPPED} == {89}
+    assert [n for n in SHIPPED if shipped(n).clinical_trial or shipped(n).pseudonyms != "keyed"] == ["clinical_trial"]
+    assert [name for name in SHIPPED if shipped(name).hold] == ["gdpr"]
+
+
+NESTED = {row["module"]: row["types"] for row in IODS["nested_types"]}
+LITERAL = {("X", "1"): "D", ("X", "2"): "Z", ("Z", "1"): "D"}
+BY_TAG = {row["tag"].strip("()").replace(",", ""): row for row in ROWS}
+
+
+@pytest.mark.parametrize("iod_row", IODS["iod_modules"], ids=lambda row: row["iod"])
+def test_every_type_inside_sequences_decides_the_action(iod_row):
+    strictest: dict[str, str] = {}
+    for module in iod_row["modules"].split():
+        for kind, paths in NESTED[module].items():
+            for path in paths.split():
+                strictest[path] = min(strictest.get(path, "9"), kind)
+    sop_classes = [uid for uid, iod in CLASSES.items() if iod == iod_row["iod"]]
+    for path, kind in strictest.items():
+        row = BY_TAG[path[-8:]]
+        code = row["basic"]
+        want = LITERAL.get((code, kind[0])) or BY_TYPE[code]["123".index(kind[0])]
+        if want == "D" and row["vr"] == "UI":
+            want = "U"
+        tags = tuple(int(tag, 16) for tag in path.split("/"))
+        for uid in sop_classes:
+            assert shipped("ps3_15_basic").resolve(tags, row["vr"], uid).action == want, (path, kind)
+            if any(tag == after for tag, after in pairwise(tags)):
+                continue
+            repeated = (tags[0], *tags)  # items of a sequence inside its own items
+            assert shipped("ps3_15_basic").resolve(repeated, row["vr"], uid).action == want, (path, kind)
+
+
+# what a private attribute of Table E.3.10-1 becomes, by its VR there
+SAFE = dict.fromkeys(["AT", "CS", "DS", "FD", "FL", "IS", "SL", "SS", "UL", "US", "SQ"], "K")
+SAFE |= dict.fromkeys(["LO", "LT", "SH", "ST"], "C") | dict.fromkeys(["OB", "OW", "OW/OB", ""], "X") | {"UI": "U"}
+
+
+@pytest.mark.parametrize("row", RULES["safe_private_e3_10_1"], ids=lambda row: row["private_creator"] + row["tag"])
+def test_safe_private_row_resolves_to_the_exact_action(row):
+    tag = int(row["tag"].strip("()").replace(",", "").replace("xx", "17"), 16)
+    vr, creator = row["vr"], row["private_creator"]
+    for path in ((tag,), (0x00400275, tag)):
+        for name, (options, _, _) in SHIPPED.items():
+            want = SAFE[vr] if "retain_safe_private" in options else "X"
+            assert shipped(name).resolve_private(path, vr[:2], creator, CT).action == want, name
+            assert shipped(name).resolve_private(path, vr[:2], f"{creator}2", CT).action == "X", name
+            unknown = "X" if name.startswith(("hipaa", "ps3", "gdpr")) else SAFE[vr]
+            assert shipped(name).resolve_private(path, "UN", creator, CT).action == unknown, name
+
+
+@pytest.mark.parametrize("row", RULES["structured_content_e3_4_1"], ids=lambda row: row["scheme"] + row["code"])
+def test_concept_resolves_to_the_exact_action(row):
+    key = (row["code"], row["scheme"], row["value_type"])
+    for name, (options, dates, _) in SHIPPED.items():
+        found = shipped(name).resolve_concept(*key)
+        if "clean_structured_content" not in options:
+            assert found is None
+            continue
+        asked = {option: value for option, value in row["options"].items() if option in options}
+        want = {"X/D": "D"}.get(row["basic"], row["basic"])
+        if "retain_long_modified_dates" in asked and (dates, key[2]) == ("year", "TIME"):
+            asked = {}  # a time without its day
+        want = "C" if "C" in asked.values() else "K" if asked else want
+        assert found.action == want, name
+
+
+def test_identifiers_with_a_date_option_are_those_of_the_table():
+    with_dates = [row for row in RULES["table_e1_1"] if "retain_long_modified_dates" in row["options"]]
+    assert len(with_dates) == 169
+    never = {row["keyword"]: shipped("research_longitudinal") for row in RULES["table_e1_1"] if row not in with_dates}
+    for keyword, tag, vr, want in (
+        ("PatientBirthDate", 0x00100030, "DA", "Z"),
+        ("PatientBirthTime", 0x00100032, "TM", "X"),
+        ("GPSTimeStamp", 0x00160077, "DT", "X"),
+    ):
+        assert never[keyword].resolve((tag,), vr, CT).action == want
+        assert never[keyword].resolve((0x00081140, tag), vr, CT).action == want
 
 
 @pytest.mark.skipif(not TABLES.is_dir(), reason="the source tables of PS3.15 are not here")

@@ -24,6 +24,7 @@ from audit_batches import (
 )
 from audit_status import (
     BREAKING_CHECKS,
+    CONFORMANCE_CHECKS,
     Decisions,
     FinalStatus,
     final_statuses,
@@ -112,6 +113,19 @@ def test_identifier_in_a_broken_instance_holds_its_series():
 
 def test_checks_that_break_are_those_of_verification():
     assert frozenset(verification._REASONS) == BREAKING_CHECKS
+
+
+@pytest.mark.parametrize("check_name", sorted(CONFORMANCE_CHECKS))
+def test_new_error_of_conformance_holds_the_series_and_a_decision_on_it_lifts_it(check_name):
+    found = (Residual(check_name, "00080060", "", "missing, Type 1"),)
+    check = checked(record(A2), status=Status.HELD, reason="conformance", residuals=found)
+
+    held = statuses([A1, A2], checks={A2.path: check})
+    assert [told(held[entry.path]) for entry in (A1, A2)] == [("held", "conformance")] * 2
+    assert (held[A1.path].holds, held[A1.path].cause) == (("conformance",), SOP[A2.path])
+
+    freed = statuses([A1, A2], checks={A2.path: check}, decisions=[decide(SERIES[A1.path])])
+    assert {told(row) for row in freed.values()} == {("released", "")}
 
 
 def test_rejected_instances_hold_nobody():

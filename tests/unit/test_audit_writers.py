@@ -84,6 +84,7 @@ def test_line_of_a_released_instance_tells_all(tmp_path):
         "tags_removed": [to_data(made.tags_removed[0])], "tags_cleaned": [to_data(made.tags_cleaned[0])],
         "tags_replaced": [to_data(made.tags_replaced[0])], "private_tags_stripped": 3, "uids_replaced": 4,
         "pixel_data": "redacted", "pixel_sha256": "e" * 64, "boxes": [[0, {"x": 1, "y": 2, "w": 3, "h": 4}]],
+        "recognizable_visual_features": False,
         "burned_in_text_scan": {"frames": 1, "status": "read"}, "policy": "hipaa_safe_harbor",
         "policy_digest": "d" * 64, "script_version": "0.1.0", "salt_id": row["salt_id"],
         "verification": {"checks": ["identifiers", "uids"], "residuals": []}, "timestamp": "2023-11-14T22:13:20Z",
@@ -490,6 +491,7 @@ def test_metadata_of_real_instances_fulfils_the_contract(tmp_path):
     names = ("CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "liver.dcm", "color-px.dcm", "eCT_Supplemental.dcm")
     files = [path for name in names if (path := Path(get_testdata_file(name, download=False) or "")).is_file()]
     extra = {"text_regions_hidden": 0, "pixels_redacted": False, "series_incomplete": False}
+    extra["recognizable_visual_features"] = False
     rows = [{**extract_metadata(path, "a/b/c.dcm"), **extra} for path in files]
     target = tmp_path / "metadata_audit.parquet"
 

@@ -66,7 +66,7 @@ def test_harmless_description_stays_byte_for_byte(text):
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("4.6 COLONOSCOPY (ACRIN) DR.IYER for Nicholas", "4.6 COLONOSCOPY"),
+        ("4.6 COLONOSCOPY (ACRIN) DR.IYER for Nicholas", "4.6 COLONOSCOPY (ACRIN)"),
         ("XR CHEST AP PORTABLE for Scott Kaufman", "XR CHEST AP PORTABLE"),
         ("CT ABDOMEN 03/15/2019 John Q. Public MRN 12345678", "CT ABDOMEN"),
         ("DR WHITE knee", "knee"),

@@ -142,7 +142,7 @@ def test_with_a_policy_that_keeps_all_every_data_set_stays_byte_for_byte(
     if not root.is_dir():
         pytest.skip("shared data are not here")
     # Reports and old build dates hold what is written like an identifier; the tests of free text see to that.
-    monkeypatch.setattr(actions, "drop_identifiers", lambda text, lexicon: text)
+    monkeypatch.setattr(actions, "drop_identifiers", lambda text, *_: text)
     engine, exact, nested = InstanceDeidentifier(Rules(), UIDS), 0, 0
     for path in every_file(root):
         try:
@@ -506,6 +506,29 @@ def test_content_items_follow_the_rule_of_their_concept(run, safe_harbor) -> Non
     out, result, _ = run(ds, safe_harbor)
     assert [i.ConceptNameCodeSequence[0].CodeValue for i in out.ContentSequence] == ["9"]
     assert [r.path for r in result.removed if r.vr == "SQ"] == ["0040A730"]
+
+
+def test_concepts_with_one_action_and_different_fallbacks_keep_them(run, safe_harbor) -> None:
+    falls_to = {str(safe_harbor.resolve_concept(*k).fallback): k for k in sorted(safe_harbor.concepts) if k[2] == "TEXT"
+                and safe_harbor.resolve_concept(*k).action == "C"}  # fmt: skip
+    items = [content("TEXT", *falls_to[key][:2], TextValue="chest Quixotte") for key in ("X", "D")]
+    items.append(content("TEXT", *falls_to["D"][:2], TextValue="Quixotte"))
+    patient = PatientContext("PXYZ", Lexicon({Entry(Category.NAME, "Quixotte^Marvin")}))
+    out, _, _ = run(base(SOPClassUID=SR, ContentSequence=Sequence(items)), safe_harbor, patient=patient)
+    assert [item.TextValue.strip() for item in out.ContentSequence] == ["chest", "chest", "DEIDENTIFIED"]
+
+
+def test_a_dummy_uid_is_another_uid(run) -> None:
+    out, _, _ = run(base(FrameOfReferenceUID="1.2.9"), Rules({0x00200052: Answer("D", "D")}))
+    assert UIDS.new_uid("1.2.9") == out.FrameOfReferenceUID
+
+
+def test_private_attributes_of_an_emptied_sequence_are_counted(run) -> None:
+    inner = Dataset()
+    inner.add_new(0x00090010, "LO", "CREATOR")
+    rules = Rules({0x00081140: Answer("Z", "Z")})
+    out, result, _ = run(base(ReferencedImageSequence=Sequence([inner])), rules)
+    assert len(out.ReferencedImageSequence) == 0 and result.private_tags_stripped == 1
 
 
 # --------------------------------------------------------------------------- what is written

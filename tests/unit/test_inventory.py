@@ -21,9 +21,10 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from phi_deid_pipeline import input_files, inventory
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.input_files import FileFacts, read_file, read_files, walk
-from phi_deid_pipeline.inventory import InventorySettings, patient_key_of, scan
+from phi_deid_pipeline.inventory import InventorySettings, scan
 from phi_deid_pipeline.records import Decision, RejectReason
 from phi_deid_pipeline.side_files import SideFiles
+from phi_deid_pipeline.subjects import patient_key_of
 from phi_deid_pipeline.uid_mapping import UidMapper
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -173,6 +174,8 @@ def test_scan_writes_manifest_entries_with_identity_and_digest(root, private):
         "frames": 1,
         "has_pixels": True,
         "hold": [],
+        "head": False,
+        "slice_mm": 0.0,
     }
     series = next(s for m in manifests(private) for s in m["series"] if s["series_uid"] == "1.2.3.2.1")
     assert (series["patient"], series["patient_key"], series["rejected"]) == ("p000002", "id:B", 0)
@@ -313,7 +316,12 @@ def test_rescan_after_withdrawal_removes_what_is_empty_and_gives_the_batch_back_
         for m in map(json.loads, (v for k, v in whole.items() if "manifests" in k))
         if m["series"][0]["patient"] == "p000002"
     ]
-    assert gone == {f"manifests/{batch}.json", f"decisions/{batch}.jsonl", "lexicons/p000002.json"}
+    assert gone == {
+        f"manifests/{batch}.json",
+        f"decisions/{batch}.jsonl",
+        f"subjects/{batch}.jsonl",
+        "lexicons/p000002.json",
+    }
     shutil.move(root.parent / "B", root / "B")
     run(root, private)
     assert side_files(private) == whole
@@ -699,6 +707,7 @@ def test_uid_uses_at_any_depth_with_role_path_and_class(tmp_path):
     block = dataset.private_block(0x0009, "ACME", create=True)
     block.add_new(1, "UI", "1.2.5")
     block.add_new(2, "SQ", Sequence([item(ReferencedSOPInstanceUID="1.2.4")]))
+    block.add_new(3, "UI", ["1.2.840.99999.5.7", "1.2.3.1.1.1", "1.2.840.10008.1.2"])
     uses = json.loads(facts_of(tmp_path, dataset).uids)
     in_study = "30060010.30060012"
     assert uses == [
@@ -712,6 +721,8 @@ def test_uid_uses_at_any_depth_with_role_path_and_class(tmp_path):
         ["1.2.9", "STUDY", f"{in_study}.00081155", False, "1.2.840.10008.3.1.2.3.1"],
         ["1.2.9.5", "SERIES", f"{in_study}.30060014.0020000E", False, ""],
         ["1.2.9.1", "SOP", f"{in_study}.30060014.30060016.00081155", False, CT],
+        ["1.2.4", "OTHER", "00091002.00081155", False, ""],
+        ["1.2.840.99999.5.7", "OTHER", "00091003", False, ""],
     ]
 
 

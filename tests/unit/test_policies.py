@@ -12,6 +12,10 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 PET = "1.2.840.10008.5.1.4.1.1.128"
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+ENHANCED_PET = "1.2.840.10008.5.1.4.1.1.130"
+RT_STRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+BASIC_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 UNKNOWN = "1.2.3.4.5"
 BASIC = load_policy("ps3_15_basic")
 DEFAULT = load_policy("hipaa_safe_harbor")
@@ -48,6 +52,34 @@ def _policy(tmp_path, *lines):
 )
 def test_compound_code_follows_the_type_in_the_iod(path, sop_class, action):
     assert BASIC.resolve(path, "", sop_class).action == action
+
+
+@pytest.mark.parametrize(
+    ("path", "vr", "sop_class", "action"),
+    [
+        ((0x0018A001, 0x00080080), "LO", CT, "X"),  # Institution Name is Type 3 in Contributing Equipment
+        ((0x0018A001, 0x00080080), "LO", UNKNOWN, "D"),
+        ((0x0018A001, 0x00081010), "SH", CT, "X"),
+        ((0x0018A001, 0x00081072, 0x00080080), "LO", CT, "D"),  # Type 1C in the identification of a person
+        ((0x300A00B0, 0x300A00B2), "SH", RT_PLAN, "Z"),  # Treatment Machine Name is Type 2 in a beam
+        ((0x300A00B0, 0x00181000), "LO", RT_PLAN, "X"),
+        ((0x300A00B0, 0x00181000), "LO", CT, "D"),  # a beam is foreign to CT
+        ((0x00620002, 0x00700084), "PN", SEG, "Z"),
+        ((0x00620002, 0x00700084), "PN", UNKNOWN, "D"),
+        ((0x52009229, 0x00409096, 0x00409220, 0x0040A032), "DT", ENHANCED_CT, "X"),
+        ((0x52009230, 0x00409096, 0x00409220, 0x0040A032), "DT", ENHANCED_CT, "X"),
+        ((0x52009230, 0x00409096, 0x00409220, 0x0040A032), "DT", UNKNOWN, "D"),
+        ((0x0040A370, 0x00401001), "SH", BASIC_SR, "Z"),  # X, but Type 2 in Referenced Request
+        ((0x0040A370, 0x00401001), "SH", UNKNOWN, "X"),
+        ((0x0040A370, 0x00321060), "LO", BASIC_SR, "Z"),
+        ((0x00540016, 0x00181078), "DT", ENHANCED_PET, "D"),  # X, but Type 1 in the isotope of Enhanced PET
+        ((0x00540016, 0x00181078), "DT", PET, "X"),
+        ((0x3006004C, 0x0008103E), "LO", RT_STRUCT, "D"),  # X, but Type 1 in a predecessor
+        ((0x0008103E,), "LO", RT_STRUCT, "X"),
+    ],
+)
+def test_types_inside_sequences_follow_the_path_in_the_iod(path, vr, sop_class, action):
+    assert BASIC.resolve(path, vr, sop_class).action == action
 
 
 @pytest.mark.parametrize(
@@ -160,6 +192,149 @@ def test_sr_concepts_resolve_by_code_scheme_and_value_type():
     assert BASIC.resolve_concept("121022", "DCM", "TEXT") is None
 
 
+# ---------------------------------------------------------------- dates, private attributes, overrides
+
+CREATOR = "Philips Imaging DD 001"
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "shift", "year", "keep", "remove"),
+    [
+        (0x00080020, "DA", "C", "C", "K", "Z"),
+        (0x00080030, "TM", "C", "Z", "K", "Z"),
+        (0x0008002A, "DT", "C", "C", "K", "X"),
+        (0x00141020, "DA", "C", "C", "K", "D"),  # no row names it
+        (0x00143077, "TM", "C", "D", "K", "D"),
+        (0x00080404, "DT", "C", "C", "K", "D"),  # outside the table
+        (0x00100030, "DA", "Z", "Z", "Z", "Z"),  # birth date: no option names it
+        (0x00100032, "TM", "X", "X", "X", "X"),
+        (0x00160077, "DT", "X", "X", "X", "X"),  # GPS time
+        (0x00080201, "SH", "K", "X", "K", "X"),
+        (0x04000310, "OB", "X", "X", "K", "X"),
+        (0x00340007, "OB", "D", "D", "K", "D"),
+    ],
+)
+def test_dates_follow_the_policy(tag, vr, shift, year, keep, remove):
+    def action(**keys):
+        policy = compile_policy(PolicyFile("mine", "", hide="all_text", overrides=(), **keys))
+        return policy.resolve((tag,), vr, CT).action
+
+    modified = frozenset({"retain_long_modified_dates"})
+    assert action(options=modified) == action(options=modified, dates="shift") == shift
+    assert action(options=modified, dates="year") == year
+    assert action(options=frozenset({"retain_long_full_dates"})) == keep
+    assert action(options=frozenset()) == remove
+
+
+def test_modified_dates_beat_kept_devices_and_name_what_to_write_instead(tmp_path):
+    policy = _policy(tmp_path, "options: [retain_device_identity, retain_long_modified_dates]")
+    found = policy.resolve((0x00181200,), "DA", CT)  # Date of Last Calibration
+    assert found == Resolution("C", Action.CLEAN, "E.1-1:retain_long_modified_dates", "C", Action.REMOVE)
+    assert (policy.longitudinal, policy.dates) == ("MODIFIED", "shift")
+    assert policy.resolve((0x00141020,), "DA", CT) == Resolution("C", Action.CLEAN, "date", "C", Action.DUMMY)
+
+
+@pytest.mark.parametrize(
+    ("vr", "action"),
+    [
+        *((vr, "K") for vr in ["FL", "FD", "SS", "US", "SL", "UL", "SV", "UV", "AT", "DS", "IS", "CS", "AS", "SQ"]),
+        *((vr, "C") for vr in ["LO", "SH", "ST", "LT", "UT", "UC"]),
+        *((vr, "X") for vr in ["OB", "OW", "PN", "AE", "UR"]),
+        *((vr, "C") for vr in ("DA", "DT", "TM")),
+        ("UI", "U"),
+    ],
+)
+def test_safe_private_attributes_are_kept_by_vr(tmp_path, vr, action):
+    policy = _policy(tmp_path, "options: [retain_safe_private, retain_long_modified_dates]")
+    found = policy.resolve_private((0x20011503,), vr, CREATOR, CT)
+    assert found == Resolution(action, Action(action), "safe_private", "R", Action.REMOVE)
+
+
+def test_safe_private_attributes_are_named_by_creator_and_offset(tmp_path):
+    policy = _policy(tmp_path, "options: [retain_safe_private]")
+    removed = Resolution("X", Action.REMOVE, "private", "R", Action.REMOVE)
+    assert policy.resolve_private((0x00400275, 0x20011003), "FL", f"{CREATOR} ", CT).action == "K"
+    assert policy.resolve_private((0x20011003,), "FL", "Philips Imaging DD 999", CT) == removed
+    assert policy.resolve_private((0x20011003,), "FL", "", CT) == removed
+    assert policy.resolve_private((0x20010010,), "LO", CREATOR, CT) == removed  # the creator itself
+    assert policy.resolve_private((0x20031003,), "FL", CREATOR, CT) == removed
+    assert policy.resolve_private((0x20011003,), "UN", CREATOR, CT).action == "K"  # FL in the table
+    assert policy.private_vr(0x20011003, CREATOR) == "FL"
+    assert policy.resolve_private((0x20011050,), "", CREATOR, CT).action == "C"  # LO in the table
+    assert policy.resolve_private((0x2001107D,), "UN", CREATOR, CT).action == "X"  # pixels
+    assert policy.resolve_private((0x20011503,), "DA", CREATOR, CT).action == "X"  # dates are removed here
+    assert len(policy.safe_private) == 479
+    assert BASIC.safe_private == {}
+    assert BASIC.resolve_private((0x20011003,), "FL", CREATOR, CT) == removed
+
+
+def test_site_keeps_private_attributes_of_its_own(tmp_path):
+    policy = _policy(
+        tmp_path,
+        "options: []",
+        "overrides:",
+        "  - {tag: '(0019,xx92)', action: K, reason: b-value, private_creator: ACME 1.0}",
+        "  - {tag: '(0019,XX93)', action: C, reason: words, private_creator: ACME 1.0, modality: MR}",
+    )
+    site = Resolution("K", Action.KEEP, "site", "R", Action.REMOVE)
+    assert policy.resolve_private((0x00191292,), "DS", "ACME 1.0", CT) == site
+    assert policy.resolve_private((0x00191292,), "DS", "ACME 2.0", CT).action == "X"
+    words = ((0x00191293,), "LO", "ACME 1.0", CT)
+    assert policy.resolve_private(*words).action == "X"
+    assert policy.resolve_private(*words, modality="MR").action == "C"
+    assert policy.resolve_private((0x00191293,), "FD", "ACME 1.0", CT, modality="MR").action == "X"  # holds no words
+
+
+def test_most_specific_override_wins(tmp_path):
+    rows = [
+        ("K", ""),
+        ("Z", ", modality: MR"),
+        ("D", ", manufacturer: siemens"),
+        ("C", f", sop_class: '{CT}'"),
+        ("X", ", modality: MR, manufacturer: siemens"),
+    ]
+    lines = [f"  - {{tag: StudyDescription, action: {a}, reason: r{conditions}}}" for a, conditions in rows]
+    policy = _policy(tmp_path, "options: []", "overrides:", *reversed(lines))
+
+    def action(sop_class=UNKNOWN, **conditions):
+        return policy.resolve((0x00081030,), "LO", sop_class, **conditions).action
+
+    assert action() == "K"
+    assert action(modality="MR") == "Z"
+    assert action(manufacturer="SIEMENS Healthineers") == "D"
+    assert action(CT) == "C"
+    assert action(CT, modality="CT", manufacturer="Siemens") == "C"
+    assert action(CT, modality="MR", manufacturer="Siemens") == "X"
+
+
+def test_keys_are_inherited_and_survive_json(tmp_path):
+    lines = "extends: clinical.yaml", "hide: all_text"
+    _file(
+        tmp_path,
+        "name: clinical\noptions: [retain_long_modified_dates, retain_safe_private]\ndates: year\nmax_age: 0\n"
+        "pseudonyms: table\nclinical_trial: true\nhold: [recognizable_visual_features]\ndisabled: true\n",
+        "clinical.yaml",
+    )
+    policy = _policy(tmp_path, *lines)
+    again = Policy.from_json(policy.to_json())
+    assert again == policy
+    assert (again.dates, again.max_age, again.pseudonyms, again.clinical_trial) == ("year", 0, "table", True)
+    assert again.hold == {"recognizable_visual_features"}
+    assert again.safe_private == policy.safe_private
+    with pytest.raises(PolicyError, match="policy clinical: is disabled; choose another"):
+        load_policy(tmp_path / "clinical.yaml")
+    assert load_policy(tmp_path / "clinical.yaml", disabled=True).name == "clinical"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["max_age: 0", "pseudonyms: random", "hold: [recognizable_visual_features]", "hide: all_text", "description: x"],
+)
+def test_digest_covers_every_key(tmp_path, line):
+    plain = _policy(tmp_path, "options: [clean_graphics]")
+    assert _policy(tmp_path, "options: [clean_graphics]", line).digest != plain.digest
+
+
 # ---------------------------------------------------------------- what is written
 
 
@@ -180,7 +355,8 @@ def test_json_alone_gives_the_policy_back(policy):
     again = Policy.from_json(text)
     assert again == policy
     assert again.to_json() == text
-    assert (again.entries, again.types, again.dictionary) == (policy.entries, policy.types, policy.dictionary)
+    for part in ("entries", "types", "nested_types", "iod_modules", "dictionary", "iod_conflicts", "concepts"):
+        assert getattr(again, part) == getattr(policy, part), part
     assert again.resolve((0x00080021,), "DA", PET).action == "D"
 
 
@@ -232,10 +408,21 @@ def test_named_policy_can_be_extended(tmp_path):
     ("lines", "message"),
     [
         (["options: [retain_everything]"], "policy mine.yaml: unknown option 'retain_everything'"),
-        (["options: [retain_uids]"], "policy mine.yaml: option retain_uids is not supported yet"),
-        (["options: [retain_long_modified_dates]"], "retain_long_modified_dates is not supported yet"),
-        (["options: [retain_safe_private]"], "retain_safe_private is not supported yet"),
-        (["options: [clean_recognizable_visual_features]"], "clean_recognizable_visual_features is not supported yet"),
+        (["options: [retain_uids]"], "policy mine.yaml: option retain_uids is not supported: verification lets no"),
+        (["options: [clean_recognizable_visual_features]"], "faces cannot be removed from pixels; take it out and put"),
+        (["options: []", "dates: shift"], "dates goes with the option retain_long_modified_dates"),
+        (["options: [retain_long_modified_dates]", "dates: month"], "dates must be one of shift, year"),
+        (["options: []", "max_age: 90"], "max_age must be a whole number of years, 0 (no cap) to 89"),
+        (["options: []", "max_age: true"], "max_age must be a whole number of years"),
+        (["options: []", "pseudonyms: names"], "pseudonyms must be one of keyed, random, table"),
+        (["options: []", "clinical_trial: 1"], "clinical_trial must be true or false"),
+        (["options: []", "clinical_trial: true"], "clinical_trial needs pseudonyms: table"),
+        (
+            ["options: []", "hold: [photograph]"],
+            "hold must be a list of reasons; known are recognizable_visual_features",
+        ),
+        (["options: []", "hold: recognizable_visual_features"], "hold must be a list of reasons"),
+        (["options: []", "disabled: maybe"], "disabled must be true or false"),
         (["options: [retain_long_full_dates, retain_long_modified_dates]"], "exclude each other"),
         (["options: [clean_graphics, clean_graphics]"], "an option is listed twice"),
         (["options: clean_graphics"], "options must be a list"),
@@ -252,7 +439,19 @@ def test_named_policy_can_be_extended(tmp_path):
         (["options: []", "overrides: [{tag: StudyDate, action: C, reason: x}]"], "action C does not fit the VR DA"),
         (["options: []", "overrides: [{tag: StudyID, action: K, reason: '  '}]"], "row 1: every value must be a text"),
         (["options: []", "overrides: [{tag: SOPInstanceUID, action: X, reason: x}]"], "cannot be overridden"),
-        (["options: []", "overrides: [{tag: '(0009,1001)', action: K, reason: x}]"], "is no standard attribute"),
+        (["options: []", "overrides: [{tag: '(0009,1001)', action: K, reason: x}]"], "is private: write (0009,xx01)"),
+        (["options: []", "overrides: [{tag: '(0009,xx01)', action: K, reason: x}]"], "needs its private_creator"),
+        (["options: []", "overrides: [{tag: '(0008,0F01)', action: K, reason: x}]"], "is no standard attribute"),
+        (["options: []", "overrides: [{tag: PatientBirthDate, action: K, reason: x}]"], "is never kept or shifted"),
+        (["options: []", "overrides: [{tag: StudyID, action: K, reason: x, modality: ct}]"], "modality must be a code"),
+        (
+            ["options: []", "overrides: [{tag: StudyID, action: K, reason: x, model: A}]"],
+            "needs tag, action, reason; may",
+        ),
+        (
+            ["options: []", "overrides: [{tag: StudyID, action: K, reason: x, private_creator: A}]"],
+            "row 1: private_creator goes with a private tag",
+        ),
         (
             ["options: []", "overrides: [{tag: StudyID, action: K, reason: x, sop_class: CT}]"],
             "row 1: sop_class must be a UID",
@@ -276,7 +475,7 @@ def test_wrong_policy_file_is_refused_by_name(tmp_path, lines, message):
 def test_policy_name_is_needed_and_unknown_policy_lists_the_known(tmp_path):
     with pytest.raises(PolicyError, match="name must be 1 to 40 letters"):
         load_policy(_file(tmp_path, "options: []\n"))
-    with pytest.raises(PolicyError, match=r"neither a known policy \(hipaa_safe_harbor, ps3_15_basic\) nor a file"):
+    with pytest.raises(PolicyError, match=r"neither a known policy .*gdpr, hipaa_safe_harbor, ps3_15_basic, research_"):
         load_policy("nowhere")
 
 
@@ -309,5 +508,5 @@ def test_conformance_statement_says_what_the_standard_asks_for(tmp_path):
         "  - {tag: StudyID, action: K, reason: our key}",
     )
     statement = conformance_statement(site, salt_id="x")
-    assert "| (0020,0010) | K | all | our key |" in statement
-    assert "Ages over 89 are kept too, so this is not HIPAA Safe Harbor." in statement
+    assert "| (0020,0010) | K | all | all | all | our key |" in statement
+    assert "Age, sex, size, weight and similar values are kept" in statement

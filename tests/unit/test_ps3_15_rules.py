@@ -6,6 +6,7 @@ import hashlib
 import json
 import runpy
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,8 @@ def test_all_sections_are_loaded_whole():
     assert counts == [657, 282, 106, 11, 214]
     assert [len(rules.safe_private), len(types.sop_classes), len(types.types)] == [479, 180, 174]
     assert sum(len(tags) for tags in types.types.values()) == 3246
+    assert [len(types.modules), len(types.nested)] == [174, 97]
+    assert sum(len(paths) for paths in types.nested.values()) == 408
     assert len(RULES["iod_action_conflicts"]) == 11
 
 
@@ -170,6 +173,57 @@ def test_broken_json_and_missing_file_are_refused(tmp_path):
     (tmp_path / "ps3_15_rules.json").write_text('{"edition": ', encoding="utf-8")
     with pytest.raises(PolicyError, match=r"ps3_15_rules.json: is no JSON"):
         load_rules(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("nested_types", {"types": {"1": "00080023"}}, "nested_types row 1 acquisition-context: 00080023 is no path"),
+        ("nested_types", {"types": {"1": "00080023/x"}}, "nested_types row 1 acquisition-context: 'x' is no tag"),
+        ("nested_types", {"types": {"4": "00080023/00080024"}}, "row 1 acquisition-context: unknown Type '4'"),
+        ("nested_types", {"module": "specimen"}, "specimen: duplicate module"),
+        ("iod_modules", {"modules": "nowhere"}, "iod_modules row 1 12-lead-ecg: nowhere is no module of nested_types"),
+        ("iod_modules", {"iod": "x-ray-radiation-dose-sr"}, "x-ray-radiation-dose-sr: duplicate IOD"),
+        ("iods", {"types": {"1": "00080023/00080024"}}, "iods row 1 12-lead-ecg: 00080023/00080024 is no single tag"),
+    ],
+)
+def test_wrong_row_of_the_types_is_refused_by_name(tmp_path, section, change, message):
+    content = json.loads((RULES_FOLDER / "iod_types.json").read_text(encoding="utf-8"))
+    content[section][0] |= change
+    (tmp_path / "iod_types.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(PolicyError) as error:
+        load_iod_types(tmp_path)
+    assert message in str(error.value)
+
+
+@pytest.mark.skipif(find_spec("highdicom") is None, reason="highdicom is no part of the environment")
+def test_generator_writes_the_committed_nested_types_byte_for_byte(tmp_path):
+    runpy.run_path(str(RULES_FOLDER / "generate.py"))["main"](["--nested", str(tmp_path)])
+    assert (tmp_path / "iod_types.json").read_bytes() == (RULES_FOLDER / "iod_types.json").read_bytes()
+
+
+def test_generator_keeps_the_strictest_type_of_paths_that_reach_the_data():
+    module = runpy.run_path(str(RULES_FOLDER / "generate.py"))
+    rows = [
+        {"keyword": "StationName", "type": "3", "path": ["DeviceSequence"]},
+        {"keyword": "StationName", "type": "2C", "path": ["DeviceSequence"]},
+        {"keyword": "StationName", "type": "1", "path": []},  # the top level has a section of its own
+        {"keyword": "StationName", "type": "1", "path": ["GoneSequence"]},
+        {"keyword": "Columns", "type": "1", "path": ["DeviceSequence"]},  # no row names it
+        {"keyword": "StudyID", "type": "None", "path": ["DeviceSequence"]},
+        {"keyword": "Needed", "type": "1", "path": ["DeviceSequence"]},
+        {"keyword": "Optional", "type": "3", "path": ["DeviceSequence"]},
+    ]
+    codes = {"StationName": "X/Z/D", "GoneSequence": "X", "StudyID": "Z/D", "Needed": "X", "Optional": "X"}
+    known = {
+        "DeviceSequence": ("00500010", "SQ"),
+        "GoneSequence": ("00500011", "SQ"),
+        "StationName": ("00081010", "SH"),
+    }
+    known |= {"Columns": ("00280011", "US"), "Needed": ("00000001", "LO"), "Optional": ("00000002", "LO")}
+    assert module["nested_types"]({"device": rows}, codes, known) == {
+        "device": {"00500010/00081010": "2C", "00500010/00000001": "1"}
+    }
 
 
 def test_iod_with_two_types_for_one_attribute_is_refused(tmp_path):

@@ -409,3 +409,9 @@ def test_damaged_files_are_read_or_rejected_and_nothing_else(name: str) -> None:
         except UnreadableInstance:
             outcomes[False] += 1
     assert min(outcomes.values()) > 0
+
+
+@pytest.mark.parametrize("code", [b"Ug", b"S\0", b"U\xbb", b"Z9"])
+def test_two_bytes_that_are_no_capital_letters_are_no_vr(code: bytes) -> None:
+    odd = struct.pack("<HH", 0x0008, 0x0050) + code + struct.pack("<H", 0)
+    assert reason_of(meta(EXPLICIT_LE) + SOP + odd + short(0x00080060, "CS", b"CT")) is RejectReason.TRUNCATED

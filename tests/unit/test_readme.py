@@ -18,6 +18,7 @@ from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.policy_files import HIDE, NOT_SUPPORTED
 from phi_deid_pipeline.ps3_15_rules import OPTIONS
 from phi_deid_pipeline.records import HoldReason, RejectReason
+from phi_deid_pipeline.subjects import REQUIRED_COLUMNS, SUBJECT_COLUMNS
 from run_setup import DECISION_COLUMNS, DECISION_VERDICTS, PATIENT_COLUMNS
 from schemas.render_config_readme import PAGE as CONFIG_PAGE
 from schemas.render_config_readme import SCHEMA as CONFIG_SCHEMA
@@ -25,6 +26,7 @@ from schemas.render_config_readme import keys
 from schemas.render_config_readme import render as render_config
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TABLES = (ROOT / "config" / "TABLES.md").read_text(encoding="utf-8")
 POLICIES = (ROOT / "config" / "policies" / "README.md").read_text(encoding="utf-8")
 SCHEMAS = ROOT / "resources" / "audit_schemas"
 SNAKEMAKE_OPTIONS = {"--workflow-profile", "--directory", "--report", "--sdm", "--lint"}
@@ -39,9 +41,18 @@ LIMIT_LINES = 400
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of all commands by name."""
-    (subparsers,) = (a for a in front_door.parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(subparsers.choices)
+    """Return the parsers of all commands by name; a command below another has both names."""
+    found: dict[str, argparse.ArgumentParser] = {}
+
+    def gather(parser: argparse.ArgumentParser, above: str) -> None:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, sub in action.choices.items():
+                    found[f"{above}{name}"] = sub
+                    gather(sub, f"{above}{name} ")
+
+    gather(front_door.parser(), "")
+    return found
 
 
 def options() -> set[str]:
@@ -102,6 +113,8 @@ def test_options_are_given_to_the_commands_that_have_them(name: str) -> None:
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
     named = set(re.findall(r"main\.py ([a-z]+)", README))
+    (below,) = re.findall(r"^\| `main\.py policy ([a-z\\|]+)` \|", README, re.M)
+    named |= {f"policy {name}" for name in below.replace("\\", "").split("|")}
     assert named == set(commands())
 
 
@@ -218,7 +231,7 @@ def test_policies_and_options_are_all_described() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", first.partition("## Keys")[0], re.M)) == shipped
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", options_table, re.M))
     assert set(rows) == set(OPTIONS)
-    assert {option for option, text in rows.items() if "not supported yet" in text} == set(NOT_SUPPORTED)
+    assert {option for option, text in rows.items() if "not supported" in text} == set(NOT_SUPPORTED)
     assert set(HIDE) <= code_words(first)
     limits = section("What it does not")
     assert {option for option in NOT_SUPPORTED if f"`{option}`" in limits} == set(NOT_SUPPORTED)
@@ -237,4 +250,7 @@ def test_example_of_a_site_policy_can_be_loaded(page: str, tmp_path: Path) -> No
 def test_examples_of_tables_have_the_columns_that_are_asked_for() -> None:
     heads = {block.split("\n")[0] for block in re.findall(r"^```csv\n(.*?)^```", README, re.M | re.S)}
     assert heads == {",".join(PATIENT_COLUMNS), ",".join(DECISION_COLUMNS)}
+    (head,) = re.findall(r"^```csv\n(.*?)\n", TABLES, re.M)
+    assert set(REQUIRED_COLUMNS) <= set(head.split(",")) <= set(SUBJECT_COLUMNS)
+    assert {name for name in SUBJECT_COLUMNS if f"`{name}`" in TABLES} == set(SUBJECT_COLUMNS)
     assert {verdict for verdict in DECISION_VERDICTS if f"`{verdict}`" in README} == set(DECISION_VERDICTS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +40,7 @@ from record_io import (
     read_jsonl,
     read_parquet,
     remove_stale_temporaries,
+    to_data,
     to_json,
     write_json_if_changed,
     write_jsonl,
@@ -92,6 +95,40 @@ def test_every_nested_record_comes_back_equal_and_of_its_types(record):
 
     assert back == record
     assert repr(back) == repr(record)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        deid_record(),
+        deid_record(detail='quoted "M\u00fcller\\ \ud83d\ude00 \x00\n', hold=("a", "b"), tags_removed=(), boxes=()),
+        deid_record(
+            input_path=NOT_UTF8, burned_in_text_scan={"b": [1, 2.5, None, True], "a": {"z": (), "y": "\u2028"}}
+        ),
+        (1, -2, 2.5, True, None, "x", Status.HELD, {2: "b", 1: "a"}, frozenset({"d", "c"}), [Box(1, 2, 3, 4)]),
+        {"b": 1, "a": [deid_record()]},
+        "text",
+    ],
+    ids=range(6),
+)
+def test_the_line_is_the_compact_json_of_the_plain_data(value):
+    plain = json.dumps(to_data(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    assert to_json(value) == plain.encode("utf-8", "backslashreplace").decode("utf-8")
+    assert to_json(value) == to_json(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), (float("inf"),), {"a": float("-inf")}])
+def test_numbers_that_json_has_not_are_refused(value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json(value)
+
+
+def test_steps_without_parquet_do_not_load_it():
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import record_io; sys.exit('pyarrow' in sys.modules)"
+    scripts = Path(record_io.__file__).parent
+
+    assert subprocess.run([sys.executable, "-c", code, str(scripts)], check=False).returncode == 0
 
 
 @dataclass(frozen=True)

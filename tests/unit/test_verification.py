@@ -19,6 +19,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.policies import Policy
 from phi_deid_pipeline.records import Box, Category, DeidRecord, Residual, Status, VerificationRecord
 from phi_deid_pipeline.verification import SeriesVerifier, series_verdict, verify_instance
 
@@ -63,7 +64,7 @@ def clean_dataset() -> Dataset:
     ds.StudyDate, ds.StudyTime = "", "000000"
     ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "CT", "SIEMENS", "Sensation 64"
     ds.SeriesDescription = "Thorax HR 1.0 B60f, left hand"
-    ds.PatientName, ds.PatientID = PSEUDONYM, PSEUDONYM
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate = PSEUDONYM, PSEUDONYM, ""
     ds.PatientIdentityRemoved = "YES"
     ds.DeidentificationMethod = "Basic Application Confidentiality Profile"
     ds.BodyPartExamined, ds.ProtocolName = "HAND", "CT Head Routine 12.05.11"
@@ -115,6 +116,7 @@ class Bench:
             setattr(self.original, name, getattr(self.dataset, name))
         self.original.PixelRepresentation, self.original.PhotometricInterpretation = 0, "MONOCHROME2"
         self.record, self.options, self.lexicon = record(), frozenset[str](), LEXICON
+        self.policy: Policy | None = None
         self.syntax: str = ExplicitVRLittleEndian
         self.spoil: Callable[[bytes], bytes] = lambda data: data
 
@@ -129,6 +131,7 @@ class Bench:
             lexicon=self.lexicon,
             uid_map=UIDS,
             options=self.options,
+            policy=self.policy,
         )
 
     def residuals(self) -> list[tuple[str, str, str]]:
@@ -379,13 +382,6 @@ def test_private_attribute_holds_and_is_searched(bench: Bench) -> None:
         ("structure", "00290010", ""),
         ("structure", "00291001", ""),
     ]
-
-
-def test_private_attribute_is_allowed_where_the_policy_keeps_safe_ones(bench: Bench) -> None:
-    bench.options = frozenset({"retain_safe_private"})
-    block = bench.dataset.private_block(0x0029, "ACME", create=True)
-    block.add_new(1, "US", 7)
-    assert bench.residuals() == []
 
 
 @pytest.mark.parametrize(

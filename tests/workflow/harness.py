@@ -28,7 +28,7 @@ PATIENT_RULES = (
 BATCH_RULES = ("map_uids", "read_burned_in_text", *PATIENT_RULES)
 CLOSING_RULES = ("check_links", "assemble_audits", "release", "prune_withdrawn")
 BATCH_RESULTS = (
-    "uid_map", "read", "findings", "staging", "records", "verification", "links", "metadata", "geometry",
+    "uid_map", "read", "findings", "staging", "records", "words", "verification", "links", "metadata", "geometry",
 )  # fmt: skip
 RELEASED, NOT_ALL_RELEASED = 0, 3
 _EVERY_RUN = frozenset({"inventory", "all"})  # the scan looks at the input in every run; `all` does nothing

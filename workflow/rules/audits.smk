@@ -28,6 +28,7 @@ rule assemble_audits:
         uid_map=per_batch("private/uid_map/{batch}.parquet"),
         findings=per_batch("private/findings/{batch}.jsonl"),
         records=per_batch("private/records/{batch}.jsonl"),
+        words=per_batch("private/words/{batch}.jsonl"),
         metadata=per_batch("private/metadata/{batch}.jsonl"),
         geometry=per_batch("private/geometry/{batch}.jsonl"),
         rejected=after_scan("private/rejected.jsonl"),
@@ -51,6 +52,7 @@ rule assemble_audits:
             category="Audits",
         ),
         seal="audits/seal.json",
+        words="private/review/unknown_words.tsv",
         summary=report(
             "audits/summary.json",
             caption="../report/summary.rst",

@@ -3,11 +3,14 @@ rule deidentify_series:
         manifest="private/manifests/{batch}.json",
         findings="private/findings/{batch}.jsonl",
         lexicons=lexicons_of_batch,
+        subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",
         salt="private/salt",
+        accepted_words="private/accepted_words.txt",
     output:
         dicom=directory("private/staging/{batch}"),
         records="private/records/{batch}.jsonl",
+        words="private/words/{batch}.jsonl",
     log:
         "logs/deidentify_series/{batch}.log",
     benchmark:
@@ -16,7 +19,10 @@ rule deidentify_series:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
     params:
+        faces=config["faces"],
         words=resources_digest("resources/vocabularies"),
+        patterns=resources_digest("resources/free_text"),
+        languages=sorted(config["free_text"]["languages"]),
         environment=ENVIRONMENT,
         code=code_digest("deidentify_series"),
     script:
@@ -28,6 +34,7 @@ rule verify_series:
         manifest="private/manifests/{batch}.json",
         uid_map="private/uid_map/{batch}.parquet",
         lexicons=lexicons_of_batch,
+        subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",
         dicom="private/staging/{batch}",
         records="private/records/{batch}.jsonl",
@@ -42,6 +49,8 @@ rule verify_series:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
     params:
+        settings=config["verification"],
+        tables=resources_digest("resources/ps3_15"),
         environment=ENVIRONMENT,
         code=code_digest("verify_series"),
     script:

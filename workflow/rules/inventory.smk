@@ -2,6 +2,8 @@ checkpoint inventory:
     input:
         salt="private/salt",
         patients="private/patients.csv",
+        subjects="private/subjects.csv",
+        policy="private/policy.json",
         decisions="private/decisions.csv",
     output:
         "private/inventory.json",

@@ -39,7 +39,9 @@ _RERUNS = """
 |---|---|
 | `policy` | judging of text, cleaning, verification and what follows; no picture is read again |
 | `inventory.*` | the scan; then only batches whose manifest changed (`target_work`, `spread`, `max_batches`: new series only) |
+| `free_text.*` | cleaning, verification and what follows |
 | `ocr.*` | reading of pixels, and what follows from a reading that changed |
+| `verification.*` | verification and the assembly of audits |
 | `geometry.*` | CT geometry and the assembly of audits |
 | `container` | nothing |
 

@@ -1,0 +1,110 @@
+"""The words by which free text shows a person, a date or an address, per language: resources/free_text/*.yaml."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from phi_deid_pipeline.errors import PolicyError
+
+LANGUAGES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "free_text"
+LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
+_ALLOWED = re.compile(r"[^\W\d_][\w .'/°º-]*")  # what a row may be: the loader makes patterns of it
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """Rows of the chosen languages, each list joined, as they are written; resources/free_text/README.md explains them."""
+
+    titles: tuple[str, ...]
+    modality_titles: tuple[str, ...]
+    titles_of_descriptions: tuple[str, ...]
+    credentials: tuple[str, ...]
+    soft_cues: tuple[str, ...]
+    initial_cues: tuple[str, ...]
+    relatives: tuple[str, ...]
+    relative_links: tuple[str, ...]
+    dangling: tuple[str, ...]
+    articles: tuple[str, ...]
+    kept_cues: tuple[str, ...]
+    months: tuple[str, ...]
+    ambiguous_months: tuple[str, ...]
+    date_words: tuple[str, ...]
+    time_words: tuple[str, ...]
+    age_units: tuple[str, ...]
+    age_words: tuple[str, ...]
+    age_labels: tuple[str, ...]
+    old_ages: tuple[str, ...]
+    number_marks: tuple[str, ...]
+    id_labels: tuple[str, ...]
+    id_labels_with_mark: tuple[str, ...]
+    plate_labels: tuple[str, ...]
+    phone_labels: tuple[str, ...]
+    street_names: tuple[str, ...]
+    street_words: tuple[str, ...]
+    short_street_words: tuple[str, ...]
+    street_suffixes: tuple[str, ...]
+    street_prefixes: tuple[str, ...]
+    states: tuple[str, ...]
+
+
+KEYS = tuple(field.name for field in fields(Languages))
+
+
+@lru_cache(maxsize=8)
+def load_languages(names: tuple[str, ...] = LANGUAGES, folder: Path = LANGUAGES_FOLDER) -> Languages:
+    """Read the files of these languages and join their lists; PolicyError names file, key and row at fault."""
+    if not names:
+        raise PolicyError("free_text.languages is empty; name at least one language.")
+    read = [_read(folder / f"{name}.yaml") for name in sorted(set(names))]
+    return Languages(**{key: tuple(dict.fromkeys(row for one in read for row in one[key])) for key in KEYS})
+
+
+def fold_word(word: str) -> str:
+    """Return a word in lower case without accents (ä as a, ß as ss)."""
+    if word.isascii():
+        return word.lower()
+    return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
+
+
+def spellings(rows: Iterable[str]) -> list[str]:
+    """Return rows as written, without accents and with ä as ae, the longest first."""
+    found = set()
+    for row in rows:
+        transliterated = row.translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}))
+        found |= {row, fold_word(row), transliterated}
+    return sorted(found, key=lambda row: (-len(row), row))
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PolicyError(f"{path.name}: there are no words for this language in {path.parent.name}/.") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyError(f"{path.name}: cannot be read ({type(error).__name__}).") from None
+    if not isinstance(content, dict):
+        raise PolicyError(f"{path.name}: must hold keys with lists of words.")
+    for key in sorted({*KEYS, "name"} ^ set(map(str, content))):
+        raise PolicyError(f"{path.name}: {key}: {'unknown key' if key in content else 'is missing'}.")
+    return {key: _rows(path, key, content[key]) for key in KEYS}
+
+
+def _rows(path: Path, key: str, rows: object) -> list[str]:
+    if not isinstance(rows, list):
+        raise PolicyError(f"{path.name}: {key}: must be a list.")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, str):
+            raise PolicyError(f"{path.name}: {key}, row {number}: must be text; put it into quotes.")
+        if row != row.lower() or not _ALLOWED.fullmatch(row) or row != " ".join(row.split()):
+            raise PolicyError(f"{path.name}: {key}, row {number}: must be words in lower case, one blank between them.")
+    twice = [row for row in rows if rows.count(row) > 1]
+    if twice:
+        raise PolicyError(f"{path.name}: {key}, row {len(rows) - rows[::-1].index(twice[0])}: stands there twice.")
+    return rows

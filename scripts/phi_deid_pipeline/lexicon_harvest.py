@@ -1,0 +1,123 @@
+"""What a header tells of the patient and of who cared: every identifying value of an instance, at any depth."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, Entry, compacted, distinctive
+from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.written_dates import normal_date
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.raw_elements import RawInstance
+
+_BY_KEYWORD: dict[Category, str] = {
+    Category.RECORD_NUMBER: """PatientID OtherPatientIDs MedicalRecordLocator InsurancePlanIdentification
+        ClinicalTrialSubjectID ClinicalTrialSubjectReadingID BreedRegistrationNumber BarcodeValue""",
+    Category.ACCESSION: """AccessionNumber StudyID AdmissionID ServiceEpisodeID ScheduledProcedureStepID
+        PerformedProcedureStepID RequestedProcedureID PlacerOrderNumberProcedure FillerOrderNumberProcedure
+        PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
+        PlacerOrderNumberImagingServiceRequestRetired FillerOrderNumberImagingServiceRequestRetired OtherStudyNumbers
+        SpecimenAccessionNumber SpecimenIdentifier ContainerIdentifier SlideIdentifier ContainerComponentID
+        InterpretationID ResultsID""",
+    Category.INSTITUTION: """InstitutionName InstitutionalDepartmentName ResponsibleOrganization
+        HumanPerformerOrganization VerifyingOrganization ClinicalTrialSiteName ClinicalTrialCoordinatingCenterName
+        IssuerOfPatientID
+        IssuerOfAdmissionID IssuerOfServiceEpisodeID LocalNamespaceEntityID StudyIDIssuer CameraOwnerName
+        PatientInstitutionResidence ScheduledPatientInstitutionResidence CurrentPatientLocation ScheduledStudyLocation
+        ScheduledProcedureStepLocation PerformedLocation RequestedProcedureLocation OrderEntererLocation""",
+    Category.ADDRESS: """InstitutionAddress PatientAddress RegionOfResidence ReferringPhysicianAddress PersonAddress
+        AddressTrial DistributionAddress""",
+    Category.CONTACT: """PatientTelephoneNumbers PatientTelecomInformation ReferringPhysicianTelephoneNumbers
+        PersonTelephoneNumbers PersonTelecomInformation OrderCallbackPhoneNumber OrderCallbackTelecomInformation
+        TelephoneNumberTrial ContactURI RetrieveURL RetrieveURI StorageURL PixelDataProviderURL
+        StoredInstanceBaseURI FolderAccessURI FileAccessURI""",
+    Category.DEVICE: """DeviceSerialNumber StationName DeviceID PlateID GeneratorID CassetteID GantryID
+        UniqueDeviceIdentifier SecondaryCaptureDeviceID HardcopyCreationDeviceID DetectorID XRaySourceID XRayDetectorID
+        LensSerialNumber SourceSerialNumber RetrieveAETitle StationAETitle NetworkID ScheduledStudyLocationAETitle
+        ScheduledStationAETitle ScheduledStationName PerformedStationAETitle PerformedStationName RadiationMachineName
+        TreatmentMachineName ReceivingAE RequestingAE Originator DestinationAE ModifyingSystem NTPSourceAddress
+        DeviceAlternateIdentifier ManufacturerDeviceIdentifier""",
+}
+_CATEGORY: dict[int, Category] = {
+    tag: category for category, words in _BY_KEYWORD.items() for word in words.split() if (tag := tag_for_keyword(word))
+}
+_CATEGORY[0x00100012] = Category.NAME  # Name to Use (LT), younger than the dictionary
+_CODE_VALUE, _CODE_MEANING = 0x00080100, 0x00080104
+# Code sequences that name a person or a place: the meaning is the name.
+_CODED = {
+    0x00401101: Category.PERSON,  # Person Identification Code Sequence
+    0x0040A088: Category.PERSON,  # Verifying Observer Identification Code Sequence
+    0x00080082: Category.INSTITUTION,  # Institution Code Sequence
+    0x00081041: Category.INSTITUTION,  # Institutional Department Type Code Sequence
+}
+_AE_TITLES_OF_META = (0x00020016, 0x00020017, 0x00020018)
+_MAX_VALUE = 1024  # characters: longer values are prose, no identifier
+
+
+def harvest(instance: RawInstance) -> frozenset[Entry]:
+    """Gather every identifying value of an instance, nested items and retired attributes included (no UIDs)."""
+    found: set[Entry] = set()
+    for path, element, charset in instance.walk():
+        tag = path[-1]
+        vr = element.vr if element.vr != "UN" else _dictionary_vr(tag)
+        category = _category(path, vr)
+        if category is None or element.value_end == element.value_start:
+            continue
+        for value in instance.texts(element, charset):
+            found.update(entries_of(category, value))
+    for tag in _AE_TITLES_OF_META:
+        value = bytes(instance.meta.get(tag, b"")).decode("ascii", "replace")
+        found.update(entries_of(Category.DEVICE, value))
+    return frozenset(found)
+
+
+def _category(path: tuple[int, ...], vr: str) -> Category | None:
+    tag = path[-1]
+    if vr == "PN":
+        return Category.NAME if any(part >> 16 == 0x0010 for part in path) else Category.PERSON
+    if vr in ("DA", "DT"):
+        return Category.DATE
+    category = _CATEGORY.get(tag)
+    if category is None and tag in (_CODE_VALUE, _CODE_MEANING) and len(path) > 1:
+        category = _CODED.get(path[-2])
+        if category is not None and tag == _CODE_VALUE:
+            category = Category.OTHER
+    return category
+
+
+@lru_cache(maxsize=4096)
+def _dictionary_vr(tag: int) -> str:
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return "UN"
+
+
+def entries_of(category: Category, value: str) -> list[Entry]:
+    """Return the entries of one header value: none if it identifies nobody, one per component group of a name."""
+    value = " ".join(value.replace("\x00", " ").split())[:_MAX_VALUE]
+    if category is Category.DATE:
+        day = normal_date(value)
+        return [Entry(category, day)] if day else []
+    if category in (Category.NAME, Category.PERSON):
+        return [Entry(category, group) for part in value.split("=") if _is_name(group := part.strip(" ^"))]
+    compact = compacted(value)
+    if not compact or compact in PLACEHOLDERS or is_filler(compact):
+        return []
+    if category in (Category.INSTITUTION, Category.ADDRESS) and not distinctive(value):
+        return []
+    return [Entry(category, value)]
+
+
+def _is_name(text: str) -> bool:
+    compact = compacted(text)
+    return bool(compact) and compact not in PLACEHOLDERS and not is_filler(compact) and not compact.isdigit()
+
+
+def is_filler(compact: str) -> bool:
+    """Tell whether a value is one character over and over: 0, 00, xxx, 99999."""
+    return len(set(compact)) == 1 and (len(compact) > 2 or compact[0] in "0x")

@@ -1,0 +1,142 @@
+"""Compiled forms of a lexicon: what a word, a number or a run of characters of a text is looked up in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from phi_deid_pipeline.lexicon_words import (
+    GENERIC,
+    NO_BLANKS,
+    WEAK_NAME_WORDS,
+    WORD,
+    Entry,
+    compacted,
+    distinctive,
+    fold,
+    variants,
+)
+from phi_deid_pipeline.records import Category
+
+_PARTICLES = frozenset(
+    {"van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "la", "le", "el", "al", "ter", "ten"}
+)
+_NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
+
+
+class Index:
+    """Compiled forms of a lexicon; every look-up is a dictionary access per word of the text."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.alone: dict[str, Category] = {}  # words that identify by themselves
+        self.names: dict[str, set[int]] = {}  # word -> names it is a part of
+        self.initials: dict[int, set[str]] = {}
+        self.signatures: dict[str, Category] = {}  # initials in the orders in which people sign: jd, dj, jqd
+        self.sequences: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
+        self.numbers: dict[str, tuple[Category, bool]] = {}  # compact form -> category, may be split by separators
+        self.dates: set[str] = set()
+        self.inside: dict[str, Category] = {}  # matched anywhere: scripts without blanks, e-mails, URLs
+        order = list(Category)
+        for entry in sorted(entries, key=lambda e: (order.index(e.category), e.value)):
+            self._add(entry)
+        self.starts = {number[:3] for number in self.numbers}
+        self.longest = max(map(len, self.numbers), default=0)
+        inside = sorted(self.inside, key=lambda text: (-len(text), text))
+        self.inside_pattern = re.compile("|".join(map(re.escape, inside))) if inside else None
+
+    def _add(self, entry: Entry) -> None:
+        if entry.category is Category.DATE:
+            self.dates.add(entry.value)
+        elif entry.category in (Category.NAME, Category.PERSON):
+            self._add_name(entry)
+        elif entry.category in (Category.INSTITUTION, Category.ADDRESS):
+            self._add_place(entry)
+        elif entry.category is Category.CONTACT:
+            self._add_contact(entry)
+        else:
+            self._add_number(entry.value, entry.category)
+
+    def _add_name(self, entry: Entry) -> None:
+        number = len(self.initials)
+        words: list[set[str]] = []
+        plain: list[str] = []
+        for text in re.split(r"[\W_]*[\s^,;_]+[\W_]*", entry.value):
+            pieces = re.findall(r"[^\W_]+", text)
+            if len(pieces) > 1:  # O'Brien, Smith-Jones: each piece and the joined form
+                words.append(variants("".join(pieces)))
+            words.extend(variants(piece) for piece in pieces)
+            plain.append(fold("".join(pieces)))
+        self.initials[number] = {form[0] for forms in words for form in forms if form}
+        letters = [text[0] for text in plain if text and text[0].isalpha() and text not in _PARTICLES]
+        if len(letters) > 1:
+            for signed in (letters[:2], letters[1::-1], letters, [*letters[1:], letters[0]]):
+                self.signatures.setdefault("".join(signed[:3]), entry.category)
+        for forms in words:
+            for form in forms:
+                self._add_name_word(form, number, entry.category)
+        plain = [word for word in plain[:3] if len(word) >= 2 and word not in WEAK_NAME_WORDS]
+        for joined in {a + b for a in plain for b in plain if a != b}:  # JohnDoe, DOEJOHN
+            if len(joined) >= 5 and joined.isalpha():
+                self._add_name_word(joined, number, entry.category)
+        if NO_BLANKS.search(entry.value) and len(whole := compacted(entry.value)) >= 2:
+            self.inside.setdefault(whole, entry.category)
+            parts = [part for part in map(fold, re.split(r"[\s^,;_]+", entry.value)) if part]
+            for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
+                for separator in _NAME_SEPARATORS:
+                    self.inside.setdefault(separator.join(order), entry.category)
+
+    def _add_name_word(self, form: str, number: int, category: Category) -> None:
+        letters = sum(char.isalpha() for char in form)
+        if NO_BLANKS.search(form):
+            if letters >= 2:
+                self.inside.setdefault(form, category)
+            return
+        if letters >= 2:
+            self.names.setdefault(form, set()).add(number)
+        if letters >= 3 and form not in WEAK_NAME_WORDS:
+            self.alone.setdefault(form, category)
+
+    def _add_place(self, entry: Entry) -> None:
+        words = tuple(WORD.findall(fold(entry.value)))
+        if len(words) > 1:
+            self.sequences.setdefault(words[0], []).append((words, entry.category))
+        for word in distinctive(entry.value):
+            if NO_BLANKS.search(word):
+                self.inside.setdefault(fold(word), entry.category)
+            elif any(char.isdigit() for char in word):
+                self._add_number(word, entry.category)
+            else:
+                for form in variants(word):
+                    self.alone.setdefault(form, entry.category)
+        for number in re.findall(r"\d{5,}", entry.value):
+            self._add_number(number, entry.category)
+
+    def _add_contact(self, entry: Entry) -> None:
+        for part in re.findall(r"[^\s:;,<>]+@[^\s:;,<>]+|[a-z]+://\S+", fold(entry.value)):
+            self.inside.setdefault(part, entry.category)
+            if "@" in part and len(local := part.partition("@")[0]) >= 5:
+                self.inside.setdefault(local, entry.category)
+        digits = "".join(re.findall(r"\d+", fold(entry.value)))
+        if 6 <= len(digits) <= 20:
+            for form in {digits, digits.lstrip("0"), digits[-10:], digits[-7:] if len(digits) >= 9 else digits}:
+                if len(form) >= 6:
+                    self.numbers.setdefault(form, (entry.category, len(form) >= 7))
+
+    def _add_number(self, value: str, category: Category) -> None:
+        compact = compacted(value)
+        digits, letters = sum(c.isdigit() for c in compact), sum(c.isalpha() for c in compact)
+        if NO_BLANKS.search(compact):
+            if len(compact) >= 2:
+                self.inside.setdefault(compact, category)
+            return
+        if not digits and (compact in GENERIC or compact in WEAK_NAME_WORDS):
+            return
+        if not letters and (len(set(compact)) == 1 or (len(compact) == 4 and compact[:2] in ("19", "20"))):
+            return
+        shortest = (3 if digits and letters else 4) if category is Category.RECORD_NUMBER else 5 if not letters else 4
+        if len(compact) < shortest:
+            return
+        self.numbers.setdefault(compact, (category, len(compact) >= (5 if letters else 7)))
+        bare = compact.lstrip("0")
+        if bare != compact and len(bare) >= 5:
+            self.numbers.setdefault(bare, (category, len(bare) >= 7))

@@ -1,0 +1,159 @@
+"""Entries of a lexicon, words that identify nobody, and the folding by which spellings of a word become one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+from phi_deid_pipeline.records import Category
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Entry:
+    """One identifier as it stood in a header; dates are normalised to YYYYMMDD."""
+
+    category: Category
+    value: str
+
+
+# --------------------------------------------------------------------------- words that identify nobody
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+PLACEHOLDERS = _words(
+    """
+    anon anonym anonymous anonymized anonymised anonymize anonymise anonymizedpatient anonymousanonymous
+    deidentified deidentify identified none unknown unknownunknown na null nil undefined unspecified
+    notavailable notspecified notapplicable notset noname nameless removed deleted redacted confidential hidden
+    masked blank empty default patient name patientname patientid firstname lastname nopatientid noid test
+    testpatient dummy xx yes no m f o u male female other unassigned notassigned tbd temp self
+    """
+)
+# Words of names, ids and stations that point at nobody: they match beside another part of the name, never alone.
+WEAK_NAME_WORDS = _words(
+    """
+    head neck chest brain spine breast lung lungs liver pancreas prostate kidney abdomen pelvis thorax knee shoulder
+    modality voi lut orientation perfusion contrast axial sagittal coronal localizer
+    anon anonymous anonymized anonymised deidentified unknown none patient phantom phantoms test tester subject
+    volunteer sample samples image images series study scan case name data demo example admin operator user
+    service tech technologist technician physician doctor doc nurse prof professor mister mrs miss dipl phd med
+    msc van von der den del dos das della los las ten ter bin ibn abu and und the for sir jun sen iii
+    """
+)
+# Words of institutions, departments, stations and addresses that point at none.
+GENERIC = _words(
+    """
+    hospital hospitals hosp clinic clinics clinica clinique clinical klinik kliniken klinikum krankenhaus
+    hopital hospices ospedale ospedali ziekenhuis centre center centers centro centrum zentrum central medical
+    medicine medizin medicale medico medica health healthcare care gesundheit sante salud salute radiology
+    radiologie radiologia radiological radiologic radiologico radiologisches roentgen imaging image images
+    imagerie diagnostic diagnostics diagnostik diagnostisch diagnostico department departement departamento dept
+    abteilung service services servicio institute institut instituto istituto institution foundation general
+    generale university universitat universitaet universitair universite universidad universita universitats
+    univ uni school college faculty national regional municipal community county city state district memorial
+    research laboratory laboratories labor labs group groupe network system systems trust limited gmbh corp
+    corporation company associates association hall house unit ward floor room building emergency outpatient
+    inpatient surgery surgical chirurgie oncology onkologie oncologie cardiology kardiologie cardiologie
+    neurology neurologie neuroradiology neuro neuroradiologie pediatric pediatrics paediatrics children
+    childrens cancer tumor nuclear nuklearmedizin ultrasound sonography sonographie ultraschall mammography
+    mammographie tomography tomographie computed magnetic resonance resonanz angiography angio cardiac vascular
+    thorax chest head neck brain spine abdomen pelvis breast heart lung liver kidney knee hip shoulder hand foot
+    body whole cranium skull extremity therapy radiotherapy radiation strahlentherapie dental praxis practice
+    office physics biology science sciences technology technologies engineering development training education
+    demo demonstration phantom test testing default unknown none anonymous site station workstation console
+    server scanner modality gantry device machine pacs archive store storage gateway router import export viewer
+    local localhost main north south east west northern southern eastern western upper lower left right first
+    second third street strasse avenue road lane drive boulevard place square court highway suite apartment apt
+    box rue via calle plaza weg platz allee usa america american united states kingdom england germany
+    deutschland france spain espana italy italia japan china canada europe european austria switzerland schweiz
+    netherlands nederland belgium sweden norway denmark finland australia india brazil korea siemens philips
+    toshiba canon hitachi fujifilm hologic agfa carestream samsung mindray esaote varian elekta accuray shimadzu
+    kodak konica healthineers series study scan scans axial sagittal coronal localizer scout routine protocol
+    prone supine contrast with from and the for des der die das und von del las los les
+    """
+)
+
+# --------------------------------------------------------------------------- folding and words
+
+_LETTERS = {"ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "ħ": "h"}
+_TRANSLITERATED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "Ä": "ae", "Ö": "oe", "Ü": "ue", "Å": "aa", "Ø": "oe"}
+)
+_VOICING = "\u3099\u309a"  # voicing marks of kana are no accents
+WORD = re.compile(r"[^\W_]+")
+RUN = re.compile(r"\d+|[^\W\d_]+")
+# Scripts without blanks between words (Thai to Khmer, kana, ideographs, Hangul): their values match inside a run too.
+NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+
+
+@lru_cache(maxsize=8192)
+def _fold_char(char: str) -> str:
+    lower = char.lower()
+    if lower in _LETTERS:
+        return _LETTERS[lower]
+    bare = "".join(c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c) or c in _VOICING)
+    return unicodedata.normalize("NFC", bare)
+
+
+def fold(text: str) -> str:
+    """Return text in lower case without accents and compatibility forms."""
+    if text.isascii():
+        return text.lower()
+    return "".join(map(_fold_char, text))
+
+
+def fold_with_index(text: str) -> tuple[str, list[int] | None]:
+    """Return the folded text and, where lengths differ, the source position of each folded character (and the end)."""
+    if text.isascii():
+        return text.lower(), None
+    parts = [_fold_char(char) for char in text]
+    folded = "".join(parts)
+    if len(folded) == len(text) and all(len(part) == 1 for part in parts):
+        return folded, None
+    return folded, [position for position, part in enumerate(parts) for _ in part] + [len(text)]
+
+
+def compacted(text: str) -> str:
+    return "".join(WORD.findall(fold(text)))
+
+
+def distinctive(text: str) -> list[str]:
+    """Return the words of an institution or address that point at it alone, as they are written."""
+    return [word for word in WORD.findall(text) if is_distinctive(fold(word))]
+
+
+def is_distinctive(word: str) -> bool:
+    return word not in GENERIC and sum(c.isalpha() for c in word) >= (2 if NO_BLANKS.search(word) else 4)
+
+
+# Romanisation as passports and hospitals write it, letter by letter.
+_CYRILLIC = "аa бb вv гg дd еe ёe зz иi йy кk лl мm нn оo пp рr сs тt уu фf ыy эe іi єye ґg жzh хkh цts чch шsh щshch ъ ь юyu яya їyi"
+_GREEK = "αa βv γg δd εe ζz ηi ιi κk λl μm νn ξx οo πp ρr σs ςs τt υy φf ωo θth χch ψps"
+_ROMAN = {pair[0]: pair[1:] for pair in f"{_CYRILLIC} {_GREEK}".split()}
+_DIPHTHONGS = {"ου": "ou", "αυ": "av", "ευ": "ev", "γγ": "ng", "ει": "ei", "αι": "ai", "οι": "oi"}
+
+
+def variants(text: str) -> set[str]:
+    """Return the folded word, its German and Nordic transliterations in both directions, and Cyrillic and Greek in Latin."""
+    forms = {fold(text), fold(unicodedata.normalize("NFC", text).translate(_TRANSLITERATED))}
+    forms |= {form.replace("ae", "a").replace("oe", "o").replace("ue", "u") for form in forms if len(form) >= 5}
+    return forms | romanised(text)
+
+
+def romanised(text: str) -> set[str]:
+    """Return a Cyrillic or Greek word in Latin letters, in up to four spellings; nothing for other scripts."""
+    lower = unicodedata.normalize("NFC", text).lower()
+    word = "".join(char if char in _ROMAN else fold(char) for char in lower)
+    if word.isascii() or any(char.isalpha() and not char.isascii() and char not in _ROMAN for char in word):
+        return set()
+    joined = word
+    for pair, roman in _DIPHTHONGS.items():
+        joined = joined.replace(pair, roman)
+    letters = ["".join(_ROMAN.get(char, char) for char in form) for form in (word, joined)]
+    shorter = letters[1][:-2] + "y" if letters[1].endswith("iy") else letters[1]  # Yury, Dostoevsky
+    return {*letters, shorter, letters[1].replace("kh", "h").replace("yu", "ju").replace("ya", "ja").replace("y", "j")}

@@ -1,0 +1,91 @@
+"""Rows of the tables after a policy's options: what `policies` resolves at a place of an instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phi_deid_pipeline.phi_rules import load_safe_harbor
+from phi_deid_pipeline.ps3_15_rules import AttributeRule, Rules
+
+DATE_VRS = frozenset({"DA", "DT", "TM"})
+MODIFIED_DATES = "retain_long_modified_dates"
+FULL_DATES = "retain_long_full_dates"
+NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row after options: `code` may be compound; `basic` is the code without options."""
+
+    code: str
+    basic: str
+    rule: str
+    hipaa: str
+    vr: str
+
+
+@dataclass(frozen=True, slots=True)
+class SafePrivateRule:
+    """A private attribute that Table E.3.10-1 lists: its VR there ("" where none is printed), and whether
+    bytes (OB, OW) are known to hold numbers alone."""
+
+    vr: str
+    numeric: bool = False
+
+
+def apply_options(basic: str, row_options: dict[str, str], options: frozenset[str]) -> tuple[str, str]:
+    """Return the code after options and the option that decided it ("" if none)."""
+    asked = {value: option for option, value in sorted(row_options.items()) if option in options}
+    for value in ("C", "K"):  # C reveals less than K
+        if value in asked:
+            return value, asked[value]
+    return basic, ""
+
+
+def compile_rows(rules: Rules, options: frozenset[str], dates: str) -> dict[int, Entry]:
+    """Return the row of every single attribute after options; `dates` says how a modified date is written."""
+    letters = load_safe_harbor()
+    entries: dict[int, Entry] = {}
+
+    def add(rule: AttributeRule, section: str) -> None:
+        if rule.tag is None:
+            return  # families of groups and private attributes: `Policy.resolve` removes them as groups
+        code, option = apply_options(rule.basic, rule.options, options)
+        if option == MODIFIED_DATES and rule.vr not in DATE_VRS:
+            # Whole days are shifted, so an offset from UTC stays true; other VRs hold no date that could be shifted.
+            code, option = ("K", option) if rule.vr == "SH" and dates == "shift" else (rule.basic, "")
+        origin = f"{section}:{option}" if option else section
+        entries[rule.tag] = Entry(code, rule.basic, origin, letters.letters(rule.tag), rule.vr)
+
+    for section, rows in (("E.1-1", rules.table), ("gap", rules.gaps), ("own", rules.own)):
+        for rule in rows:
+            add(rule, section)
+    for tag, action in rules.ui.items():
+        code = "K" if action == "U" and "retain_uids" in options else action
+        entries.setdefault(tag, Entry(code, action, "uid", letters.letters(tag), "UI"))
+    return entries
+
+
+def compile_safe_private(rules: Rules, options: frozenset[str]) -> dict[tuple[int, int, str], SafePrivateRule]:
+    """Return (group, offset in its block, creator) -> rule of Table E.3.10-1, nothing without the option (E.3.10)."""
+    if "retain_safe_private" not in options:
+        return {}
+    return {
+        (row.group, row.offset, row.private_creator): SafePrivateRule(
+            row.vr, row.vr.startswith("O") and row.handling.startswith(NUMERIC_ADVICE)
+        )
+        for row in rules.safe_private
+    }
+
+
+def compile_concepts(rules: Rules, options: frozenset[str], dates: str) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """Return concept name and value type -> code after options and code without (Table E.3.4-1)."""
+    if "clean_structured_content" not in options:
+        return {}
+    found = {}
+    for rule in rules.concepts:
+        code, option = apply_options(rule.basic, rule.options, options)
+        times_without_days = option == MODIFIED_DATES and dates == "year" and rule.value_type == "TIME"
+        key = (rule.code, rule.scheme, rule.value_type)
+        found[key] = (rule.basic if times_without_days else code, rule.basic)
+    return found

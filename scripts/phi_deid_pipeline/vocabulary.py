@@ -1,0 +1,120 @@
+"""The words that a cleaned description may keep, with the cues and patterns of the languages in use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from phi_deid_pipeline.errors import ConfigError, PolicyError
+from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_languages, spellings
+from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
+
+VOCABULARY_FILE = Path(__file__).resolve().parents[2] / "resources" / "vocabularies" / "vocabulary.txt"
+_STRENGTHS = frozenset({"strong", "plain", "name"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """Folded words beside which a person stands; resources/free_text/README.md explains each."""
+
+    titles: frozenset[str]
+    modality_titles: frozenset[str]
+    kept_titles: frozenset[str]
+    kept_modality_titles: frozenset[str]
+    credentials: frozenset[str]
+    soft: frozenset[str]
+    initials: frozenset[str]
+    relatives: frozenset[str]
+    relative_links: frozenset[str]
+    dangling: frozenset[str]
+    articles: frozenset[str]
+    kept: frozenset[str]
+    any_kept: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Folded words that may stay. `names` are surnames or places too: they stay where nothing hints at a person."""
+
+    strong: frozenset[str]
+    plain: frozenset[str]
+    names: frozenset[str]
+    cues: Cues
+    patterns: Patterns
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.strong or word in self.plain or word in self.names
+
+    def is_imaging(self, text: str) -> bool:
+        """Tell whether all words of a text are in the vocabulary."""
+        return all(fold_word(word) in self for word in re.findall(r"[^\W\d_]+", text))
+
+
+@lru_cache(maxsize=4)
+def load_vocabulary(
+    path: Path = VOCABULARY_FILE, languages: tuple[str, ...] = LANGUAGES, accepted: frozenset[str] = frozenset()
+) -> Vocabulary:
+    """Read the vocabulary with the cues and patterns of these languages; `accepted` are a site's own folded words.
+
+    PolicyError names the line of an unknown strength, or the row of a language that is at fault.
+    """
+    found: dict[str, set[str]] = {strength: set() for strength in _STRENGTHS}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("#") or not line:
+            continue
+        word, _, strength = line.partition("\t")
+        if strength not in found or not word:
+            raise PolicyError(f"{path.name}: line {number}: must be a word, a tab and strong, plain or name")
+        found[strength].add(word)
+    rows = load_languages(languages)
+    known = found["strong"] | found["plain"] | found["name"]
+    return Vocabulary(
+        frozenset(found["strong"]),
+        frozenset(found["plain"] | (accepted - known)),
+        frozenset(found["name"]),
+        _cues(rows),
+        compile_patterns(rows),
+    )
+
+
+def parse_accepted_words(text: str) -> frozenset[str]:
+    """Return the folded words of a site's list, one a line, `#` starts a comment; ConfigError names the line at fault."""
+    words = set()
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.partition("#")[0].strip()
+        if word and (not re.fullmatch(r"[^\W\d_]{2,}\d{0,4}[^\W\d_]?", word) or len(word) > 64):
+            raise ConfigError(
+                f"Accepted words, line {number}: must be one word of letters, at most four digits behind it."
+            )
+        if word:
+            words.add(fold_word(word))
+    return frozenset(words)
+
+
+def _folded(rows: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(fold_word, rows))
+
+
+def _cues(rows: Languages) -> Cues:
+    titles, modality_titles = _folded(rows.titles), _folded(rows.modality_titles)
+    described = _folded(rows.titles_of_descriptions)
+    written = {*rows.titles, *rows.modality_titles, *rows.kept_cues} - set(rows.titles_of_descriptions)
+    alternatives = "|".join(spellings(written)) or "(?!)"
+    return Cues(
+        titles=titles,
+        modality_titles=modality_titles,
+        kept_titles=titles - described,
+        kept_modality_titles=modality_titles - described,
+        credentials=_folded(rows.credentials),
+        soft=_folded(rows.soft_cues),
+        initials=_folded(rows.initial_cues),
+        relatives=_folded(rows.relatives),
+        relative_links=_folded(rows.relative_links),
+        dangling=_folded(rows.dangling),
+        articles=_folded(rows.articles),
+        kept=_folded(rows.kept_cues),
+        any_kept=re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
+    )

@@ -1,0 +1,104 @@
+"""Dates as people and devices write them: found in folded text, and written in the usual forms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+MONTH_NAMES = (
+    "january jan januar janvier janv enero ene gennaio gen januari janeiro janner",
+    "february feb februar fevrier fevr febrero febbraio februari fevereiro fev",
+    "march mar marz maerz mars marzo maart marco mrz mrt",
+    "april apr avril avr abril abr aprile",
+    "may mai mayo maggio mag mei maio",
+    "june jun juni juin junio giugno giu junho",
+    "july jul juli juillet juil julio luglio lug julho",
+    "august aug aout agosto ago augustus",
+    "september sep sept septembre septiembre settembre set setembro",
+    "october oct oktober okt octobre octubre ottobre ott outubro out",
+    "november nov novembre noviembre novembro",
+    "december dec dezember dez decembre diciembre dic dicembre dezembro des",
+)
+_MONTHS = {name: number for number, names in enumerate(MONTH_NAMES, 1) for name in names.split()}
+_MONTH = "(" + "|".join(sorted(_MONTHS, key=lambda name: (-len(name), name))) + ")"
+_SEP = r"\s?[-/. _,]\s?"
+_DIGITS = re.compile(r"(?<!\d)(\d{14}|\d{12}|\d{8}|\d{6})(?!\d)")
+_NUMERIC = re.compile(rf"(?<!\d)(?=(\d{{4}}|\d{{1,2}})({_SEP})(\d{{1,2}})({_SEP})(\d{{4}}|\d{{1,2}})(?!\d))")
+_DAY_MONTH = re.compile(
+    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,]{{0,2}}(?:of |de )?{_MONTH}[-/. _,']{{0,3}}(\d{{4}}|\d\d)(?!\d)"
+)
+_MONTH_DAY = re.compile(
+    rf"(?<![^\W\d_]){_MONTH}[-/. _]{{0,2}}(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,']{{1,3}}(\d{{4}}|\d\d)(?!\d)"
+)
+_YEAR_MONTH = re.compile(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{_MONTH}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)")
+_EAST_ASIAN = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
+
+
+def _days(*orders: tuple[str, str, str]) -> Iterator[str]:
+    """Yield YYYYMMDD for (year, month, day) readings; two-digit years stand for 19xx and 20xx."""
+    for year, month, day in orders:
+        for full in (year,) if len(year) == 4 else (f"20{year:0>2}", f"19{year:0>2}") if len(year) == 2 else ():
+            yield f"{full}{int(month):02d}{int(day):02d}"
+
+
+def _numeric_orders(first: str, middle: str, last: str) -> Iterator[str]:
+    if len(first) == 4:
+        return _days((first, middle, last), (first, last, middle)) if len(last) <= 2 else iter(())
+    orders = [(last, middle, first), (last, first, middle)]
+    if len(last) <= 2 and len(first) == 2:
+        orders.append((first, middle, last))
+    return _days(*orders)
+
+
+def _run_orders(run: str) -> Iterator[str]:
+    if len(run) == 6:
+        return _days((run[:2], run[2:4], run[4:]), (run[4:], run[2:4], run[:2]), (run[4:], run[:2], run[2:4]))
+    head = [(run[:4], run[4:6], run[6:8])]
+    if len(run) == 8:
+        head += [(run[4:], run[2:4], run[:2]), (run[4:], run[:2], run[2:4])]
+    return _days(*head)
+
+
+def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Yield (start, end, possible readings as YYYYMMDD) of whatever is written like a date in folded text."""
+    for match in _DIGITS.finditer(folded):
+        end = match.start() + 8 if len(match[1]) > 8 else match.end()
+        yield match.start(), end, tuple(_run_orders(match[1]))
+    for match in _NUMERIC.finditer(folded):
+        yield match.start(1), match.end(5), tuple(_numeric_orders(match[1], match[3], match[5]))
+    for match in _EAST_ASIAN.finditer(folded):
+        yield match.start(), match.end(), tuple(_days((match[1], match[2], match[3])))
+    if not any(char.isalpha() for char in folded):
+        return
+    for match in _DAY_MONTH.finditer(folded):
+        yield match.start(), match.end(), tuple(_days((match[3], str(_MONTHS[match[2]]), match[1])))
+    for match in _MONTH_DAY.finditer(folded):
+        yield match.start(), match.end(), tuple(_days((match[3], str(_MONTHS[match[1]]), match[2])))
+    for match in _YEAR_MONTH.finditer(folded):
+        yield match.start(), match.end(), tuple(_days((match[1], str(_MONTHS[match[2]]), match[3])))
+
+
+def written_dates(day: str) -> tuple[str, ...]:
+    """Return the usual written forms of a YYYYMMDD date, longest first (English month names)."""
+    year, month, date, short = day[:4], day[4:6], day[6:8], day[2:4]
+    name = MONTH_NAMES[int(month) - 1].split()
+    m, d = str(int(month)), str(int(date))
+    forms = {day, date + month + year, month + date + year, short + month + date}
+    for sep in "-/. ":
+        for y in (year, short):
+            forms |= {sep.join(x) for x in ((y, month, date), (date, month, y), (month, date, y), (d, m, y), (m, d, y))}
+        forms |= {sep.join(x) for x in ((date, name[1][:3].upper(), year), (date, name[1][:3].upper(), short))}
+    forms |= {f"{n.title()} {d}, {year}" for n in name[:2]} | {f"{d} {n.title()} {year}" for n in name[:2]}
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def normal_date(value: str) -> str:
+    """Return YYYYMMDD of a DA or DT value, or "" for partial, impossible and dummy dates."""
+    match = re.match(r"\s*(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})", value)
+    if not match:
+        return ""
+    year, month, day = (int(part) for part in match.groups())
+    if not (1850 <= year <= 2199 and 1 <= month <= 12 and 1 <= day <= 31):
+        return ""
+    text = f"{year:04d}{month:02d}{day:02d}"
+    return "" if text == "19000101" else text

@@ -1,0 +1,283 @@
+"""What `main.py policy` does: list, show, compare, validate, clone and preview policies."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from phi_deid_pipeline.errors import ConfigError, PolicyError
+from phi_deid_pipeline.policies import Override, Policy, Resolution, load_policy
+from phi_deid_pipeline.policy_files import POLICIES_FOLDER, PolicyFile, find_policy, read_policy
+from phi_deid_pipeline.ps3_15_rules import format_tag, load_dictionary, parse_tag
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.policy_preview import Preview
+
+DONE, WRONG = 0, 2
+KEYS = ("hide", "dates", "max_age", "pseudonyms", "clinical_trial", "hold")
+NO_CLASS = ""  # a SOP class that no IOD is known of: the most demanding action
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Carry out a command below `policy`; return the exit code. PolicyError and ConfigError say what is wrong."""
+    if args.policy_command == "list":
+        return list_policies(console)
+    if args.policy_command == "show":
+        return show_policy(args.name, args.tag, console, everything=args.all)
+    if args.policy_command == "diff":
+        return diff_policies(args.first, args.second, console)
+    if args.policy_command == "validate":
+        return validate_policy(args.name, console)
+    if args.policy_command == "clone":
+        return clone_policy(args.first, args.second, console, copy=args.copy)
+    return preview_sample(args.policy, args.input, console, values=args.values)
+
+
+def _read(name_or_file: str) -> PolicyFile:
+    return read_policy(find_policy(name_or_file, POLICIES_FOLDER), POLICIES_FOLDER, load_dictionary())
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", highlight=False, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column == "count" else "left")
+    return table
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False)
+
+
+def list_policies(console: Console) -> int:
+    """Print the named policies; one that is wrong is named, and makes the call end with 2."""
+    table = _table("Policies", "name", "extends", "dates", "overrides", "description")
+    wrong = []
+    for path in sorted(POLICIES_FOLDER.glob("*.yaml")):
+        try:
+            found = _read(path.stem)
+        except PolicyError as error:
+            wrong.append(str(error))
+            continue
+        name = found.name + (" (disabled)" if found.disabled else "")
+        table.add_row(name, found.extends, found.date_policy, str(len(found.overrides)), found.description)
+    console.print(table, markup=False)
+    for text in wrong:
+        _say(console, text)
+    return WRONG if wrong else DONE
+
+
+def show_policy(name: str, tags: list[str], console: Console, *, everything: bool) -> int:
+    """Print a policy; with tags their actions in every IOD, with `everything` the action on every attribute."""
+    found, policy = _read(name), load_policy(name, disabled=True)
+    dictionary = load_dictionary()
+    numbers = [_tag(text, dictionary) for text in tags]
+    _say(console, f"{policy.name}{' (disabled)' if found.disabled else ''}: {policy.description}")
+    _say(console, f"Digest {policy.digest}, PS3.15 {policy.edition}, longitudinal {policy.longitudinal}")
+    _say(console, f"Options: {', '.join(sorted(policy.options)) or 'none'}")
+    _say(console, "; ".join(f"{key}: {_key(policy, key)}" for key in KEYS))
+    counts = Counter(entry.code for entry in policy.entries.values() if entry.rule.startswith("E.1-1"))
+    _say(console, f"Table E.1-1 after options: {', '.join(f'{code} {n}' for code, n in counts.most_common())}")
+    creators = len({creator for _, _, creator in policy.safe_private})
+    _say(console, f"Private attributes kept by Table E.3.10-1: {len(policy.safe_private)} of {creators} creators")
+    if policy.overrides:
+        table = _table("Overrides", "attribute", "action", "conditions", "reason")
+        for row in policy.overrides:
+            table.add_row(_place(row), row.action, _conditions(row), row.reason)
+        console.print(table, markup=False)
+    for tag in numbers:
+        _show_tag(policy, tag, dictionary, console)
+    if everything:
+        table = _table(
+            "Every attribute, where no IOD is known", "tag", "keyword", "VR", "code", "action", "rule", "HIPAA"
+        )
+        for tag, (vr, keyword) in sorted(dictionary.items()):
+            r = policy.resolve((tag,), vr.split("|")[0], NO_CLASS)
+            table.add_row(format_tag(tag), keyword, vr, r.code, str(r.action), r.rule, r.hipaa)
+        console.print(table, markup=False)
+    return DONE
+
+
+def _show_tag(policy: Policy, tag: int, dictionary: dict[int, tuple[str, str]], console: Console) -> None:
+    vr, keyword = dictionary[tag]
+    found: dict[Resolution, list[str]] = {}
+    for uid, iod in [*policy.sop_classes.items(), (NO_CLASS, "unknown SOP class")]:
+        found.setdefault(policy.resolve((tag,), vr.split("|")[0], uid), []).append(iod)
+    table = _table(f"{format_tag(tag)} {keyword} ({vr})", "code", "action", "otherwise", "rule", "HIPAA", "SOP classes")
+    for resolution, iods in sorted(found.items(), key=lambda item: len(item[1])):
+        many = f"{len(iods)} others" if len(found) > 1 else "all"
+        names = many if len(iods) == max(map(len, found.values())) else ", ".join(iods)
+        fallback = str(resolution.fallback) if resolution.action == "C" else ""
+        table.add_row(resolution.code, str(resolution.action), fallback, resolution.rule, resolution.hipaa, names)
+    console.print(table, markup=False)
+
+
+def _tag(text: str, dictionary: dict[int, tuple[str, str]]) -> int:
+    """Return the tag of a keyword or of (gggg,eeee), with or without parentheses."""
+    for tag, (_, keyword) in dictionary.items():
+        if keyword == text:
+            return tag
+    try:
+        tag = parse_tag(re.sub(r"[(), ]", "", text).upper())
+    except ValueError:
+        tag = -1
+    if tag not in dictionary:
+        raise ConfigError("--tag takes a keyword or the tag (gggg,eeee) of a standard attribute.")
+    return tag
+
+
+def _key(policy: Policy, key: str) -> str:
+    value = getattr(policy, key)
+    return ", ".join(sorted(value)) or "nothing" if isinstance(value, frozenset) else str(value)
+
+
+def _place(override: Override) -> str:
+    if override.private_creator:
+        return f"({override.tag >> 16:04X},xx{override.tag & 0xFF:02X}) {override.private_creator}"
+    return format_tag(override.tag)
+
+
+def _conditions(override: Override) -> str:
+    named = (
+        ("SOP class", override.sop_class),
+        ("modality", override.modality),
+        ("manufacturer", override.manufacturer),
+    )
+    return ", ".join(f"{name} {value}" for name, value in named if value) or "none"
+
+
+def diff_policies(first: str, second: str, console: Console) -> int:
+    """Print options, keys, overrides and actions in which two policies differ."""
+    a, b = load_policy(first, disabled=True), load_policy(second, disabled=True)
+    table = _table("Options and keys", "what", a.name, b.name)
+    for option in sorted(a.options ^ b.options):
+        table.add_row(option, *("yes" if option in policy.options else "no" for policy in (a, b)))
+    for key in KEYS:
+        if getattr(a, key) != getattr(b, key):
+            table.add_row(key, _key(a, key), _key(b, key))
+    if a.safe_private != b.safe_private:
+        table.add_row("safe private attributes", str(len(a.safe_private)), str(len(b.safe_private)))
+    if table.row_count:
+        console.print(table, markup=False)
+    conditional = _table(
+        "Overrides under conditions or of private attributes", "attribute", "conditions", a.name, b.name
+    )
+    rows = [{row.key: row for row in policy.overrides if any(row.key[1:])} for policy in (a, b)]
+    for key in sorted(rows[0].keys() | rows[1].keys()):
+        one, other = rows[0].get(key), rows[1].get(key)
+        if (one and one.action) != (other and other.action):
+            row = one or other
+            conditional.add_row(_place(row), _conditions(row), one.action if one else "", other.action if other else "")
+    if conditional.row_count:
+        console.print(conditional, markup=False)
+    actions = _table("Attributes, where no IOD is known", "tag", "keyword", "VR", a.name, b.name, "HIPAA")
+    for tag, (vr, keyword) in sorted(load_dictionary().items()):
+        r, s = (policy.resolve((tag,), vr.split("|")[0], NO_CLASS) for policy in (a, b))
+        if (r.code, r.action) != (s.code, s.action):
+            actions.add_row(format_tag(tag), keyword, vr, _action(r), _action(s), r.hipaa or s.hipaa)
+    if actions.row_count:
+        console.print(actions, markup=False)
+    concepts = _concepts(a, b)
+    _say(console, f"{actions.row_count} attributes and {concepts} SR concepts differ.")
+    return DONE
+
+
+def _action(resolution: Resolution) -> str:
+    return (
+        str(resolution.action) if resolution.code == resolution.action else f"{resolution.action} ({resolution.code})"
+    )
+
+
+def _concepts(a: Policy, b: Policy) -> int:
+    keys = a.concepts.keys() | b.concepts.keys()
+    return sum(1 for key in keys if a.resolve_concept(*key) != b.resolve_concept(*key))
+
+
+def validate_policy(name_or_file: str, console: Console) -> int:
+    """Print what a valid policy file holds; PolicyError names the row that is wrong."""
+    found, policy = _read(name_or_file), load_policy(name_or_file, disabled=True)
+    _say(console, f"Policy {policy.name} is valid: {len(policy.options)} options, {len(policy.overrides)} overrides.")
+    _say(console, f"Digest {policy.digest}.{' It is disabled.' if found.disabled else ''}")
+    return DONE
+
+
+def clone_policy(first: str, second: str, console: Console, *, copy: bool) -> int:
+    """Write a policy file that extends or copies another; an existing file is never overwritten."""
+    source, found = find_policy(first, POLICIES_FOLDER), _read(first)
+    named = re.fullmatch(r"[A-Za-z0-9_-]{1,40}", second) is not None
+    target = POLICIES_FOLDER / f"{second}.yaml" if named else Path(second)
+    if target.suffix != ".yaml" or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", target.stem):
+        raise ConfigError("B must be a name of 1 to 40 letters, digits, _ or -, or a file NAME.yaml with such a name.")
+    base = found.name if source.parent == POLICIES_FOLDER else os.path.relpath(source, target.parent)
+    content = {"name": target.stem, "description": f"{found.name} with changes of this site."}
+    content |= _copied(found) if copy else {"extends": base, "overrides": []}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    try:
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise ConfigError("B exists already and is not overwritten; choose another name.") from None
+    except OSError as error:
+        raise ConfigError(f"B cannot be written ({error.strerror}).") from error
+    load_policy(target, root=POLICIES_FOLDER)
+    _say(console, f"Written: policy {target.stem}, {'a copy of' if copy else 'which extends'} {found.name}.")
+    return DONE
+
+
+def _copied(found: PolicyFile) -> dict[str, object]:
+    content: dict[str, object] = {"options": sorted(found.options), "hide": found.hide}
+    if found.dates:
+        content["dates"] = found.dates
+    content |= {"max_age": found.max_age, "pseudonyms": found.pseudonyms, "clinical_trial": found.clinical_trial}
+    content |= {"hold": sorted(found.hold), "overrides": [_override_row(row) for row in found.overrides]}
+    return content
+
+
+def _override_row(override: Override) -> dict[str, str]:
+    private = f"({override.tag >> 16:04X},xx{override.tag & 0xFF:02X})"
+    row = {"tag": private if override.private_creator else format_tag(override.tag), "action": override.action}
+    conditions = ("sop_class", "modality", "manufacturer", "private_creator")
+    return row | {"reason": override.reason} | {key: v for key in conditions if (v := getattr(override, key))}
+
+
+def preview_sample(name: str, inputs: list[Path], console: Console, *, values: bool) -> int:
+    """Print what a policy would do to each attribute path of a sample of instances."""
+    from phi_deid_pipeline.policy_preview import preview_policy
+
+    policy = load_policy(name, disabled=True)
+    files = [file for path in inputs for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise ConfigError("No file of --input exists; check the paths.")
+    found = preview_policy(policy, files, values=values)
+    _print_preview(policy, found, console, values=values)
+    return DONE if found.read else WRONG
+
+
+def _print_preview(policy: Policy, found: Preview, console: Console, *, values: bool) -> None:
+    columns = ("path", "keyword", "VR", "action", "rule", "HIPAA", "count", "became")
+    table = _table(f"Policy {policy.name} on {found.read} instances", *columns)
+    for row in found.rows:
+        became = {"same": row.same, "changed": row.changed, "removed": row.removed}
+        told = ", ".join(f"{name} {number}" for name, number in became.items() if number)
+        r = row.resolution
+        rule = r.rule.rpartition(":")[2]
+        cells = [row.written_path, row.keyword, row.vr, _action(r), rule, r.hipaa, str(row.count), told]
+        table.add_row(*cells)
+    console.print(table, markup=False)
+    for reason, number in sorted(found.rejected.items()):
+        _say(console, f"{number} files were left out: {reason}")
+    _say(console, "Headers only: pixels are not searched here. Nothing was kept.")
+    if values:
+        for row in found.rows:
+            for old, new in row.values:
+                _say(console, f"{row.written_path} {row.keyword}: {old} -> {'(removed)' if new is None else new}")
+        _say(console, "The values above identify patients: do not pass this output on.")

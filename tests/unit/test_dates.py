@@ -1,0 +1,180 @@
+"""Dates move by one secret offset per patient, or are cut to the year; nothing that moves tells the offset."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from datetime import date, timedelta
+
+import pytest
+
+from phi_deid_pipeline.dates import CONSTANT_DATES, OWN_DUMMIES, offset_days, shift_date, to_year
+
+SALT, OTHER = b"a" * 32, b"b" * 32
+WEEK = -7 * 100  # 2 January 2024 -> 1 February 2022
+
+
+def shifted(vr: str, text: str, offset: int = WEEK) -> str | None:
+    value = shift_date(vr, text.encode("latin-1"), offset)
+    return None if value is None else value.decode("ascii")
+
+
+# --------------------------------------------------------------------------- the offset
+
+
+def test_offset_is_pinned_so_that_runs_in_years_agree() -> None:
+    assert offset_days(b"x" * 32, "id:4711") == -3031
+
+
+def test_offset_is_of_whole_weeks_between_one_year_and_ten_and_spread_over_them() -> None:
+    offsets = [offset_days(SALT, f"id:{number}") for number in range(5000)]
+    assert all(offset % 7 == 0 and -520 * 7 <= offset <= -52 * 7 for offset in offsets)
+    assert len(set(offsets)) == 469
+    assert max(Counter(offsets).values()) < 40
+
+
+def test_offset_depends_on_salt_and_patient() -> None:
+    keys = [f"id:{number}" for number in range(200)]
+    assert sum(offset_days(SALT, key) == offset_days(OTHER, key) for key in keys) < 5
+    assert sum(offset_days(SALT, a) == offset_days(SALT, b) for a, b in itertools.pairwise(keys)) < 5
+
+
+# --------------------------------------------------------------------------- what moves
+
+
+@pytest.mark.parametrize(
+    ("vr", "before", "after"),
+    [
+        ("DA", "20240102", "20220201"),
+        ("DA", "2024.01.02", "2022.02.01"),
+        ("DA", "20240102\\20240109", "20220201\\20220208 "),
+        ("DA", "20240102\\\\20240109", "20220201\\\\20220208"),
+        ("DA", " 20240102 ", "20220201"),
+        ("DA", "20240102\0\0", "20220201"),
+        ("DA", "20240229", "20220331"),
+        ("DA", "20240229\\20240301", "20220331\\20220401 "),
+        ("DT", "20240102", "20220201"),
+        ("DT", "2024010223", "2022020123"),
+        ("DT", "202401022359", "202202012359"),
+        ("DT", "20240102235960", "20220201235960"),
+        ("DT", "20240102235959.123456+0130", "20220201235959.123456+0130"),
+        ("DT", "20240102-0500", "20220201-0500 "),
+        ("DT", "202401021200+1400", "202202011200+1400 "),
+        ("DT", "20240102120000\\20240103", "20220201120000\\20220202 "),
+    ],
+)
+def test_full_dates_move_and_keep_time_suffix_and_separator(vr: str, before: str, after: str) -> None:
+    assert shifted(vr, before) == after
+
+
+@pytest.mark.parametrize("vr", ["DA", "DT"])
+@pytest.mark.parametrize("value", [b"", b"  ", b"\0\0", b"\\", b" \\ \0"])
+def test_blank_values_stay(vr: str, value: bytes) -> None:
+    assert shift_date(vr, value, WEEK) is None
+    assert to_year(vr, value) is None
+
+
+def test_weekdays_and_all_intervals_hold_to_the_day_over_leap_years_and_changes_of_the_clock() -> None:
+    first = date(2023, 10, 1)
+    for offset in (-364, -3640, -7 * 313):
+        for days in range(0, 900, 13):
+            before = first + timedelta(days=days)
+            value = shift_date("DA", f"{before:%Y%m%d}".encode(), offset)
+            assert value is not None
+            moved = date(int(value[:4]), int(value[4:6]), int(value[6:8]))
+            assert before - moved == timedelta(days=-offset)
+            assert before.weekday() == moved.weekday()
+
+
+# --------------------------------------------------------------------------- what must not move
+
+NO_DATES = [
+    *("2024", "202401", "20240000", "20240100", "20241301", "20230229", "2024-01-02", "02.01.2024", "240102"),
+    *("20240102-20240103", "20240102x", "2024.0102", "202401.02", "JAN 2024", "Quixotte", "\xb2\xb2024011", "0"),
+    *("00000000", "00010101", "11111111", "18991231", "18581117", "21010101", "99991231", "99999999"),
+]
+NO_TIMES = [
+    "2024010224",
+    "202401021260",
+    "20240102120061",
+    "2024010212000.5",
+    "20240102+1500",
+    "20240102T12",
+    "2024010212+01",
+]
+
+
+@pytest.mark.parametrize("text", [*NO_DATES, *sorted(CONSTANT_DATES)])
+@pytest.mark.parametrize(("vr", "dummy"), [("DA", "19000101"), ("DT", "19000101000000")])
+def test_partial_impossible_and_constant_dates_become_the_dummy(vr: str, dummy: str, text: str) -> None:
+    assert shifted(vr, text) == dummy
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_a_date_time_that_is_none_becomes_the_dummy(text: str) -> None:
+    assert shifted("DT", text) == "19000101000000"
+
+
+def test_one_bad_value_among_good_ones_becomes_a_dummy_alone() -> None:
+    assert shifted("DA", "20240102\\99991231\\20240109") == "20220201\\19000101\\20220208"
+
+
+def test_a_time_in_a_date_is_no_date() -> None:
+    assert shifted("DA", "20240102120000") == "19000101"
+
+
+def test_guessable_dates_become_the_dummy() -> None:
+    births = frozenset({"19510314"})
+    assert shift_date("DA", b"19510314", WEEK, births) == b"19000101"
+    assert shift_date("DT", b"1951031408", WEEK, births) == b"19000101000000"
+    assert shift_date("DA", b"19510315", WEEK, births) != b"19000101"
+
+
+@pytest.mark.parametrize("start", [date(1900, 1, 2), date(1901, 1, 2), date(1910, 12, 31)])
+def test_a_shifted_date_is_neither_a_dummy_by_chance_nor_before_1900(start: date) -> None:
+    for weeks in range(52, 521):
+        value = shift_date("DA", f"{start:%Y%m%d}".encode(), -7 * weeks)
+        moved = start - timedelta(weeks=weeks)
+        expected = f"{moved:%Y%m%d}".encode()
+        kept = moved.year >= 1900 and expected.decode() not in OWN_DUMMIES
+        assert value == (expected if kept else b"19000101")
+
+
+def test_the_offset_cannot_be_recovered_from_guessable_dates() -> None:
+    """An attacker who knows what software writes for no date subtracts it from every date of the output."""
+    guesses = [*sorted(CONSTANT_DATES), "00010101", "11111111", "18581117", "18991230", "21010101", "99991231"]
+    for key in (f"id:{number}" for number in range(60)):
+        offset = offset_days(SALT, key)
+        released = [shift_date(vr, guess.encode(), offset) for vr in ("DA", "DT") for guess in guesses]
+        texts = {value.decode().strip()[:8] for value in released if value}
+        assert texts == {"19000101"}, "the same for every patient: it tells nothing"
+
+
+def test_dates_of_two_patients_tell_nothing_of_each_other() -> None:
+    same_day = Counter(shift_date("DA", b"20240102", offset_days(SALT, f"id:{n}")) for n in range(2000))
+    assert len(same_day) > 400
+
+
+# --------------------------------------------------------------------------- the year alone
+
+
+@pytest.mark.parametrize(
+    ("vr", "before", "after"),
+    [
+        ("DA", "20240102", "20240101"),
+        ("DA", "2024.12.31", "20240101"),
+        ("DA", "20240102\\20231231", "20240101\\20230101 "),
+        ("DA", "2024", "19000101"),
+        ("DA", "99991231", "19000101"),
+        ("DT", "20240102", "2024"),
+        ("DT", "20240102120000.5+0100", "2024"),
+        ("DT", "202401", "2024"),
+        ("DT", "2024", "2024"),
+        ("DT", "18991231", "19000101000000"),
+        ("DT", "Quixotte", "19000101000000"),
+    ],
+)
+def test_to_year_keeps_nothing_but_a_plausible_year(vr: str, before: str, after: str) -> None:
+    value = to_year(vr, before.encode())
+    assert value is not None
+    assert value.decode() == after

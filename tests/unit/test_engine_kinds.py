@@ -1,0 +1,432 @@
+"""What the engine does with dates, ages, addresses, private elements and trial attributes under real policies."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID
+
+from phi_deid_pipeline.dates import offset_days
+from phi_deid_pipeline.errors import DeidError
+from phi_deid_pipeline.instance_deid import InstanceDeidentifier, InstanceResult, PatientContext
+from phi_deid_pipeline.lexicon import Lexicon, harvest
+from phi_deid_pipeline.policies import Policy, load_policy
+from phi_deid_pipeline.raw_elements import parse_instance
+from phi_deid_pipeline.uid_mapping import UidMapper
+
+UIDS = UidMapper(b"s" * 32)
+CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.33"
+EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+ALL = pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+WEEKS = -7 * 100  # 20240102 -> 20220201
+SIEMENS, GE = "SIEMENS MR HEADER", "GEMS_PARM_01"
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+OPTIONS = "clean_descriptors, clean_structured_content, clean_pixel_data, retain_patient_characteristics"
+SHIFT = f"options: [{OPTIONS}, retain_long_modified_dates, retain_device_identity, retain_safe_private]"
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Policy]:
+    """Return a policy from the text of a policy file, without its name."""
+
+    def make(text: str) -> Policy:
+        path = tmp_path_factory.mktemp("policy") / "site.yaml"
+        path.write_text(f"name: site\nextends: hipaa_safe_harbor\n{text}\n", encoding="utf-8")
+        return load_policy(path)
+
+    return make
+
+
+def base(**attributes: Any) -> Dataset:
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = CT, "1.2.3.4.5.6.7.8"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.3.5", "1.2.3.6"
+    ds.PatientName, ds.PatientID = "Quixotte^Marvin", "MRN777123"
+    ds.Modality, ds.Manufacturer = "CT", "Phantom Works"
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def raw(ds: Dataset, syntax: str) -> bytes:
+    ds.ensure_file_meta()
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
+    buffer = io.BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., tuple[Dataset, InstanceResult, bytes]]:
+    """De-identify a Dataset with its own lexicon; return what pydicom reads, the result, the bytes."""
+
+    def go(
+        ds: Dataset, policy: Policy, syntax: str = EXPLICIT, offset: int = WEEKS, **context: Any
+    ) -> tuple[Dataset, InstanceResult, bytes]:
+        instance = parse_instance(raw(ds, syntax))
+        lexicon = Lexicon(harvest(instance))
+        patient = PatientContext(context.pop("pseudonym", "PXYZ"), lexicon, offset_days=offset, **context)
+        target = tmp_path / "x.dcm"
+        result = InstanceDeidentifier(policy, UIDS).deidentify(
+            instance, target, patient, None, text_scan_found_nothing_left=False, redacted=False
+        )
+        written = pydicom.dcmread(target)
+        str(written)
+        return written, result, target.read_bytes()
+
+    return go
+
+
+# --------------------------------------------------------------------------- dates
+
+
+@ALL
+def test_shift_moves_every_date_at_any_depth_and_keeps_times(run, policy, syntax: str) -> None:
+    item = Dataset()
+    item.RadiopharmaceuticalStartDateTime = "20240102081500.5+0100"
+    item.RadiopharmaceuticalStartTime = "081500"
+    ds = base(
+        StudyDate="20240102", SeriesDate="20240103", ContentDate="2024.01.02", StudyTime="235959.5", ContentTime="0001",
+        AcquisitionDateTime="20240102120000", TimezoneOffsetFromUTC="+0100", DateOfLastCalibration=["20240102", "20231226"],
+        RadiopharmaceuticalInformationSequence=Sequence([item]),
+    )  # fmt: skip
+    out, result, data = run(ds, policy(SHIFT), syntax)
+    assert (out.StudyDate, out.SeriesDate, out.ContentDate) == ("20220201", "20220202", "2022.02.01")
+    assert (out.StudyTime, out.ContentTime, out.TimezoneOffsetFromUTC) == ("235959.5", "0001", "+0100")
+    assert out.AcquisitionDateTime == "20220201120000"
+    assert list(out.DateOfLastCalibration) == ["20220201", "20220125"]
+    inner = out.RadiopharmaceuticalInformationSequence[0]
+    assert inner.RadiopharmaceuticalStartDateTime == "20220201081500.5+0100"
+    assert inner.RadiopharmaceuticalStartTime == "081500"
+    assert out.LongitudinalTemporalInformationModified == "MODIFIED"
+    assert b"202401" not in data and b"2024.01" not in data
+    assert {"00080020", "00080021"} <= {row.path for row in result.cleaned}
+
+
+def test_birth_date_is_never_shifted(run, policy) -> None:
+    other = Dataset()
+    other.PatientBirthDate = "19510314"
+    ds = base(PatientBirthDate="19510314", PatientBirthTime="0815", StudyDate="20240102", PatientAge="072Y")
+    ds.ReferencedPatientSequence = Sequence([other])
+    out, _, data = run(ds, policy(SHIFT))
+    assert out.PatientBirthDate == "" and "PatientBirthTime" not in out
+    assert out.PatientAge == "072Y"
+    assert b"19510314" not in data and b"19490412" not in data, "neither as it was nor moved"
+
+
+def test_a_policy_that_shifts_needs_an_offset(run, policy) -> None:
+    with pytest.raises(DeidError, match="no offset"):
+        run(base(StudyDate="20240102"), policy(SHIFT), offset=0)
+
+
+def test_what_is_no_date_becomes_the_dummy_and_is_never_kept(run, policy) -> None:
+    out, _, data = run(base(StudyDate="QUIX2024", ContentDate="00010101", SeriesDate="202401"), policy(SHIFT))
+    assert (out.StudyDate, out.ContentDate, out.SeriesDate) == ("19000101", "19000101", "19000101")
+    assert b"QUIX" not in data
+
+
+def test_published_dates_get_the_basic_action(run, policy) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-D1100", "SRT", "Head"
+    code.ContextGroupVersion, code.ContextGroupLocalVersion = "20020904", "20020904"
+    ds = base(AnatomicRegionSequence=Sequence([code]), DateOfManufacture="20190704", DateOfInstallation="20190801")
+    out, _, _ = run(ds, policy(SHIFT))
+    kept = out.AnatomicRegionSequence[0]
+    assert kept.ContextGroupVersion == kept.ContextGroupLocalVersion == "19000101000000"
+    assert "DateOfManufacture" not in out and "DateOfInstallation" not in out
+
+
+def _content(value_type: str, code: str, **value: Any) -> Dataset:
+    item, name = Dataset(), Dataset()
+    name.CodeValue, name.CodingSchemeDesignator, name.CodeMeaning = code, "DCM", "Some concept"
+    item.RelationshipType, item.ValueType, item.ConceptNameCodeSequence = "CONTAINS", value_type, Sequence([name])
+    for keyword, content in value.items():
+        setattr(item, keyword, content)
+    return item
+
+
+def test_dates_of_content_items_are_shifted_by_rule_and_by_default(run, policy) -> None:
+    items = [
+        _content("DATE", "111018", Date="20240102"),
+        _content("TIME", "111019", Time="1200"),
+        _content("DATETIME", "111526", DateTime="20240102120000"),
+        _content("DATETIME", "999999", DateTime="20240109"),
+        _content("DATE", "999999", Date="19510314"),
+    ]
+    ds = base(SOPClassUID=SR, Modality="SR", PatientBirthDate="19510314", ContentSequence=Sequence(items))
+    out, _, data = run(ds, policy(SHIFT))
+    values = [
+        next(item[tag].value for tag in (0x0040A121, 0x0040A122, 0x0040A120) if tag in item)
+        for item in out.ContentSequence
+    ]
+    assert values == ["20220201", "1200", "20220201120000", "20220208", "19000101"], (
+        "a birth date under any name is no date"
+    )
+    assert b"2024" not in data
+
+
+def test_year_keeps_the_year_alone(run, policy) -> None:
+    ds = base(StudyDate="20240102", AcquisitionDateTime="20240102120000", StudyTime="120000", SeriesDate="18500101")
+    out, _, data = run(ds, policy(f"{SHIFT}\ndates: year"), offset=0)
+    assert (out.StudyDate, out.AcquisitionDateTime, out.SeriesDate) == ("20240101", "2024", "19000101")
+    assert out.StudyTime == "" and b"20240102" not in data and b"1200" not in data
+
+
+def test_full_dates_stay_and_the_birth_date_goes(run, policy) -> None:
+    ds = base(PatientBirthDate="19510314", StudyDate="20240102", StudyTime="120000")
+    out, _, data = run(ds, policy("options: [clean_pixel_data, retain_long_full_dates]"), offset=0)
+    assert (out.StudyDate, out.StudyTime) == ("20240102", "120000")
+    assert b"19510314" not in data
+
+
+def test_known_dates_in_kept_text_are_dropped_and_not_shifted(run, policy) -> None:
+    ds = base(StudyDate="20240102", SeriesDescription="Thorax 02.01.2024 axial", PatientComments="seen 20240102")
+    out, _, data = run(ds, policy(SHIFT))
+    assert out.SeriesDescription == "Thorax axial"
+    for written in (b"20240102", b"02.01.2024", b"01.02.2022"):
+        assert written not in data
+
+
+def test_the_offset_cannot_be_recovered_from_an_output(run, policy) -> None:
+    """Whoever knows what stood in a header, but for the dates of the visit, learns no offset from what was written."""
+    known = {
+        "PatientBirthDate": "19510314", "DateOfManufacture": "20190704", "DateOfInstallation": "20190801",
+        "PerformedProcedureStepStartDate": "19000101", "PerformedProcedureStepEndDate": "99991231",
+        "ScheduledProcedureStepStartDate": "19700101", "ContentDate": "20000101", "AcquisitionDateTime": "19800101000000",
+        "InstanceCreationDate": "00010101",
+    }  # fmt: skip
+    for key in ("id:1", "id:2", "id:3"):
+        offset = offset_days(b"a" * 32, key)
+        _, _, data = run(base(StudyDate="20240102", StudyID="20240102", **known), policy(SHIFT), offset=offset)
+        written = set(re.findall(rb"(?<!\d)(?:1[89]|2[01])\d{6}(?!\d)", data)) | set(
+            re.findall(rb"(\d{8})000000", data)
+        )
+        assert len(written - {b"19000101"}) == 1, "the date of the visit alone"
+
+
+# --------------------------------------------------------------------------- ages and addresses
+
+
+@ALL
+def test_ages_above_89_become_90(run, policy, syntax: str) -> None:
+    item = Dataset()
+    item.PatientAge = "101Y"
+    ds = base(PatientAge="095Y", ReferencedPatientSequence=Sequence([item]))
+    out, result, _ = run(ds, policy(SHIFT), syntax)
+    assert out.PatientAge == "090Y"
+    assert "00101010" in {row.path for row in result.cleaned}
+    assert run(base(PatientAge="089Y"), policy(SHIFT), syntax)[0].PatientAge == "089Y"
+    assert run(base(PatientAge="095Y"), policy(f"{SHIFT}\nmax_age: 0"), syntax)[0].PatientAge == "095Y"
+
+
+def test_an_age_that_is_none_is_searched_for_identifiers_as_before(run, policy) -> None:
+    _out, _, data = run(base(PatientAge="Quixotte 95"), policy(SHIFT))
+    assert b"Quixotte" not in data
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "after"),
+    [
+        ("95", "a", "90"),
+        ("89", "a", "89"),
+        ("89.5", "a", "90"),
+        ("90", "a", "90"),
+        ("1200", "mo", "1080"),
+        ("120", "mo", "120"),
+    ],
+)
+def test_ages_in_measurements_are_capped_in_their_unit(run, policy, value: str, unit: str, after: str) -> None:
+    units, measured = Dataset(), Dataset()
+    units.CodeValue, units.CodingSchemeDesignator, units.CodeMeaning = unit, "UCUM", "unit"
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = value, Sequence([units])
+    item = _content("NUM", "121033", MeasuredValueSequence=Sequence([measured]))
+    other = _content("NUM", "999999", MeasuredValueSequence=Sequence([measured]))
+    ds = base(SOPClassUID=SR, Modality="SR", ContentSequence=Sequence([item, other]))
+    out, _, _ = run(ds, policy(SHIFT))
+    numbers = [str(i.MeasuredValueSequence[0].NumericValue) for i in out.ContentSequence]
+    assert numbers == [after, value]
+
+
+ZIP = """overrides:
+  - {tag: PatientAddress, action: C, reason: first digits of the ZIP code are wanted}
+  - {tag: RegionOfResidence, action: C, reason: first digits of the ZIP code are wanted}"""
+
+
+@pytest.mark.parametrize(
+    ("address", "after"),
+    [("742 Quixotte Road, Springfield, IL 62704-1234", "627"), ("Nowhere, NH 03602", "000"), ("742 Quixotte Road", "")],
+)
+def test_an_address_keeps_three_digits_of_its_zip_code(run, policy, address: str, after: str) -> None:
+    ds = base(PatientAddress=address, RegionOfResidence=address)
+    out, _, data = run(ds, policy(f"{SHIFT}\n{ZIP}"))
+    assert out.get("PatientAddress", "") == after == out.get("RegionOfResidence", "")
+    assert b"742" not in data and b"Quixotte" not in data and b"62704" not in data
+
+
+# --------------------------------------------------------------------------- private elements
+
+
+def private(ds: Dataset, group: int, creator: str, block: int, elements: dict[int, tuple[str, Any]]) -> Dataset:
+    ds.add(DataElement(group << 16 | block, "LO", creator))
+    for offset, (vr, value) in elements.items():
+        ds.add(DataElement(group << 16 | block << 8 | offset, vr, value))
+    return ds
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, BIG])
+def test_safe_private_elements_stay_with_their_creator_wherever_the_block_lies(run, policy, syntax: str) -> None:
+    ds = base()
+    private(ds, 0x0019, "UNKNOWN MAKER", 0x10, {0x0C: ("IS", "5"), 0x0D: ("CS", "SECRET")})
+    private(ds, 0x0019, SIEMENS, 0x37, {0x0C: ("IS", "1000"), 0x0D: ("CS", "DIRECTIONAL"), 0x99: ("LO", "Quixotte")})
+    private(ds, 0x0043, "EMPTY BLOCK", 0x10, {})
+    out, result, data = run(ds, policy(SHIFT), syntax)
+    assert out[0x0019, 0x0037].value == SIEMENS
+    assert (out[0x0019, 0x370C].value, out[0x0019, 0x370D].value) == (1000, "DIRECTIONAL")
+    assert {e.tag for e in out if e.tag.is_private} == {0x00190037, 0x0019370C, 0x0019370D}
+    assert result.private_tags_stripped == 5
+    assert b"UNKNOWN MAKER" not in data and b"EMPTY BLOCK" not in data and b"Quixotte" not in data
+
+
+@ALL
+def test_private_elements_in_items_are_matched_by_the_creator_of_their_item(run, policy, syntax: str) -> None:
+    item, other = Dataset(), Dataset()
+    private(item, 0x0019, SIEMENS, 0x10, {0x0C: ("IS", "1000")})
+    private(other, 0x0019, "OTHER", 0x10, {0x0C: ("IS", "1000")})
+    bare = Dataset()
+    bare.add(DataElement(0x0019100C, "IS", "1000"))  # no creator in its own item
+    ds = base(SourceImageSequence=Sequence([item, other, bare]))
+    for number, one in enumerate((item, other, bare)):
+        one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID = CT, f"1.2.3.4.5.{number}"
+    private(ds, 0x0019, SIEMENS, 0x10, {})
+    out, _, _ = run(ds, policy(SHIFT), syntax)
+    kept = [[e.tag for e in one if e.tag.is_private] for one in out.SourceImageSequence]
+    assert kept == [[0x00190010, 0x0019100C], [], []]
+    assert 0x00190010 not in out, "a creator of which nothing is kept goes"
+
+
+def test_implicit_vr_takes_the_vr_of_the_table_where_the_bytes_fit(run, policy) -> None:
+    ds = base()
+    private(ds, 0x0019, SIEMENS, 0x10, {0x0C: ("IS", "1000"), 0x0E: ("FD", [0.1, 0.2, 0.3]), 0x0D: ("CS", "NONE")})
+    out, _, _ = run(ds, policy(SHIFT), IMPLICIT)
+    assert {e.tag for e in out if e.tag.is_private} == {0x00190010, 0x0019100C, 0x0019100D, 0x0019100E}
+    bad = base()
+    private(bad, 0x0019, SIEMENS, 0x10, {0x0C: ("LO", "Quixotte"), 0x0E: ("LO", "7 bytes"), 0x0D: ("LO", "lower case")})
+    out, _, _data = run(bad, policy(SHIFT), IMPLICIT)
+    assert not [e for e in out if e.tag.is_private]
+
+
+def test_private_sequences_are_recursed_into_and_standard_attributes_in_them_follow_the_table(run, policy) -> None:
+    inner = Dataset()
+    inner.PatientName, inner.StudyDate, inner.SeriesDescription = "Quixotte^Marvin", "20240102", "Thorax Quixotte"
+    inner.ReferencedSOPInstanceUID = "1.2.3.4.5.6.9"
+    private(
+        inner,
+        0x2001,
+        "Philips Imaging DD 001",
+        0x10,
+        {0x6E: ("SH", "Thorax Quixotte"), 0x01: ("FL", 1.5), 0xFF: ("LO", "Quixotte")},
+    )
+    ds = base(StudyDate="20240102")
+    private(ds, 0x2001, "Philips Imaging DD 001", 0x10, {0x5F: ("SQ", Sequence([inner]))})
+    out, _, data = run(ds, policy(SHIFT))
+    item = out[0x2001105F].value[0]
+    assert (item.PatientName, item.StudyDate, item.SeriesDescription) == ("PXYZ", "20220201", "Thorax")
+    assert item.ReferencedSOPInstanceUID == UIDS.new_uid("1.2.3.4.5.6.9")
+    assert item[0x2001106E].value == "Thorax"
+    assert 0x200110FF not in item
+    assert b"Quixotte" not in data and b"1.2.3.4.5.6.9" not in data
+
+
+def test_private_values_are_handled_by_their_vr(run, policy) -> None:
+    rows = """overrides:
+  - {tag: "(0099,xx01)", private_creator: ACME, action: K, reason: documented}
+  - {tag: "(0099,xx02)", private_creator: ACME, action: C, reason: documented}
+  - {tag: "(0099,xx03)", private_creator: ACME, action: U, reason: documented}
+  - {tag: "(0099,xx04)", private_creator: ACME, action: C, reason: documented}
+  - {tag: "(0099,xx05)", private_creator: ACME, action: K, reason: documented}
+  - {tag: "(0099,xx06)", private_creator: ACME, action: K, reason: documented}
+  - {tag: "(0099,xx07)", private_creator: ACME, action: C, reason: documented}
+  - {tag: "(0099,xx08)", private_creator: ACME, action: K, reason: documented}
+  - {tag: "(0099,xx09)", private_creator: ACME, action: U, reason: documented}"""
+    ds = base(StudyDate="20240102")
+    values = {
+        0x01: ("LO", "kernel Quixotte"), 0x02: ("LO", "Thorax Zimmerman"), 0x03: ("UI", "1.2.3.4.5.6.7.8"),
+        0x04: ("DA", "20240102"), 0x05: ("IS", "777123"), 0x06: ("AS", "095Y"), 0x07: ("LO", "Zimmerman"),
+        0x08: ("CS", "MRN777123"), 0x09: ("UI", "5.1.0"), 0x0A: ("LO", "not named"),
+    }  # fmt: skip
+    private(ds, 0x0099, "ACME", 0x10, values)
+    out, result, data = run(ds, policy(f"{SHIFT}\n{rows}"))
+    kept = {e.tag & 0xFF: str(e.value) for e in out if e.tag.is_private and e.tag != 0x00990010}
+    assert kept == {
+        0x01: "kernel", 0x02: "Thorax", 0x03: UIDS.new_uid("1.2.3.4.5.6.7.8"), 0x04: "20220201", 0x05: "777123", 0x06: "090Y",
+    }  # fmt: skip
+    assert result.private_tags_stripped == 4
+    assert b"Quixotte" not in data and b"Zimmerman" not in data and b"MRN777123" not in data
+
+
+def test_without_the_option_every_private_element_goes(run, policy) -> None:
+    ds = private(base(), 0x0019, SIEMENS, 0x10, {0x0C: ("IS", "1000")})
+    out, result, _ = run(ds, policy("options: [clean_pixel_data]"))
+    assert not [e for e in out if e.tag.is_private]
+    assert result.private_tags_stripped == 2
+
+
+# --------------------------------------------------------------------------- conditions, names, trial
+
+
+def test_overrides_hold_under_their_conditions_alone(run, policy) -> None:
+    rows = """overrides:
+  - {tag: SoftwareVersions, action: X, reason: names the site, modality: MR}
+  - {tag: StationName, action: K, reason: model name, manufacturer: phantom}
+  - {tag: "(0099,xx01)", private_creator: ACME, action: K, reason: documented, manufacturer: phantom}"""
+    site = policy(f"options: [clean_pixel_data]\n{rows}")
+
+    def attributes(**more: Any) -> set[str]:
+        ds = base(SoftwareVersions="1", StationName="WORKHORSE", **more)
+        private(ds, 0x0099, "ACME", 0x10, {0x01: ("US", 7)})
+        out = run(ds, site)[0]
+        return {k for k in ("SoftwareVersions", "StationName") if k in out} | (
+            {"private"} if 0x00991001 in out else set()
+        )
+
+    assert attributes(Modality="CT") == {"SoftwareVersions", "StationName", "private"}
+    assert attributes(Modality="MR") == {"StationName", "private"}
+    assert attributes(Modality="MR", Manufacturer="Other") == set()
+
+
+@ALL
+def test_name_and_trial_attributes_come_from_the_table_of_subjects(run, policy, syntax: str) -> None:
+    trial = {
+        0x00120010: ("LO", "Sponsor"), 0x00120020: ("LO", "P-1"), 0x00120021: ("LO", ""), 0x00120040: ("LO", "S-0001"),
+        0x00120051: ("ST", "baseline"),
+    }  # fmt: skip
+    item = Dataset()
+    item.PatientID = "MRN777123"
+    ds = base(
+        ClinicalTrialSponsorName="Old Sponsor",
+        ClinicalTrialSubjectID="MRN777123",
+        ReferencedPatientSequence=Sequence([item]),
+    )
+    out, result, data = run(
+        ds, policy("options: [clean_pixel_data]"), syntax, pseudonym="S-0001", name="Trial^S-0001", trial=trial
+    )
+    assert (out.PatientID, out.PatientName) == ("S-0001", "Trial^S-0001")
+    assert (out.ClinicalTrialSponsorName, out.ClinicalTrialProtocolID, out.ClinicalTrialProtocolName) == (
+        "Sponsor",
+        "P-1",
+        "",
+    )
+    assert (out.ClinicalTrialSubjectID, out.ClinicalTrialTimePointDescription) == ("S-0001", "baseline")
+    assert "00120010" in {row.path for row in result.replaced}
+    assert b"Old Sponsor" not in data and b"777123" not in data

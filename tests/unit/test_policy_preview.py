@@ -1,0 +1,74 @@
+"""The preview says of each attribute path what the policy asks for and what the engine did."""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+
+from factories import ct_instance, write
+from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.policy_preview import preview_policy
+
+CREATOR = "GEMS_ACQU_01"
+
+
+def _instance(number: int, *, block: int = 0x10) -> Dataset:
+    ds = ct_instance(number=number)
+    ds.add_new(0x00190000 | block, "LO", CREATOR)
+    ds.add_new(0x00190000 | block << 8 | 0x23, "DS", "12.5")  # safe
+    ds.add_new(0x00190000 | block << 8 | 0x03, "DS", "3.5")  # not in the table
+    item = Dataset()
+    item.InstitutionName, item.Manufacturer = "Elm House", "ACME"
+    ds.ContributingEquipmentSequence = [item]
+    return ds
+
+
+def _rows(tmp_path, policy, *instances, values=False):
+    paths = [write(ds, tmp_path / f"{number}.dcm") for number, ds in enumerate(instances)]
+    found = preview_policy(load_policy(policy), paths, values=values)
+    assert found.read == len(instances)
+    return {(row.written_path, row.creator): row for row in found.rows}
+
+
+def _told(row):
+    return row.resolution.action.value, row.resolution.rule, row.same, row.changed, row.removed
+
+
+def test_rows_tell_rule_and_outcome_at_any_depth(tmp_path):
+    rows = _rows(tmp_path, "ps3_15_basic", _instance(1), _instance(2))
+    assert _told(rows["00280010", ""]) == ("K", "default", 2, 0, 0)
+    assert _told(rows["0018A001", ""]) == ("K", "gap", 2, 0, 0)
+    assert _told(rows["0018A001.00080080", ""]) == ("X", "E.1-1", 0, 0, 2)
+    assert _told(rows["0018A001.00080070", ""]) == ("K", "default", 2, 0, 0)
+    assert _told(rows["0020000D", ""]) == ("U", "E.1-1", 0, 2, 0)
+    assert _told(rows["00191023", CREATOR]) == ("X", "private", 0, 0, 2)
+
+
+def test_private_attributes_are_told_by_creator(tmp_path):
+    rows = _rows(tmp_path, "research_longitudinal", _instance(1), _instance(2, block=0x11))
+    assert _told(rows["00191023", CREATOR]) == ("K", "safe_private", 1, 0, 0)
+    assert _told(rows["00191123", CREATOR]) == ("K", "safe_private", 1, 0, 0)
+    assert _told(rows["00191003", CREATOR]) == ("X", "private", 0, 0, 1)
+    assert rows["00191023", CREATOR].keyword == CREATOR
+
+
+def test_values_are_kept_only_when_asked_for(tmp_path):
+    plain = _rows(tmp_path, "ps3_15_basic", _instance(1))
+    assert all(row.values == [] for row in plain.values())
+    shown = _rows(tmp_path, "ps3_15_basic", _instance(1), values=True)
+    assert shown["0018A001.00080080", ""].values == [("Elm House", None)]
+    assert shown["0018A001.00080070", ""].values == [("ACME", "ACME")]
+
+
+def test_dates_are_shifted_as_in_a_run(tmp_path):
+    rows = _rows(tmp_path, "research_longitudinal", _instance(1), values=True)
+    ((old, new),) = rows["00080020", ""].values
+    assert old != new
+    assert len(new) == 8
+    assert rows["00080020", ""].changed == 1
+
+
+def test_unreadable_files_are_counted_by_reason(tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "text").write_text("no image", encoding="utf-8")
+    found = preview_policy(load_policy("gdpr"), sorted(tmp_path.iterdir()))
+    assert (found.rows, found.read, found.rejected) == ([], 0, {"empty": 1, "not_dicom": 1})

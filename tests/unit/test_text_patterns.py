@@ -1,0 +1,129 @@
+"""What is written like a number, an address or an age that identifies is cut; measures and views stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.lexicon import Lexicon
+
+EMPTY = Lexicon()
+VOCABULARY = load_vocabulary()
+
+
+def _clean(text: str) -> str:
+    return clean_descriptor(text, EMPTY, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT ABDOMEN MRN: 4711", "CT ABDOMEN"),
+        ("knee Acc# 22", "knee"),
+        ("ID4711 chest", "chest"),
+        ("chest ID: 12", "chest"),
+        ("SSN 123-45-6789 chest", "chest"),
+        ("S/N 12345 head", "head"),
+        ("Versichertennr. A123456789 Thorax", "Thorax"),
+        ("Pat.-Nr.: 4711 Knie", "Knie"),
+        ("Fallnr 4711 Knie", "Knie"),
+        ("N° dossier 12345 genou", "genou"),
+        ("DNI 12345678Z rodilla", "rodilla"),
+        ("codice fiscale RSSMRA85T10A562S torace", "torace"),
+        ("BSN 123456782 hoofd", "hoofd"),
+        ("license plate ABC 123 accident", "accident"),
+        ("Kennzeichen HH-AB 1234 Knie", "Knie"),
+        ("kenteken 12-AB-34 knie", "knie"),
+        ("targa AB 123 CD torace", "torace"),
+        ("tel 4711 chest", "chest"),
+        ("chest, Tel. 089/123456", "chest"),
+        ("fax +49 89 4711", ""),
+        ("knee ext 4711", "knee"),
+        ("Room #12 chest", "chest"),
+    ],
+)  # fmt: skip
+def test_number_behind_a_label_goes_with_it(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("knee, 12 Main St", "knee"),
+        ("12 Main Street, Springfield, IL 62701", ""),
+        ("1200 Park Lane chest", "chest"),
+        ("Boston, MA 02115 chest", "chest"),
+        ("P.O. Box 4711 chest", "chest"),
+        ("Knie Lindenweg 12", "Knie"),
+        ("Berliner Straße 45a Knie", "Knie"),
+        ("Hauptstr. 7, 80331 München", ""),
+        ("D-80331 München Knie", "Knie"),
+        ("genou rue de la Paix 12", "genou"),
+        ("12 bis, rue Victor Hugo", ""),
+        ("torace Via Roma 5", "torace"),
+        ("Calle Mayor 3 rodilla", "rodilla"),
+        ("Prinsengracht 263", ""),
+        ("1016 GV Amsterdam knie", "knie"),
+    ],
+)
+def test_address_goes_with_its_numbers(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("ninety-two year old male", "male"),
+        ("a ninety two years old woman", "a woman"),
+        ("zweiundneunzig Jahre alte Patientin", "Patientin"),
+        ("genou quatre-vingt-douze ans", "genou"),
+        ("92M with chest pain", "with chest pain"),
+        ("aged 93 male", "male"),
+        ("3 mars 2019 genou", "genou"),
+        ("12 mrt 2019 knie", "knie"),
+    ],
+)
+def test_age_in_words_and_rare_months_go(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Ordered for by NR", "Ordered"),
+        ("Ordered by RA", "Ordered"),
+        ("performed by J. D. knee", "performed knee"),
+        ("Initials: RA chest", "Initials chest"),
+        ("mother of Anna Weiss", "mother"),
+        ("wife Karen present", "present"),
+        ("daughter: Sue, knee", "daughter knee"),
+        ("Sr. Lopez rodilla", "rodilla"),
+        ("Hr. Meier Knie", "Knie"),
+        ("geb. Schmidt Knie", "Knie"),
+        ("Don Carlos rodilla", "rodilla"),
+        ("MR Smith", ""),
+    ],
+)
+def test_initials_relatives_and_persons_behind_a_cue_go(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Case 3 chest", "phase 2 of 3", "cell 3 mm", "4.6 MM CHEST ST", "via femoral access", "LA 4.2 cm", "Atemweg 2",
+        "1500 TE 30", "guided by CT", "mother of twins", "TC-99M MDP", "99mTc", "bone age 12", "MARS", "carotid plaque 4 mm", "PORTABLE 1 - 2", "HR 3.0 T2",
+        "SR Features", "MR conditional", "slice no 12", "chest for appendicitis", "MRT Knie", "Visit 2", "lobe No. 4",
+        "T1 10 x 10", "OCT macula", "RCC ID", "LAO 30 CRAN 20", "5 mm ST", "90 deg flip", "92 kV", "100 F",
+    ],
+)  # fmt: skip
+def test_measures_views_and_cues_of_imaging_stay(text):
+    assert _clean(text) == text
+
+
+def test_language_that_is_left_out_looks_for_none_of_its_words():
+    english = load_vocabulary(languages=("en",))
+    assert _clean("Hauptstr. 7 Knie") == "Knie"
+    assert clean_descriptor("Lindenweg 12 Knie", EMPTY, english) == "12 Knie"
+    assert drop_identifiers("am 3. Mai 2019 Frau Quux", EMPTY) == "am  "
+    assert drop_identifiers("am 3. Mai 2019 Frau Quux", EMPTY, english) == "am 3. Mai 2019 Frau Quux"

@@ -1,0 +1,68 @@
+"""The vocabulary keeps the words of imaging, takes a site's own, and faults in a list are named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from phi_deid_pipeline.errors import ConfigError
+from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.vocabulary import parse_accepted_words
+
+DESCRIPTIONS = Path(__file__).resolve().parents[1] / "benchmarks" / "words"
+WANTED = 0.99  # share of the words of typical descriptions that must stay
+EMPTY = Lexicon()
+
+
+def _share_kept(path: Path) -> float:
+    kept = total = 0
+    for text in path.read_text(encoding="utf-8").splitlines():
+        if text.startswith("#"):
+            continue
+        left = re.findall(r"[^\W_]+", clean_descriptor(text, EMPTY, load_vocabulary()))
+        for word in re.findall(r"[^\W_]+", text):
+            total += 1
+            if word in left:
+                left.remove(word)
+                kept += 1
+    assert total > 500
+    return kept / total
+
+
+@pytest.mark.parametrize("name", ["descriptions.txt", "descriptions_held_out.txt"])
+def test_words_of_typical_descriptions_stay(name):
+    assert _share_kept(DESCRIPTIONS / name) >= WANTED
+
+
+def test_accepted_words_stay_unless_they_identify_or_follow_a_cue():
+    accepted = load_vocabulary(accepted=parse_accepted_words("Glarfotomy # our own\n\nwibble\n"))
+    text = "CT Glarfotomy, wibble for Wibble"
+    assert clean_descriptor(text, EMPTY, load_vocabulary()) == "CT"
+    assert clean_descriptor(text, EMPTY, accepted) == "CT Glarfotomy, wibble"
+    known = Lexicon([Entry(Category.NAME, "Glarfotomy^Ann")])
+    assert clean_descriptor(text, known, accepted) == "CT wibble"
+
+
+def test_accepted_word_never_gains_strength_that_the_vocabulary_did_not_give():
+    accepted = load_vocabulary(accepted=parse_accepted_words("white\nhead\n"))
+    assert "white" in accepted.names and "white" not in accepted.plain
+    assert "head" in accepted.strong and "head" not in accepted.plain
+
+
+@pytest.mark.parametrize("line", ["two words", "x", "a" * 65, "4711", "a-b", "ab12345", "name@example.org"])
+def test_line_that_is_no_word_is_named_by_number_and_not_quoted(line):
+    with pytest.raises(ConfigError, match="Accepted words, line 2") as refusal:
+        parse_accepted_words(f"good\n{line}\n")
+    assert line not in str(refusal.value)
+
+
+def test_unknown_words_are_those_that_went_for_want_of_a_vocabulary():
+    unknown: list[str] = []
+    known = Lexicon([Entry(Category.NAME, "Quux^Ann")])
+    text = "CT Glarfotomy 3.0 VBX17A for Smith, Quux, Mrs Jones, KLUGMAN MD, 12 Oakum Street, ünbekannt"
+    clean_descriptor(text, known, load_vocabulary(), unknown)
+    assert unknown == ["glarfotomy", "vbx", "unbekannt"]
