@@ -208,7 +208,7 @@ def loss_of(logits: Any, labels: Any) -> Any:
     return loss + 1.5 * functional.softplus(-pooled)[there].sum() / there.sum().clamp(min=1)
 
 
-def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 24) -> None:
+def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) -> None:
     """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
     import torch
 
@@ -228,8 +228,11 @@ def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 24) 
         picked = np.sort(random.choice(chosen, batch, replace=False))
         y, x = random.integers(0, TILES - WINDOW + 1, 2)
         part = maps[picked, y * STRIDE : (y + WINDOW) * STRIDE, x * STRIDE : (x + WINDOW) * STRIDE]
-        inputs = torch.from_numpy(augmented(random, part)).to(memory_format=torch.channels_last)
-        loss = loss_of(net(inputs)[:, 0], torch.from_numpy(labels[picked, y : y + WINDOW, x : x + WINDOW]))
+        quarter = int(random.integers(4)) if random.random() < 0.3 else 0
+        inputs = augmented(random, np.rot90(part, quarter, (1, 2)))
+        tiles = np.rot90(labels[picked, y : y + WINDOW, x : x + WINDOW], quarter, (1, 2))
+        logits = net(torch.from_numpy(inputs).to(memory_format=torch.channels_last))[:, 0]
+        loss = loss_of(logits, torch.from_numpy(tiles.copy()))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -462,8 +465,8 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder for samples, weights and figures")
     parser.add_argument("--volume", type=Path, action="append", default=[], help="NIfTI volume without text")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder with TrueType fonts")
-    parser.add_argument("--samples", type=int, default=7800)
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--samples", type=int, default=4800)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--images", type=int, default=600, help="pictures of the evaluation")
     parser.add_argument("--threshold", type=float, default=-3.0)
     parser.add_argument("--seed", type=int, default=EVALUATE_SEED, help="of the evaluation; another one for the report")
@@ -474,7 +477,7 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     job = Job(arguments.data, tuple(arguments.volume), tuple(arguments.fonts))
     make_maps(job, work, arguments.samples, arguments.processes)
-    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+    with multiprocessing.get_context("spawn").Pool(min(3, arguments.processes)) as pool:
         runs = [(work, name, fold, arguments.steps) for name, fold in (("fold0", 0), ("fold1", 1), ("all", None))]
         pool.starmap(train, runs, chunksize=1)
     targets = {name: work / f"{name}.onnx" for name in ("fold0", "fold1")} | {"all": arguments.output}
