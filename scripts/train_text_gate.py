@@ -208,21 +208,22 @@ def loss_of(logits: Any, labels: Any) -> Any:
     return loss + 1.5 * functional.softplus(-pooled)[there].sum() / there.sum().clamp(min=1)
 
 
-def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) -> None:
-    """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
+def train(work: Path, name: str, chosen: np.ndarray, steps: int, start: str = "", batch: int = 16) -> None:
+    """Train on chosen samples, from the weights `START.npz` where given, and write the weights to `NAME.npz`."""
     import torch
 
     target = work / f"{name}.npz"
     if target.exists():
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(1 if start else 2)
     torch.manual_seed(TRAIN_SEED)
     random = np.random.default_rng([TRAIN_SEED, 99])
-    maps, labels, folds = load_maps(work)
-    chosen = np.flatnonzero(folds == fold) if fold is not None else np.arange(len(folds))
+    maps, labels, _ = load_maps(work)
     net = network().to(memory_format=torch.channels_last)
+    if start:
+        net.load_state_dict({key: torch.from_numpy(value) for key, value in np.load(work / f"{start}.npz").items()})
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3 if start else 5e-3, total_steps=steps, pct_start=0.1)
     began, mean = time.monotonic(), 0.0
     for step in range(steps):
         picked = np.sort(random.choice(chosen, batch, replace=False))
@@ -238,10 +239,24 @@ def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) 
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         schedule.step()
-        mean += (float(loss) - mean) / min(step + 1, 100)
-        if step % 100 == 99:
+        mean += (loss.item() - mean) / min(step + 1, 50)
+        if step % 50 == 49:
             print(f"{name}: step {step + 1} of {steps}, loss {mean:.3f}, {time.monotonic() - began:.0f} s", flush=True)
     np.savez(target, **{key: value.numpy() for key, value in net.state_dict().items()})
+
+
+def train_all(work: Path, steps: int, processes: int) -> None:
+    """Train on generated backgrounds, from there on one half of the sources each, and on all: the exported network."""
+    _, _, folds = load_maps(work)
+    real = np.array([np.random.default_rng([TRAIN_SEED, i]).random() < REAL_SHARE for i in range(len(folds))])
+    train(work, "base", np.flatnonzero(~real), steps)
+    further = [
+        ("fold0", np.flatnonzero(folds == 0)),
+        ("fold1", np.flatnonzero(folds == 1)),
+        ("all", np.arange(len(folds))),
+    ]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.starmap(train, [(work, name, chosen, steps // 2, "base") for name, chosen in further], chunksize=1)
 
 
 def augmented(random: np.random.Generator, maps: np.ndarray) -> np.ndarray:
@@ -301,7 +316,7 @@ EVALUATED_STYLES = (0.36, 0.2, 0.16, 0.14, 0.14)
 LINES_AN_IMAGE = 4
 KEPT_MARGIN = 8  # pixels around a line within which a passing box counts as its own
 COVERED = 0.95  # share of a line's ink under the boxes that the full chain fills
-LARGEST = 640  # pixels; longer sides are cut
+LARGEST = 384  # pixels; longer sides are cut, the detector's scales stay those of 640
 
 
 def _start_evaluation(job: Job, gates: tuple[Path, Path], seed: int, threshold: float) -> None:
@@ -466,7 +481,7 @@ def main() -> int:
     parser.add_argument("--volume", type=Path, action="append", default=[], help="NIfTI volume without text")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder with TrueType fonts")
     parser.add_argument("--samples", type=int, default=4800)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--images", type=int, default=600, help="pictures of the evaluation")
     parser.add_argument("--threshold", type=float, default=-3.0)
     parser.add_argument("--seed", type=int, default=EVALUATE_SEED, help="of the evaluation; another one for the report")
@@ -477,9 +492,7 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     job = Job(arguments.data, tuple(arguments.volume), tuple(arguments.fonts))
     make_maps(job, work, arguments.samples, arguments.processes)
-    with multiprocessing.get_context("spawn").Pool(min(3, arguments.processes)) as pool:
-        runs = [(work, name, fold, arguments.steps) for name, fold in (("fold0", 0), ("fold1", 1), ("all", None))]
-        pool.starmap(train, runs, chunksize=1)
+    train_all(work, arguments.steps, arguments.processes)
     targets = {name: work / f"{name}.onnx" for name in ("fold0", "fold1")} | {"all": arguments.output}
     digests = {name: export(dict(np.load(work / f"{name}.npz")), target) for name, target in targets.items()}
     gates = (targets["fold0"], targets["fold1"])

@@ -56,6 +56,7 @@ CHANGED_MARGIN = 64  # pixels around what differs, so that text at its border is
 UNSEEN_DIFFERENCE = 8  # of 255 grey levels: half of what text needs to be legible
 INVERTED = "MONOCHROME1"
 GATED_MODALITIES = ("CT", "MR")  # the gate was trained on these
+CINE_FRAMES, CINE_STEP = 9, 16  # frames that make a cine; each so many-th of it is read in full
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and the multi-frame classes below it
 IMAGE_TYPE, INSTANCE_NUMBER, BURNED_IN_ANNOTATION = 0x00080008, 0x00200013, 0x00280301
 
@@ -123,7 +124,7 @@ class TextReader:
             if source is None:
                 return Glance(self._without_pixels(path))
             with source:
-                return self._opened(source, load, keep, gate if may_be_gated(source) else "")
+                return self._opened(source, load, keep, gate if may_be_gated(source) or is_cine(source) else "")
         except UnreadableInstance as error:
             if error.reason is RejectReason.UNREADABLE_FILE:
                 raise DeidError(
@@ -133,8 +134,6 @@ class TextReader:
 
     def _opened(self, source: SourcePixels, load: Load, keep: Keep, gate: str) -> Glance:
         content = source.content_key
-        facts = (bool(gate), source.layout.frames == 1, _whole(source.text(INSTANCE_NUMBER)))
-        gated, single, number = facts
         key = self.key(content, source.sop_class_uid, gate)
         reading = load(key) if load else None
         if reading is None:
@@ -143,8 +142,13 @@ class TextReader:
                 keep(key, reading)
                 if gate and gate not in reading.readers:  # the gate passed all of it on: a full reading
                     keep(self.key(content, source.sop_class_uid, ""), reading)
-        skimmed = bool(gate) and gate in reading.readers
-        return Glance(reading, gated=gated, skimmed=skimmed, number=number, single=single)
+        return Glance(
+            reading,
+            gated=bool(gate) and may_be_gated(source),
+            skimmed=bool(gate) and gate in reading.readers,
+            number=_whole(source.text(INSTANCE_NUMBER)),
+            single=source.layout.frames == 1,
+        )
 
     def key(self, content: str, sop_class_uid: str, way: str) -> str:
         """Return the key of a reading: of what is seen, and of all that decides how; `way` is the gate, "" for a full one."""
@@ -173,7 +177,7 @@ class TextReader:
         try:
             frames = _Frames(source, self.settings, gated=bool(gate))
             regions, left = frames.read()
-            if frames.skimmed and regions:  # where one frame holds text, all get the full chain
+            if frames.skimmed and regions and not is_cine(source):  # one slice holds text: all get the full chain
                 frames = _Frames(source, self.settings, gated=False)
                 regions, left = frames.read()
             further, further_left = _overlay_text(source, self.settings)
@@ -207,6 +211,18 @@ def may_be_gated(source: SourcePixels) -> bool:
     )
 
 
+def is_cine(source: SourcePixels) -> bool:
+    """Tell whether the gate may judge what changes between frames of an instance: it shows one scene again and again."""
+    layout = source.layout
+    return (
+        layout.frames >= CINE_FRAMES
+        and source.modality not in GATED_MODALITIES
+        and eligible(layout.rows, layout.columns)
+        and not source.sop_class_uid.startswith(SECONDARY_CAPTURE)
+        and source.sop_class_uid not in LABEL_CLASSES
+    )
+
+
 def _whole(text: str) -> int:
     return int(text) if text.strip().lstrip("+-").isdecimal() else 0
 
@@ -219,6 +235,8 @@ class _Frames:
         self.settings = settings
         count = source.layout.frames
         self._in_full = {0, count // 2, count - 1} if count > 1 else set()
+        if is_cine(source):
+            self._in_full |= set(range(0, count, CINE_STEP))
         self._gated = gated
         self.skimmed = False  # the gate kept something from the full chain
         self.invert = source.layout.photometric == INVERTED

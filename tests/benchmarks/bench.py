@@ -44,6 +44,57 @@ def make_input(folder: Path, instances: int) -> None:
         write(dataset, folder / f"{number:05d}", "1.2.840.10008.1.2.1")
 
 
+def make_cine(path: Path) -> None:
+    """Write a cine of 120 frames of 600 x 800, 8 bits: what `read_cine` reads."""
+    import cv2
+    import numpy as np
+
+    from factories import ct_instance, write
+
+    random = np.random.default_rng(8)
+    y, x = np.mgrid[0:600, 0:800]
+    radius, angle = np.hypot(y + 20, x - 400), np.arctan2(x - 400, y + 20)
+    sector = (radius > 60) & (radius < 560) & (abs(angle) < 0.7)
+    frames = []
+    for number in range(120):
+        speckle = cv2.GaussianBlur(random.rayleigh(40, (600, 800)), (0, 0), 1.5)
+        frame = (
+            np.where(sector, speckle * (0.6 + 0.4 * np.sin(radius / 40 - number / 5)), 0).clip(0, 255).astype(np.uint8)
+        )
+        for at, text in (
+            ((10, 25), "MUSTER^ERIKA 4711"),
+            ((600, 25), "12.08.2019"),
+            ((20, 590), f"frame {number:03d}"),
+        ):
+            cv2.putText(frame, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1, cv2.LINE_AA)
+        frames.append(frame)
+    dataset = ct_instance(Modality="US", NumberOfFrames=len(frames), Rows=600, Columns=800)
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = np.stack(frames).tobytes()
+    path.parent.mkdir()
+    write(dataset, path, "1.2.840.10008.1.2.1")
+
+
+def make_large(path: Path) -> None:
+    """Write a radiograph of 2048 x 2048, 16 bits, with one line of text: what `read_large` reads."""
+    import cv2
+    import numpy as np
+
+    from factories import ct_instance, write
+
+    random = np.random.default_rng(9)
+    smooth = cv2.resize(random.normal(2000, 500, (32, 32)), (2048, 2048), interpolation=cv2.INTER_CUBIC)
+    image = (smooth + random.normal(0, 20, smooth.shape)).clip(0, 4000).astype("<u2")
+    cv2.putText(image, "MUSTER^ERIKA 4711", (100, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 4095, 2, cv2.LINE_AA)
+    dataset = ct_instance(Modality="DX", Rows=2048, Columns=2048)
+    dataset.BitsAllocated, dataset.BitsStored = 16, 12
+    dataset.HighBit, dataset.PixelRepresentation = 11, 0
+    dataset.PixelData = image.tobytes()
+    path.parent.mkdir()
+    write(dataset, path, "1.2.840.10008.1.2.1")
+
+
 def copy(work: Path) -> int:
     """Copy every file."""
     shutil.copytree(work / "input", work / "copied")
@@ -77,6 +128,45 @@ def read_text(work: Path) -> int:
     paths = sorted((work / "input").iterdir())[:READ_TEXT_INSTANCES]
     assert all(reader.read(path).status == "read" for path in paths)
     return len(paths)
+
+
+def skim_text(work: Path) -> int:
+    """Look for text in single slices with the cascade: gate, then detector and reader on what it suspects."""
+    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
+
+    reader = TextReader(ReaderSettings(readers=("ppocr",)))
+    glances = [reader.glance(path) for path in sorted((work / "input").iterdir())]
+    assert sum(glance.skimmed for glance in glances) >= 0.9 * len(glances)
+    return len(glances)
+
+
+def read_series_text(work: Path) -> int:
+    """Look for text in the whole series: cascade, full chain for the first, middle and last slice, the still part."""
+    from phi_deid_pipeline.series_text import read_series
+    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
+
+    paths = sorted((work / "input").iterdir())
+    return len(read_series(TextReader(ReaderSettings(readers=("ppocr",))), paths))
+
+
+def read_cine(work: Path) -> int:
+    """Look for text in an ultrasound cine: a moving sector of speckle, static text, a counter that changes."""
+    return _read_one(work / "cine" / "cine")
+
+
+def read_large(work: Path) -> int:
+    """Look for text in a radiograph of 2048 x 2048."""
+    return _read_one(work / "large" / "large")
+
+
+def _read_one(path: Path) -> int:
+    from phi_deid_pipeline.series_text import read_series
+    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
+
+    (reading,) = read_series(TextReader(ReaderSettings(readers=("ppocr",))), [path])
+    assert reading.status == "read"
+    assert reading.regions
+    return 1
 
 
 def deidentify(work: Path) -> int:
@@ -138,7 +228,9 @@ def geometry(work: Path) -> int:
     return count
 
 
-STEPS: tuple[Callable[[Path], int], ...] = (copy, hash_twice, inventory, deidentify, verify, geometry, read_text)
+STEPS: tuple[Callable[[Path], int], ...] = (
+    copy, hash_twice, inventory, deidentify, verify, geometry, read_text, skim_text, read_series_text, read_cine, read_large,
+)  # fmt: skip
 
 
 def _measured(step: Callable[[Path], int], work: Path, results: multiprocessing.Queue) -> None:
@@ -153,6 +245,8 @@ def main() -> int:
     """Run every step and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, default=300, metavar="N", help="CT instances (default: 300)")
+    names = [step.__name__ for step in STEPS]
+    parser.add_argument("--steps", nargs="+", choices=names, default=names, help="only these, and copy (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -161,7 +255,9 @@ def main() -> int:
         work = Path(folder)
         (work / "input").mkdir()
         make_input(work / "input", arguments.instances)
-        for step in STEPS:
+        make_cine(work / "cine" / "cine")
+        make_large(work / "large" / "large")
+        for step in (step for step in STEPS if step is copy or step.__name__ in arguments.steps):
             results = context.Queue()
             process = context.Process(target=_measured, args=(step, work, results))
             process.start()

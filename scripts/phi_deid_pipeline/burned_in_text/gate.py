@@ -31,7 +31,7 @@ def eligible(rows: int, columns: int) -> bool:
 
 
 def gate_map(image: np.ndarray, *, invert: bool, settings: ReaderSettings) -> np.ndarray:
-    """Return the padded stroke map of a grey image as the gate sees it."""
+    """Return the padded stroke map of an image as the gate sees it."""
     stroke = stroke_map(padded_values(image, settings.padding))
     return WHITE - stroke if invert else stroke
 
@@ -79,7 +79,7 @@ def passing(
     if not parts:
         return
     shown = windowed(padded_values(image, settings.padding), image, invert=invert, window=window)
-    rows, columns = image.shape
+    rows, columns = image.shape[:2]
     by_stroke, by_window = scales(max(rows, columns))
     for part in parts:
         here = np.s_[part.y : part.y + part.h, part.x : part.x + part.w]
@@ -102,6 +102,6 @@ def _passes(views: Views, candidate: Candidate, settings: ReaderSettings) -> boo
 def may_hold_text(
     image: np.ndarray, stroke: np.ndarray, *, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings
 ) -> bool:
-    """Tell whether a grey image has to go through the full chain; `stroke` is its gate map."""
+    """Tell whether an image has to go through the full chain; `stroke` is its gate map."""
     boxes = passing(image, stroke, invert=invert, window=window, settings=settings)
     return next(boxes, None) is not None
