@@ -208,22 +208,21 @@ def loss_of(logits: Any, labels: Any) -> Any:
     return loss + 1.5 * functional.softplus(-pooled)[there].sum() / there.sum().clamp(min=1)
 
 
-def train(work: Path, name: str, chosen: np.ndarray, steps: int, start: str = "", batch: int = 16) -> None:
-    """Train on chosen samples, from the weights `START.npz` where given, and write the weights to `NAME.npz`."""
+def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) -> None:
+    """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
     import torch
 
     target = work / f"{name}.npz"
     if target.exists():
         return
-    torch.set_num_threads(1 if start else 2)
+    torch.set_num_threads(1)
     torch.manual_seed(TRAIN_SEED)
     random = np.random.default_rng([TRAIN_SEED, 99])
-    maps, labels, _ = load_maps(work)
+    maps, labels, folds = load_maps(work)
+    chosen = np.flatnonzero(folds == fold) if fold is not None else np.arange(len(folds))
     net = network().to(memory_format=torch.channels_last)
-    if start:
-        net.load_state_dict({key: torch.from_numpy(value) for key, value in np.load(work / f"{start}.npz").items()})
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3 if start else 5e-3, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=steps, pct_start=0.1)
     began, mean = time.monotonic(), 0.0
     for step in range(steps):
         picked = np.sort(random.choice(chosen, batch, replace=False))
@@ -246,17 +245,10 @@ def train(work: Path, name: str, chosen: np.ndarray, steps: int, start: str = ""
 
 
 def train_all(work: Path, steps: int, processes: int) -> None:
-    """Train on generated backgrounds, from there on one half of the sources each, and on all: the exported network."""
-    _, _, folds = load_maps(work)
-    real = np.array([np.random.default_rng([TRAIN_SEED, i]).random() < REAL_SHARE for i in range(len(folds))])
-    train(work, "base", np.flatnonzero(~real), steps)
-    further = [
-        ("fold0", np.flatnonzero(folds == 0)),
-        ("fold1", np.flatnonzero(folds == 1)),
-        ("all", np.arange(len(folds))),
-    ]
+    """Train on one half of the sources, on the other, and on all: the network that is exported."""
+    runs = [(work, name, fold, steps) for name, fold in (("all", None), ("fold0", 0), ("fold1", 1))]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.starmap(train, [(work, name, chosen, steps // 2, "base") for name, chosen in further], chunksize=1)
+        pool.starmap(train, runs, chunksize=1)
 
 
 def augmented(random: np.random.Generator, maps: np.ndarray) -> np.ndarray:
@@ -314,6 +306,7 @@ def export(weights: dict[str, np.ndarray], target: Path) -> str:
 
 EVALUATED_STYLES = (0.36, 0.2, 0.16, 0.14, 0.14)
 LINES_AN_IMAGE = 4
+FULL_EACH = 6  # text-free pictures of which one is timed in full too
 KEPT_MARGIN = 8  # pixels around a line within which a passing box counts as its own
 COVERED = 0.95  # share of a line's ink under the boxes that the full chain fills
 LARGEST = 384  # pixels; longer sides are cut, the detector's scales stay those of 640
@@ -329,7 +322,7 @@ def _start_evaluation(job: Job, gates: tuple[Path, Path], seed: int, threshold: 
     _state["use"] = lambda fold: setattr(gate, "gate_model", lambda: models[1 - fold])  # trained on the other half
 
 
-def evaluate_image(index: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def evaluate_image(index: int) -> list[dict[str, Any]]:
     """Plant lines into a picture of one fold, read it in full and by the cascade of the other fold's gate."""
     from phi_deid_pipeline.boxes import grown
     from phi_deid_pipeline.burned_in_text import chain, gate
@@ -342,9 +335,6 @@ def evaluate_image(index: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     top, left = (int(random.integers(max(n - LARGEST, 0) + 1)) for n in (rows, columns))
     image = background.values[top : top + LARGEST, left : left + LARGEST].copy()
     _state["use"](samples.fold_of(background))
-    whole = np.rint(image).astype(np.int32)
-    whole = whole.astype(np.int16) if abs(whole).max() < 1 << 15 else whole.astype(np.float32)
-    free = _screened(whole, settings)
     if random.random() < 0.5:
         image = samples.degrade(random, image)
     taken, lines = np.zeros(image.shape, bool), []
@@ -354,9 +344,7 @@ def evaluate_image(index: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         lines += [line] if line else []
     stroke = gate.gate_map(image, invert=False, settings=settings)
     scores = gate.logits(stroke)
-    began = time.process_time()
     regions = chain.read_image(image, settings=settings).regions
-    free["full_ms"] = 1000 * (time.process_time() - began)
     filled = np.zeros(image.shape, bool)
     for region in regions:
         box = grown(region.box, *image.shape)
@@ -366,27 +354,32 @@ def evaluate_image(index: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         box = clipped(box, *stroke.shape)
         passed[box.y : box.y + box.h, box.x : box.x + box.w] = True
     inner = passed[PADDING:-PADDING, PADDING:-PADDING]
-    rows_of = [_line_row(line, filled, inner, scores, background) | {"image": index} for line in lines]
-    return rows_of, free | {"series": background.series, "modality": background.modality, "shape": list(whole.shape)}
+    return [_line_row(line, filled, inner, scores, background) | {"image": index} for line in lines]
 
 
-def _screened(image: np.ndarray, settings: ReaderSettings) -> dict[str, Any]:
-    """Screen a text-free picture; return what passed and how long it took."""
-    from phi_deid_pipeline.burned_in_text import gate
+def screen_background(index: int) -> dict[str, Any]:
+    """Screen a text-free picture as it is; return whether it passes and the CPU time of each stage."""
+    from phi_deid_pipeline.burned_in_text import chain, gate
 
-    began = time.process_time()
+    settings = ReaderSettings(readers=("ppocr",))
+    background = [each for group in _state["backgrounds"] for each in group][index]
+    _state["use"](samples.fold_of(background))
+    image = np.rint(background.values).astype(np.int16 if np.abs(background.values).max() < 1 << 15 else np.float32)
+    times = [time.process_time()]
     stroke = gate.gate_map(image, invert=False, settings=settings)
     highest = float(gate.logits(stroke).max())
-    middle = time.process_time()
+    times.append(time.process_time())
     boxes = gate.passing(image, stroke, invert=False, window=None, settings=settings, threshold=_state["threshold"])
     passed = next(boxes, None) is not None
-    ended = time.process_time()
+    times.append(time.process_time())
+    if index % FULL_EACH == 0:
+        chain.read_image(image, settings=settings)
+    times.append(time.process_time())
+    gate_ms, crops_ms, full_ms = (round(1000 * t, 1) for t in np.diff(times))
     return {
-        "highest": highest,
-        "passed": passed,
-        "gate_ms": 1000 * (middle - began),
-        "crops_ms": 1000 * (ended - middle),
-    }
+        "series": background.series, "modality": background.modality, "shape": list(image.shape), "highest": highest,
+        "passed": passed, "gate_ms": gate_ms, "crops_ms": crops_ms, "full_ms": full_ms if index % FULL_EACH == 0 else None,
+    }  # fmt: skip
 
 
 def _line_row(line, filled, passed, scores, background) -> dict[str, Any]:
@@ -411,11 +404,17 @@ def evaluate(
 ) -> dict:
     """Return the figures of the cascade on lines kept apart; writes the single rows too."""
     arguments = (job, gates, seed, threshold)
+    _start(job)
+    count = sum(len(group) for group in _state["backgrounds"])
     with multiprocessing.get_context("spawn").Pool(processes, _start_evaluation, arguments) as pool:
-        results = pool.map(evaluate_image, range(images), chunksize=4)
-    lines = [row for rows, _ in results for row in rows]
-    free = list({(f["series"], f["highest"]): f for _, f in results}.values())
+        free = pool.map(screen_background, range(count), chunksize=4)
+        lines = [row for rows in pool.map(evaluate_image, range(images), chunksize=4) for row in rows]
     (work / f"lines{seed}.json").write_text(json.dumps([lines, free]))
+    return figures_of(lines, free, seed, threshold)
+
+
+def figures_of(lines: list[dict[str, Any]], free: list[dict[str, Any]], seed: int, threshold: float) -> dict[str, Any]:
+    """Return counts, shares with intervals and mean times."""
     found = [row for row in lines if row["found"]]
     figures: dict[str, Any] = {"planted": len(lines), "threshold": threshold, "seed": seed, "all": _loss(found)}
     figures |= {style: _loss([row for row in found if row["style"] == style]) for style in samples.STYLES}
@@ -426,13 +425,10 @@ def evaluate(
         ]
         for value in (-4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0, 0.0)
     }
-    figures["text_free"] = {
-        "images": len(free),
-        "to_full_chain": sum(f["passed"] for f in free),
-        "gate_ms": round(float(np.mean([f["gate_ms"] for f in free])), 1),
-        "crops_ms": round(float(np.mean([f["crops_ms"] for f in free])), 1),
-        "full_ms": round(float(np.mean([f["full_ms"] for f in free])), 1),
-    }
+    for name, chosen in (("text_free", free), ("text_free_ct_512", [f for f in free if f["shape"] == [512, 512]])):
+        times = {key: [f[key] for f in chosen if f[key] is not None] for key in ("gate_ms", "crops_ms", "full_ms")}
+        figures[name] = {"images": len(chosen), "to_full_chain": sum(f["passed"] for f in chosen)}
+        figures[name] |= {key: round(float(np.mean(values)), 1) for key, values in times.items()}
     return figures
 
 
