@@ -31,18 +31,19 @@ def read_series(
 ) -> list[Reading]:
     """Return the readings of the instances of one series, in the order given; they depend on the series alone.
 
-    Without the gate each instance is read in full. With it, slices that it suspects are; so are the first, middle and last
-    of those that it may judge, and all of them where one instance of the series, or the still part of the stack, holds text.
+    Without the gate each instance is read in full. With it, slices of CT and MR that it suspects are; so are the first,
+    middle and last of them, and all where one instance of the series, or the still part of the stack, holds text.
     """
     glances = [reader.glance(path, load, keep) for path in paths]
-    gated = sorted((i for i, glance in enumerate(glances) if glance.gated), key=lambda i: (glances[i].number, i))
+    plain = sorted((i for i, glance in enumerate(glances) if glance.plain), key=lambda i: (glances[i].number, i))
     readings = [glance.reading for glance in glances]
-    still = _static_text(reader, paths, [(i, glances[i]) for i in gated], load, keep)
-    ends = {gated[0], gated[len(gated) // 2], gated[-1]} if gated else set()
+    still = _static_text(reader, paths, [(i, glances[i]) for i in plain], load, keep) if reader.detects else {}
+    ends = {plain[0], plain[len(plain) // 2], plain[-1]} if plain else set()
     for i in sorted(ends):
-        readings[i] = reader.read(paths[i], load, keep)
+        if glances[i].skimmed:
+            readings[i] = reader.read(paths[i], load, keep)
     if still or any(region.plane == PIXELS for reading in readings for region in reading.regions):
-        for i in gated:
+        for i in plain:
             if glances[i].skimmed and i not in ends:
                 readings[i] = reader.read(paths[i], load, keep)
     for i, regions in still.items():
@@ -53,13 +54,13 @@ def read_series(
 def _static_text(
     reader: TextReader,
     paths: Sequence[Path],
-    gated: list[tuple[int, Glance]],
+    plain: list[tuple[int, Glance]],
     load: Callable[[str], Reading | None] | None,
     keep: Callable[[str, Reading], None] | None,
 ) -> dict[int, tuple[Region, ...]]:
     """Return text that stands still in the stacks of a series: middle slice of the stack -> regions, where there are any."""
     stacks: dict[tuple[int, int], list[tuple[int, Glance]]] = defaultdict(list)
-    for i, glance in gated:
+    for i, glance in plain:
         if glance.single and glance.reading.status == "read":
             stacks[glance.reading.rows, glance.reading.columns].append((i, glance))
     found = {}

@@ -78,7 +78,7 @@ class Glance:
     """A first look at an instance: what was read, and what its series has to know to decide on a second."""
 
     reading: Reading
-    gated: bool = False  # the gate may judge it
+    plain: bool = False  # a grey image of CT or MR that the gate may judge
     skimmed: bool = False  # some of its pixels went no further than the gate
     number: int = 0  # Instance Number
     single: bool = False  # one frame
@@ -92,6 +92,7 @@ class TextReader:
         self.readers = reader_versions(settings)
         self.digest = reader_digest(settings)
         self.gate = gate_version() if uses_gate(settings) else ""
+        self.detects = "ppocr" in used_readers(settings)
 
     def read(
         self,
@@ -144,7 +145,7 @@ class TextReader:
                     keep(self.key(content, source.sop_class_uid, ""), reading)
         return Glance(
             reading,
-            gated=bool(gate) and may_be_gated(source),
+            plain=may_be_gated(source),
             skimmed=bool(gate) and gate in reading.readers,
             number=_whole(source.text(INSTANCE_NUMBER)),
             single=source.layout.frames == 1,
@@ -289,6 +290,8 @@ class _Frames:
         opened = [box for box in altered if outside[_slices(_around(box, *outside.shape))].any()]
         regions = self._changed_boxes(image, index, [box for box in altered if box not in opened])
         changed = _extent(outside, [grown(box, *outside.shape) for box in opened])
+        if self.skimmed and index in self._in_full:  # what the gate passed by before may stand here unchanged
+            changed = Box(0, 0, outside.shape[1], outside.shape[0])
         if area(changed):
             found = self._part(image, index, changed, [box for box in known.boxes if box not in opened])
             known.image[_slices(changed)] = image[_slices(changed)]
