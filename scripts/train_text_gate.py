@@ -210,11 +210,11 @@ def loss_of(logits: Any, labels: Any) -> Any:
 
 def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) -> None:
     """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
-    import torch
-
     target = work / f"{name}.npz"
     if target.exists():
         return
+    import torch
+
     torch.set_num_threads(1)
     torch.manual_seed(TRAIN_SEED)
     random = np.random.default_rng([TRAIN_SEED, 99])
