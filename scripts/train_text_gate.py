@@ -208,19 +208,32 @@ def loss_of(logits: Any, labels: Any) -> Any:
     return loss + 1.5 * functional.softplus(-pooled)[there].sum() / there.sum().clamp(min=1)
 
 
-def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) -> None:
-    """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
-    target = work / f"{name}.npz"
-    if target.exists():
-        return
+def train(work: Path, name: str, fold: int | None, rounds: tuple[int, ...]) -> None:
+    """Train on the samples of one fold (all where None) in rounds of so many steps; write the weights to `NAME.npz`.
+
+    Each round begins with a high learning rate and goes on from what the one before left in `NAME.ROUND.npz`.
+    """
+    start = None
+    for number, steps in enumerate(rounds):
+        target = work / f"{name}.{number}.npz"
+        if not target.exists():
+            _train_round(work, target, start, fold, steps)
+        start = target
+    assert start is not None
+    (work / f"{name}.npz").write_bytes(start.read_bytes())
+
+
+def _train_round(work: Path, target: Path, start: Path | None, fold: int | None, steps: int, batch: int = 16) -> None:
     import torch
 
     torch.set_num_threads(1)
     torch.manual_seed(TRAIN_SEED)
-    random = np.random.default_rng([TRAIN_SEED, 99])
+    random = np.random.default_rng([TRAIN_SEED, 99, int(start is not None)])
     maps, labels, folds = load_maps(work)
     chosen = np.flatnonzero(folds == fold) if fold is not None else np.arange(len(folds))
     net = network().to(memory_format=torch.channels_last)
+    if start:
+        net.load_state_dict({key: torch.from_numpy(value) for key, value in np.load(start).items()})
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=steps, pct_start=0.1)
     began, mean = time.monotonic(), 0.0
@@ -240,13 +253,16 @@ def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) 
         schedule.step()
         mean += (loss.item() - mean) / min(step + 1, 50)
         if step % 50 == 49:
-            print(f"{name}: step {step + 1} of {steps}, loss {mean:.3f}, {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"{target.stem}: step {step + 1} of {steps}, loss {mean:.3f}, {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
     np.savez(target, **{key: value.numpy() for key, value in net.state_dict().items()})
 
 
-def train_all(work: Path, steps: int, processes: int) -> None:
+def train_all(work: Path, rounds: tuple[int, ...], processes: int) -> None:
     """Train on one half of the sources, on the other, and on all: the network that is exported."""
-    runs = [(work, name, fold, steps) for name, fold in (("all", None), ("fold0", 0), ("fold1", 1))]
+    runs = [(work, name, fold, rounds) for name, fold in (("all", None), ("fold0", 0), ("fold1", 1))]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.starmap(train, runs, chunksize=1)
 
@@ -423,7 +439,7 @@ def figures_of(lines: list[dict[str, Any]], free: list[dict[str, Any]], seed: in
             round(100 * float(np.mean([row["highest"] <= value for row in found])), 2),
             round(100 * float(np.mean([f["highest"] > value for f in free])), 1),
         ]
-        for value in (-4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0, 0.0)
+        for value in (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
     }
     for name, chosen in (("text_free", free), ("text_free_ct_512", [f for f in free if f["shape"] == [512, 512]])):
         times = {key: [f[key] for f in chosen if f[key] is not None] for key in ("gate_ms", "crops_ms", "full_ms")}
@@ -477,7 +493,7 @@ def main() -> int:
     parser.add_argument("--volume", type=Path, action="append", default=[], help="NIfTI volume without text")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder with TrueType fonts")
     parser.add_argument("--samples", type=int, default=4800)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--rounds", type=int, nargs="+", default=[600, 400], help="steps of each round of training")
     parser.add_argument("--images", type=int, default=600, help="pictures of the evaluation")
     parser.add_argument("--threshold", type=float, default=-3.0)
     parser.add_argument("--seed", type=int, default=EVALUATE_SEED, help="of the evaluation; another one for the report")
@@ -488,7 +504,7 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     job = Job(arguments.data, tuple(arguments.volume), tuple(arguments.fonts))
     make_maps(job, work, arguments.samples, arguments.processes)
-    train_all(work, arguments.steps, arguments.processes)
+    train_all(work, tuple(arguments.rounds), arguments.processes)
     targets = {name: work / f"{name}.onnx" for name in ("fold0", "fold1")} | {"all": arguments.output}
     digests = {name: export(dict(np.load(work / f"{name}.npz")), target) for name, target in targets.items()}
     gates = (targets["fold0"], targets["fold1"])
