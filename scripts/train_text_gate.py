@@ -166,6 +166,9 @@ LAYERS = (
 )
 
 
+NORM_EPSILON = 1e-5
+
+
 def network() -> Any:
     """Return the network as a torch module: stroke map in [-1, 1] of (n, 1, rows, columns) -> a logit per 8 x 8 pixels."""
     from torch import nn
@@ -180,9 +183,11 @@ def network() -> Any:
                 self.point = nn.Conv2d(before, after, 1)
             else:
                 self.point = nn.Conv2d(before, after, side, stride, pad, dilation=dilation)
+            self.norm = nn.Identity() if kind == "logit" else nn.BatchNorm2d(after, NORM_EPSILON)
 
         def forward(self, x: Any) -> Any:
             y = self.point(self.depth(x)) if self.kind in ("separable", "residual") else self.point(x)
+            y = self.norm(y)
             if self.kind == "logit":
                 return y
             return (x + y).relu() if self.kind == "residual" else y.relu()
@@ -208,34 +213,21 @@ def loss_of(logits: Any, labels: Any) -> Any:
     return loss + 1.5 * functional.softplus(-pooled)[there].sum() / there.sum().clamp(min=1)
 
 
-def train(work: Path, name: str, fold: int | None, rounds: tuple[int, ...]) -> None:
-    """Train on the samples of one fold (all where None) in rounds of so many steps; write the weights to `NAME.npz`.
-
-    Each round begins with a high learning rate and goes on from what the one before left in `NAME.ROUND.npz`.
-    """
-    start = None
-    for number, steps in enumerate(rounds):
-        target = work / f"{name}.{number}.npz"
-        if not target.exists():
-            _train_round(work, target, start, fold, steps)
-        start = target
-    assert start is not None
-    (work / f"{name}.npz").write_bytes(start.read_bytes())
-
-
-def _train_round(work: Path, target: Path, start: Path | None, fold: int | None, steps: int, batch: int = 16) -> None:
+def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) -> None:
+    """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
+    target = work / f"{name}.npz"
+    if target.exists():
+        return
     import torch
 
     torch.set_num_threads(1)
     torch.manual_seed(TRAIN_SEED)
-    random = np.random.default_rng([TRAIN_SEED, 99, int(start is not None)])
+    random = np.random.default_rng([TRAIN_SEED, 99])
     maps, labels, folds = load_maps(work)
     chosen = np.flatnonzero(folds == fold) if fold is not None else np.arange(len(folds))
     net = network().to(memory_format=torch.channels_last)
-    if start:
-        net.load_state_dict({key: torch.from_numpy(value) for key, value in np.load(start).items()})
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps, pct_start=0.1)
     began, mean = time.monotonic(), 0.0
     for step in range(steps):
         picked = np.sort(random.choice(chosen, batch, replace=False))
@@ -254,15 +246,27 @@ def _train_round(work: Path, target: Path, start: Path | None, fold: int | None,
         mean += (loss.item() - mean) / min(step + 1, 50)
         if step % 50 == 49:
             print(
-                f"{target.stem}: step {step + 1} of {steps}, loss {mean:.3f}, {time.monotonic() - began:.0f} s",
+                f"{name}: step {step + 1} of {steps}, loss {mean:.3f}, {time.monotonic() - began:.0f} s",
                 flush=True,
             )
-    np.savez(target, **{key: value.numpy() for key, value in net.state_dict().items()})
+    np.savez(target, **folded({key: value.numpy() for key, value in net.state_dict().items()}))
 
 
-def train_all(work: Path, rounds: tuple[int, ...], processes: int) -> None:
+def folded(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the weights with each normalisation drawn into the convolution before it."""
+    weights = {key: value for key, value in state.items() if ".norm." not in key}
+    for key in [key for key in state if key.endswith("norm.weight")]:
+        block = key.removesuffix(".norm.weight")
+        scale = state[key] / np.sqrt(state[f"{block}.norm.running_var"] + NORM_EPSILON)
+        weights[f"{block}.point.weight"] = weights[f"{block}.point.weight"] * scale[:, None, None, None]
+        shifted = weights[f"{block}.point.bias"] - state[f"{block}.norm.running_mean"]
+        weights[f"{block}.point.bias"] = shifted * scale + state[f"{block}.norm.bias"]
+    return weights
+
+
+def train_all(work: Path, steps: int, processes: int) -> None:
     """Train on one half of the sources, on the other, and on all: the network that is exported."""
-    runs = [(work, name, fold, rounds) for name, fold in (("all", None), ("fold0", 0), ("fold1", 1))]
+    runs = [(work, name, fold, steps) for name, fold in (("all", None), ("fold0", 0), ("fold1", 1))]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.starmap(train, runs, chunksize=1)
 
@@ -493,7 +497,7 @@ def main() -> int:
     parser.add_argument("--volume", type=Path, action="append", default=[], help="NIfTI volume without text")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder with TrueType fonts")
     parser.add_argument("--samples", type=int, default=4800)
-    parser.add_argument("--rounds", type=int, nargs="+", default=[600, 400], help="steps of each round of training")
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--images", type=int, default=600, help="pictures of the evaluation")
     parser.add_argument("--threshold", type=float, default=-3.0)
     parser.add_argument("--seed", type=int, default=EVALUATE_SEED, help="of the evaluation; another one for the report")
@@ -504,7 +508,7 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     job = Job(arguments.data, tuple(arguments.volume), tuple(arguments.fonts))
     make_maps(job, work, arguments.samples, arguments.processes)
-    train_all(work, tuple(arguments.rounds), arguments.processes)
+    train_all(work, arguments.steps, arguments.processes)
     targets = {name: work / f"{name}.onnx" for name in ("fold0", "fold1")} | {"all": arguments.output}
     digests = {name: export(dict(np.load(work / f"{name}.npz")), target) for name, target in targets.items()}
     gates = (targets["fold0"], targets["fold1"])
