@@ -497,7 +497,7 @@ def main() -> int:
     parser.add_argument("--volume", type=Path, action="append", default=[], help="NIfTI volume without text")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder with TrueType fonts")
     parser.add_argument("--samples", type=int, default=4800)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--images", type=int, default=600, help="pictures of the evaluation")
     parser.add_argument("--threshold", type=float, default=-3.0)
     parser.add_argument("--seed", type=int, default=EVALUATE_SEED, help="of the evaluation; another one for the report")
