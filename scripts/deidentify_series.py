@@ -1,6 +1,6 @@
 """Entry of rule deidentify_series: writes the de-identified instances of a batch to staging."""
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,14 @@ def main(
     subjects: Path,
     policy: Path,
     salt: Path,
-    faces: Mapping[str, Any],
     input_root: Path,
     staging: Path,
     records: Path,
     words: Path,
-    **free_text: Any,
+    shared: list[Path],
+    **settings: Any,
 ) -> None:
-    """Write instances below `staging`, a record for each instance of the manifest, and the words nobody knows."""
-    unknown: list[UnknownWord] = []
+    """Write instances below `staging`, records, and words nobody knows; `shared` are boxes of groups, if there are any."""
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),
@@ -36,9 +35,9 @@ def main(
         input_root.resolve(),
         staging,
         subjects=read_jsonl(subjects, StudySubject),
-        faces=faces,
-        unknown_words=unknown,
-        **free_text,
+        unknown_words=(unknown := list[UnknownWord]()),
+        shared=next((json.loads(path.read_bytes()) for path in shared), None),
+        **settings,
     )
     write_jsonl(records, rows, mode=0o600)
     write_jsonl(words, unknown, mode=0o600)
@@ -48,17 +47,12 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):  # noqa: F821
         smk = snakemake  # noqa: F821
         main(
-            Path(smk.input.manifest),
-            Path(smk.input.findings),
-            [Path(path) for path in smk.input.lexicons],
-            Path(smk.input.subjects),
-            Path(smk.input.policy),
-            Path(smk.input.salt),
-            smk.params.faces,
+            *map(Path, (smk.input.manifest, smk.input.findings)),
+            list(map(Path, smk.input.lexicons)),
+            *map(Path, (smk.input.subjects, smk.input.policy, smk.input.salt)),
             Path("private/input"),
-            Path(smk.output.dicom),
-            Path(smk.output.records),
-            Path(smk.output.words),
-            languages=smk.params.languages,
+            *map(Path, (smk.output.dicom, smk.output.records, smk.output.words)),
+            list(map(Path, smk.input.shared)),
             accepted_words=Path(smk.input.accepted_words).read_text(encoding="utf-8"),
+            **smk.params.settings,
         )

@@ -9,7 +9,16 @@ from record_io import from_json, read_jsonl, write_jsonl
 
 
 def main(
-    manifest: Path, read: Path, lexicons: list[Path], policy: Path, decisions: Path, salt: Path, target: Path
+    manifest: Path,
+    read: Path,
+    lexicons: list[Path],
+    policy: Path,
+    decisions: Path,
+    salt: Path,
+    target: Path,
+    allow_list: list[str],
+    group_by: str,
+    input_root: Path,
 ) -> None:
     """Write the findings of a batch."""
     findings = pipeline.judge_burned_in_text(
@@ -19,6 +28,9 @@ def main(
         policy.read_text(encoding="utf-8"),
         list(read_jsonl(decisions, Decision)),
         salt.read_bytes(),
+        allow_list,
+        group_by,
+        input_root.resolve(),
     )
     write_jsonl(target, findings, mode=0o600)
 
@@ -34,4 +46,7 @@ if __name__ == "__main__":
             Path(smk.input.decisions),
             Path(smk.input.salt),
             Path(smk.output[0]),
+            list(smk.params.allow_list),
+            smk.params.group_by,
+            Path("private/input"),
         )

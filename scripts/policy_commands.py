@@ -276,6 +276,8 @@ def _print_preview(policy: Policy, found: Preview, console: Console, *, values: 
     for reason, number in sorted(found.rejected.items()):
         _say(console, f"{number} files were left out: {reason}")
     _say(console, "Headers only: pixels are not searched here. Nothing was kept.")
+    if policy.pseudonyms != "keyed":
+        _say(console, "Codes of a table and attributes of a trial are not known here: a run writes them.")
     if values:
         for row in found.rows:
             for old, new in row.values:

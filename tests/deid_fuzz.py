@@ -71,11 +71,31 @@ class Node:
     written: str = ""  # VR in the bytes where it is another: UN
 
 
-class Maker:
-    """Draws one instance; `concepts` are (code, scheme, value type) that a policy has rules for."""
+ODD_DATES = (
+    b"20240229",
+    b"19700101",
+    b"99991231",
+    b"20230229",
+    b"201903",
+    b"20190314-0500",
+    b"2019.03.14",
+    b"19050101",
+)
 
-    def __init__(self, rng: random.Random, concepts: Sequence[tuple[str, str, str]] = SR_CODES) -> None:
-        self.rng, self.concepts = rng, concepts
+
+class Maker:
+    """Draws one instance; `concepts` are (code, scheme, value type) that a policy has rules for.
+
+    `private` are private attributes that a policy may keep: group, offset in the block, creator, VR.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        concepts: Sequence[tuple[str, str, str]] = SR_CODES,
+        private: Sequence[tuple[int, int, str, str]] = (),
+    ) -> None:
+        self.rng, self.concepts, self.private = rng, concepts, private
         self.syntax = rng.choice((EXPLICIT, EXPLICIT, IMPLICIT, BIG, DEFLATED, JPEG))
         self.charset = rng.choice(CHARSETS)
         self.little, self.explicit = self.syntax != BIG, self.syntax != IMPLICIT
@@ -114,6 +134,8 @@ class Maker:
             found[tag] = self.node(tag, vr, depth, charset)
         if self.rng.random() < 0.3:
             found |= {node.tag: node for node in self.private_block(depth, charset)}
+        if self.private and self.explicit and self.rng.random() < 0.3:
+            found |= {node.tag: node for node in self.known_private_block(depth, charset)}
         if self.rng.random() < 0.1 and found:
             group = self.rng.choice(sorted(found)) & 0xFFFF0000
             found[group] = Node(group, "UL", (self.rng.randrange(1000),))
@@ -144,6 +166,18 @@ class Maker:
                 vr = "LO"
             nodes.append(self.node(group << 16 | block << 8 | offset, vr, depth, charset))
         return nodes
+
+    def known_private_block(self, depth: int, charset: str) -> list[Node]:
+        """Return a block with attributes of one creator that the policy knows, among others that nobody knows."""
+        group, _, creator, _ = self.rng.choice(self.private)
+        block = self.rng.randint(0x10, 0xFF)
+        known = [row for row in self.private if row[0] == group and row[2] == creator]
+        nodes = {offset: self.value_node(group, block, offset, vr, charset) for _, offset, _, vr in known[:6]}
+        nodes[0xEE] = self.value_node(group, block, 0xEE, "LO", charset)
+        return [Node(group << 16 | block, "LO", creator.encode()), *nodes.values()]
+
+    def value_node(self, group: int, block: int, offset: int, vr: str, charset: str) -> Node:
+        return Node(group << 16 | block << 8 | offset, vr, [] if vr == "SQ" else self.value(vr, charset))
 
     def content_items(self, depth: int) -> list[list[Node]]:
         return [self.content_item(depth) for _ in range(self.rng.randint(1, 4))]
@@ -199,9 +233,9 @@ class Maker:
             "AE": lambda: rng.choice((b"STATION1", b"QUIXOTTE", b"PACS")),
             "AS": lambda: f"{rng.randrange(110):03d}{rng.choice('YMWD')}".encode(),
             "CS": lambda: rng.choice((b"ORIGINAL", b"AXIAL", b"Mixed case", b"QUIXOTTE", b"YES", b"Marvin-1")),
-            "DA": lambda: rng.choice((b"20190314", b"19000101", b"2019.03.14", b"19570101")),
+            "DA": lambda: rng.choice((b"20190314", b"19000101", b"2019.03.14", b"19570101", *ODD_DATES)),
             "DS": lambda: rng.choice((b"1.5", b"-0", b"3", b"1e3", b"20190314")),
-            "DT": lambda: rng.choice((b"20190314120000", b"2019", b"20190314120000.5+0100")),
+            "DT": lambda: rng.choice((b"20190314120000", b"2019", b"20190314120000.5+0100", *ODD_DATES)),
             "IS": lambda: str(rng.randrange(-5, 5000)).encode(),
             "TM": lambda: rng.choice((b"120000", b"0930", b"235959.123456")),
             "UI": lambda: rng.choice((self.uid(), b"1.2.840.10008.5.1.4.1.1.2", b"1.2.3")),
@@ -285,9 +319,13 @@ def header(syntax: str) -> bytes:
     return bytes(128) + b"DICM" + head_bytes(0x00020000, "UL", 4, True, True) + struct.pack("<I", len(meta)) + meta
 
 
-def fuzzed_instance(seed: int, concepts: Sequence[tuple[str, str, str]] = SR_CODES) -> bytes:
-    """Return the bytes of one random instance; the same for the same seed."""
-    return Maker(random.Random(seed), concepts).instance()
+def fuzzed_instance(
+    seed: int,
+    concepts: Sequence[tuple[str, str, str]] = SR_CODES,
+    private: Sequence[tuple[int, int, str, str]] = (),
+) -> bytes:
+    """Return the bytes of one random instance; the same for the same seed, concepts and private attributes."""
+    return Maker(random.Random(seed), concepts, private).instance()
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:

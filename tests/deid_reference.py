@@ -15,10 +15,12 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted
 from phi_deid_pipeline.actions import dummy_document, dummy_item
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Policy, Resolution
+from phi_deid_pipeline.private_elements import fits
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -73,7 +75,10 @@ class Reference:
     `removed` counts what was removed by path (tags from the top level), `private` the private attributes.
     """
 
-    def __init__(self, policy: Policy, new_uid: Callable[[str], str], lexicon: Lexicon, pseudonym: str) -> None:
+    def __init__(
+        self, policy: Policy, new_uid: Callable[[str], str], lexicon: Lexicon, pseudonym: str, offset_days: int = 0
+    ) -> None:
+        self.offset_days = offset_days
         self.policy, self.new_uid, self.lexicon, self.pseudonym = policy, new_uid, lexicon, pseudonym
         self.vocabulary = load_vocabulary()
         self.private = 0
@@ -82,6 +87,7 @@ class Reference:
     def apply(self, ds: Dataset) -> Dataset:
         self.top = ds
         self.sop_class = str(ds.get("SOPClassUID", "") or "")
+        self.birth = "".join(filter(str.isdigit, _first(ds.get("PatientBirthDate"))))[:8]
         self.little = bool(ds.original_encoding[1])
         texts, codes, present = self._earlier_method(ds)
         self._dataset(ds, ())
@@ -127,13 +133,14 @@ class Reference:
     # ------------------------------------------------------------------ data sets
 
     def _dataset(self, ds: Dataset, above: tuple[int, ...], forced: dict[int, Resolution] | None = None) -> None:
+        creators = creators_of(ds)
         for tag in sorted(map(int, ds.keys())):
             path = (*above, tag)
             element = ds[tag]
             group = tag >> 16
             if group & 1:
-                self.private += self._private(element)
-                del ds[tag]
+                if (group, tag & 0xFFFF) not in creators:
+                    self._private_element(ds, element, path, creator_of(tag, creators))
             elif tag & 0xFFFF == 0 or tag == 0xFFFCFFFC:
                 del ds[tag]
             elif group in (0, 2, 4) or group >> 8 in (0x50, 0x60) or (group == 0x7FE0 and above):
@@ -144,6 +151,45 @@ class Reference:
                     self._sequence(ds, element, str(answer.action), path)
                 else:
                     self._value(ds, element, answer, path)
+
+        used = {(tag >> 16, tag >> 8 & 0xFF) for tag in map(int, ds.keys()) if tag >> 16 & 1 and tag & 0xFFFF >= 0x1000}
+        for group, block in creators.keys() - used:
+            self.private += 1
+            del ds[group << 16 | block]
+
+    def _private_element(self, ds: Dataset, element: DataElement, path: tuple[int, ...], creator: str) -> None:
+        """Keep what the policy knows by its creator; its removal counts as one of private elements, not by path."""
+        answer = self.policy.resolve_private(path, element.VR, creator, self.sop_class)
+        action = str(answer.action)
+        stated = self.policy.private_vr(path[-1], creator)
+        if ds.original_encoding[0] and stated not in ("UN", element.VR) and not fits(stated, self._written(element)):
+            action = "X"  # written without a VR: pydicom has one of its own, the rule is that of Table E.3.10-1
+        before, removed = self.private, dict(self.removed)
+        if element.VR == "SQ" and action != "X":
+            self._sequence(ds, element, action, path)
+        elif element.VR == "SQ" or action == "X":
+            self.private += self._private(element)
+            del ds[path[-1]]
+        else:
+            text = "\\".join(self._texts(element)) if element.VR in STRINGS else ""
+            known = action == "K" and element.VR in STRINGS - TEXT and drop_identifiers(text, self.lexicon) != text
+            if known or (action in "UK" and element.VR == "UI" and not all(map(is_uid, text.split("\\")))):
+                self.private += 1
+                del ds[path[-1]]
+                return
+            self._value(ds, element, answer, path)
+            if path[-1] not in ds:
+                self.removed, self.private = Counter(removed), before + 1
+
+    def _written(self, element: DataElement) -> bytes:
+        """Return the bytes of a value in implicit VR little endian."""
+        values = [] if element.is_empty else list(element.value) if element.VM > 1 else [element.value]
+        if element.VR in NUMBERS:
+            return struct.pack(f"<{len(values)}{NUMBERS[element.VR]}", *values)
+        if element.VR in STRINGS:
+            text = "\\".join(self._texts(element)).encode("latin-1", "replace")
+            return text + b" " * (len(text) % 2)
+        return bytes(element.value or b"") if element.VR != "SQ" else b""
 
     def _remove(self, ds: Dataset, element: DataElement, path: tuple[int, ...]) -> None:
         self.removed[path] += 1
@@ -218,6 +264,20 @@ class Reference:
         if tag in (0x00100010, 0x00100020) and action in ("Z", "D", "C"):
             element.value = self.pseudonym
             return
+        if vr in ("DA", "DT", "TM") and self.policy.dates == "shift" and action in ("C", "K"):
+            if not is_published(tag):
+                if vr != "TM":
+                    unwanted = self.birth if tag >> 16 & 1 or tag in (0x0040A120, 0x0040A121) else ""
+                    self._each(element, lambda text: shifted(vr, text, self.offset_days, unwanted))
+                elif not self._is_well_formed(element):
+                    self._drop(element)
+                return
+            action = str(answer.fallback) if str(answer.fallback) in ("D", "Z", "X") else "D"
+        if vr == "AS" and action == "K" and self.policy.max_age:
+            before = self._texts(element)
+            self._each(element, lambda text: capped(text, self.policy.max_age))
+            if self._texts(element) != before:
+                return
         if action == "C":
             if vr not in TEXT:
                 raise Refused(f"{tag:08X}")

@@ -328,18 +328,18 @@ def type_matters(code: str, kind: str, vr: str) -> bool:
     return "/" in code and code != "X/Z/U*"
 
 
-def nested_types(modules: dict[str, list[dict]], codes: dict[str, str], known: dict[str, tuple[str, str]]) -> dict:
-    """Return module -> path of tags -> Type of every attribute in a sequence whose Type decides its action."""
+def nested_types(
+    modules: dict[str, list[dict]], codes: dict[str, str], known: dict[str, tuple[str, str]], gone: set[str]
+) -> dict:
+    """Return module -> path of tags -> Type of every attribute in a sequence whose Type decides its action.
+
+    `gone` are sequences that every policy removes with all that is in them.
+    """
     found: dict[str, dict[str, str]] = {}
     for module, rows in modules.items():
         for row in rows:
             code, path = codes.get(row["keyword"], ""), [*row["path"], row["keyword"]]
-            if (
-                len(path) == 1
-                or not code
-                or row["type"] not in STRICTEST
-                or any(codes.get(keyword) == "X" for keyword in path[:-1])
-            ):
+            if len(path) == 1 or not code or row["type"] not in STRICTEST or not gone.isdisjoint(path[:-1]):
                 continue
             if type_matters(code, row["type"], known[row["keyword"]][1]):
                 text = "/".join(known[keyword][0] for keyword in path)
@@ -360,7 +360,8 @@ def write_nested_types(target: Path) -> None:
     dictionary = json.loads((here / "dictionary.json").read_text(encoding="utf-8"))["attributes"]
     sections = ("table_e1_1", "gaps_outside_e1_1", "own_rows")
     codes = {row["keyword"]: row["basic"] for section in sections for row in rules[section]}
-    nested = nested_types(modules, codes, {keyword: (tag, vr) for tag, vr, keyword in dictionary})
+    gone = {row["keyword"] for name in sections for row in rules[name] if row["basic"] == "X" and not row["options"]}
+    nested = nested_types(modules, codes, {keyword: (tag, vr) for tag, vr, keyword in dictionary}, gone)
     of_iod = {iod: sorted({row["key"] for row in rows} & nested.keys()) for iod, rows in iods.items()}
     used = {module for found in of_iod.values() for module in found}
     known = json.loads((here / "iod_types.json").read_text(encoding="utf-8"))

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import dictionary_VM
-
+from phi_deid_pipeline.data_dictionary import attribute
 from phi_deid_pipeline.dicom_utils import (
     LONG_LENGTH_VRS,
     MULTI_VALUED_TEXT_VRS,
@@ -170,10 +169,8 @@ def _as_text(value: object) -> str:
 @lru_cache(maxsize=4096)
 def _minimal_vm(tag: int) -> int:
     """Return how many values the data dictionary demands at least; 1 where it does not know."""
-    try:
-        return max(1, int(re.split(r"[-n]", dictionary_VM(tag))[0] or 1))
-    except (KeyError, ValueError):
-        return 1
+    entry = attribute(tag)
+    return max(1, int(re.split(r"[-n]", entry.vm)[0] or 1)) if entry else 1
 
 
 def dummy_value(tag: int, vr: str, value: bytes, little: bool) -> bytes:

@@ -9,8 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
-from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
-from pydicom.datadict import DicomDictionary, dictionary_keyword, dictionary_VR
+from phi_deid_pipeline.data_dictionary import attribute
 
 CHUNK = 1 << 20  # bytes
 
@@ -63,10 +62,47 @@ _ESC = 0x1B
 _DELIMITERS = frozenset(b"\\\r\n\t\f^=")  # each resets a code extension (PS3.5 6.1.2.5.3)
 _SELF_SWITCHING = frozenset({"iso2022_jp", "iso2022_jp_2", "iso2022_kr"})  # codecs that read their own escapes
 _STAND_ALONE = frozenset({"UTF8", "GB18030", "GBK"})  # no code extensions with these (PS3.3 C.12.1.1.2)
-_DEFAULT = "iso8859"  # pydicom's name for ISO-IR 6
-# Terms and escape sequence that pydicom 3.0.2 lacks: Latin alphabet No. 9.
-_TERMS = python_encoding | {"ISO_IR 203": "iso8859_15", "ISO 2022 IR 203": "iso8859_15"}
-_ESCAPES = CODES_TO_ENCODINGS | {b"\x1b-b": "iso8859_15"}
+_DEFAULT = "iso8859"  # ISO-IR 6, and what is read in its place
+# Character sets of PS3.3 C.12.1.1.2 by the number of their registration -> Python's codec, final byte of the escape
+# sequence that puts them into G1.
+_SINGLE_BYTE = {
+    "100": ("latin_1", "A"),
+    "101": ("iso8859_2", "B"),
+    "109": ("iso8859_3", "C"),
+    "110": ("iso8859_4", "D"),
+    "126": ("iso_ir_126", "F"),  # Greek
+    "127": ("iso_ir_127", "G"),  # Arabic
+    "138": ("iso_ir_138", "H"),  # Hebrew
+    "144": ("iso_ir_144", "L"),  # Cyrillic
+    "148": ("iso_ir_148", "M"),  # Turkish
+    "166": ("iso_ir_166", "T"),  # Thai
+    "203": ("iso8859_15", "b"),  # Latin alphabet No. 9
+}
+_TERMS = {
+    "": _DEFAULT,
+    **{f"{way} {number}": codec for number, (codec, _) in _SINGLE_BYTE.items() for way in ("ISO_IR", "ISO 2022 IR")},
+    **dict.fromkeys(("ISO_IR 6", "ISO 2022 IR 6"), _DEFAULT),
+    **dict.fromkeys(("ISO_IR 13", "ISO 2022 IR 13"), "shift_jis"),
+    "ISO 2022 IR 87": "iso2022_jp",
+    "ISO 2022 IR 159": "iso2022_jp_2",
+    "ISO 2022 IR 149": "euc_kr",
+    "ISO 2022 IR 58": "iso_ir_58",
+    "ISO_IR 192": "UTF8",
+    "GB18030": "GB18030",
+    "GBK": "GBK",
+    "ISO 2022 GBK": "GBK",  # seen in files, as is the next
+    "ISO 2022 58": "GB2312",
+}
+_ESCAPES = {
+    b"\x1b(B": _DEFAULT,
+    b"\x1b)I": "shift_jis",  # ISO-IR 13
+    b"\x1b(J": "shift_jis",  # ISO-IR 14
+    b"\x1b$B": "iso2022_jp",
+    b"\x1b$(D": "iso2022_jp_2",
+    b"\x1b$)C": "euc_kr",
+    b"\x1b$)A": "iso_ir_58",
+    **{b"\x1b-" + final.encode("ascii"): codec for codec, final in _SINGLE_BYTE.values()},
+}
 # Encoding -> escape sequence that puts it into G1, where it stands beside ASCII until the next delimiter.
 _TO_G1 = {name: escape for escape, name in _ESCAPES.items() if escape[1:2] in (b"-", b")") or escape[1:3] == b"$)"}
 # Encoding -> escape sequence that puts it into G0, instead of ASCII.
@@ -84,20 +120,15 @@ def vr_of(tag: int) -> str:
         return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else ""
     if tag & 0xFFFF == 0:
         return "UL"
-    try:
-        vr = dictionary_VR(tag)
-    except KeyError:
-        return ""
-    vr = _AMBIGUOUS.get(vr, vr)
+    entry = attribute(tag)
+    vr = _AMBIGUOUS.get(entry.vr, entry.vr) if entry else ""
     return vr if len(vr) == 2 else ""
 
 
 @lru_cache(maxsize=65536)
 def is_known(tag: int) -> bool:
     """Tell whether a tag stands in the standard data dictionary (repeating groups included)."""
-    if tag in DicomDictionary or tag in NEW_ATTRIBUTES:
-        return True
-    return bool(keyword_of(tag))
+    return tag in NEW_ATTRIBUTES or attribute(tag) is not None
 
 
 @lru_cache(maxsize=65536)
@@ -105,12 +136,8 @@ def keyword_of(tag: int) -> str:
     """Return the keyword of a tag, "" for private and unknown tags."""
     if tag in NEW_ATTRIBUTES:
         return NEW_ATTRIBUTES[tag][1]
-    if tag & 0x10000:
-        return ""
-    try:
-        return dictionary_keyword(tag)
-    except KeyError:
-        return ""
+    entry = None if tag & 0x10000 else attribute(tag)
+    return entry.keyword if entry else ""
 
 
 @lru_cache(maxsize=65536)

@@ -211,14 +211,16 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
         if not title and not relative and (token.word not in cues.soft or not token.keep):
             continue
         token.keep, token.named = token.keep and not title, title
-        for follower in tokens[index + 1 : index + 4]:
+        for previous, follower in pairwise(tokens[index : index + 4]):
             if not follower.word or re.search(
                 r"[;\n\r()]" if relative else r"[;:\n\r()]", text[token.end : follower.start]
             ):
                 break
             if relative and follower.word in cues.relative_links:
                 continue
-            if follower.word in vocabulary.strong and not (len(follower.word) == 1 and title):
+            written_as_name = (token.text.istitle() and follower.text.istitle()) or follower.word in vocabulary.surnames
+            named = title and (len(follower.word) == 1 or (previous is token and written_as_name))
+            if follower.word in vocabulary.strong and not (named and follower.text[0].isupper()):
                 break
             if not title and follower.word in vocabulary.plain and follower.text.islower():
                 continue  # a name has a capital

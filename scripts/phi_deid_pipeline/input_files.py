@@ -43,7 +43,6 @@ _VISIBLE_LIGHT = "1.2.840.10008.5.1.4.1.1.77.1."
 _OTHER_STORAGE = frozenset({f"1.2.840.10008.5.1.4.34.{number}" for number in (1, 7, 10)})
 # Raw data, voice and audio waveforms, inventories, defined procedure protocols and their approval.
 _UNSUPPORTED = frozenset({_STORAGE + tail for tail in ("66", "9.4.1", "9.4.2", "201.1", "200.1", "200.3", "200.7")})
-_ENCAPSULATED_DOCUMENT = _STORAGE + "104."
 _NO_VIEWABLE_PIXELS = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.(10[0-8](\.1)?|94|95|204|205)")  # video; JPIP: a URL
 _MAX_UID_BYTES = 4096  # of a private value that is looked at for UIDs
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -331,9 +330,7 @@ def _rejection(instance: RawInstance, facts: dict[str, object], pixels: Element 
 
 
 def _is_supported(sop_class: str) -> bool:
-    if sop_class in _UNSUPPORTED or sop_class.startswith(_ENCAPSULATED_DOCUMENT):
-        return False
-    return sop_class.startswith(_STORAGE) or sop_class in _OTHER_STORAGE
+    return sop_class not in _UNSUPPORTED and (sop_class.startswith(_STORAGE) or sop_class in _OTHER_STORAGE)
 
 
 def _is_uid(text: str) -> bool:

@@ -38,13 +38,19 @@ from phi_deid_pipeline.dicom_utils import (
     encodings_of,
     format_path,
     keyword_of,
-    looks_like_uid,
 )
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.free_text import Vocabulary, load_vocabulary
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
 from phi_deid_pipeline.instance_write import encapsulate, write_instance
-from phi_deid_pipeline.private_elements import effective_vr, is_creator, runs
+from phi_deid_pipeline.private_elements import (
+    are_uids,
+    count_private,
+    effective_vr,
+    is_creator,
+    private_inside,
+    runs,
+)
 from phi_deid_pipeline.raw_elements import (
     DEFLATED,
     EXPLICIT_BE,
@@ -55,7 +61,7 @@ from phi_deid_pipeline.raw_elements import (
     Item,
     RawInstance,
 )
-from phi_deid_pipeline.records import RejectReason, TagAction
+from phi_deid_pipeline.records import Box, RejectReason, TagAction
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
@@ -91,7 +97,6 @@ _NO_DATES: frozenset[str] = frozenset()
 FREE_DATES = frozenset({0x0040A120, 0x0040A121})
 ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 MEMO_ENTRIES = 20_000  # results remembered at most
-ROWS_ENTRIES = 256  # sets of action rows remembered at most
 MEMO_BYTES = 1024  # longer values are not remembered
 
 
@@ -105,7 +110,9 @@ class PixelReplacement:
     value: bytes | list[bytes]
     encapsulated: bool
     transfer_syntax_uid: str
-    attributes: dict[int, tuple[str, object]] = field(default_factory=dict)
+    attributes: dict[int, tuple[str, object] | None] = field(default_factory=dict)
+    boxes: tuple[tuple[int, Box], ...] = ()  # frame (-1 every frame) and box as filled
+    syntax_reason: str = ""  # why the transfer syntax is another one, empty where it is kept
 
 
 @dataclass(frozen=True)
@@ -180,7 +187,6 @@ class InstanceDeidentifier:
         # How often a word went from an attribute because the vocabulary lacks it, by folded word and keyword.
         self.unknown_words: Counter[tuple[str, str]] = Counter()
         self.planner = Planner(policy)
-        self.action_rows: dict[frozenset[tuple[tuple[Plan, str], int]], ActionRows] = {}
         self._memo: dict[object, object] = {}
         self._memo_lexicon: Lexicon | None = None
 
@@ -312,7 +318,7 @@ class Rewrite:
         texts: list[str] = []
         if element is not None and element.items is None:
             value = bytes(self.source.value(element))
-            kept = kept_text("LO", value, self.charset, self.patient.lexicon)
+            kept = kept_text("LO", value, self.charset, self.patient.lexicon, self.engine.vocabulary)
             text = decode_text(value if kept is None else kept, self.charset)[0]
             texts = [part.strip(" \x00") for part in text.split("\\")]
         return [*(t for t in texts if t), *(t for t in added if t not in texts)]
@@ -450,7 +456,7 @@ class Rewrite:
         elif kind is Kind.RECURSE or kind is Kind.CONTENT:
             self._sequence(element, plan, charset, little, out)
         elif kind is Kind.PRIVATE:
-            self.private_elements += 1 + (_private_inside(element) if element.items else 0)
+            self.private_elements += 1 + (private_inside(element) if element.items else 0)
             out.changed = True
         elif kind is Kind.SILENT:
             out.changed = True
@@ -460,7 +466,7 @@ class Rewrite:
         elif kind is Kind.DUMMY_ITEM:
             self._dummy_item(element, plan, little, out)
         elif element.items is not None:  # EMPTY on a sequence
-            self.private_elements += _private_inside(element)
+            self.private_elements += private_inside(element)
             self._replace(element, plan, b"", little, out)
         else:
             self._value(element, plan, charset, little, out)
@@ -488,7 +494,7 @@ class Rewrite:
             if is_creator(element.tag) and element.tag & 0xFF in used and element.items is None:
                 out.keep(element.start, element.end)
             elif is_creator(element.tag):
-                self.private_elements += 1 + _private_inside(element)
+                self.private_elements += 1 + private_inside(element)
                 out.changed = True
         for element, inner in written:
             if inner.changed:
@@ -510,7 +516,7 @@ class Rewrite:
 
     def _remove(self, element: Element, plan: Plan) -> None:
         if element.items:
-            self.private_elements += _private_inside(element)
+            self.private_elements += private_inside(element)
         self._done[plan, "X"] += 1
 
     def _value(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: _Output) -> None:
@@ -535,7 +541,7 @@ class Rewrite:
         """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""
         kind = plan.kind
         if kind is Kind.UID:
-            return _NOTHING if plan.private and not _are_uids(value) else self._uid(value)
+            return _NOTHING if plan.private and not are_uids(value) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.vr, value):
                 return None
@@ -627,10 +633,8 @@ class Rewrite:
     def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
         """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
         key = ("unknown", (("clean", plan.vr), value, charset))
-        unknown = self.memo.get(key) if len(value) <= MEMO_BYTES else self.memo.pop(key, None)
-        if unknown is not None:
-            keyword = keyword_of(plan.tag)
-            self.engine.unknown_words.update((word, keyword) for word in unknown)  # type: ignore[attr-defined]
+        unknown = self.memo.get(key, ()) if len(value) <= MEMO_BYTES else self.memo.pop(key, ())
+        self.engine.unknown_words.update((word, keyword_of(plan.tag)) for word in unknown)  # type: ignore[attr-defined]
 
     def _uid(self, value: bytes) -> bytes:
         found = self.memo.get(value)
@@ -655,7 +659,7 @@ class Rewrite:
         if not element.items:
             out.keep(element.start, element.end)
             return
-        self.private_elements += _private_inside(element)
+        self.private_elements += private_inside(element)
         item = dummy_item(element.tag, keyword_of(element.tag))
         first = element.items[0]
         content = b"" if item is None else encode_item(item, first.little, first.explicit)
@@ -672,7 +676,7 @@ class Rewrite:
             if plan.kind is Kind.CONTENT:
                 item_plan = self._content_plan(item, plan, self.source.item_charset(item, charset))
             if item_plan is None:
-                self.private_elements += sum(map(_count_private, item.elements))
+                self.private_elements += sum(map(count_private, item.elements))
                 self._done[plan, "X"] += 1
                 changed = True
                 continue
@@ -729,7 +733,7 @@ class Rewrite:
         if tag is None or action not in ("D", "K", "C"):
             return plan  # references keep their items, with mapped UIDs
         value = _child(item, tag)
-        if action == "C" and value is not None and str(getattr(resolution, "fallback", "D")) == "X":
+        if (action, value_type) == ("C", "TEXT") and value is not None and str(resolution.fallback) == "X":
             text = bytes(self.source.value(value))
             if self._remembered(("clean", value.vr), text, charset) == b"":
                 return None
@@ -762,13 +766,10 @@ class Rewrite:
 
     def actions(self) -> ActionRows:
         """Return what was removed, cleaned, replaced: one row per path, VR and action, sorted by path."""
-        done = frozenset(self._done.items())
-        known = self.engine.action_rows.get(done)
-        if known is None:
-            if len(self.engine.action_rows) > ROWS_ENTRIES:
-                self.engine.action_rows.clear()
-            known = self.engine.action_rows[done] = self._action_rows()
-        return known
+        key = ("rows", frozenset(self._done.items()))
+        if key not in self.memo:
+            self.memo[key] = self._action_rows()
+        return self.memo[key]  # type: ignore[return-value]
 
     def _action_rows(self) -> ActionRows:
         groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
@@ -781,21 +782,9 @@ class Rewrite:
         return ordered[0], ordered[1], ordered[2]
 
 
-def _are_uids(value: bytes) -> bool:
-    return all(looks_like_uid(part) for part in value.decode("latin-1").split("\\") if part.strip(" \x00"))
-
-
 def _meta_uid(value: bytes | None) -> str:
     return (value or b"").decode("ascii", "replace").strip("\x00 ")
 
 
 def _child(item: Item, tag: int) -> Element | None:
     return next((element for element in item.elements if element.tag == tag), None)
-
-
-def _count_private(element: Element) -> int:
-    return (1 if element.tag & 0x10000 else 0) + _private_inside(element)
-
-
-def _private_inside(element: Element) -> int:
-    return sum(_count_private(inner) for item in element.items or () for inner in item.elements)

@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 _SIGNATURE = re.compile(r"(?<![^\W_])(?<!\w\.)(?:[^\W\d_]\.[ -]?){1,2}[^\W\d_]\.(?![^\W_])")
+MIN_SPELLED = 4  # letters of a name that is written letter by letter
+_SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
 Span = tuple[int, int, Category]
 
 
@@ -52,6 +54,10 @@ class Lexicon:
 
     def __or__(self, other: Lexicon) -> Lexicon:
         return Lexicon(self.entries | other.entries)
+
+    def without(self, categories: frozenset[Category]) -> Lexicon:
+        """Return the lexicon without the entries of some categories: a policy that keeps them looks for no such value."""
+        return Lexicon(e for e in self.entries if e.category not in categories) if categories else self
 
     @classmethod
     def from_json(cls, text: str) -> Lexicon:
@@ -82,7 +88,7 @@ class Lexicon:
             return []
         folded, positions = fold_with_index(text)
         found = [*self._words(folded), *self._numbers(folded), *self._dates(folded), *self._inside(folded)]
-        found += self._signatures(folded)
+        found += [*self._signatures(folded), *self._spelled(folded)]
         if positions is not None:
             found = [(positions[start], positions[end - 1] + 1, category) for start, end, category in found]
         return _merge(found)
@@ -130,6 +136,17 @@ class Lexicon:
                 category = signatures.get("".join(filter(str.isalpha, match[0])))
                 if category:
                     yield match.start(), match.end(), category
+
+    def _spelled(self, folded: str) -> Iterator[Span]:
+        """Find names written letter by letter: S M I T H."""
+        for match in _SPELLED.finditer(folded):
+            letters = [(m.start(), m[0]) for m in WORD.finditer(match[0])]
+            joined = "".join(letter for _, letter in letters)
+            for name, category in self._index.alone.items():
+                at = joined.find(name) if len(name) >= MIN_SPELLED else -1
+                if at >= 0:
+                    first, last = letters[at][0], letters[at + len(name) - 1][0]
+                    yield match.start() + first, match.start() + last + 1, category
 
     def _numbers(self, folded: str) -> Iterator[Span]:
         index = self._index

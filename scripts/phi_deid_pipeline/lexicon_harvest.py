@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-
+from phi_deid_pipeline.data_dictionary import attribute, tag_of
 from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, Entry, compacted, distinctive
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import normal_date
@@ -43,7 +42,7 @@ _BY_KEYWORD: dict[Category, str] = {
         DeviceAlternateIdentifier ManufacturerDeviceIdentifier""",
 }
 _CATEGORY: dict[int, Category] = {
-    tag: category for category, words in _BY_KEYWORD.items() for word in words.split() if (tag := tag_for_keyword(word))
+    tag: category for category, words in _BY_KEYWORD.items() for word in words.split() if (tag := tag_of(word))
 }
 _CATEGORY[0x00100012] = Category.NAME  # Name to Use (LT), younger than the dictionary
 _CODE_VALUE, _CODE_MEANING = 0x00080100, 0x00080104
@@ -91,10 +90,8 @@ def _category(path: tuple[int, ...], vr: str) -> Category | None:
 
 @lru_cache(maxsize=4096)
 def _dictionary_vr(tag: int) -> str:
-    try:
-        return dictionary_VR(tag)
-    except KeyError:
-        return "UN"
+    entry = attribute(tag)
+    return entry.vr if entry else "UN"
 
 
 def entries_of(category: Category, value: str) -> list[Entry]:

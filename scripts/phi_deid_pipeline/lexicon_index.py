@@ -118,7 +118,11 @@ class Index:
                 self.inside.setdefault(local, entry.category)
         digits = "".join(re.findall(r"\d+", fold(entry.value)))
         if 6 <= len(digits) <= 20:
-            for form in {digits, digits.lstrip("0"), digits[-10:], digits[-7:] if len(digits) >= 9 else digits}:
+            forms = {digits, digits.lstrip("0"), digits[-10:], digits[-7:] if len(digits) >= 9 else digits}
+            if entry.value.lstrip().startswith(("+", "00")) and len(digits) >= 9:
+                national = (digits.lstrip("0")[size:] for size in (1, 2, 3))  # without the country's code
+                forms |= {f"0{number}" for number in national}
+            for form in sorted(forms):
                 if len(form) >= 6:
                     self.numbers.setdefault(form, (entry.category, len(form) >= 7))
 

@@ -146,7 +146,7 @@ def variants(text: str) -> set[str]:
 
 
 def romanised(text: str) -> set[str]:
-    """Return a Cyrillic or Greek word in Latin letters, in up to four spellings; nothing for other scripts."""
+    """Return a Cyrillic or Greek word in Latin letters, in its usual spellings; nothing for other scripts."""
     lower = unicodedata.normalize("NFC", text).lower()
     word = "".join(char if char in _ROMAN else fold(char) for char in lower)
     if word.isascii() or any(char.isalpha() and not char.isascii() and char not in _ROMAN for char in word):
@@ -155,5 +155,6 @@ def romanised(text: str) -> set[str]:
     for pair, roman in _DIPHTHONGS.items():
         joined = joined.replace(pair, roman)
     letters = ["".join(_ROMAN.get(char, char) for char in form) for form in (word, joined)]
-    shorter = letters[1][:-2] + "y" if letters[1].endswith("iy") else letters[1]  # Yury, Dostoevsky
-    return {*letters, shorter, letters[1].replace("kh", "h").replace("yu", "ju").replace("ya", "ja").replace("y", "j")}
+    stem = letters[1][:-2] if letters[1].endswith("iy") else ""
+    shorter = {stem + "y", stem + "i"} if stem else set()  # Yury and Yuri, Dostoevsky
+    return {*letters, *shorter, letters[1].replace("kh", "h").replace("yu", "ju").replace("ya", "ja").replace("y", "j")}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.records import (
+    Box,
     DeidRecord,
     HoldReason,
     InstanceEntry,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.records import Decision, Reading, StudySubject, VerificationRecord
 
-HIGH_BITS = "high bits"
 # Where Tesseract stands in for missing models it sees text in most anatomy: what it finds there a person has to judge.
 ANATOMY = frozenset({"CT", "MR", "CR", "DX"})
 UNDECODABLE = frozenset({"undecodable", "not_viewable"})
@@ -116,14 +116,20 @@ def judge_burned_in_text(
     policy_json: str,
     decisions: list[Decision],
     salt: bytes,
+    allow_list: Iterable[str] = ("en",),
+    group_by: str = "series",
+    input_root: Path | None = None,
 ) -> Iterable[InstanceFindings]:
-    """Yield the verdicts on what was read, series by series; `lexicons` are JSON texts by opaque patient id."""
-    from phi_deid_pipeline.burned_in_text.judge import judge
+    """Yield the verdicts on what was read, series by series; `lexicons` are JSON texts by opaque patient id.
+
+    Groups beyond the series take a look at headers below `input_root`.
+    """
+    from phi_deid_pipeline.burned_in_text.judge import judge, load_words
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.uid_mapping import UidMapper
 
-    policy, mapper = Policy.from_json(policy_json), UidMapper(salt)
+    policy, mapper, words = Policy.from_json(policy_json), UidMapper(salt), load_words(tuple(allow_list))
     lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
     by_instance = {(row.sop_uid, row.path): row.reading for row in readings}
     by_new_uid = {}
@@ -139,11 +145,41 @@ def judge_burned_in_text(
             if uid == mapper.new_uid(instance.sop_uid)
         }
         modality = {(instance.sop_uid, instance.path): instance.modality for instance in series.instances}
-        for found in judge(rows, lexicon_of(series.patient), policy.hide, decided):
+        for found in judge(rows, lexicon_of(series.patient), policy.hide, decided, words):
             stand_in = any("ppocr missing" in reader for reader in found.readers)
             if stand_in and found.fills and modality[found.sop_uid, found.path] in ANATOMY:
                 found = replace(found, hold=tuple(sorted({*found.hold, HoldReason.TEXT_UNREADABLE.value})))
+            if group_by != "series" and input_root is not None and found.status == "read":
+                found = replace(found, group=_group(input_root / found.path, found.path, group_by))
             yield found
+
+
+def _group(file: Path, path: str, group_by: str) -> str:
+    from phi_deid_pipeline.known_places import group_key
+    from phi_deid_pipeline.raw_elements import read_instance
+
+    try:
+        with read_instance(file) as instance:
+            return group_key(instance, path, group_by)
+    except UnreadableInstance:
+        return ""  # cleaning will reject it with the reason
+
+
+def gather_boxes(findings: Iterable[InstanceFindings]) -> dict[str, list[dict[str, Any]]]:
+    """Return the boxes that the instances of each group share: rows of box and category, by group."""
+    groups: dict[str, dict[Box, str]] = {}
+    for found in findings:
+        if found.group:
+            single = tuple(box for _, box in found.frame_fills)
+            categories = (*found.fill_categories, *found.frame_fill_categories)
+            boxes = groups.setdefault(found.group, {})
+            for box, category in zip((*found.fills, *single), categories, strict=True):
+                boxes[box] = max(category, boxes.get(box, ""))
+    return {
+        group: [{"box": asdict(box), "category": boxes[box]} for box in sorted(boxes, key=astuple)]
+        for group, boxes in sorted(groups.items())
+        if boxes
+    }
 
 
 def deidentify_series(
@@ -160,18 +196,25 @@ def deidentify_series(
     languages: Iterable[str] | None = None,
     accepted_words: str = "",
     unknown_words: list[UnknownWord] | None = None,
+    redaction: Mapping[str, Any] | None = None,
+    ocr: Mapping[str, Any] | None = None,
+    reread_share: float = 0.0,
+    shared: Mapping[str, list[dict[str, Any]]] | None = None,
 ) -> Iterable[DeidRecord]:
     """Write the de-identified instances of a batch below `staging`; yield a record for each, rejected ones too.
 
     `subjects` name the patients where the policy asks for random pseudonyms or a site's table. `languages` (default: all)
     and `accepted_words`, the text of a site's list, decide which words of descriptions stay; `unknown_words` gets the
-    words that went for want of a vocabulary once all is done.
+    words that went for want of a vocabulary once all is done. `redaction` and `ocr` are sections of the config: how boxes
+    are filled, and by which readers what was written is read again (not at all without `ocr`); `shared` holds the boxes
+    of groups.
     """
     from phi_deid_pipeline.dates import offset_days
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
     from phi_deid_pipeline.languages import LANGUAGES
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.policies import Policy
+    from phi_deid_pipeline.redaction import RedactionSettings, SecondLook
     from phi_deid_pipeline.subjects import trial_attributes
     from phi_deid_pipeline.uid_mapping import UidMapper
     from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, load_vocabulary, parse_accepted_words
@@ -180,9 +223,11 @@ def deidentify_series(
     chosen = LANGUAGES if languages is None else tuple(sorted(languages))
     vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
     engine = InstanceDeidentifier(policy, uids, vocabulary)
-    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]))
+    lexicon_of = cache(lambda patient: Lexicon.from_json(lexicons[patient]).without(policy.kept_categories))
     subject_of = _naming(policy, subjects, salt)
     found = {(row.sop_uid, row.path): row for row in findings}
+    readers = _tuples(ocr) if ocr is not None else None
+    look = SecondLook(RedactionSettings.from_config(redaction or {}), readers, reread_share)
     for series in manifest.series:
         subject = subject_of(series.patient_key, series.study_uid)
         patient = PatientContext(
@@ -194,6 +239,7 @@ def deidentify_series(
         )
         for instance, face in zip(series.instances, _faces(series, faces), strict=True):
             seen = found[instance.sop_uid, instance.path]
+            boxes = [(Box(**row["box"]), row["category"]) for row in (shared or {}).get(seen.group, ())]
             base = _record_base(series, instance, seen, uids, patient.pseudonym)
             if face:
                 hold = policy.hold & {HoldReason.RECOGNIZABLE_VISUAL_FEATURES.value}
@@ -203,7 +249,9 @@ def deidentify_series(
                     raise UnreadableInstance(RejectReason.MISSING_SUBJECT)
                 if seen.status in UNDECODABLE:
                     raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, seen.detail)
-                yield _deidentify(engine, input_root / instance.path, staging, instance, seen, patient, base)
+                yield _deidentify(
+                    engine, input_root / instance.path, staging, instance, seen, patient, base, look, boxes
+                )
             except UnreadableInstance as error:
                 yield DeidRecord(**base | {"reason": error.reason.value, "detail": error.detail})
     if unknown_words is not None:
@@ -232,16 +280,10 @@ def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool
     return shows_face(slices, **(settings or {}))
 
 
-def _deidentify(engine, source, staging, instance, seen, patient, base):
-    from phi_deid_pipeline.boxes import grown
+def _deidentify(engine, source, staging, instance, seen, patient, base, look, shared):
     from phi_deid_pipeline.raw_elements import read_instance
+    from phi_deid_pipeline.redaction import redact_instance
 
-    replacement = None
-    hidden_bits = any(finding.plane == HIGH_BITS for finding in seen.findings)  # an old overlay: editing clears it
-    if seen.fills or seen.frame_fills or hidden_bits:
-        from phi_deid_pipeline.pixel_edit import redact
-
-        replacement = redact(source, list(seen.fills), list(seen.frame_fills))
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
     try:
         raw = read_instance(source, sha256=instance.sha256)
@@ -249,34 +291,57 @@ def _deidentify(engine, source, staging, instance, seen, patient, base):
         if error.reason is RejectReason.UNREADABLE_FILE:
             raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
         raise
+    further: list[tuple[int, Box]] = []
+    rounds = 0
     with raw:
-        result = engine.deidentify(
-            raw,
-            target,
-            patient,
-            replacement,
-            text_scan_found_nothing_left=seen.status == "read" and seen.frames_read == seen.frames and not seen.hold,
-            redacted=replacement is not None,
-        )
-    asked_for = [(-1, box) for box in seen.fills] + list(seen.frame_fills)
-    boxes = [(frame, grown(box, instance.rows, instance.columns)) for frame, box in asked_for]
+        while True:
+            made = redact_instance(source, raw, seen, look.settings, patient.pseudonym, shared=shared, further=further)
+            result = _write(engine, raw, target, patient, made, seen, left=False)
+            again = look.again(target, patient.lexicon, instance, seen, made, base["sop_uid"], rounds)
+            if not again.wider:
+                break
+            further += again.wider
+            rounds += 1
+        if again.left:  # what says that nothing is left may not stand in it
+            result = _write(engine, raw, target, patient, made, seen, left=True)
+    hold = tuple(sorted({*base["hold"], *((HoldReason.TEXT_LEFT.value,) if again.left else ())}))
+    scan = base["burned_in_text_scan"] | {
+        "boxes_filled": len(made.replacement.boxes) if made.replacement else 0,
+        "replacement": look.settings.label,
+        "transfer_syntax_reason": made.replacement.syntax_reason if made.replacement else "",
+        "read_again": again.note | {"boxes_widened": len(further)},
+    }
     return DeidRecord(
         **base
         | {
-            "status": Status.HELD if base["hold"] else Status.RELEASED,
-            "reason": base["hold"][0] if base["hold"] else "",
+            "status": Status.HELD if hold else Status.RELEASED,
+            "reason": hold[0] if hold else "",
+            "hold": hold,
             "staged_path": target.relative_to(staging).as_posix(),
             "checksum": result.checksum,
             "transfer_syntax_uid": result.transfer_syntax_uid,
-            "pixel_data": "redacted" if replacement else "untouched" if result.pixel_sha256 else "none",
+            "pixel_data": made.kind if made.replacement or result.pixel_sha256 else "none",
             "pixel_sha256": result.pixel_sha256,
             "tags_removed": result.removed,
             "tags_cleaned": result.cleaned,
             "tags_replaced": result.replaced,
             "private_tags_stripped": result.private_tags_stripped,
             "uids_replaced": result.uids_replaced,
-            "boxes": tuple(boxes) if replacement else (),
+            "boxes": made.replacement.boxes if made.replacement else (),
+            "burned_in_text_scan": scan,
         }
+    )
+
+
+def _write(engine, raw, target, patient, made, seen, *, left: bool):
+    looked_at_all = seen.status == "read" and seen.frames_read == seen.frames
+    return engine.deidentify(
+        raw,
+        target,
+        patient,
+        made.replacement,
+        text_scan_found_nothing_left=looked_at_all and not seen.hold and not left,
+        redacted=made.kind == "redacted",
     )
 
 
@@ -329,6 +394,7 @@ def text_scan(seen: InstanceFindings) -> dict[str, Any]:
         "regions": {verdict.value: by_verdict[verdict.value] for verdict in Verdict},
         "regions_hidden": len(hidden),
         "hidden_by_category": dict(sorted(Counter(f.category or "other" for f in hidden).items())),
+        "kept_by_reason": dict(sorted(Counter(f.reason for f in seen.findings if not f.hide).items())),
         "boxes_filled": len(seen.fills) + len(seen.frame_fills),
         "needs_review": bool(seen.hold),
     }
@@ -347,22 +413,22 @@ def verify_series(
 ) -> tuple[list[VerificationRecord], list[LinkRow]]:
     """Return the verdict on each written instance and its links; `uid_map` leads from source to new UIDs of the batch.
 
-    What the table of subjects says was written on purpose: it is no identifier that was left. `settings` are the config
+    What the table of subjects says was written on purpose, and is no identifier that was left, but for new names. `settings` are the config
     keys `verification.*`; without them no other program is asked.
     """
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
-    from phi_deid_pipeline.verification_dciodvfy import program, with_new_errors
+    from phi_deid_pipeline.verification_dciodvfy import Asked
 
     policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
-    written_of = {(row.patient_key, row.study_uid): astuple(row.subject) for row in subjects}
+    # A new name is no excuse: where it holds a word of the patient's own name, that is found.
+    written_of = {(row.patient_key, row.study_uid): astuple(replace(row.subject, name="")) for row in subjects}
     verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
-    asked = _asked(records, str((settings or {}).get("dciodvfy", "none")))
-    command = [program()] if asked and program() else []
+    asked = Asked(records, str((settings or {}).get("dciodvfy", "none")))
     for record in records:
         if not record.staged_path:
             continue
@@ -374,24 +440,12 @@ def verify_series(
             verifier = SeriesVerifier(lexicon, uid_map, policy=policy, harmless=harmless)
             verifiers[series.patient, harmless] = verifier
         written, source = staging / record.staged_path, input_root / instance.path
-        verdict, uids = verifier.check(written, source, record)
-        if command and record.sop_uid in asked:
-            verdict = with_new_errors(verdict, written, source, record, command)
-        edges = instance_links(instance, record, uids, uid_map)
+        checked = verifier.check(written, source, record)
+        verdict = asked.with_new_errors(checked.verdict, written, source, record, checked.layouts)
+        edges = instance_links(instance, record, checked.uids, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links
-
-
-def _asked(records: Iterable[DeidRecord], share: str) -> frozenset[str]:
-    """Return the new SOP Instance UIDs of the instances that `dciodvfy` looks at: of every series the share asked for."""
-    from phi_deid_pipeline.verification_dciodvfy import sampled
-
-    series: dict[str, list[str]] = {}
-    for record in records:
-        if record.staged_path:
-            series.setdefault(record.series_uid, []).append(record.sop_uid)
-    return frozenset(uids[place] for uids in series.values() for place in sampled(len(uids), share))
 
 
 def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[dict[str, Any]]:

@@ -244,6 +244,10 @@ def _check_j2k(data: bytes, layout: PixelFormat) -> None:
 def _as_words(decoded: np.ndarray, layout: PixelFormat) -> np.ndarray:
     """Widen or narrow what a codec returned to words of Bits Allocated; signed values keep their bits."""
     bits = decoded.dtype.itemsize * 8
+    if layout.allocated == 1:
+        if decoded.size and int(decoded.max()) > 1:
+            raise CodecError("decoded values exceed the bits allocated")
+        return np.ascontiguousarray(decoded).astype(layout.dtype)
     if layout.allocated not in (8, 16, 32) or (layout.allocated == 8 and layout.stored > 8):
         raise CodecError("bits allocated not supported")
     if bits > layout.allocated and decoded.size:
@@ -260,6 +264,9 @@ def _decode_rle(data: bytes, layout: PixelFormat) -> np.ndarray:
     if count != width * layout.samples:
         raise CodecError("number of RLE segments does not fit the header")
     pixels = layout.rows * layout.columns
+    if layout.allocated == 1:
+        packed = _unpack(data[offsets[0] : offsets[1]], (pixels + 7) // 8)
+        return np.unpackbits(packed, bitorder="little")[:pixels].reshape(layout.rows, layout.columns)
     planes = np.empty((layout.samples, pixels, width), np.uint8)
     for segment in range(count):
         sample, byte = divmod(segment, width)

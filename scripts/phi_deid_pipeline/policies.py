@@ -43,6 +43,7 @@ from phi_deid_pipeline.policy_rows import (
     compile_safe_private,
 )
 from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
+from phi_deid_pipeline.records import Category
 
 __all__ = [
     "Action",
@@ -55,6 +56,10 @@ __all__ = [
     "load_policy",
 ]
 
+_KEPT_CATEGORIES = {
+    "retain_device_identity": Category.DEVICE,
+    "retain_institution_identity": Category.INSTITUTION,
+}
 REMOVED_GROUPS = {0x0000: "command", 0x0002: "file_meta", 0x0004: "dicomdir"}
 GRAPHICS_GROUPS = frozenset({0x50, 0x60})
 
@@ -144,6 +149,11 @@ class Policy:
             ranked[place] = (*ranked.get(place, ()), override)
         object.__setattr__(self, "_ranked", ranked)
 
+    @property
+    def kept_categories(self) -> frozenset[Category]:
+        """Kinds of identifiers that an option keeps: a serial number that stays is no identifier to be cut out of text."""
+        return frozenset(category for option, category in _KEPT_CATEGORIES.items() if option in self.options)
+
     def resolve(
         self, path: tuple[int, ...], vr: str, sop_class_uid: str, *, modality: str = "", manufacturer: str = ""
     ) -> Resolution:
@@ -154,9 +164,8 @@ class Policy:
         tag = path[-1]
         group = tag >> 16
         if self._ranked and (found := self._override((tag, ""), sop_class_uid, modality, manufacturer)) is not None:
-            code = found.action
-            fallback = Action.DUMMY if code == "C" and (vr or self.dictionary.get(tag)) in DATE_VRS else Action.ZERO
-            return self._resolution(code, code, "site", self._letters(tag), fallback)
+            fallback = self._site_fallback(path, vr, sop_class_uid) if found.action == "C" else Action.ZERO
+            return self._resolution(found.action, found.action, "site", self._letters(tag), fallback)
         if group in REMOVED_GROUPS:
             return Resolution("X", Action.REMOVE, REMOVED_GROUPS[group], self._letters(tag), Action.REMOVE)
         if tag & 0xFFFF == 0:
@@ -229,6 +238,14 @@ class Policy:
         else:
             fits = action in "KXDZ" or (action == "U" and vr == "UI")
         return _private(action if fits else "X", "site")
+
+    def _site_fallback(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Action:
+        """Return what is done where the site's C leaves nothing: what the row says without options, else a dummy."""
+        entry = self.entries.get(path[-1])
+        vr = vr or self.dictionary.get(path[-1], "")
+        code = entry.basic if entry else "D" if vr in DATE_VRS else "Z/D"
+        action = self._action(code, vr, path, sop_class_uid)
+        return action if action in (Action.DUMMY, Action.ZERO, Action.REMOVE) else Action.ZERO
 
     def _date_code(self, vr: str, removed: str) -> str:
         """Return the code for a date or time that no row names; `removed` where none is kept."""
@@ -315,9 +332,10 @@ class Policy:
             content = json.loads(text)
             digest = content.pop("digest")
             policy = cls(**fields_from(content, digest))
+            found = digest_of(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PolicyError(f"resolved policy: cannot be read ({type(error).__name__}); make it anew") from error
-        if digest_of(content_of(policy)) != digest:
+        if found != digest:
             raise PolicyError(
                 "resolved policy: its digest does not fit; do not edit it, change the policy file instead"
             )

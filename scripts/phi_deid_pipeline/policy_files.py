@@ -30,6 +30,7 @@ CLEANABLE_VRS = frozenset({"LO", "SH", "ST", "LT", "UT", "UC", "SQ"})
 PROTECTED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
 # Birth date and time, also in another calendar: no option keeps or shifts them (E.3.6), and no site may either.
 BIRTH = frozenset({0x00100030, 0x00100032, 0x00100033})
+ENCAPSULATED_DOCUMENT = 0x00420011
 STRUCTURAL_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
 
 
@@ -114,14 +115,29 @@ _OVERRIDE_KEYS = frozenset({"tag", "action", "reason", *_CONDITIONS})
 _PRIVATE = re.compile(r"\(([0-9A-F]{3}[13579BDF]),XX([0-9A-F]{2})\)")
 
 
+TWICE = "a key stands twice"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key may stand twice: the first of two lists of overrides would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for number, (key, _) in enumerate(node.value):
+            if key.value in keys[:number]:
+                raise yaml.constructor.ConstructorError(None, None, TWICE, key.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
 def _read_yaml(path: Path) -> dict:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise PolicyError(f"policy {path.name}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise PolicyError(f"policy {path.name}: is no YAML{f' (line {mark.line + 1})' if mark else ''}") from error
+        what = TWICE if getattr(error, "problem", "") == TWICE else "is no YAML"
+        raise PolicyError(f"policy {path.name}: {what}{f' (line {mark.line + 1})' if mark else ''}") from error
     if not isinstance(content, dict):
         raise PolicyError(f"policy {path.name}: must hold keys and values; known keys are {', '.join(sorted(_KEYS))}")
     if unknown := sorted(str(key) for key in content if key not in _KEYS):
@@ -173,7 +189,11 @@ def _standard_tag(place: str, text: str, action: str, dictionary: dict[int, tupl
         raise PolicyError(f"{place}: {format_tag(tag)} keeps the instance what it is and cannot be overridden")
     if tag in BIRTH and action in "KC":
         raise PolicyError(f"{place}: {format_tag(tag)} is never kept or shifted; use D, Z or X")
+    if tag == ENCAPSULATED_DOCUMENT and action not in "DX":
+        raise PolicyError(f"{place}: {format_tag(tag)} cannot be kept or cleaned, as nobody looks into it; use D or X")
     vr = dictionary[tag][0]
+    if vr == "UI" and action == "K":
+        raise PolicyError(f"{place}: {format_tag(tag)} is a UID, and verification lets no source UID out; use U")
     cleanable = vr in CLEANABLE_VRS or vr in DATE_VRS
     if (action == "C" and not cleanable) or (action == "U" and vr not in {"UI", "SQ"}):
         raise PolicyError(f"{place}: action {action} does not fit the VR {vr} of {format_tag(tag)}")

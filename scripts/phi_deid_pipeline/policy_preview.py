@@ -79,13 +79,13 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
             rejected[error.reason.value] = rejected.get(error.reason.value, 0) + 1
     salt = os.urandom(32)
     engine, pseudonyms = InstanceDeidentifier(policy, UidMapper(salt)), Pseudonyms(salt)
-    rows: dict[Place, PreviewRow] = {}
+    rows: dict[tuple[Place, Resolution], PreviewRow] = {}
     read = 0
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "instance.dcm"
         for path, key in readable:
             offset = offset_days(salt, key) if policy.dates == "shift" else 0
-            patient = PatientContext(pseudonyms.patient_id(key), lexicons[key], offset)
+            patient = PatientContext(pseudonyms.patient_id(key), lexicons[key].without(policy.kept_categories), offset)
             try:
                 with read_instance(path) as source:
                     _run(engine, source, target, patient)
@@ -94,7 +94,7 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
                 read += 1
             except UnreadableInstance as error:
                 rejected[error.reason.value] = rejected.get(error.reason.value, 0) + 1
-    return Preview([rows[place] for place in sorted(rows)], read, rejected)
+    return Preview([rows[key] for key in sorted(rows, key=lambda k: (k[0], k[1].code, k[1].action))], read, rejected)
 
 
 def _run(engine: InstanceDeidentifier, source: RawInstance, target: Path, patient: PatientContext) -> None:
@@ -102,9 +102,13 @@ def _run(engine: InstanceDeidentifier, source: RawInstance, target: Path, patien
 
 
 def _compare(
-    policy: Policy, source: RawInstance, result: RawInstance, rows: dict[Place, PreviewRow], values: bool
+    policy: Policy,
+    source: RawInstance,
+    result: RawInstance,
+    rows: dict[tuple[Place, Resolution], PreviewRow],
+    values: bool,
 ) -> None:
-    """Count per path what stayed, changed or went; a row is made where the path is new."""
+    """Count per path what stayed, changed or went; SOP classes that resolve a path differently have rows of their own."""
     scene = {"modality": source.text(MODALITY), "manufacturer": source.text(MANUFACTURER)}
     sop_class = source.text(SOP_CLASS)
     after: dict[tuple[tuple[int, ...], str], list[tuple[Element, tuple[str, ...]]]] = {}
@@ -115,13 +119,11 @@ def _compare(
         before.setdefault(place, []).append((element, charset))
     for place, found in before.items():
         path, vr, creator = place
-        row = rows.get(place)
-        if row is None:
-            if path[-1] >> 16 & 1:
-                resolution = policy.resolve_private(path, vr, creator, sop_class, **scene)
-            else:
-                resolution = policy.resolve(path, vr, sop_class, **scene)
-            row = rows[place] = PreviewRow(path, vr, creator, resolution)
+        if path[-1] >> 16 & 1:
+            resolution = policy.resolve_private(path, vr, creator, sop_class, **scene)
+        else:
+            resolution = policy.resolve(path, vr, sop_class, **scene)
+        row = rows.setdefault((place, resolution), PreviewRow(path, vr, creator, resolution))
         left = after.get((_without_blocks(path), creator), [])
         _count(row, source, result, found, left, values)
 

@@ -54,6 +54,10 @@ def compile_rows(rules: Rules, options: frozenset[str], dates: str) -> dict[int,
         if option == MODIFIED_DATES and rule.vr not in DATE_VRS:
             # Whole days are shifted, so an offset from UTC stays true; other VRs hold no date that could be shifted.
             code, option = ("K", option) if rule.vr == "SH" and dates == "shift" else (rule.basic, "")
+        if rule.vr == "UI" and code == "K" and "retain_uids" not in options:
+            code = "U"  # a device or an institution keeps one UID everywhere, but not that of the source
+        if rule.vr == "UR" and code == "K":
+            code, option = rule.basic, ""  # a link into a record is no characteristic of a patient
         origin = f"{section}:{option}" if option else section
         entries[rule.tag] = Entry(code, rule.basic, origin, letters.letters(rule.tag), rule.vr)
 

@@ -61,7 +61,22 @@ def fits(vr: str, value: bytes) -> bool:
         longest = max(len(part.strip(b" \x00")) for part in value.split(b"\\"))
         return is_well_formed(vr, value) and longest <= _LENGTHS[vr]
     if vr == "UI":
-        return all(looks_like_uid(part.decode("latin-1")) for part in value.split(b"\\") if part.strip(b" \x00"))
+        return are_uids(value)
     if vr in TEXT_VRS:
         return _CONTROL.search(value.rstrip(b"\x00")) is None
     return False
+
+
+def are_uids(value: bytes) -> bool:
+    """Tell whether all that a private value holds are UIDs."""
+    return all(looks_like_uid(part) for part in value.decode("latin-1").split("\\") if part.strip(" \x00"))
+
+
+def count_private(element: Element) -> int:
+    """Return the number of private elements that go with an element: itself, if it is one, and those in its items."""
+    return (1 if element.tag & 0x10000 else 0) + private_inside(element)
+
+
+def private_inside(element: Element) -> int:
+    """Return the number of private elements in the items of an element, at any depth."""
+    return sum(count_private(inner) for item in element.items or () for inner in item.elements)

@@ -13,8 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from pydicom.uid import UID_dictionary
-
+from phi_deid_pipeline.data_dictionary import transfer_syntaxes
 from phi_deid_pipeline.dicom_utils import (
     KNOWN_VRS,
     LONG_LENGTH_VRS,
@@ -34,12 +33,6 @@ EXPLICIT_BE = "1.2.840.10008.1.2.2"
 # Deflated data sets whose pixels lie elsewhere (JPIP Referenced Deflate, JPIP HTJ2K Referenced Deflate).
 DEFLATED = frozenset({DEFLATED_LE, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 NATIVE = DEFLATED | {IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, "1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.204"}
-# Transfer syntaxes that do not hold a data set of PS3.5 7: MIME, XML, Papyrus 3, SMPTE ST 2110 streams.
-_OTHER_CONTENT = ("1.2.840.10008.1.2.6.", "1.2.840.10008.1.2.7.", "1.2.840.10008.1.20")
-TRANSFER_SYNTAXES = frozenset(
-    uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax" and not uid.startswith(_OTHER_CONTENT)
-) | {"1.2.840.10008.1.2.8.1"}  # Deflated Image Frame Compression, too new for pydicom 3.0.2
-
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 CHARSET_TAG = 0x00080005
@@ -268,7 +261,7 @@ def _open(path: Path) -> tuple[memoryview, mmap.mmap | None]:
 def _read(instance: RawInstance, max_depth: int) -> None:
     start = _locate(instance)
     declared = instance.meta.get(0x00020010, b"").rstrip(b"\x00 ").decode("ascii", "replace")
-    if declared and declared not in TRANSFER_SYNTAXES:
+    if declared and declared not in transfer_syntaxes():
         raise UnreadableInstance(RejectReason.UNKNOWN_TRANSFER_SYNTAX)
     if declared in DEFLATED:
         _inflate(instance, start)

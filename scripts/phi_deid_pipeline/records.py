@@ -269,7 +269,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class InstanceFindings:
-    """The verdicts on one instance. `fills` are boxes to fill in every frame; `frame_fills` only in the frame named."""
+    """The verdicts on one instance, with boxes to fill and the category of what stands in each.
+
+    `fills` are filled in every frame, `frame_fills` in the frame named and those that show the same there. `group` names
+    the group whose boxes it shares, "" where it shares none beyond its series.
+    """
 
     sop_uid: str
     path: str
@@ -282,6 +286,9 @@ class InstanceFindings:
     fills: tuple[Box, ...] = ()
     frame_fills: tuple[tuple[int, Box], ...] = ()
     hold: tuple[str, ...] = ()
+    fill_categories: tuple[str, ...] = ()
+    frame_fill_categories: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +326,7 @@ class DeidRecord:
     checksum: str
     transfer_syntax_uid: str
     source_transfer_syntax_uid: str
-    pixel_data: str  # none, untouched, redacted
+    pixel_data: str  # none, untouched, comments_removed, redacted
     pixel_sha256: str  # of the value of Pixel Data as written, "" if none
     tags_removed: tuple[TagAction, ...] = ()
     tags_cleaned: tuple[TagAction, ...] = ()

@@ -38,6 +38,8 @@ def _known_forms(languages: Languages) -> Iterator[str]:
         r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
         rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
         r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
+        r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
+        r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])",  # S M I T H, known or not
         rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{month}\.?[-\s./,']{{0,2}}(?:\d{{4}}|\d\d)?(?![^\W_])",
         rf"(?<![^\W_]){month}\.?[-\s./]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:[-\s./,]{{1,2}}\d{{2,4}})?(?![^\W_])",
         rf"(?<!\w)\d{{1,2}}\.?[-\s./]{{1,2}}{_any(languages.ambiguous_months)}[-\s./]{{1,2}}{_YEAR}{_END}",
@@ -56,13 +58,15 @@ def _known_forms(languages: Languages) -> Iterator[str]:
 def _labelled(languages: Languages) -> Iterator[str]:
     """Yield what a label makes an identifier: its value has a digit; an everyday word needs a mark behind it."""
     number = _any(languages.number_marks)
-    value = r"[\w./-]{0,12}\d[\w./-]{0,24}(?:[ -](?=\d|[A-Z]?\d)[\w./-]{1,20}){0,4}"
+    part = r"(?:[^\W_]|[./-])"  # an underscore separates words
+    value = rf"{part}{{0,12}}\d{part}{{0,24}}(?:[ -](?=\d|[A-Z]?\d){part}{{1,20}}){{0,4}}"
     mark = rf"(?:[ .]{{0,2}}(?:{number}\.?)?[ .]{{0,2}}[:#=]+[ ]?|[ .]{{1,3}}{number}\.?[ :#=]{{0,3}}|[ ]?#[ ]?)"
     yield rf"{_START}{_any(languages.id_labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}"
     yield rf"{_START}{_any(languages.id_labels_with_mark)}(?:{mark}{value}|[ ]?\d{{4,}}{_END})"
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     yield rf"{_START}{_any(languages.plate_labels)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}"
-    yield rf"{_START}{_any(languages.phone_labels)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?=(?:\D{{0,3}}\d){{4}})\+?\(?\d[\d ()/.-]{{2,20}}\d"
+    digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
+    yield rf"{_START}{_any(languages.phone_labels)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}{digits}"
 
 
 def _addresses(languages: Languages) -> Iterator[str]:

@@ -161,7 +161,7 @@ class TextReader:
     def _without_pixels(self, path: Path) -> Reading:
         with read_instance(path) as instance:
             if instance.find(ENCAPSULATED_DOCUMENT) is not None:
-                return self._reading("", "not_viewable", "encapsulated document")
+                return self._reading("", "no_pixels", "encapsulated document, replaced by an empty one")
         return self._reading("", "no_pixels")
 
     def _read(self, source: SourcePixels, content: str, gate: str) -> Reading:

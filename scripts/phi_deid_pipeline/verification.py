@@ -8,6 +8,7 @@ inside values included. Not looked at: the picture (the text scan does that), vi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from phi_deid_pipeline.dicom_utils import format_path
@@ -84,6 +85,18 @@ _REASONS = {  # check -> why its residuals reject an instance; all others hold t
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A verdict, (path, UID) of every UI value (None if the instance does not parse), and what identifies the layouts.
+
+    `layouts` is equal for instances that differ from each other and from their sources in values alone.
+    """
+
+    verdict: VerificationRecord
+    uids: frozenset[tuple[str, str]] | None
+    layouts: bytes
+
+
 class SeriesVerifier:
     """Verifies the instances of one patient's series; what depends on the patient is compiled once.
 
@@ -130,36 +143,41 @@ class SeriesVerifier:
 
     def verify(self, written: Path, source: Path, record: DeidRecord) -> VerificationRecord:
         """Check one written instance against its source file and the record of what was done to it."""
-        return self.check(written, source, record)[0]
+        return self.check(written, source, record).verdict
 
-    def check(
-        self, written: Path, source: Path, record: DeidRecord
-    ) -> tuple[VerificationRecord, frozenset[tuple[str, str]] | None]:
-        """Check one written instance; return the verdict, and (path, UID) of its UI values (None if it does not parse).
+    def check(self, written: Path, source: Path, record: DeidRecord) -> Checked:
+        """Check one written instance against its source file and the record of what was done to it.
 
         That the source is still the file of the inventory was checked when it was de-identified.
         """
         checks = [*_ALWAYS, "birth_date" if self._full_dates else "dates", *(["ages"] if self._max_age else [])]
-        uids = None
+        uids, layouts = None, [b""]
         try:
             with read_layout(written) as layout:
                 uids = ui_values(layout)
-                residuals = list(self._check(layout, written, source, record, checks))
+                residuals = list(self._check(layout, written, source, record, checks, layouts))
         except UnreadableInstance as error:
             where = "source" if error.detail == "source" else "data set"
             residuals = [Residual("opens", where, "", error.reason.value)]
         except OSError as error:
             residuals = [Residual("opens", "data set", "", f"errno {error.errno}")]
-        return _record(record, checks, residuals), uids
+        return Checked(_record(record, checks, residuals), uids, layouts[-1])
 
     def _check(
-        self, layout: Layout, written: Path, source: Path, record: DeidRecord, checks: list[str]
+        self,
+        layout: Layout,
+        written: Path,
+        source: Path,
+        record: DeidRecord,
+        checks: list[str],
+        layouts: list[bytes],
     ) -> Iterator[Residual]:
         yield from container_problems(layout, written, record)
         yield from attribute_problems(layout, self._longitudinal)
         with Source(source) as original:
             yield from self._opened.problems(layout, written, original.path)
             yield from self._conformance.problems(layout, original.layout)
+            layouts.append(layout.shape() + original.layout.shape())
             dates = self._dates(original)
             charsets = original.charsets() if self._needles.foreign else frozenset()
             yield from self._values(layout, dates, charsets, original)
@@ -273,7 +291,7 @@ class SeriesVerifier:
         rest = pixels if pixels.fragments else behind_frames(layout, pixels)
         where = "compressed data" if pixels.fragments else "behind the frames"
         for data in chunks(layout, rest):
-            if not (self._search.may_hit(data) or self._needles.foreign or self._search.has_source_uid(data)):
+            if not (self._needles.foreign or self._search.may_hit(data)):
                 continue
             for category in self._search.in_bytes(pixels.path, data, dates, packed=not pixels.fragments):
                 if category not in told:

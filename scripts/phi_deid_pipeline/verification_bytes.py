@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 import mmap
 import struct
 import zlib
@@ -27,8 +29,10 @@ _SHORT = frozenset(
 _NAMES = {vr: vr.decode() for vr in _LONG | _SHORT}
 _HEADS = (struct.Struct(">HH2sH").unpack_from, struct.Struct("<HH2sH").unpack_from)  # big endian, little endian
 _UNDEFINED = 0xFFFFFFFF
+_IMPLICIT: dict[int, str] = {}  # VRs by tag, filled as tags are met
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _CHARSET = 0x00080005
+_PLAIN_MARSHAL = 2  # the format without references to earlier objects: equal headers give equal bytes
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ class Layout:
     little: bool = True
     odd: bool = False  # holds elements in a form that the transfer syntax does not have
     _top: dict[int, Value] = field(default_factory=dict)
-    _shape: tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...] = ()
+    _shape: bytes = b""
 
     def __enter__(self) -> Layout:
         return self
@@ -96,10 +100,11 @@ class Layout:
         value = self.top.get(tag)
         return "" if value is None else self.bytes_of(value).split(b"\\")[0].strip(b" \x00").decode("ascii", "replace")
 
-    def shape(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...], str, bool], ...]:
-        """Return what the header is made of without its values: path, items and VR of every element, and if it is empty."""
+    def shape(self) -> bytes:
+        """Return a SHA-256 of what the header is made of without its values: path, items, VR, and which are empty."""
         if not self._shape:
-            self._shape = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
+            elements = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
+            self._shape = hashlib.sha256(marshal.dumps(elements, _PLAIN_MARSHAL)).digest()
         return self._shape
 
 
@@ -189,6 +194,12 @@ def _broken(at: int) -> UnreadableInstance:
     return UnreadableInstance(RejectReason.MALFORMED, f"element at offset {at} does not fit")
 
 
+def _implicit(tag: int) -> str:
+    """Return the VR of an element that does not name it; remembered for each tag."""
+    vr = _IMPLICIT[tag] = vr_of(tag) or "UN"
+    return vr
+
+
 class _Reader:
     """Recursive walk that records values; offsets only, nothing is copied.
 
@@ -248,6 +259,16 @@ class _Reader:
                     raise _broken(at)
                 values.append(Value((*path, tag), items, _NAMES[code], at + 8, stop, charset))
                 at = stop
+            elif not explicit and (vr := _IMPLICIT.get(tag := group << 16 | number) or _implicit(tag)) not in (
+                "SQ",
+                "UN",
+            ):
+                stop = at + 8 + int.from_bytes(buffer[at + 4 : at + 8], "little" if little else "big")
+                if stop > end:  # too long, or of undefined length
+                    tag, at = self._element(at, end, explicit, little, path, items, charset)
+                else:
+                    values.append(Value((*path, tag), items, vr, at + 8, stop, charset))
+                    at = stop
             else:
                 tag, at = self._element(at, end, explicit, little, path, items, charset)
             if tag == _CHARSET:
@@ -273,7 +294,7 @@ class _Reader:
             start = at + 12
             vr = _NAMES[code]
             if vr == "UN":  # the content is implicit VR little endian (PS3.5 6.2.2)
-                vr = vr_of(tag) or "UN"
+                vr = _IMPLICIT.get(tag) or _implicit(tag)
                 inner_explicit, inner_little = False, True
         elif explicit and code.isalpha() and code.isupper():
             vr = "UN"
@@ -281,7 +302,7 @@ class _Reader:
         else:  # implicit VR, within an explicit data set by mistake of some writers
             self.layout.odd |= explicit
             length = struct.unpack_from("<I" if little else ">I", buffer, at + 4)[0]
-            vr, inner_explicit = vr_of(tag) or "UN", False
+            vr, inner_explicit = _IMPLICIT.get(tag) or _implicit(tag), False
         path = (*path, tag)
         if length == _UNDEFINED and (tag in PIXEL_TAGS or vr in ("OB", "OW", "OF", "OD", "OL", "OV")):
             return tag, self._fragments(tag, start, end, little, path, items, charset)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,3 +113,31 @@ def with_new_errors(
         checks=checks,
         residuals=tuple(sorted({*verdict.residuals, *found}, key=lambda r: (r.check, r.where, r.category, r.detail))),
     )
+
+
+class Asked:
+    """Which instances of a batch the program is asked about, by the config key `verification.dciodvfy`.
+
+    Of the sample of a series those are left out that differ from one before them in values alone. What is asked does not
+    depend on the batch in which a series stands.
+    """
+
+    def __init__(self, records: Iterable[DeidRecord], share: str) -> None:
+        series: dict[str, list[str]] = {}
+        for record in records:
+            if record.staged_path:
+                series.setdefault(record.series_uid, []).append(record.sop_uid)
+        self._asked = {uids[place] for uids in series.values() for place in sampled(len(uids), share)}
+        self._command = [program()] if self._asked and program() else []
+        self._each_layout_once = share == "sample"
+        self._seen: set[tuple[str, bytes]] = set()
+
+    def with_new_errors(
+        self, verdict: VerificationRecord, written: Path, source: Path, record: DeidRecord, layouts: bytes
+    ) -> VerificationRecord:
+        """Return the verdict with new errors added, the same one where the program is not asked."""
+        key = (record.series_uid, layouts)
+        if not self._command or record.sop_uid not in self._asked or (self._each_layout_once and key in self._seen):
+            return verdict
+        self._seen.add(key)
+        return with_new_errors(verdict, written, source, record, self._command)

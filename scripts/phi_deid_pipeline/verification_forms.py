@@ -69,14 +69,18 @@ def unescaped(text: str) -> str:
     return html.unescape(urllib.parse.unquote(text))
 
 
-def printable_runs(data: bytes) -> list[str]:
-    """Return the runs of printable ASCII in bytes, and those in UTF-16 of either byte order."""
+def printable_runs(data: bytes) -> list[bytes]:
+    """Return the runs of printable ASCII in bytes, and those in UTF-16 of either byte order as ASCII."""
     runs = _PRINTABLE.findall(data)
     if b"\x00" in data:
         runs += wide_runs(data)
-    return [run.decode("ascii") for run in runs]
+    return runs
 
 
 def wide_runs(data: bytes) -> list[bytes]:
     """Return the runs of printable ASCII that stand in UTF-16, of either byte order, as ASCII."""
+    # Every second byte of a run is NUL and the others are printable: compressed frames seldom get past this.
+    even, odd = data[::2], data[1::2]
+    if not any(bytes(4) in nul and _PRINTABLE.search(other) for nul, other in ((even, odd), (odd, even))):
+        return []
     return [run.replace(b"\x00", b"") for pattern in _WIDE for run in pattern.findall(data)]

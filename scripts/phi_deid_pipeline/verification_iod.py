@@ -26,6 +26,7 @@ from phi_deid_pipeline.verification_bytes import Layout
 TABLE = Path(__file__).resolve().parents[2] / "resources" / "ps3_15" / "iod_required.json"
 
 _CODE = frozenset({0x00080100, 0x00080102, 0x00080104, 0x00080119, 0x00080120})
+_MEASURED_VALUE = (0x0040A730, 0x0040A300)
 _MOST_REMEMBERED = 1000  # pairs of layouts
 
 Place = tuple[tuple[int, ...], tuple[int, ...]]
@@ -102,6 +103,8 @@ class Conformance:
                 yield Residual("iod", format_path(path), "", problem)
 
     def _type_inside(self, path: tuple[int, ...]) -> str:
+        if path[-2:] == _MEASURED_VALUE:
+            return "1C"  # Type 2 of numeric content items alone; another value type has no such attribute
         return "1" if path[-1] in _CODE else self._required.inside.get(path[-2], {}).get(path[-1], "")
 
     def _top_level(self, sop_class: str, present: set[int]) -> Types:

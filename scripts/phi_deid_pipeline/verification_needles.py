@@ -6,14 +6,20 @@ The rules, in the order in which they apply:
    nothing else; they count beside another part of the same name. For institutions, addresses, numbers and devices the
    same holds of `PLACE_WORDS`.
 2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
-   only directly beside another part of the same name, in either order.
+   only directly beside another part of the same name, in either order. Written letter by letter it counts from
+   `MIN_SPELLED` letters.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
    `MIN_DIGIT_WORD`, as a whole value from `MIN_WHOLE`; years, repeated digits and fractions of decimals never count.
-   In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more.
+   In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more; a UID never counts there.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, shorter ones as a whole value.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text with a year of four digits in the usual orders.
-6. TM and AS values hold no identifiers, DA and DT only dates. In values that are no text a hit counts if it has
-   `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable ones.
+6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
+   In values that are no text a hit counts if it has `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable
+   ones. Base64, deflated streams and UTF-16 are read, too.
+7. A word that is not ASCII counts in any encoding of DICOM: from 4 bytes in encodings that source or result declare and
+   in values of up to 4096 bytes, else from `MIN_BINARY_HIT` bytes.
+8. A source UID counts as a word of its own or with components behind it; one of fewer than 10 characters as a whole value
+   in UI, and elsewhere only with three components.
 """
 
 from __future__ import annotations
@@ -24,11 +30,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from phi_deid_pipeline.lexicon import Entry
 from phi_deid_pipeline.records import Category
-
-
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from phi_deid_pipeline.verification_words import MONTHS, ORDINARY, PARTICLES, PLACE_WORDS
 
 MIN_NAME = 4
 MIN_WHOLE = 3
@@ -40,70 +42,12 @@ MIN_BINARY_HIT = 6
 MIN_BINARY_RUN = 8
 MAX_GAP = 3  # characters between two parts of a name
 
-ORDINARY = _set(
-    """
-    abdomen abdominal accuray acquired acquisition adc adult airway algorithm aloka and angio angiography angle
-    ankle annotation anonymised anonymized anonymous anterior aorta aortic ap application archive are area arm arms
-    array arterial artery artifact atrium attenuation auto average axial axis back base basic bladder blank blood
-    body bolus bone bony bowel brain breast breath bronchus calibration cardiac cardio carestream carotid cavity
-    center central centre cerebral cervical characteristics chest child cine circle clean clinical cm code coil
-    collimation colon color colour columns composite concept confidentiality console container contains content
-    contrast control coronal coronary correction count cr cranial cranium crop ct current curved cylinder data date
-    dates datetime default deidentified delay demo dental derived descriptors detail detector device diagnostic
-    dicom diffusion digital direction distal distance dose dr dual dwi dx dynamic early echo edge elbow electric
-    elekta element ellipse elscint empty enhanced enter epi esaote esophagus example export exposure extra extremity
-    face false fast feet female femur film filter filtered fine finger first fixed fl flair flow foot for forearm
-    fov frame frames from front fujifilm full function gated gateway general generator gr gradient graphics gre grid
-    hand hands hard head healthineers heart helical hepatic high hips hitachi hologic hu human identity image images
-    imaging import infant inferior inferred information inner institution into ir iterative jpeg kernel kidney
-    kidneys knee knees ko konica kv label lao last lat late lateral left lens level limb line linear liver ll local
-    localhost localizer long longitudinal loop lossless lossy lower lumbar lung lungs ma magnetic male mammography
-    mandible manual mapping marker mask matrix maxilla maximum mean medical medium mg middle mindray minimum mip
-    mixed mm modality modified monochrome mouth mpr mr mri multiplanar muscle name neck nerve neuro nm noise none
-    normal nose not nuclear null number oblique observer operator optical options oral orbit orbital orientation
-    original ot other outer ovary over pa pacs pan pancreas patient patients pattern pd pelvic pelvis perfusion
-    person pet phantom phase pitch pixel pixels plan planar plane planmeca plate point polygon portable position
-    posterior pr primary private profile projection prone prostate protocol proton pt pulmonary pulse quality
-    radiation radiography radiological radiology radiotherapy rao real reconstruction rectangle reference
-    reformatted reg region registration relation removed renal report resampled research resolution resonance rest
-    retain rf right rigid ring rl roi rotation router routine rows rt sacral safe sagittal sample samples samsung sc
-    scan scanner scatter scout screen se secondary section sector seg segment segmentation sequence series server
-    service services setup sharp shimadzu shoulder siemens signal single sinus sirona skeleton skull slice slices
-    small smooth soft software source spacing sphere spin spine spiral spleen square sr standard station stationary
-    stomach storage storescp storescu stress structured study subject super supine surface survey system systems t1
-    t2 table target technique temporal test text texture that the therapeutic therapy thickness thigh this thoracic
-    thorax throat thyroid time tissue title toes tomography tooth toshiba total tracer trachea trauma true tse tube
-    tumor uids ulna ultra ultrasound under uniform unknown unmodified unspecified upper us uterus value valve varian
-    vascular vector vein venous ventral version vertebra vessel vidar view viewer voltage volume volumetric
-    volunteer water waveform wedge weight whole wide window with without workstation wrist xa year years yes ziehm
-    zoom
-    """
-)
-# Words of institutions, addresses and makers, ordinary there and in names of devices, not in names of persons.
-PLACE_WORDS = _set(
-    """
-    abteilung acuson agfa america avenue belgium black blue brown canada cancer canon cardiology center centre
-    centro centrum children china city clinic clinical college company corporation county cyan department
-    deutschland east eastern emergency europe foundation france germany gray green grey group health healthcare
-    hopital hospital hospitals institut institute institutes institution instituto istituto italy japan kingdom
-    klinik kliniken klinikum kodak krankenhaus laboratory limited magenta main marconi medicine memorial mens
-    minolta national netherlands neurology north northern oncology ospedale paediatrics page pediatric pediatrics
-    philips physics picker practice purple radiologia radiologie radiologische red regional road school south
-    southern spain state states stone store street sunrise surgery united universitaet universitario universitat
-    universite university west western white women womens yellow young zentrum ziekenhuis
-    """
-)
-_PARTICLES = _set("dr prof mr mrs ms md phd jr sr ii iii iv von van der den de del la le el al bin ibn abu")
 _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
 _WRITTEN = re.compile(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
-_MONTHS = (
-    "jan ene gen|feb fev|mar mae mrz mrt maa|apr avr abr|may mai mei mag|jun giu|jul lug|aug aou ago|sep set"
-    "|oct okt out ott|nov|dec dez dic"
-)
-_MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(_MONTHS.split("|"), 1) for name in names.split()}
+_MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
 _DAY_MONTH = re.compile(r"(?<!\d)(\d{1,2})[\W_]{0,2}([^\W\d_]{3,10})[\W_]{0,3}(\d{4})(?!\d)")
 _MONTH_DAY = re.compile(r"([^\W\d_]{3,10})[\W_]{0,2}(\d{1,2})[\W_]{1,3}(\d{4})(?!\d)")
 
@@ -115,6 +59,9 @@ _BYTE_WRITTEN = re.compile(
     rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
     rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
 )
+MIN_SPELLED = 5
+_SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
+_BYTE_SPELLED = re.compile(rb"[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z](?![a-z])")
 
 
 def fold(text: str) -> str:
@@ -185,7 +132,7 @@ class Needles:
             for word in sorted(_spellings(original)):
                 words.append(word)
                 self._add_name_word(word, category)
-        parts = [w for w in words if w not in _PARTICLES and len(w) >= (1 if _NO_BLANKS.search(w) else 2)]
+        parts = [w for w in words if w not in PARTICLES and len(w) >= (1 if _NO_BLANKS.search(w) else 2)]
         for one in parts:
             for other in parts:
                 if one == other or (one in self._harmless and other in self._harmless):
@@ -198,7 +145,7 @@ class Needles:
                     self.inside.setdefault(joined, category)
 
     def _add_name_word(self, word: str, category: Category) -> None:
-        if word in self._harmless or word in _PARTICLES:
+        if word in self._harmless or word in PARTICLES:
             return
         if _NO_BLANKS.search(word):
             if len(word) >= 2:
@@ -285,6 +232,8 @@ class Needles:
             return True
         if not self._byte_letters.isdisjoint(_BYTE_LETTERS.findall(data)):
             return True
+        if _BYTE_SPELLED.search(data):
+            return True
         runs = _BYTE_DIGITS.findall(data)
         if not self._byte_digits.isdisjoint(runs):
             return True
@@ -325,6 +274,9 @@ class Needles:
             for phrase, category in self.phrases.get(word, ()):
                 if tuple(other for _, other in words[at : at + len(phrase)]) == phrase:
                     yield category, sum(map(len, phrase))
+        for match in _SPELLED.finditer(folded):
+            spelled = "".join(_WORD.findall(match[0]))
+            yield from ((c, len(n)) for n, c in self.letters.items() if len(n) >= MIN_SPELLED and n in spelled)
         if self.whole:
             joined = " ".join(word for _, word in words)
             if joined in self.whole:
@@ -348,6 +300,11 @@ class Needles:
             for run in _DIGITS.findall(word):
                 if run in self.digits:
                     yield self.digits[run], len(run)
+
+    def may_be_numbers(self, data: bytes, *, dates: frozenset[str]) -> bool:
+        """Tell quickly whether `numbers` may find something in values of DS and IS."""
+        wanted = self._byte_dates if dates is self.dates else {day.encode() for day in dates}
+        return any(number in data for number in self._byte_digits | wanted)
 
     def numbers(self, components: set[bytes], *, dates: frozenset[str] | None = None) -> set[Category]:
         """Return the categories of identifiers among whole components of DS and IS values."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from phi_deid_pipeline.dicom_utils import decode_text, encodings_of, format_path
 from phi_deid_pipeline.records import Category, Residual
-from phi_deid_pipeline.verification_forms import may_be_packed, printable_runs, unescaped, unpacked, wide_runs
+from phi_deid_pipeline.verification_forms import may_be_packed, printable_runs, unescaped, unpacked
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles
 
 SHORT_UID = 10  # characters: a source UID below this counts as a whole value only
@@ -102,11 +102,15 @@ class Search:
             yield from self._in_texts(texts, dates, charsets)
 
     def has_source_uid(self, data: bytes) -> bool:
-        """Tell whether a source UID stands in bytes, as a word of its own or with components behind it."""
+        """Tell whether a source UID stands in bytes, as a word of its own or with components behind it.
+
+        One below `SHORT_UID` characters counts as a whole value of three components and more: it may be any number.
+        """
         found = set(_DOTTED.findall(data))
         if any(len(uid) >= SHORT_UID for uid in found & self._sources):
             return True
-        if data.strip(b" \x00") in self._sources:
+        whole = data.strip(b" \x00")
+        if whole in self._sources and (len(whole) >= SHORT_UID or whole.count(b".") > 1):
             return True
         for uid in found:
             if len(uid) > PREFIX_UID:
@@ -126,36 +130,32 @@ class Search:
         return [*sorted(found), "uid"] if self.has_source_uid(data) else sorted(found)
 
     def may_hit(self, data: bytes) -> bool:
-        """Tell quickly whether bytes may hold an identifier spelled in ASCII, or in UTF-16 of it."""
-        if self.needles.may_hit(data.lower()):
-            return True
-        return b"\x00" in data and self.needles.may_hit(b" ".join(wide_runs(data)).lower())
+        """Tell quickly whether printable runs of bytes may hold an identifier or a source UID."""
+        legible = b"\x00".join(printable_runs(data))
+        return self.needles.may_hit(legible.lower()) or self.has_source_uid(legible)
 
     # ---------------------------------------------------------------- numbers
 
     def _in_numbers(self, pieces: list[Piece], dates: frozenset[str]) -> Iterator[Residual]:
-        if not pieces or not self._numbers_of(b"\\".join(piece.data for piece in pieces), dates):
+        if not pieces or not self.needles.may_be_numbers(b"\\".join(piece.data for piece in pieces), dates=dates):
             return
         for piece in pieces:
-            for category in self._numbers_of(piece.data, dates):
+            components = {part.strip(b" \x00+") for part in piece.data.split(b"\\")}
+            for category in self.needles.numbers(components, dates=dates):
                 if not self._allows(piece.path, category):
                     yield identifier(piece.path, category)
-
-    def _numbers_of(self, data: bytes, dates: frozenset[str]) -> set[Category]:
-        components = {part.strip(b" \x00+") for part in data.split(b"\\")}
-        found = self.needles.numbers(components, dates=dates)
-        return found | ({Category.OTHER} if components & self._sources else set())
 
     # ---------------------------------------------------------------- text and bytes
 
     def _in_texts(self, pieces: list[Piece], dates: frozenset[str], charsets: Iterable[bytes]) -> Iterator[Residual]:
         raw = b"\x00\x00".join(piece.data for piece in pieces)
+        legible = b"\x00\x00".join(_legible(piece) for piece in pieces)
         foreign = self._foreign(raw, pieces, charsets) if self.needles.foreign else []
         special = not raw.isascii() or b"\x1b" in raw
         packed = may_be_packed(raw)
-        suspicious = bool(foreign) or bool(self.needles.inside) or self.may_hit(raw)
+        suspicious = bool(foreign) or bool(self.needles.inside) or self.needles.may_hit(legible.lower())
         coded = b"&" in raw or b"%" in raw
-        dotted = self.has_source_uid(raw) or any(uid in raw for uid in self._short)
+        dotted = self.has_source_uid(legible) or any(uid in legible for uid in self._short)
         for piece in pieces:
             data = piece.data
             odd = special and piece.vr in _TEXT_VRS and (not data.isascii() or b"\x1b" in data)
@@ -226,11 +226,18 @@ class Search:
 
     def _in_runs(self, data: bytes, dates: frozenset[str]) -> Iterator[Category]:
         for run in printable_runs(data):
-            if not (self.needles.inside or "&" in run or "%" in run or self.needles.may_hit(run.lower().encode())):
+            if not (self.needles.inside or b"&" in run or b"%" in run or self.needles.may_hit(run.lower())):
                 continue
-            for category, length in self.needles.hits(unescaped(run), dates=dates):
+            for category, length in self.needles.hits(unescaped(run.decode("ascii")), dates=dates):
                 if length >= MIN_BINARY_HIT or len(run) >= MIN_BINARY_RUN:
                     yield category
+
+
+def _legible(piece: Piece) -> bytes:
+    """Return what of a value can be read: of long binary ones the printable runs, as no others are searched."""
+    if piece.vr in _TEXT_VRS or len(piece.data) <= REMEMBERED_BYTES:
+        return b"\x00".join((piece.data, *printable_runs(piece.data))) if b"\x00" in piece.data else piece.data
+    return b"\x00".join(printable_runs(piece.data))
 
 
 def swapped(data: bytes) -> bytes:

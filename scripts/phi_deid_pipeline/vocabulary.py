@@ -12,7 +12,9 @@ from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_languages, spellings
 from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
 
-VOCABULARY_FILE = Path(__file__).resolve().parents[2] / "resources" / "vocabularies" / "vocabulary.txt"
+_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
+SURNAMES_FILE = _FOLDER / "name_words.txt"
+VOCABULARY_FILE = _FOLDER / "vocabulary.txt"
 _STRENGTHS = frozenset({"strong", "plain", "name"})
 
 
@@ -42,6 +44,7 @@ class Vocabulary:
     strong: frozenset[str]
     plain: frozenset[str]
     names: frozenset[str]
+    surnames: frozenset[str]  # strong words that people are called by all the same: they go directly behind a title
     cues: Cues
     patterns: Patterns
 
@@ -75,6 +78,7 @@ def load_vocabulary(
         frozenset(found["strong"]),
         frozenset(found["plain"] | (accepted - known)),
         frozenset(found["name"]),
+        frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split()) & found["strong"],
         _cues(rows),
         compile_patterns(rows),
     )

@@ -38,7 +38,7 @@ POLICY_MODULES = {
 }
 ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
 ORCHESTRATION = {"pipeline"}
-PURE = {"records", "errors"}
+PURE = {"records", "errors", "data_dictionary"}
 SALTED = {"uid_mapping", "seal"}
 
 

@@ -1,289 +1,218 @@
-"""Speed and memory of the steps, as ratios to a plain copy measured in the same run: `make bench`.
+"""Speed and memory in one run: our steps beside a plain copy, hashing and other de-identifiers, on the same instances.
 
-Each line is one process of its own over the same generated CT instances of 512 x 512 (no text in them), so that CPU time
-and peak memory are those of the step alone. `--instances N` sets their number; results go to a table and, with
-`--json FILE`, to a file.
+    bench.py [--instances N] [--data FOLDER] [--repeats N] [--large GB] [--json FILE]
+
+Each line is a process of its own with everything a user waits for (start, imports, all instances), run in turns with the
+others, `--repeats` times; medians are shown. `x copy` and `x ours` are ratios of CPU time to the plain copy and to our
+step `deidentify`. Peers are found as `peers.sh` leaves them; absent ones are named. `--large` sends one instance of that
+size through scan, de-identification and verification and shows the peak memory of each.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import multiprocessing
-import resource
+import os
 import shutil
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
-
-SALT = bytes(range(32))
-READ_TEXT_INSTANCES = 20  # the slow step; its time per instance does not depend on the number
-
-
-def make_input(folder: Path, instances: int) -> None:
-    """Write one CT series of noise around a body: 512 x 512, 16 bits, explicit VR little endian."""
-    import numpy as np
-
-    from factories import ct_instance, write
-
-    random = np.random.default_rng(7)
-    y, x = np.mgrid[-1:1:512j, -1:1:512j]
-    body = np.where(x**2 + (y * 1.3) ** 2 < 0.7, 40, -1000)
-    for number in range(instances):
-        dataset = ct_instance(number=number + 1)
-        dataset.Rows = dataset.Columns = 512
-        dataset.PixelData = (body + random.normal(0, 12, body.shape)).astype("<i2").tobytes()
-        dataset.BitsAllocated = dataset.BitsStored = 16
-        dataset.HighBit, dataset.PixelRepresentation = 15, 1
-        write(dataset, folder / f"{number:05d}", "1.2.840.10008.1.2.1")
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PEERS = Path(os.environ.get("PEERS", ROOT / ".cache" / "peers"))
+PYTHON_PEERS = ("kitware", "dicognito", "deid")
+DATA = ROOT.parent / "shared" / "data"
+READ_TEXT_INSTANCES = 20  # as in steps.py
 
 
-def make_cine(path: Path) -> None:
-    """Write a cine of 120 frames of 600 x 800, 8 bits: what `read_cine` reads."""
-    import cv2
-    import numpy as np
+@dataclass
+class Contender:
+    """A process to measure: its command, what of WORK/out it writes, how many instances it handles, and what it cost."""
 
-    from factories import ct_instance, write
-
-    random = np.random.default_rng(8)
-    y, x = np.mgrid[0:600, 0:800]
-    radius, angle = np.hypot(y + 20, x - 400), np.arctan2(x - 400, y + 20)
-    sector = (radius > 60) & (radius < 560) & (abs(angle) < 0.7)
-    frames = []
-    for number in range(120):
-        speckle = cv2.GaussianBlur(random.rayleigh(40, (600, 800)), (0, 0), 1.5)
-        frame = (
-            np.where(sector, speckle * (0.6 + 0.4 * np.sin(radius / 40 - number / 5)), 0).clip(0, 255).astype(np.uint8)
-        )
-        for at, text in (
-            ((10, 25), "MUSTER^ERIKA 4711"),
-            ((600, 25), "12.08.2019"),
-            ((20, 590), f"frame {number:03d}"),
-        ):
-            cv2.putText(frame, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1, cv2.LINE_AA)
-        frames.append(frame)
-    dataset = ct_instance(Modality="US", NumberOfFrames=len(frames), Rows=600, Columns=800)
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit, dataset.PixelRepresentation = 7, 0
-    dataset.PixelData = np.stack(frames).tobytes()
-    path.parent.mkdir()
-    write(dataset, path, "1.2.840.10008.1.2.1")
+    name: str
+    command: list[str]
+    writes: tuple[str, ...]
+    instances: int
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    failed: int = 0
 
 
-def make_large(path: Path) -> None:
-    """Write a radiograph of 2048 x 2048, 16 bits, with one line of text: what `read_large` reads."""
-    import cv2
-    import numpy as np
-
-    from factories import ct_instance, write
-
-    random = np.random.default_rng(9)
-    smooth = cv2.resize(random.normal(2000, 500, (32, 32)), (2048, 2048), interpolation=cv2.INTER_CUBIC)
-    image = (smooth + random.normal(0, 20, smooth.shape)).clip(0, 4000).astype("<u2")
-    cv2.putText(image, "MUSTER^ERIKA 4711", (100, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 4095, 2, cv2.LINE_AA)
-    dataset = ct_instance(Modality="DX", Rows=2048, Columns=2048)
-    dataset.BitsAllocated, dataset.BitsStored = 16, 12
-    dataset.HighBit, dataset.PixelRepresentation = 11, 0
-    dataset.PixelData = image.tobytes()
-    path.parent.mkdir()
-    write(dataset, path, "1.2.840.10008.1.2.1")
+def ours(name: str, work: Path, instances: int, *writes: str) -> Contender:
+    return Contender(name, [sys.executable, str(HERE / "steps.py"), name, str(work)], writes, instances)
 
 
-def copy(work: Path) -> int:
-    """Copy every file."""
-    shutil.copytree(work / "input", work / "copied")
-    return len(list((work / "copied").iterdir()))
+def contenders(work: Path, instances: int) -> tuple[list[Contender], list[str]]:
+    """Return what is to be measured and the names of the peers that are not installed."""
+    found = [
+        ours("copy", work, instances, "copied"),
+        ours("hash_twice", work, instances),
+        ours("inventory", work, instances, "private"),
+        ours("deidentify", work, instances, "staging", "records"),
+        ours("verify", work, instances, "verification", "links"),
+    ]
+    absent = []
+    certificate = PEERS / "gdcmanon.pem"
+    if shutil.which("gdcmanon") and certificate.is_file():
+        places = ["-i", str(work / "input"), "-o", str(work / "out" / "gdcmanon")]
+        command = ["gdcmanon", "-e", "-c", str(certificate), "-r", "--continue", *places]
+        found.append(Contender("gdcmanon", command, ("gdcmanon",), instances))
+    else:
+        absent.append("gdcmanon")
+    for name in PYTHON_PEERS:
+        python = PEERS / name / "bin" / "python"
+        if python.exists():
+            command = [str(python), str(HERE / "peers" / f"run_{name}.py"), str(pairs(work, name))]
+            found.append(Contender(name, command, (name,), instances))
+        else:
+            absent.append(name)
+    return found, absent
 
 
-def hash_twice(work: Path) -> int:
-    """Read every file and hash it twice, as input and output are hashed."""
-    paths = sorted((work / "input").iterdir())
-    for path in paths:
-        data = path.read_bytes()
-        hashlib.sha256(data).digest()
-        hashlib.sha256(data).digest()
-    return len(paths)
+def pairs(work: Path, name: str) -> Path:
+    """Write the list of sources and targets that a peer's runner reads."""
+    sources = sorted((work / "input").iterdir())
+    rows = [[str(source), str(work / "out" / name / f"{source.name}.dcm")] for source in sources]
+    path = work / f"{name}.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
 
 
-def inventory(work: Path) -> int:
-    """Scan the input for the first time."""
-    from phi_deid_pipeline import pipeline
-
-    settings = {"duplicates": "hold"}
-    arguments = {"salt": SALT, "settings": settings, "patients": {}, "decisions": [], "threads": 1}
-    return pipeline.scan_input(work / "input", work / "private", **arguments).instances
-
-
-def read_text(work: Path) -> int:
-    """Look for text in some instances with the whole chain."""
-    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
-
-    reader = TextReader(ReaderSettings(readers=("ppocr",)))
-    paths = sorted((work / "input").iterdir())[:READ_TEXT_INSTANCES]
-    assert all(reader.read(path).status == "read" for path in paths)
-    return len(paths)
-
-
-def skim_text(work: Path) -> int:
-    """Look for text in single slices with the cascade: gate, then detector and reader on what it suspects."""
-    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
-
-    reader = TextReader(ReaderSettings(readers=("ppocr",)))
-    glances = [reader.glance(path) for path in sorted((work / "input").iterdir())]
-    assert sum(glance.skimmed for glance in glances) >= 0.9 * len(glances)
-    return len(glances)
+def measure(one: Contender, work: Path) -> None:
+    """Run a process once and note what it and its children cost."""
+    for name in one.writes:
+        shutil.rmtree(work / "out" / name, ignore_errors=True)
+        if one.name in (*PYTHON_PEERS, "gdcmanon"):
+            (work / "out" / name).mkdir(parents=True)
+    log = work / f"{one.name}.log"
+    with log.open("wb") as stream:
+        start = time.perf_counter()
+        process = subprocess.Popen(one.command, stdout=stream, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        one.wall.append(time.perf_counter() - start)
+    one.cpu.append(used.ru_utime + used.ru_stime)
+    one.memory.append(used.ru_maxrss / 1024)
+    if process.returncode and one.name != "gdcmanon":
+        raise SystemExit(f"{one.name} failed:\n{log.read_text(errors='replace')[-2000:]}")
+    if one.name in (*PYTHON_PEERS, "gdcmanon"):
+        one.failed = one.instances - sum(1 for path in (work / "out" / one.name).rglob("*") if path.is_file())
 
 
-def read_series_text(work: Path) -> int:
-    """Look for text in the whole series: cascade, full chain for the first, middle and last slice, the still part."""
-    from phi_deid_pipeline.series_text import read_series
-    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
-
-    paths = sorted((work / "input").iterdir())
-    return len(read_series(TextReader(ReaderSettings(readers=("ppocr",))), paths))
-
-
-def read_cine(work: Path) -> int:
-    """Look for text in an ultrasound cine: a moving sector of speckle, static text, a counter that changes."""
-    return _read_one(work / "cine" / "cine")
-
-
-def read_large(work: Path) -> int:
-    """Look for text in a radiograph of 2048 x 2048."""
-    return _read_one(work / "large" / "large")
-
-
-def _read_one(path: Path) -> int:
-    from phi_deid_pipeline.series_text import read_series
-    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
-
-    (reading,) = read_series(TextReader(ReaderSettings(readers=("ppocr",))), [path])
-    assert reading.status == "read"
-    assert reading.regions
-    return 1
+def rows_of(measured: list[Contender]) -> list[dict[str, object]]:
+    """Return the medians per instance and their ratios."""
+    cpu = {one.name: statistics.median(one.cpu) / one.instances for one in measured}
+    return [
+        {
+            "process": one.name,
+            "instances": one.instances,
+            "cpu_ms": round(1000 * cpu[one.name], 2),
+            "wall_ms": round(1000 * statistics.median(one.wall) / one.instances, 2),
+            "x copy": round(cpu[one.name] / cpu["copy"], 1),
+            "x ours": round(cpu[one.name] / cpu["deidentify"], 2),
+            "peak_mb": round(max(one.memory)),
+            "failed": one.failed,
+        }
+        for one in measured
+    ]
 
 
-def deidentify(work: Path) -> int:
-    """De-identify all instances of the batch: headers, UIDs, both SHA-256, records."""
-    from phi_deid_pipeline import pipeline
-    from phi_deid_pipeline.policies import load_policy
-    from phi_deid_pipeline.records import InstanceFindings, Manifest
-    from record_io import from_json, write_jsonl
+def make(work: Path, source: str) -> int:
+    """Fill WORK/input and make what the steps read; return the number of instances.
 
-    private = work / "private"
-    count = 0
-    for path in sorted((private / "manifests").glob("*.json")):
-        manifest = from_json(path.read_bytes(), Manifest)
-        findings = [
-            InstanceFindings(i.sop_uid, i.path, "read", "", 1, 1, (), ()) for s in manifest.series for i in s.instances
-        ]
-        lexicons = {s.patient: (private / "lexicons" / f"{s.patient}.json").read_text() for s in manifest.series}
-        staging = private / "staging" / path.stem
-        policy = load_policy("hipaa_safe_harbor").to_json()
-        rows = pipeline.deidentify_series(manifest, findings, lexicons, policy, SALT, work / "input", staging)
-        count += write_jsonl(private / "records" / f"{path.stem}.jsonl", rows)
-    return count
+    Other processes do it: the peak memory of a process begins at that of the one which started it, hence this stays small.
+    """
+    (work / "input").mkdir(parents=True)
+    (work / "out").mkdir()
+    for arguments in (["fill", str(work), source], ["prepare", str(work)]):
+        subprocess.run([sys.executable, str(HERE / "steps.py"), *arguments], check=True)
+    return len(list((work / "input").iterdir()))
 
 
-def verify(work: Path) -> int:
-    """Verify what was written, and its links."""
-    from phi_deid_pipeline import pipeline
-    from phi_deid_pipeline.policies import load_policy
-    from phi_deid_pipeline.records import DeidRecord, Manifest, Status
-    from record_io import from_json, read_jsonl
-
-    private = work / "private"
-    policy = load_policy("hipaa_safe_harbor").to_json()
-    count = 0
-    for path in sorted((private / "manifests").glob("*.json")):
-        manifest = from_json(path.read_bytes(), Manifest)
-        records = list(read_jsonl(private / "records" / f"{path.stem}.jsonl", DeidRecord))
-        uids = {row["old_uid"]: row["new_uid"] for row in pipeline.map_uids(manifest, SALT)}
-        lexicons = {s.patient: (private / "lexicons" / f"{s.patient}.json").read_text() for s in manifest.series}
-        staging = private / "staging" / path.stem
-        verdicts, _ = pipeline.verify_series(manifest, records, uids, lexicons, policy, work / "input", staging)
-        assert all(verdict.status is Status.RELEASED for verdict in verdicts)
-        count += len(verdicts)
-    return count
+def compare(work: Path, source: str, repeats: int, *, slow_steps: bool) -> list[dict[str, object]]:
+    """Measure everything on one input, in turns."""
+    instances = make(work, source)
+    measured, absent = contenders(work, instances)
+    for _ in range(repeats):
+        for one in measured:
+            measure(one, work)
+    if slow_steps:
+        measured.append(ours("geometry", work, instances))
+        measured.append(ours("read_text", work, min(instances, READ_TEXT_INSTANCES)))
+        subprocess.run([sys.executable, str(HERE / "steps.py"), "text_inputs", str(work)], check=True)
+        measured += [ours(name, work, instances) for name in ("skim_text", "read_series")]
+        measured += [ours(name, work, 1) for name in ("read_cine", "read_radiograph")]
+        for one in measured[-6:]:
+            measure(one, work)
+    if absent:
+        print(f"not installed, left out: {', '.join(absent)} (tests/benchmarks/peers.sh)")
+    return rows_of(measured)
 
 
-def geometry(work: Path) -> int:
-    """Extract metadata and measure the CT series."""
-    from phi_deid_pipeline import pipeline
-    from phi_deid_pipeline.records import DeidRecord
-    from record_io import read_jsonl
+def large(work: Path, size: int) -> list[dict[str, object]]:
+    """Send one very large instance through the steps, native and encapsulated."""
+    rows = []
+    for kind in ("native", "encapsulated"):
+        place = work / kind
+        make(place, f"{kind}:{size}")
+        for name in ("inventory", "deidentify", "verify"):
+            one = ours(name, place, 1)
+            measure(one, place)
+            rows.append(
+                {
+                    "pixel data": kind,
+                    "process": name,
+                    "size_gb": round((place / "input" / "large").stat().st_size / (1 << 30), 2),
+                    "cpu_s": round(one.cpu[0], 1),
+                    "wall_s": round(one.wall[0], 1),
+                    "peak_mb": round(one.memory[0]),
+                }
+            )
+        shutil.rmtree(place)
+    return rows
 
-    count = 0
-    for path in sorted((work / "private" / "records").glob("*.jsonl")):
-        staging = work / "private" / "staging" / path.stem
-        records = list(read_jsonl(path, DeidRecord))
-        count += len(list(pipeline.extract_metadata(staging, records)))
-        assert list(pipeline.measure_ct_geometry(staging, records, {}))
-    return count
 
-
-STEPS: tuple[Callable[[Path], int], ...] = (
-    copy, hash_twice, inventory, deidentify, verify, geometry, read_text, skim_text, read_series_text, read_cine, read_large,
-)  # fmt: skip
-
-
-def _measured(step: Callable[[Path], int], work: Path, results: multiprocessing.Queue) -> None:
-    wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    count = step(work)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    results.put((count, cpu, time.perf_counter() - wall, after.ru_maxrss / 1024))
+def show(title: str, rows: list[dict[str, object]]) -> None:
+    print(f"\n{title}")
+    names = list(rows[0])
+    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in names}
+    print("  ".join(name.rjust(widths[name]) for name in names))
+    for row in rows:
+        print("  ".join(str(row[name]).rjust(widths[name]) for name in names))
 
 
 def main() -> int:
-    """Run every step and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--instances", type=int, default=300, metavar="N", help="CT instances (default: 300)")
-    names = [step.__name__ for step in STEPS]
-    parser.add_argument("--steps", nargs="+", choices=names, default=names, help="only these, and copy (default: all)")
+    """Run what is asked for and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--instances", type=int, default=300, metavar="N", help="CT instances (default: 300; 0: none)")
+    parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="real instances, where they are")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each process (default: 3)")
+    parser.add_argument("--large", type=float, default=0, metavar="GB", help="also one instance of that size")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    rows, base = [], 0.0
+    tables: dict[str, list[dict[str, object]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        (work / "input").mkdir()
-        make_input(work / "input", arguments.instances)
-        make_cine(work / "cine" / "cine")
-        make_large(work / "large" / "large")
-        for step in (step for step in STEPS if step is copy or step.__name__ in arguments.steps):
-            results = context.Queue()
-            process = context.Process(target=_measured, args=(step, work, results))
-            process.start()
-            process.join()
-            if process.exitcode:
-                print(f"{step.__name__} failed", file=sys.stderr)
-                return 1
-            count, cpu, wall, memory = results.get()
-            each = 1000 * cpu / count
-            base = base or each
-            rows.append(
-                {
-                    "step": step.__name__,
-                    "instances": count,
-                    "cpu_ms": round(each, 2),
-                    "wall_ms": round(1000 * wall / count, 2),
-                    "times_copy": round(each / base, 1),
-                    "peak_mb": round(memory),
-                }
-            )
-    names = list(rows[0])
-    print("  ".join(f"{name:>10}" for name in names))
-    for row in rows:
-        print("  ".join(f"{row[name]:>10}" for name in names))
+        if arguments.instances:
+            title = f"{arguments.instances} CT instances of 512 x 512"
+            tables[title] = compare(work / "ct", str(arguments.instances), arguments.repeats, slow_steps=True)
+            show(title, tables[title])
+        if arguments.data.is_dir():
+            title = "real instances"
+            tables[title] = compare(work / "real", str(arguments.data), arguments.repeats, slow_steps=False)
+            show(title, tables[title])
+        if arguments.large:
+            title = "one large instance"
+            tables[title] = large(work / "large", int(arguments.large * (1 << 30)))
+            show(title, tables[title])
     if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -104,6 +104,10 @@ def after_options(row: dict, options: tuple[str, ...], dates: str) -> str:
         return "K" if row["tag"] == "(0008,0201)" and dates == "shift" else ""
     if "C" in asked.values():
         return "C" if vr in TEXT_VRS else ""
+    if asked and vr == "UI" and "retain_uids" not in options:
+        return "U"  # verification lets no source UID out
+    if vr == "UR":
+        return ""  # a link into a record
     return "K" if asked else ""
 
 

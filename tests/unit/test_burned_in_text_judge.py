@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass, replace
 
 import pytest
 
-from phi_deid_pipeline.burned_in_text.judge import is_benign, judge, load_words
+from phi_deid_pipeline.burned_in_text.judge import RESOURCES, is_benign, judge, load_words
 from phi_deid_pipeline.burned_in_text.match import Matcher, allowed_edits, contains, date_forms, folded
 from phi_deid_pipeline.records import Box, Category, Reading, Region, Verdict
 
@@ -83,9 +84,16 @@ def test_text_that_matches_the_lexicon_is_identifying(text, category):
         ("12 08 64", "date"),
         ("525201", "record_number"),
         ("377.,030", "record_number"),
-        ("DOB unknown", "other"),
-        ("Dr Who", "other"),
-        ("St. Mary Hospital", "other"),
+        ("DOB unknown", "date"),
+        ("Dr Who", "person"),
+        ("St. Mary Hospital", "institution"),
+        ("Name: Xyz", "name"),
+        ("MRN", "record_number"),
+        ("Acc.", "accession"),
+        ("Sexo", "other"),
+        ("555-123-4567", "contact"),
+        ("(555) 123 4567", "contact"),
+        ("0911 98765", "contact"),
         ("a.b@example.org", "contact"),
     ],
 )
@@ -209,18 +217,59 @@ def test_decision_follows_its_text_where_a_new_reading_finds_more_above_it():
     assert [f.hide for f in found.findings] == [True]
 
 
-def test_fills_are_the_union_over_the_series_for_equal_matrices_only():
-    rows = [
-        ("1.1", "a", reading(region("525201", x=10))),
-        ("1.2", "b", reading(region("525202", x=200))),
-        ("1.3", "c", reading()),
-        ("1.4", "d", reading(rows=64, columns=64)),
-        ("1.5", "e", reading(status="skipped")),
-    ]
-    found = judge(rows, NOBODY, "all_but_benign", {})
-    union = (Box(10, 10, 48, 14), Box(200, 10, 48, 14))
+def fills_of(*readings: Reading) -> list:
+    rows = [(f"1.{number}", f"{number}", one) for number, one in enumerate(readings)]
+    return judge(rows, NOBODY, "all_but_benign", {})
+
+
+def test_static_text_is_filled_in_every_instance_of_its_matrix_and_no_other():
+    text = region("525201", x=10)
+    moved = replace(text, box=Box(12, 11, 48, 14))
+    found = fills_of(reading(text), reading(moved), reading(), reading(rows=64, columns=64), reading(status="skipped"))
+    union = (Box(10, 10, 48, 14), Box(12, 11, 48, 14))
     assert [f.fills for f in found] == [union, union, union, (), ()]
-    assert [f.path for f in found] == ["a", "b", "c", "d", "e"]
+    assert found[2].fill_categories == ("record_number", "record_number")
+
+
+def test_text_of_few_slices_is_filled_in_these_alone():
+    found = fills_of(*(reading(region("525201")) if n in (3, 4) else reading() for n in range(30)))
+    assert [n for n, f in enumerate(found) if f.fills] == [3, 4]
+    found = fills_of(*(reading(region("525201")) if n == 1 else reading() for n in range(3)))
+    assert [n for n, f in enumerate(found) if f.fills] == [1]
+
+
+def test_text_of_a_tenth_of_the_slices_is_static():
+    found = fills_of(*(reading(region("525201")) if n < 3 else reading() for n in range(30)))
+    assert all(f.fills == (Box(10, 10, 48, 14),) for f in found)
+
+
+def test_text_of_one_of_two_instances_may_be_static_and_is_filled_in_both():
+    assert all(f.fills for f in fills_of(reading(region("525201")), reading()))
+
+
+def cine(*regions: Region, frames: int = 20, read: int = 20) -> Reading:
+    return replace(reading(*regions), frames=frames, frames_read=read)
+
+
+def test_text_told_once_in_a_cine_is_filled_in_its_frame_and_those_alike():
+    (found,) = fills_of(cine(region("525201", frame=4)))
+    assert found.fills == () and found.frame_fills == ((4, Box(10, 10, 48, 14)),)
+    assert found.frame_fill_categories == ("record_number",)
+
+
+def test_place_that_shows_several_texts_over_a_cine_is_filled_in_every_frame():
+    (found,) = fills_of(cine(region("525201", frame=0), region("525207", frame=7)))
+    assert found.fills == (Box(10, 10, 48, 14),) and found.frame_fills == ()
+
+
+def test_text_of_a_cine_of_which_frames_were_left_out_is_filled_in_every_frame():
+    (found,) = fills_of(cine(region("525201", frame=4), read=3))
+    assert found.fills == (Box(10, 10, 48, 14),) and found.frame_fills == ()
+
+
+def test_text_that_several_cines_show_at_one_place_is_static():
+    found = fills_of(*(cine(region("525201", frame=n)) for n in range(3)), cine())
+    assert all(f.fills == (Box(10, 10, 48, 14),) and not f.frame_fills for f in found)
 
 
 def test_text_in_an_overlay_is_judged_and_fills_no_pixels():
@@ -251,7 +300,28 @@ def test_dates_have_at_least_fifteen_written_forms_and_bad_ones_none():
     assert date_forms("19641312") == set() and date_forms("1964") == set()
 
 
+LANGUAGES = tuple(sorted(path.stem for path in (RESOURCES / "benign").glob("*.txt")))
+
+
 def test_allow_list_holds_no_cue_word():
-    words = load_words()
-    assert words.benign & words.cues == set()
+    words = load_words(LANGUAGES)
+    assert words.benign & set(words.cues) == set()
     assert not is_benign("", words) and not is_benign("十十", words)
+
+
+def test_allow_list_is_read_in_the_languages_asked_for():
+    assert not is_benign("Übersicht links", load_words())
+    assert is_benign("Übersicht links", load_words(("en", "de")))
+    assert not is_benign("Übersicht Müller", load_words(LANGUAGES))
+    assert {"de", "en", "es", "fr", "it", "nl", "pt"} <= set(LANGUAGES)
+    with pytest.raises(ValueError, match="no allow-list in xx"):
+        load_words(("en", "xx"))
+
+
+def test_sites_own_list_changes_the_verdict(tmp_path):
+    shutil.copytree(RESOURCES, tmp_path / "words")
+    with (tmp_path / "words" / "benign" / "en.txt").open("a", encoding="utf-8") as stream:
+        stream.write("XQZ\n")
+    own = load_words(("en",), tmp_path / "words")
+    (found,) = judge([("1.2", "a", reading(region("XQZ")))], NOBODY, "all_but_benign", {}, own)
+    assert found.findings[0].verdict is Verdict.BENIGN

@@ -7,7 +7,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+from pydicom import charset as dicom_charset
 
+from phi_deid_pipeline import dicom_utils
 from phi_deid_pipeline.dicom_utils import (
     IMPLEMENTATION_CLASS_UID,
     NEW_ATTRIBUTES,
@@ -112,3 +114,13 @@ def test_code_extension_goes_on_behind_a_delimiter_where_ascii_alone_was_before(
 def test_code_extension_ends_at_a_delimiter_where_a_character_set_was_before() -> None:
     value = "Mül ".encode("latin-1") + b"\x1b$)C" + "남궁".encode("euc_kr") + "^Jürgen".encode("latin-1")
     assert decode_text(value, ("ISO 2022 IR 100", "ISO 2022 IR 149"))[0] == "Mül 남궁^Jürgen"
+
+
+def test_terms_and_escape_sequences_are_those_of_pydicom_and_one_more() -> None:
+    latin9 = {"ISO_IR 203", "ISO 2022 IR 203"}
+    assert {
+        term: name for term, name in dicom_utils._TERMS.items() if term not in latin9
+    } == dicom_charset.python_encoding
+    assert {
+        key: name for key, name in dicom_utils._ESCAPES.items() if key != b"\x1b-b"
+    } == dicom_charset.CODES_TO_ENCODINGS

@@ -161,6 +161,7 @@ def test_dates_of_content_items_are_shifted_by_rule_and_by_default(run, policy) 
         _content("DATE", "111018", Date="20240102"),
         _content("TIME", "111019", Time="1200"),
         _content("DATETIME", "111526", DateTime="20240102120000"),
+        _content("DATE", "126201", Date="20240103"),
         _content("DATETIME", "999999", DateTime="20240109"),
         _content("DATE", "999999", Date="19510314"),
     ]
@@ -170,7 +171,7 @@ def test_dates_of_content_items_are_shifted_by_rule_and_by_default(run, policy) 
         next(item[tag].value for tag in (0x0040A121, 0x0040A122, 0x0040A120) if tag in item)
         for item in out.ContentSequence
     ]
-    assert values == ["20220201", "1200", "20220201120000", "20220208", "19000101"], (
+    assert values == ["20220201", "1200", "20220201120000", "20220202", "20220208", "19000101"], (
         "a birth date under any name is no date"
     )
     assert b"2024" not in data

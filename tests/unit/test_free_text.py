@@ -240,3 +240,20 @@ def test_long_runs_of_one_kind_are_handled():
 )
 def test_digits_that_count_nothing_are_dropped(text: str) -> None:
     assert _clean(text) == ("lung" if "lung" in text else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("T2 FLAIR axial Q U A R E S M A", "T2 FLAIR axial"),
+        ("S e r i e s  Q-U-A-R-E-S-M-A axial", "S e r i e s axial"),
+        ("MRI brain since 23.09. axial", "MRI brain since axial"),
+        ("MRI brain seen by Dr. Foot", "MRI brain"),
+        ("MR Foot", "MR Foot"),
+        ("DR Foot AP", "DR Foot AP"),
+        ("MRI brain_MRN12345678_Cervical spine", "MRI brain Cervical spine"),
+    ],
+)
+def test_names_spelled_out_and_days_go_and_words_behind_a_number_stay(text: str, left: str) -> None:
+    lexicon = Lexicon([Entry(Category.NAME, "Quaresma^Joana")])
+    assert clean_descriptor(text, lexicon, load_vocabulary()) == left

@@ -497,7 +497,7 @@ def test_scan_without_patient_id_takes_each_study_as_a_person(tmp_path, private)
 
 
 def test_rejected_instances_add_to_the_lexicon_of_their_patient(root, private):
-    put(root, "report", instance("A", 1, 9, 1, SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1", AccessionNumber="ACC99"))
+    put(root, "report", instance("A", 1, 9, 1, SOPClassUID="1.2.840.10008.5.1.4.1.1.66", AccessionNumber="ACC99"))
     run(root, private)
     assert ["accession", "ACC99"] in json.loads((private / "lexicons/p000001.json").read_text())["entries"]
 
@@ -535,7 +535,6 @@ REJECTED = {
     ),
     "raw data": (instance("A", 1, 1, 1, SOPClassUID=f"{CT[:-2]}.66"), "unsupported_sop_class", f"{CT[:-2]}.66"),
     "voice": (instance("A", 1, 1, 1, SOPClassUID=f"{CT[:-2]}.9.4.1"), "unsupported_sop_class", f"{CT[:-2]}.9.4.1"),
-    "pdf": (instance("A", 1, 1, 1, SOPClassUID=f"{CT[:-2]}.104.1"), "unsupported_sop_class", f"{CT[:-2]}.104.1"),
     "no series": (instance("A", 1, 1, 1, SeriesInstanceUID=None), "missing_identity", "0020000E"),
     "empty sop uid": (instance("A", 1, 1, 1, SOPInstanceUID=""), "missing_identity", "00080018"),
     "long uid": (instance("A", 1, 1, 1, StudyInstanceUID="1." * 32 + "1"), "missing_identity", "0020000D"),

@@ -306,3 +306,72 @@ def test_family_name_of_one_character_goes_with_the_given_name(name):
     text = f"thorax {name} axial"
     ((start, end, _),) = lexicon.hits(text)
     assert (text[:start], text[end:]) == ("thorax ", " axial")
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("Doe^John^Q", "seen by J.D.", ["J.D."]),
+        ("Doe^John^Q", "D. J. chest", ["D. J."]),
+        ("Doe^John^Q", "J.Q.D. chest", ["J.Q.D."]),
+        ("van der Berg^Jan", "J.B. knee", ["J.B."]),
+        ("Doe^John^Q", "JD chest, T.D. knee, AP J D", []),
+        ("Adams^Paul", "AP view, a.p.x, version 2.A.P.3", []),
+    ],
+)
+def test_initials_are_found_where_points_make_them_initials(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Иванов^Юрий", "IVANOV knee"),
+        ("Иванов^Юрий", "Yuri Ivanov"),
+        ("Достоевский^Федор", "Dostoevsky"),
+        ("Щукина^Анна", "shchukina"),
+        ("Хомяков^Лев", "Homjakov"),
+        ("Παπαδόπουλος^Γεώργιος", "Papadopoulos"),
+        ("Κωνσταντίνου^Άννα", "KONSTANTINOU"),
+        ("Ångström^Bo", "Aangstroem, ANGSTROM"),
+        ("Sørensen^Åse", "Soerensen SORENSEN"),
+        ("Ægir^Þór", "Thor Aegir"),
+        ("Şahin^Gökçe", "GOKCE SAHIN"),
+        ("Nguyễn^Thị Hương", "Nguyen Thi Huong"),
+        ("Saitō^Yōko=斎藤^陽子", "SAITO YOKO 斎藤"),
+        ("García-Márquez^José María", "JOSE GARCIA, Marquez, garciamarquez"),
+        ("D'Angelo^Piero", "dangelo"),
+        ("Mc Donald^Ronald", "McDonald"),
+    ],
+)
+def test_name_is_found_in_latin_letters_and_its_transliterations(value, text):
+    known = lexicon((NAME, value))
+    left = text
+    for start, end, _ in reversed(known.hits(text)):
+        left = left[:start] + left[end:]
+    assert [word for word in left.replace(",", " ").split() if word != "knee"] == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "text"),
+    [
+        ((RECORD, "MR-0012 345.67"), "MR001234567"),
+        ((RECORD, "MR-0012 345.67"), "mr 0012-345-67"),
+        ((RECORD, "0012345678"), "12345678"),
+        ((ACCESSION, "ACC2020/00123"), "acc202000123"),
+        ((ACCESSION, "ACC2020/00123"), "ACC-2020-00123"),
+        ((DATE, "19560312"), "12.3.1956"),
+        ((DATE, "19560312"), "born March 12, 1956"),
+        ((DATE, "19560312"), "12. März 1956"),
+        ((DATE, "19560312"), "03/12/56"),
+        ((ADDRESS, "Lindenweg 12^^Wismar^^23966"), "Lindenweg"),
+        ((ADDRESS, "Lindenweg 12^^Wismar^^23966"), "23966"),
+        ((CONTACT, "+49 3841 998877"), "03841/998877"),
+        ((DEVICE, "SN-77 4321 B"), "sn774321b"),
+        ((PERSON, "Iyer^Anand"), "DR.IYER"),
+        ((PERSON, "Tech^Op^^^"), ""),
+        ((INSTITUTION, "Klinikum Waldfrieden"), "WALDFRIEDEN CT"),
+    ],
+)
+def test_identifier_of_each_kind_is_found_as_people_write_it(pair, text):
+    assert bool(lexicon(pair).hits(text)) is bool(text)

@@ -168,7 +168,8 @@ def test_instances_without_pixels_and_not_dicom_have_their_status(tmp_path):
     document = dataset(np.zeros((32, 32), np.uint8))
     del document.PixelData
     document.EncapsulatedDocument = b"%PDF"
-    assert read_instance_text(saved(document, tmp_path / "c"), settings).status == "not_viewable"
+    reading = read_instance_text(saved(document, tmp_path / "c"), settings)
+    assert (reading.status, reading.detail) == ("no_pixels", "encapsulated document, replaced by an empty one")
 
 
 @pytest.mark.parametrize(

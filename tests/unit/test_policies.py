@@ -439,10 +439,16 @@ def test_named_policy_can_be_extended(tmp_path):
         (["options: []", "overrides: [{tag: StudyDate, action: C, reason: x}]"], "action C does not fit the VR DA"),
         (["options: []", "overrides: [{tag: StudyID, action: K, reason: '  '}]"], "row 1: every value must be a text"),
         (["options: []", "overrides: [{tag: SOPInstanceUID, action: X, reason: x}]"], "cannot be overridden"),
+        (["options: []", "overrides: [{tag: EncapsulatedDocument, action: K, reason: x}]"], "cannot be kept or cleaned"),
         (["options: []", "overrides: [{tag: '(0009,1001)', action: K, reason: x}]"], "is private: write (0009,xx01)"),
         (["options: []", "overrides: [{tag: '(0009,xx01)', action: K, reason: x}]"], "needs its private_creator"),
         (["options: []", "overrides: [{tag: '(0008,0F01)', action: K, reason: x}]"], "is no standard attribute"),
         (["options: []", "overrides: [{tag: PatientBirthDate, action: K, reason: x}]"], "is never kept or shifted"),
+        (["options: []", "overrides: [{tag: DeviceUID, action: K, reason: x}]"], "lets no source UID out; use U"),
+        (
+            ["options: []", "overrides: [{tag: StudyDate, action: C, reason: x}]"],
+            "does not fit the VR DA of (0008,0020)",
+        ),
         (["options: []", "overrides: [{tag: StudyID, action: K, reason: x, modality: ct}]"], "modality must be a code"),
         (
             ["options: []", "overrides: [{tag: StudyID, action: K, reason: x, model: A}]"],
@@ -464,6 +470,11 @@ def test_named_policy_can_be_extended(tmp_path):
             "overrides row 2: (0020,0010) is overridden twice",
         ),
         (["options: ["], "policy mine.yaml: is no YAML"),
+        (["options: []", "overrides: []", "overrides: []"], "policy mine.yaml: a key stands twice (line 4)"),
+        (
+            ["options: []", "overrides: [{tag: StudyID, tag: Rows, action: X, reason: x}]"],
+            "a key stands twice (line 3)",
+        ),
     ],
 )
 def test_wrong_policy_file_is_refused_by_name(tmp_path, lines, message):

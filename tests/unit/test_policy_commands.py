@@ -188,6 +188,8 @@ def test_preview_shows_values_only_when_asked_and_says_what_they_are(call, tmp_p
     assert code == 0
     assert "CT thorax [/b] for Ottoline ->" in out
     assert "The values above identify patients" in out
+    assert "Codes of a table" not in out
+    assert "Codes of a table" in call("preview", "--policy", "clinical_trial", "--input", path)[1]
 
 
 def test_preview_without_any_instance_is_a_wrong_call(call, tmp_path):

@@ -51,6 +51,15 @@ def test_private_attributes_are_told_by_creator(tmp_path):
     assert rows["00191023", CREATOR].keyword == CREATOR
 
 
+def test_a_path_that_iods_resolve_differently_has_a_row_for_each(tmp_path):
+    pet = _instance(2)
+    pet.SOPClassUID = "1.2.840.10008.5.1.4.1.1.128"
+    paths = [write(ds, tmp_path / f"{number}.dcm") for number, ds in enumerate((_instance(1), pet))]
+    found = preview_policy(load_policy("ps3_15_basic"), paths)
+    told = [(*_told(row), row.count) for row in found.rows if row.written_path == "00080021"]
+    assert told == [("D", "E.1-1", 0, 1, 0, 1), ("X", "E.1-1", 0, 0, 1, 1)]  # Series Date is Type 1 in PET
+
+
 def test_values_are_kept_only_when_asked_for(tmp_path):
     plain = _rows(tmp_path, "ps3_15_basic", _instance(1))
     assert all(row.values == [] for row in plain.values())
@@ -72,3 +81,10 @@ def test_unreadable_files_are_counted_by_reason(tmp_path):
     (tmp_path / "text").write_text("no image", encoding="utf-8")
     found = preview_policy(load_policy("gdpr"), sorted(tmp_path.iterdir()))
     assert (found.rows, found.read, found.rejected) == ([], 0, {"empty": 1, "not_dicom": 1})
+
+
+def test_values_of_devices_stay_where_an_option_keeps_them(tmp_path):
+    rows = _rows(tmp_path, "research_longitudinal", _instance(1))
+    assert _told(rows["00081010", ""])[2:] == (1, 0, 0)  # Station Name, an entry of the lexicon
+    assert _told(rows["00181000", ""])[2:] == (1, 0, 0)  # Device Serial Number
+    assert _told(_rows(tmp_path, "hipaa_safe_harbor", _instance(1))["00181000", ""])[2] == 0

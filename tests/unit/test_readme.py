@@ -40,19 +40,15 @@ AUDITS = {
 LIMIT_LINES = 400
 
 
+def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands of a parser by name."""
+    (subparsers,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(subparsers.choices)
+
+
 def commands() -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of all commands by name; a command below another has both names."""
-    found: dict[str, argparse.ArgumentParser] = {}
-
-    def gather(parser: argparse.ArgumentParser, above: str) -> None:
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for name, sub in action.choices.items():
-                    found[f"{above}{name}"] = sub
-                    gather(sub, f"{above}{name} ")
-
-    gather(front_door.parser(), "")
-    return found
+    """Return the parsers of all commands by name."""
+    return below(front_door.parser())
 
 
 def options() -> set[str]:
@@ -113,9 +109,17 @@ def test_options_are_given_to_the_commands_that_have_them(name: str) -> None:
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
     named = set(re.findall(r"main\.py ([a-z]+)", README))
-    (below,) = re.findall(r"^\| `main\.py policy ([a-z\\|]+)` \|", README, re.M)
-    named |= {f"policy {name}" for name in below.replace("\\", "").split("|")}
     assert named == set(commands())
+
+
+def test_commands_for_policies_are_named_with_their_options() -> None:
+    parsers = below(commands()["policy"])
+    (row,) = re.findall(r"^\| `main\.py policy ([a-z\\|]+)` \|", README, re.M)
+    assert row.replace("\\", "").split("|") == list(parsers)
+    assert set(re.findall(r"^main\.py policy ([a-z]+) ", POLICIES, re.M)) == set(parsers)
+    own = {text for parser in parsers.values() for action in parser._actions for text in action.option_strings}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", POLICIES))
+    assert named == {text for text in own if text.startswith("--")} - {"--help"}
 
 
 def test_exit_codes_are_those_of_the_front_door() -> None:

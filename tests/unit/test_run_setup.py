@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from phi_deid_pipeline.errors import ConfigError, SaltMismatchError
+from phi_deid_pipeline.errors import ConfigError, PolicyError, SaltMismatchError
+from phi_deid_pipeline.subjects import SUBJECT_COLUMNS
 from run_setup import ROOT, RunRequest, checked_folders, only_run, prepare, read_config
 
 
@@ -91,6 +92,31 @@ def test_every_config_key_is_described():
         ]
 
     assert undescribed(schema, "config") == []
+
+
+def test_accepted_words_are_kept_folded_and_their_path_nowhere(folders, tmp_path):
+    source, output = folders
+    (tmp_path / "words_of_Doe.txt").write_text("\ufeffWibble\n# ours\nGlärf # a coil\n", encoding="utf-8")
+    asked = f"free_text.accepted_words={tmp_path / 'words_of_Doe.txt'}"
+    prepare(RunRequest(source, output, settings=(asked,)))
+    assert (output / "private/accepted_words.txt").read_text() == "glarf\nwibble\n"
+    assert "Doe" not in (output / "private/config.yaml").read_text()
+    prepare(RunRequest(source, output))
+    assert (output / "private/accepted_words.txt").read_bytes() == b""
+
+
+def test_list_of_accepted_words_at_fault_is_refused_before_anything_is_written(folders, tmp_path):
+    source, output = folders
+    (tmp_path / "words.txt").write_text("good\nJane Doe\n", encoding="utf-8")
+    for name, fault in (("words.txt", "Accepted words, line 2"), ("gone.txt", "cannot be read")):
+        with pytest.raises(ConfigError, match=fault) as refusal:
+            prepare(RunRequest(source, output, settings=(f"free_text.accepted_words={tmp_path / name}",)))
+        assert "Jane" not in str(refusal.value) and not output.exists()
+
+
+def test_unknown_language_is_refused_by_key():
+    with pytest.raises(ConfigError, match=r"free_text\.languages"):
+        read_config(None, ("free_text.languages=[en, xx]",), None)
 
 
 def test_salt_is_made_once_and_kept(folders):
@@ -205,3 +231,62 @@ def test_former_salt_is_kept_to_prove_former_releases(folders):
     prepare(RunRequest(source, output, new_salt=True))
     assert (output / f"private/salt.{first.salt_id}").read_bytes() == salt
     assert (output / "private/salt").read_bytes() != salt
+
+
+def with_table(folders, tmp_path, text, policy="pseudonyms: table", **more):
+    """Prepare a run by a policy and a table of subjects (None: none); return the folder of private files."""
+    source, output = folders
+    (tmp_path / "our_site.yaml").write_text(f"name: our_site\nextends: hipaa_safe_harbor\n{policy}\n")
+    table = None
+    if text is not None:
+        table = tmp_path / "subjects.csv"
+        table.write_text(text, encoding="utf-8")
+    policy_file = str(tmp_path / "our_site.yaml")
+    prepare(RunRequest(input=source, output=output, policy=policy_file, subjects=table, **more))
+    return output / "private"
+
+
+def test_subjects_are_kept_with_all_columns_until_others_are_given(folders, tmp_path):
+    private = with_table(folders, tmp_path, "patient_id,pseudonym\n4711,S-1\n")
+    kept = (private / "subjects.csv").read_text()
+    assert kept.splitlines()[0] == ",".join(SUBJECT_COLUMNS)
+    assert kept.splitlines()[1].startswith("4711,,,S-1,")
+    assert (private / "subjects.csv").stat().st_mode & 0o777 == 0o600
+    with_table(folders, tmp_path, None)
+    assert (private / "subjects.csv").read_text() == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "message"),
+    [
+        (None, "pseudonyms: table", "hand it in with --subjects"),
+        ("patient_id,pseudonym\n", "pseudonyms: table", "hand it in with --subjects"),
+        ("patient_id,name\n4711,S-1\n", "pseudonyms: table", "lacks the column"),
+        ("patient_id,pseudonym\n4711,\n", "pseudonyms: table", "line 2"),
+        ("patient_id,pseudonym\n4711,S-1\n", "pseudonyms: table\nclinical_trial: true", "sponsor_name and protocol_id"),
+        ("patient_id,pseudonym\n4711,S-1\n4711,S-2\n", "pseudonyms: keyed", "two lines"),
+    ],
+)
+def test_bad_subjects_are_refused_before_anything_is_written(folders, tmp_path, text, policy, message):
+    with pytest.raises(ConfigError, match=message) as refusal:
+        with_table(folders, tmp_path, text, policy)
+    assert "4711" not in str(refusal.value)
+    assert not (folders[1] / "private").exists()
+
+
+def test_joined_patients_may_not_be_told_apart_by_the_subjects(folders, tmp_path):
+    patients = tmp_path / "patients.csv"
+    patients.write_text("patient_id,issuer,person\n4711,,one\n0815,,one\n")
+    table = "patient_id,pseudonym\n4711,S-1\n0815,S-2\n"
+    with_table(folders, tmp_path, table)
+    with pytest.raises(ConfigError, match="one patient"):
+        with_table(folders, tmp_path, None, patients=patients)
+
+
+def test_disabled_policy_is_refused_and_nothing_is_written(folders, tmp_path):
+    source, output = folders
+    policy = tmp_path / "old.yaml"
+    policy.write_text("name: old\nextends: gdpr\ndisabled: true\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match="policy old: is disabled; choose another"):
+        prepare(RunRequest(input=source, output=output, policy=str(policy)))
+    assert not output.exists()

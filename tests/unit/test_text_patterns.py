@@ -40,6 +40,7 @@ def _clean(text: str) -> str:
         ("fax +49 89 4711", ""),
         ("knee ext 4711", "knee"),
         ("Room #12 chest", "chest"),
+        ("PET whole_MRN4711_CT abdomen", "PET whole CT abdomen"),
     ],
 )  # fmt: skip
 def test_number_behind_a_label_goes_with_it(text, left):
@@ -81,6 +82,9 @@ def test_address_goes_with_its_numbers(text, left):
         ("aged 93 male", "male"),
         ("3 mars 2019 genou", "genou"),
         ("12 mrt 2019 knie", "knie"),
+        ("Thorax seit 20.03.", "Thorax seit"),
+        ("chest S M I T H left", "chest left"),
+        ("Ecografia addome superiore, nato il 12.3.1956", "Ecografia addome superiore"),
     ],
 )
 def test_age_in_words_and_rare_months_go(text, left):
@@ -102,6 +106,8 @@ def test_age_in_words_and_rare_months_go(text, left):
         ("geb. Schmidt Knie", "Knie"),
         ("Don Carlos rodilla", "rodilla"),
         ("MR Smith", ""),
+        ("Dr. Ball CT chest", "CT chest"),
+        ("Mrs Day chest", "chest"),
     ],
 )
 def test_initials_relatives_and_persons_behind_a_cue_go(text, left):
@@ -112,9 +118,10 @@ def test_initials_relatives_and_persons_behind_a_cue_go(text, left):
     "text",
     [
         "Case 3 chest", "phase 2 of 3", "cell 3 mm", "4.6 MM CHEST ST", "via femoral access", "LA 4.2 cm", "Atemweg 2",
-        "1500 TE 30", "guided by CT", "mother of twins", "TC-99M MDP", "99mTc", "bone age 12", "MARS", "carotid plaque 4 mm", "PORTABLE 1 - 2", "HR 3.0 T2",
-        "SR Features", "MR conditional", "slice no 12", "chest for appendicitis", "MRT Knie", "Visit 2", "lobe No. 4",
-        "T1 10 x 10", "OCT macula", "RCC ID", "LAO 30 CRAN 20", "5 mm ST", "90 deg flip", "92 kV", "100 F",
+        "1500 TE 30", "guided by CT", "mother of twins", "TC-99M MDP", "99mTc", "bone age 12", "MARS", "HR 3.0 T2",
+        "carotid plaque 4 mm", "PORTABLE 1 - 2", "SR Features", "MR conditional", "slice no 12", "MRT Knie", "Visit 2",
+        "chest for appendicitis", "lobe No. 4", "T1 10 x 10", "OCT macula", "RCC ID", "LAO 30 CRAN 20", "5 mm ST",
+        "90 deg flip", "92 kV", "100 F",
     ],
 )  # fmt: skip
 def test_measures_views_and_cues_of_imaging_stay(text):

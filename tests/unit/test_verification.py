@@ -117,6 +117,7 @@ class Bench:
         self.original.PixelRepresentation, self.original.PhotometricInterpretation = 0, "MONOCHROME2"
         self.record, self.options, self.lexicon = record(), frozenset[str](), LEXICON
         self.policy: Policy | None = None
+        self.uids = UIDS
         self.syntax: str = ExplicitVRLittleEndian
         self.spoil: Callable[[bytes], bytes] = lambda data: data
 
@@ -129,7 +130,7 @@ class Bench:
             source=self.source,
             record=self.record,
             lexicon=self.lexicon,
-            uid_map=UIDS,
+            uid_map=self.uids,
             options=self.options,
             policy=self.policy,
         )
@@ -468,6 +469,15 @@ def test_source_uid_in_a_nested_reference_holds(bench: Bench) -> None:
     verdict = bench.verify()
     assert verdict.residuals == (Residual("source_uids", "00082112.00081155", "uid"),)
     assert verdict.status is Status.HELD
+
+
+@pytest.mark.parametrize("uid", ["3", "1.2", "12.5"])
+def test_short_source_uid_that_may_be_any_number_counts_in_uids_alone(bench: Bench, uid: str) -> None:
+    bench.uids = UIDS | {uid: "2.25.77"}
+    bench.dataset.InstanceNumber, bench.dataset.SliceThickness, bench.dataset.ImageComments = "3", "1.2", "12.5"
+    assert bench.residuals() == []
+    bench.dataset.FrameOfReferenceUID = uid
+    assert bench.residuals() == [("source_uids", "00200052", "uid")]
 
 
 def test_structural_uids_of_others_are_no_entities(bench: Bench) -> None:

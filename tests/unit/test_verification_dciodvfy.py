@@ -11,8 +11,11 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
 from factories import ct_instance, write
-from phi_deid_pipeline.records import Residual, Status, VerificationRecord
+from phi_deid_pipeline import pipeline
+from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.records import InstanceFindings, Manifest, Residual, Status, VerificationRecord
 from phi_deid_pipeline.verification_dciodvfy import new_errors, parsed, program, sampled, with_new_errors
+from record_io import from_json
 from unit.test_verification import record
 
 LINES = """CTImage
@@ -100,3 +103,33 @@ def test_the_program_itself_finds_a_missing_attribute(tmp_path: Path) -> None:
     found = new_errors(after, before, [program()])
     assert found is not None
     assert [(r.where, r.detail[:7]) for r in found] == [("00080060", "missing")]
+
+
+@pytest.mark.parametrize(("share", "checked", "held"), [("all", 5, 5), ("sample", 2, 2), ("none", 0, 0), (None, 0, 0)])
+def test_share_of_the_config_decides_which_instances_are_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: str | None, checked: int, held: int
+) -> None:
+    source, private, staging = tmp_path / "source", tmp_path / "private", tmp_path / "staging"
+    instances = sorted((ct_instance(number=number + 1) for number in range(5)), key=lambda ds: ds.SOPInstanceUID)
+    instances[-1].ImageComments = "the last one"  # the first and middle one have equal layouts
+    for number, instance in enumerate(instances):
+        write(instance, source / f"{number}")
+    # The stand-in finds an error in every file that is not of the source.
+    line = "Error - </PatientSex(0010,0040)> - Missing attribute for Type 2 Required"
+    program_folder = tmp_path / "bin"
+    program_folder.mkdir()
+    stand_in(program_folder, f"print({line!r} if {str(staging)!r} in sys.argv[-1] else '')")
+    (program_folder / "program").rename(program_folder / "dciodvfy")
+    monkeypatch.setenv("PATH", str(program_folder))
+    salt, policy = bytes(32), load_policy("hipaa_safe_harbor").to_json()
+    pipeline.scan_input(source, private, salt=salt, settings={}, patients={}, decisions=[], threads=1)
+    manifest = from_json(next((private / "manifests").glob("*.json")).read_bytes(), Manifest)
+    (series,) = manifest.series
+    seen = [InstanceFindings(i.sop_uid, i.path, "read", "", 1, 1, (), ()) for i in series.instances]
+    lexicons = {series.patient: (private / "lexicons" / f"{series.patient}.json").read_text(encoding="utf-8")}
+    records = list(pipeline.deidentify_series(manifest, seen, lexicons, policy, salt, source, staging))
+    uids = {row["old_uid"]: row["new_uid"] for row in pipeline.map_uids(manifest, salt)}
+    settings = {} if share is None else {"dciodvfy": share}
+    verdicts, _ = pipeline.verify_series(manifest, records, uids, lexicons, policy, source, staging, settings=settings)
+    assert sum("dciodvfy" in verdict.checks for verdict in verdicts) == checked
+    assert [v.reason for v in verdicts].count("conformance") == held

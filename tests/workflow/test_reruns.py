@@ -160,6 +160,23 @@ def test_other_policy_judges_and_cleans_again_and_reads_no_picture(place: Workpl
     assert place.manifest()["info"]["policy"] == "ps3_15_basic"
 
 
+def test_accepted_words_and_languages_clean_again_and_read_and_judge_nothing(place: Workplace, tmp_path: Path) -> None:
+    cleaning = [rule for rule in PATIENT_RULES if rule != "judge_burned_in_text"]
+    read, batches = readings(place), place.batches()
+    words = tmp_path / "words_of_Zimmerlin.txt"
+    words.write_text("glarfotomy\n", encoding="utf-8")
+    accept = ("--set", f"free_text.accepted_words={words}")
+    assert place.run(*accept).jobs == jobs(batches.values(), cleaning)
+    assert place.run(*accept).jobs == []
+    fewer = ("--set", "free_text.languages=[nl, en]")
+    assert place.run(*accept, *fewer).jobs == jobs(batches.values(), cleaning)
+    assert place.run(*accept, "--set", "free_text.languages=[en, nl]").jobs == []
+    assert place.run(*fewer).jobs == jobs(batches.values(), cleaning)
+    assert readings(place) == read
+    kept = [path for top in ("private", "logs", ".snakemake", "audits") for path in (place.output / top).rglob("*")]
+    assert [path for path in kept if path.is_file() and words.name.encode() in path.read_bytes()] == []
+
+
 def test_new_salt_renames_every_instance_and_reads_no_picture(place: Workplace) -> None:
     before, read, batches = released(place.newest()), readings(place), place.batches()
     old_salt = (place.output / "private" / "salt").read_bytes()

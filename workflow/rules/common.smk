@@ -12,7 +12,9 @@ RUN_ID = config.get("run_id") or (
 )
 
 # What is read, decoded and encoded depends on the locked versions of the libraries too.
-ENVIRONMENT = files_digest("envs", "requirements.lock", "models.lock")
+ENVIRONMENT = files_digest(
+    "envs", "requirements.lock", "models.lock"
+) + resources_digest("resources/dictionary")
 
 AUDITS = [
     "audits/deid/deid_audit.jsonl",
@@ -20,6 +22,16 @@ AUDITS = [
     "audits/metadata/metadata_audit.parquet",
     "audits/ct_prepro/ct_prepro_audit.json",
 ]
+
+# What decides what is read; the other keys of `ocr` read no picture again.
+READER_SETTINGS = {
+    key: value
+    for key, value in config["ocr"].items()
+    if key not in ("group_by", "reread_share")
+}
+SHARED_BOXES = (
+    [] if config["ocr"]["group_by"] == "series" else ["private/shared_boxes.json"]
+)
 
 
 wildcard_constraints:

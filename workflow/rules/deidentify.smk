@@ -7,6 +7,7 @@ rule deidentify_series:
         policy="private/policy.json",
         salt="private/salt",
         accepted_words="private/accepted_words.txt",
+        shared=SHARED_BOXES,
     output:
         dicom=directory("private/staging/{batch}"),
         records="private/records/{batch}.jsonl",
@@ -19,10 +20,17 @@ rule deidentify_series:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
     params:
-        faces=config["faces"],
         words=resources_digest("resources/vocabularies"),
         patterns=resources_digest("resources/free_text"),
-        languages=sorted(config["free_text"]["languages"]),
+        regions=files_digest("resources", "device_regions.json"),
+        cues=resources_digest("resources/burned_in_text"),
+        settings={
+            "faces": config["faces"],
+            "languages": sorted(config["free_text"]["languages"]),
+            "redaction": config["redaction"],
+            "ocr": READER_SETTINGS,
+            "reread_share": config["ocr"]["reread_share"],
+        },
         environment=ENVIRONMENT,
         code=code_digest("deidentify_series"),
     script:

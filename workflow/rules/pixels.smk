@@ -11,7 +11,7 @@ rule read_burned_in_text:
         mem_mb=memory_of_batch(1500, 0.5),
         runtime=minutes_of_batch(10, 0.1),
     params:
-        settings=config["ocr"],
+        settings=READER_SETTINGS,
         environment=ENVIRONMENT,
         code=code_digest("read_burned_in_text"),
     script:
@@ -37,7 +37,28 @@ rule judge_burned_in_text:
         runtime=minutes_of_batch(5, 0.01),
     params:
         words=resources_digest("resources/burned_in_text"),
+        allow_list=config["redaction"]["allow_list"],
+        group_by=config["ocr"]["group_by"],
         environment=ENVIRONMENT,
         code=code_digest("judge_burned_in_text"),
     script:
         "../../scripts/judge_burned_in_text.py"
+
+
+# Only where boxes are shared beyond the series: then cleaning waits for the findings of all batches.
+rule gather_boxes:
+    input:
+        findings=per_batch("private/findings/{batch}.jsonl"),
+    output:
+        "private/shared_boxes.json",
+    log:
+        "logs/gather_boxes.log",
+    benchmark:
+        "benchmarks/gather_boxes.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        code=code_digest("gather_boxes"),
+    script:
+        "../../scripts/gather_boxes.py"

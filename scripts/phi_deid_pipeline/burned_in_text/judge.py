@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from phi_deid_pipeline.boxes import grown, joined, overlap, without_nested
+from phi_deid_pipeline.boxes import grown, joined, overlap
 from phi_deid_pipeline.burned_in_text.match import Matcher, folded, plain
+from phi_deid_pipeline.burned_in_text.places import Fills, Shown, fills
 from phi_deid_pipeline.records import Box, Category, Finding, HoldReason, InstanceFindings, Reading, Region, Verdict
 
 RESOURCES = Path(__file__).resolve().parents[3] / "resources" / "burned_in_text"
@@ -42,6 +44,7 @@ _DATE = re.compile(
 )
 _TIME = re.compile(r"(?<!\d)[0-2]?\d\s?:\s?[0-5]\d(?:\s?:\s?[0-5]\d)?(?!\d)|\b\d{1,2}\s?[AP]\.?M\b")
 _CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|\bWWW\.|HTTPS?:|\+\d[\d\s()/-]{7,}")
+_TELEPHONE = re.compile(r"(?<!\d)(?:\(\d{3}\) ?|\d{3}[ -])\d{3}[ -]\d{4}(?!\d)|(?<!\d)0\d{1,4}[ /]\d{4,}")
 _LONG_NUMBER = re.compile(r"\d(?:[.,'/-]{0,2}\d){4,}")
 _MIXED_NUMBER = re.compile(r"(?=(?:[A-Z]*\d){4})[A-Z\d]{6,}")
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+|%|°")
@@ -61,7 +64,7 @@ class Words:
 
     benign: frozenset[str]
     units: frozenset[str]
-    cues: frozenset[str]
+    cues: Mapping[str, Category]  # word that announces an identifier -> what it announces
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,35 @@ class _Judged:
 
 
 @cache
-def load_words(folder: Path = RESOURCES) -> Words:
-    """Read the word lists."""
+def load_words(languages: tuple[str, ...] = ("en",), folder: Path = RESOURCES) -> Words:
+    """Read the word lists; the allow-list in these languages, the words that announce identifiers in all there are.
 
-    def words(name: str) -> frozenset[str]:
-        lines = (folder / name).read_text(encoding="utf-8").splitlines()
-        return frozenset(word.upper() for line in lines for word in line.split("#")[0].split())
+    Raises ValueError where there is no allow-list of a language, or a list of cues names an unknown category.
+    """
+    there = sorted(path.stem for path in (folder / "benign").glob("*.txt"))
+    missing = sorted(set(languages) - set(there))
+    if missing:
+        raise ValueError(f"no allow-list in {', '.join(missing)}; there are {', '.join(there)}")
+    benign = {
+        _plain_word(w) for name in languages for line in _lines(folder / "benign" / f"{name}.txt") for w in line.split()
+    }
+    units = {word.upper() for line in _lines(folder / "units.txt") for word in line.split()}
+    cues: dict[str, Category] = {}
+    for path in sorted((folder / "cues").glob("*.txt")):
+        for line in _lines(path):
+            category, _, words = line.partition(":")
+            cues |= {word.upper(): Category(category.strip()) for word in words.split()}
+    return Words(frozenset(benign), frozenset(units), cues)
 
-    return Words(words("benign_words.txt"), words("units.txt"), words("cue_words.txt"))
+
+def _lines(path: Path) -> list[str]:
+    return [text for line in path.read_text(encoding="utf-8").splitlines() if (text := line.split("#")[0].strip())]
+
+
+def _plain_word(word: str) -> str:
+    """Return a word in capitals without accents; its hyphens stay."""
+    apart = unicodedata.normalize("NFKD", word.upper())
+    return "".join(c for c in apart if not unicodedata.combining(c))
 
 
 def judge(
@@ -88,26 +112,24 @@ def judge(
     lexicon: LexiconLike,
     hide: str,
     decisions: Mapping[tuple[str, str], str],
+    words: Words | None = None,
 ) -> list[InstanceFindings]:
     """Return verdicts and boxes to fill for the instances of one series, in the order given.
 
     `readings` holds (source SOP Instance UID, path, reading); `decisions` a person's `hide` or `keep` by (source SOP
-    Instance UID, id of the finding); one whose id no finding has changes nothing. Text that stands in one frame
-    or instance is filled at its place in all frames and instances of the same matrix. Raises ValueError for an unknown `hide`.
+    Instance UID, id of the finding); one whose id no finding has changes nothing. Static text is filled at its place in
+    all frames and instances of the same matrix, other text where it was seen (`places.fills`). Raises ValueError for an
+    unknown `hide`.
     """
     if hide not in HIDE_POLICIES:
         raise ValueError(f"hide is none of {', '.join(HIDE_POLICIES)}")
-    words = load_words()
-    ordinary = frozenset(folded(word) for word in words.benign | words.cues)
-    matcher = Matcher(((entry.category, entry.value) for entry in lexicon.entries), ordinary)
+    words = words or load_words()
+    matcher = matcher_of(lexicon, words)
     judged = [
         (sop_uid, path, reading, _findings(sop_uid, reading, matcher, words, hide, decisions))
         for sop_uid, path, reading in readings
     ]
-    fills: dict[tuple[int, int], list[Box]] = defaultdict(list)
-    for _, _, reading, findings in judged:
-        fills[reading.rows, reading.columns] += [f.box for f in findings if f.hide and f.plane == "pixels"]
-    union = {matrix: tuple(without_nested(boxes)) for matrix, boxes in fills.items()}
+    filled = _fills([(reading, findings) for _, _, reading, findings in judged])
     return [
         InstanceFindings(
             sop_uid=sop_uid,
@@ -118,11 +140,37 @@ def judge(
             frames_read=reading.frames_read,
             readers=reading.readers,
             findings=findings,
-            fills=union[reading.rows, reading.columns] if reading.status == "read" else (),
+            fills=tuple(box for box, _ in places.every),
+            frame_fills=tuple((frame, box) for frame, box, _ in places.single),
             hold=_hold(reading, findings, hide, sop_uid, decisions),
+            fill_categories=tuple(category for _, category in places.every),
+            frame_fill_categories=tuple(category for *_, category in places.single),
         )
-        for sop_uid, path, reading, findings in judged
+        for (sop_uid, path, reading, findings), places in zip(judged, filled, strict=True)
     ]
+
+
+def matcher_of(lexicon: LexiconLike, words: Words) -> Matcher:
+    """Return what finds the entries of a lexicon; ordinary imaging words stand for no institution or address alone."""
+    ordinary = frozenset(folded(word) for word in {*words.benign, *words.cues})
+    return Matcher(((entry.category, entry.value) for entry in lexicon.entries), ordinary)
+
+
+def _fills(judged: list[tuple[Reading, tuple[Finding, ...]]]) -> list[Fills]:
+    """Return the boxes of each instance; those that were not read have none."""
+    by_matrix: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, (reading, _) in enumerate(judged):
+        if reading.status == "read":
+            by_matrix[reading.rows, reading.columns].append(number)
+    filled = [Fills((), ())] * len(judged)
+    for numbers in by_matrix.values():
+        shown = []
+        for reading, findings in (judged[number] for number in numbers):
+            texts = tuple((f.frame, f.box, f.category) for f in findings if f.hide and f.plane == "pixels")
+            shown.append(Shown(texts, max(reading.frames, 1), reading.frames_read))
+        for number, places in zip(numbers, fills(shown), strict=True):
+            filled[number] = places
+    return filled
 
 
 def _hold(
@@ -241,19 +289,23 @@ def identifying(text: str, matcher: Matcher, words: Words) -> tuple[str, str] | 
         return Category.DATE.value, "date"
     if _TIME.search(upper):
         return Category.DATE.value, "time of day"
+    if _TELEPHONE.search(upper):
+        return Category.CONTACT.value, "telephone number"
     if _LONG_NUMBER.search(upper) or _MIXED_NUMBER.search(upper):
         return Category.RECORD_NUMBER.value, "number of five digits or more"
-    if words.cues & set(plain(text).split()):
-        return Category.OTHER.value, "word that announces an identifier"
+    announced = [words.cues[word] for word in plain(text).split() if word in words.cues]
+    if announced:
+        return announced[0].value, "word that announces an identifier"
     return None
 
 
 def is_benign(text: str, words: Words) -> bool:
     """Tell whether every word of a text is on the allow-list, or a number of at most three digits with or without a unit."""
-    parts = _WORD.findall(text.upper())
+    text = _plain_word(text)
+    parts = _WORD.findall(text)
     if len(parts) == 1 and parts[0] in words.benign:
         return True
-    tokens = _TOKEN.findall(text.upper())
+    tokens = _TOKEN.findall(text)
     if not tokens or any(c.isalnum() and not c.isascii() for c in text):
         return False
     digits = sum(c.isdigit() for c in text)

@@ -20,7 +20,7 @@ from benchmarks.quality.corpus import Corpus, build, write_boxes
 from benchmarks.quality.key import checks_of, read_key, write_key
 from benchmarks.quality.leaks import find_leaks
 from benchmarks.quality.report import figures, show
-from benchmarks.quality.runners import PEERS, Result, missing, run_copy, run_peer, run_pipeline
+from benchmarks.quality.runners import PEERS, Result, missing, run_copy, run_in_process, run_peer, run_pipeline
 from benchmarks.quality.score import Outputs, Score, score
 from benchmarks.quality.standard import KEYS
 
@@ -52,6 +52,7 @@ def _arguments() -> argparse.Namespace:
         "--peer-key", nargs="*", choices=KEYS, help="keys to score peers by (default: those of --policy)"
     )
     parser.add_argument("--kind", nargs="*", default=[], metavar="BEGINNING", help="only kinds that begin so")
+    parser.add_argument("--whole", action="store_true", help="run main.py as a user does (slower), not step by step")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep corpus, keys and outputs there")
     parser.add_argument("--details", action="store_true", help="print every leak and every failed check")
@@ -80,7 +81,8 @@ def _measure(arguments: argparse.Namespace, folder: Path, seed: int, console: Co
         if policy in arguments.policy:
             work = folder / policy
             work.mkdir()
-            results.append(run_pipeline(source, work, policy, files))
+            run = run_pipeline if arguments.whole else run_in_process
+            results.append(run(source, work, policy, files))
         if policy in (arguments.peer_key or arguments.policy):
             results += peers
         tables[policy] = [_figures(corpus, folder, policy, result, console, arguments.details) for result in results]

@@ -124,7 +124,7 @@ def _fits(kind: Kind, base: str, held: list[Kind]) -> bool:
 def _patient(corpus: Corpus, folder: Path, draw: Drawer, script: str, places: list) -> None:
     who = draw_identity(draw, script)
     series = draw.uid()
-    who.extra.update(a_ct=draw.uid(), a_ct_series=series)
+    who.extra.update({"a_ct": draw.uid(), "a_ct_series": series, "series ct": series})
     number = len({instance.who.patient_id for instance in corpus.instances}) + 1
     _instance(corpus, folder / f"p{number:02d}", draw, who, 0, "ct", [])
     for index, (base, kinds) in enumerate(places, 1):
@@ -134,7 +134,11 @@ def _patient(corpus: Corpus, folder: Path, draw: Drawer, script: str, places: li
 def _instance(corpus: Corpus, folder: Path, draw: Drawer, who: Identity, index: int, base: str, kinds: list) -> None:
     ds = BASES[base](draw)
     ctx = Context(ds, who, draw, base, index)
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = who.study_uid, draw.uid()
+    ds.StudyInstanceUID = who.study_uid
+    # What may be held stands in a series of its own: a series is held as a whole.
+    apart = any(kind.alone in ("syntax", "pixels") for kind in kinds)
+    ds.SeriesInstanceUID = draw.uid() if apart else who.extra.setdefault(f"series {base}", draw.uid())
+    ds.InstanceNumber = index + 1
     if index == 0:  # what references point to
         ds.SOPInstanceUID, ds.SeriesInstanceUID = who.extra["a_ct"], who.extra["a_ct_series"]
         ds.FrameOfReferenceUID = who.frame_uid
@@ -146,6 +150,8 @@ def _instance(corpus: Corpus, folder: Path, draw: Drawer, who: Identity, index: 
     _header(ctx)
     for kind in kinds:
         kind.make(ctx)
+    paths = [plant.path for plant in ctx.plants]
+    assert len(paths) == len(set(paths)), [path for path in paths if paths.count(path) > 1]
     syntax = ctx.transfer_syntax or sop.ExplicitVRLittleEndian
     path = folder / f"{index:02d}_{base}.dcm"
     path.parent.mkdir(parents=True, exist_ok=True)

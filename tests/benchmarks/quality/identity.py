@@ -98,13 +98,14 @@ class Drawer:
         return UID_ROOT + f"{self.digits(9)}.{self.digits(12)}"
 
     def date(self, first_year: int, last_year: int) -> str:
-        """Return a date of the years given that was not drawn before, day above 12 so that its order is plain."""
-        while True:
-            year, month = self.rng.randint(first_year, last_year), self.rng.randint(1, 12)
-            date = f"{year}{month:02d}{self.rng.randint(13, 28)}"
-            if date not in self._used:
-                self._used.add(date)
-                return date
+        """Return a date of the years given, its day above 12 so that its order is plain."""
+        year, month = self.rng.randint(first_year, last_year), self.rng.randint(1, 12)
+        return f"{year}{month:02d}{self.rng.randint(13, 28)}"
+
+    def dates(self, year: int, count: int) -> tuple[str, ...]:
+        """Return different dates of a year, sorted."""
+        days = [f"{year}{month:02d}{day}" for month in range(1, 13) for day in range(13, 29)]
+        return tuple(sorted(self.rng.sample(days, count)))
 
 
 def draw_identity(draw: Drawer, charset: str = "") -> Identity:
@@ -114,7 +115,7 @@ def draw_identity(draw: Drawer, charset: str = "") -> Identity:
     name = draw.name()
     year = rng.randint(2016, 2023)
     # All within one year: an offset of a year or more can never turn one of them into another.
-    dates = tuple(sorted(draw.date(year, year) for _ in range(24)))
+    dates = draw.dates(year, 24)
     foreign = Name(*pool.foreign[charset]) if charset else None
     assert not charset or charset in CHARSETS
     return Identity(

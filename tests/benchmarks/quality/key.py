@@ -23,7 +23,7 @@ from benchmarks.quality.corpus import Corpus, Instance
 from benchmarks.quality.identity import UID_ROOT
 from benchmarks.quality.paths import format_path, value_text, walk
 from benchmarks.quality.plants import Plant, tag
-from benchmarks.quality.standard import POLICY_OPTIONS, stays, table, wish
+from benchmarks.quality.standard import POLICY_OPTIONS, concept_stays, stays, table, wish
 
 DATES = "retain_long_modified_dates"
 # The de-identifier itself may or must write these.
@@ -35,7 +35,17 @@ WRITTEN = {
         *("PatientID", "PatientName", "RecognizableVisualFeatures", "LossyImageCompression", "PixelPaddingValue"),
     )
 }
-IMAGE_GROUP, LONGEST = 0x0028, 400
+IMAGE_GROUP, LONGEST, CONTENT = 0x0028, 400, tag("ContentSequence")
+# Dates that anybody can look up (of templates, context groups, a device's plate): shifted, they would tell the patient's
+# offset, so whether they stay is not asked.
+PUBLISHED = {
+    tag(keyword)
+    for keyword in (
+        *("ContextGroupVersion", "ContextGroupLocalVersion", "TemplateVersion", "TemplateLocalVersion"),
+        *("DateOfManufacture", "DateOfInstallation", "HangingProtocolCreationDateTime"),
+    )
+}
+CATEGORY_URL = 0x00100047  # Sex Parameters for Clinical Use Category Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +87,11 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
         return
     where, last = format_path(plant.path), plant.path[-1]
     code = wish(last, options) if isinstance(last, int) else "private"
-    there = stays(plant.path, options) and code in ("keep", "clean")
+    there = stays(plant.path, options) and code in ("keep", "clean") and concept_stays(plant.concept, options)
 
     def ask(action: str, words: tuple[str, ...], category: str) -> Check:
-        return Check(instance.path, where, action, words, "", plant.kind, category)
+        value = "\\".join(plant.gone) if plant.nature == "uid" else ""
+        return Check(instance.path, where, action, words, value, plant.kind, category)
 
     if plant.nature == "safe":
         if plant.gone:
@@ -91,17 +102,18 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
         if there and DATES in options:
             yield ask("text_retained", ("19000101",), "TCIA-P15-DATE-K")
     elif plant.nature == "uid":
-        if code != "keep" or last not in table():
+        if (code != "keep" or last not in table()) and not set(plant.free) & options:
             for uid in plant.gone:
                 yield ask("uid_changed", (uid,), "HIPAA-R")
                 yield ask("uid_consistent", (uid,), "DICOM-P15-BASIC-U")
     elif plant.nature == "date":
         for date in plant.gone:
             yield ask("date_shifted", (date,), "HIPAA-C")
-        if there and code == "clean" and DATES in options:
+        if there and code == "clean" and DATES in options and last not in PUBLISHED:
             yield ask("text_notnull", (), "TCIA-P15-DATE-C")
     elif set(plant.free) & options:
-        if there and code == "keep":
+        # A URL that goes though its attribute stays is no loss that a key should count.
+        if there and code == "keep" and last != CATEGORY_URL:
             yield ask("text_retained", plant.gone, "TCIA-P15-DEV-K")
     else:
         if plant.gone:
@@ -112,6 +124,9 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
 
 def _of_base(instance: Instance, elements: list[tuple[tuple, DataElement]], options: frozenset[str]) -> Iterator[Check]:
     planted = {_plain(plant.path) for plant in instance.plants}
+    # Sequences that hold plants, and content items that do: what becomes of them hangs on the plants.
+    planted |= {path[:-n] for path in planted for n in range(1, len(path))}
+    items = {path[:-1] for path in planted if CONTENT in path}
     for path, element in elements:
         last = path[-1]
         if not all(isinstance(step, int) for step in path) or element.tag.is_private or last in WRITTEN:
@@ -120,9 +135,13 @@ def _of_base(instance: Instance, elements: list[tuple[tuple, DataElement]], opti
                 where = format_path(path)
                 yield Check(instance.path, where, "pixels_retained", (digest,), "", "base", "TCIA-P15-PIX-K")
             continue
-        if _plain(path) in planted or not stays(path, options) or wish(last, options) != "keep":
+        if path in planted or any(path[: len(item)] == item for item in items if len(item) > 1):
             continue
-        if last >> 16 == IMAGE_GROUP and instance.boxes:
+        if not stays(path, options) or wish(last, options) != "keep":
+            continue
+        if instance.boxes and (last >> 16 == IMAGE_GROUP or last == tag("ImageType")):
+            continue
+        if path[0] >> 24 in (0x50, 0x60):  # an overlay or curve that holds an identifier may go as a whole
             continue
         yield from _of_kept(instance, path, element)
 
@@ -131,7 +150,7 @@ def _of_kept(instance: Instance, path: tuple, element: DataElement) -> Iterator[
     where, text = format_path(path), value_text(element)
 
     def ask(action: str, words: tuple[str, ...], category: str) -> Check:
-        return Check(instance.path, where, action, words, text[:64], "base", category)
+        return Check(instance.path, where, action, words, text, "base", category)
 
     if text.startswith(UID_ROOT) and element.VR == "UI":
         for uid in text.split("\\"):

@@ -14,7 +14,18 @@ ELSEWHERE = {
     *("ContentSequence", "GraphicAnnotationSequence", "DataSetTrailingPadding", "EncapsulatedDocument", "OverlayData"),
     *("IconImageSequence", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
     *("AffectedSOPInstanceUID", "RequestedSOPInstanceUID", "MediaStorageSOPInstanceUID", "PatientName", "PatientID"),
-    *("PatientBirthDate", "StudyDate", "AccessionNumber", "TimezoneOffsetFromUTC", "PatientSex", "PatientAge"),
+    *(
+        "PatientBirthDate",
+        "StudyDate",
+        "AccessionNumber",
+        "StudyID",
+        "InstitutionName",
+        "IssuerOfPatientID",
+        "ReferringPhysicianName",
+        "TimezoneOffsetFromUTC",
+        "PatientSex",
+        "PatientAge",
+    ),
     *("PregnancyStatus", "GPSAltitudeRef", "GPSDifferential", "LensSpecification", "FrameOriginTimestamp"),
     *("EthnicGroups", "DigitalSignaturesSequence", "MAC", "SelectorOBValue", "FlowIdentifier"),
 }
@@ -156,12 +167,22 @@ def _sequence(row: Row):
         kind = f"attribute/{row.keyword}"
         name, stranger = person(ctx, row.keyword), ctx.rng.choice(ctx.who.strangers)
         path = (row.tag, 0)
+        if "Code" in row.keyword:
+            put(ctx.ds, (*path, tag("CodeValue")), "SH", f"L{ctx.draw.digits(6)}")
+            put(ctx.ds, (*path, tag("CodingSchemeDesignator")), "SH", "99LOCAL")
+            put(ctx.ds, (*path, tag("CodeMeaning")), "LO", f"{name.family} of Dr. {stranger.family}")
+            ctx.plant(kind, (*path, tag("CodeMeaning")), (name.family, stranger.family), known=False)
+            return
         put(ctx.ds, (*path, tag("PersonName")), "PN", name.dicom)
-        put(ctx.ds, (*path, tag("CodeMeaning")), "LO", f"Dr. {stranger.family}")
+        put(ctx.ds, (*path, tag("InstitutionName")), "LO", ctx.who.institution)
         ctx.plant(kind, (*path, tag("PersonName")), name.parts, nature="whole")
-        ctx.plant(kind, (*path, tag("CodeMeaning")), (stranger.family,), known=False)
+        ctx.plant(kind, (*path, tag("InstitutionName")), (ctx.who.institution,), nature="whole")
 
     return make
+
+
+# An attribute with such a word in its keyword holds prose; others hold names of things, organizations and codes.
+PROSE = ("Description", "Comment", "Label", "Notes", "Reason", "Title", "Text", "Instruction", "Protocol", "Narrative")
 
 
 def _outside_kinds() -> list[Kind]:
@@ -187,7 +208,7 @@ def _outside_kinds() -> list[Kind]:
             0x2200,
         ):
             continue
-        if keyword in ("TextValue", "CodeMeaning", "PatientID", "Manufacturer") or "Code" in keyword:
+        if not any(word in keyword for word in PROSE) or "Code" in keyword or "Trial" in keyword:
             continue
         found.append(Kind(f"outside/{keyword}", _outside(number, vr, keyword), ANY, (number,)))
     return found

@@ -7,6 +7,7 @@ from pydicom.sequence import Sequence
 
 import sample_datasets as sets
 from benchmarks.quality.plants import Context, Kind, put, tag, vr_of
+from benchmarks.quality.standard import table
 
 CONTENT = tag("ContentSequence")
 # kind -> (value type, concept, attribute, template). Concepts are codes of DCM and LOINC that carry people or prose.
@@ -42,14 +43,23 @@ ITEMS: dict[str, tuple[str, tuple[str, str, str], str, str]] = {
 DEVICE = {"text_device_serial", "text_device_name", "uidref_device"}
 
 
+# Items of these concepts go, by Table E.3.4-1, and with them the numbers of the items behind: they are planted last.
+# First those that an option can keep.
+REMOVED = (
+    *("text_device_serial", "text_device_name", "uidref_device", "date_study", "datetime"),
+    *("text_patient_id", "text_accession", "text_institution", "date_birth", "uidref_study", "uidref_subject"),
+)
+
+
 def object_kinds() -> list[Kind]:
     """Return all kinds of this module."""
-    found = []
+    items: dict[bool, list[Kind]] = {False: [], True: []}
     for name in ITEMS:
-        for depth in (1, 2, 3):
+        for depth in (3, 2, 1):
             if depth == 1 or name.startswith(("text_f", "pname", "date", "uidref_s")):
-                found.append(Kind(f"sr/depth{depth}/{name}", _item(name, depth), ("sr",)))
-    found += [
+                items[name in REMOVED].append(Kind(f"sr/depth{depth}/{name}", _item(name, depth), ("sr",)))
+    removed = sorted(items[True], key=lambda kind: ("depth1" in kind.name, REMOVED.index(kind.name.rpartition("/")[2])))
+    found: list[Kind] = items[False] + [
         Kind("sr/code_meaning", _coded, ("sr",)),
         Kind("sr/concept_meaning", _concept, ("sr",)),
         Kind("sr/image_reference", _image_item, ("sr", "ko")),
@@ -59,40 +69,51 @@ def object_kinds() -> list[Kind]:
         Kind("sr/participant", _participant, ("sr",), (tag("ParticipantSequence"),)),
         Kind("ko/text", _item("text_finding", 1, "ko/text"), ("ko",)),
         Kind("pr/graphic_text", _graphic, ("pr",), (tag("GraphicAnnotationSequence"),)),
-        Kind("pr/creator", _text("pr/creator", ("ContentCreatorName",), "{ref_family}^{ref_given}"), ("pr", "seg", "reg")),
-        Kind("pr/description", _text("pr/description", ("ContentDescription",), "{p} {family}", 64), ("pr", "seg", "reg")),
-        Kind("pr/layer", _text("pr/layer", ("GraphicLayerSequence", 0, "GraphicLayerDescription"), "Layer {s_family}", 64), ("pr",)),
-        Kind("seg/label", _text("seg/label", ("SegmentSequence", 0, "SegmentLabel"), "Liver {family}", 64), ("seg",)),
-        Kind("seg/description", _text("seg/description", ("SegmentSequence", 0, "SegmentDescription"), "Spleen by {op_family}"), ("seg",)),
-        Kind("seg/tracking_id", _text("seg/tracking_id", ("SegmentSequence", 0, "TrackingID"), "{patient_id}"), ("seg",)),
-        Kind("rt/roi_name", _text("rt/roi_name", ("StructureSetROISequence", 0, "ROIName"), "Bladder {family}", 64), ("rtstruct",)),
-        Kind("rt/roi_description", _text("rt/roi_description", ("StructureSetROISequence", 0, "ROIDescription"), "Kidney {s_family}"), ("rtstruct",)),
-        Kind("rt/roi_interpreter", _text("rt/roi_interpreter", ("RTROIObservationsSequence", 0, "ROIInterpreter"), "{op_family}^{op_given}"), ("rtstruct",)),
-        Kind("rt/structure_label", _text("rt/structure_label", ("StructureSetLabel",), "{study_id}"), ("rtstruct",)),
-        Kind("rt/structure_name", _text("rt/structure_name", ("StructureSetName",), "Prostate {family}", 64), ("rtstruct",)),
-        Kind("rt/structure_date", _text("rt/structure_date", ("StructureSetDate",), "{date}"), ("rtstruct",)),
-        Kind("rt/plan_label", _text("rt/plan_label", ("RTPlanLabel",), "{study_id}"), ("rtplan",)),
-        Kind("rt/plan_description", _text("rt/plan_description", ("RTPlanDescription",), "{p} Dr. {s_family}"), ("rtplan",)),
-        Kind("rt/beam_name", _text("rt/beam_name", ("BeamSequence", 0, "BeamName"), "Field {family}", 64), ("rtplan",)),
-        Kind("rt/beam_description", _text("rt/beam_description", ("BeamSequence", 0, "BeamDescription"), "{p} {family}"), ("rtplan",)),
-        Kind("rt/machine", _text("rt/machine", ("BeamSequence", 0, "TreatmentMachineName"), "{station}"), ("rtplan",)),
-        Kind("rt/setup_label", _text("rt/setup_label", ("PatientSetupSequence", 0, "SetupTechniqueDescription"), "{p} {family}"), ("rtplan",)),
-        Kind("rt/dose_comment", _text("rt/dose_comment", ("DoseComment",), "Dose for {family}", 64), ("rtdose",)),
+        _place("pr/creator", ("ContentCreatorName",), "{ref_family}^{ref_given}", ("pr", "seg", "reg")),
+        _place("pr/description", ("ContentDescription",), "{p} {family}", ("pr", "seg", "reg"), 64),
+        _place("pr/layer", ("GraphicLayerSequence", 0, "GraphicLayerDescription"), "Layer {s_family}", ("pr",), 64),
+        _place("seg/label", ("SegmentSequence", 0, "SegmentLabel"), "Liver {family}", ("seg",), 64),
+        _place("seg/description", ("SegmentSequence", 0, "SegmentDescription"), "Spleen by {op_family}", ("seg",)),
+        _place("seg/tracking_id", ("SegmentSequence", 0, "TrackingID"), "{patient_id}", ("seg",)),
+        _place("rt/roi_name", ("StructureSetROISequence", 0, "ROIName"), "Bladder {family}", ("rtstruct",), 64),
+        _place(
+            "rt/roi_description", ("StructureSetROISequence", 0, "ROIDescription"), "Kidney {s_family}", ("rtstruct",)
+        ),
+        _place(
+            "rt/roi_interpreter",
+            ("RTROIObservationsSequence", 0, "ROIInterpreter"),
+            "{op_family}^{op_given}",
+            ("rtstruct",),
+        ),
+        _place("rt/structure_label", ("StructureSetLabel",), "{study_id}", ("rtstruct",)),
+        _place("rt/structure_name", ("StructureSetName",), "Prostate {family}", ("rtstruct",), 64),
+        _place("rt/structure_date", ("StructureSetDate",), "{date}", ("rtstruct",)),
+        _place("rt/plan_label", ("RTPlanLabel",), "{study_id}", ("rtplan",)),
+        _place("rt/plan_description", ("RTPlanDescription",), "{p} Dr. {s_family}", ("rtplan",)),
+        _place("rt/beam_name", ("BeamSequence", 0, "BeamName"), "Field {family}", ("rtplan",), 64),
+        _place("rt/beam_description", ("BeamSequence", 0, "BeamDescription"), "{p} {family}", ("rtplan",)),
+        _place("rt/machine", ("BeamSequence", 0, "TreatmentMachineName"), "{station}", ("rtplan",)),
+        _place("rt/setup_label", ("PatientSetupSequence", 0, "SetupTechniqueDescription"), "{p} {family}", ("rtplan",)),
+        _place("rt/dose_comment", ("DoseComment",), "Dose for {family}", ("rtdose",), 64),
         Kind("ecg/annotation", _annotation, ("ecg",), (tag("WaveformAnnotationSequence"),)),
-        Kind("ecg/channel_label", _text("ecg/channel_label", ("WaveformSequence", 0, "MultiplexGroupLabel"), "{study_id}"), ("ecg",)),
+        _place("ecg/channel_label", ("WaveformSequence", 0, "MultiplexGroupLabel"), "{study_id}", ("ecg",)),
         Kind("enhanced/frame_comments", _frame_text("FrameComments", "{p} {family}"), ("ect", "emr")),
         Kind("enhanced/frame_label", _frame_text("FrameLabel", "for {s_family}"), ("ect", "emr")),
         Kind("enhanced/frame_date", _frame_text("FrameAcquisitionDateTime", "{date}111213"), ("ect", "emr")),
-        Kind("enhanced/frame_type_protocol", _text("enhanced/frame_type_protocol", ("AcquisitionProtocolName",), "Head {family}", 64), ("ect", "emr")),
+        _place("enhanced/frame_type_protocol", ("AcquisitionProtocolName",), "Head {family}", ("ect", "emr"), 64),
         Kind("pdf/document", _document, ("pdf",)),
-        Kind("pdf/title", _text("pdf/title", ("DocumentTitle",), "Letter to Dr. {s_family}", 1024), ("pdf",)),
-        Kind("us/region_serial", _text("us/region_serial", ("TransducerIdentificationSequence", 0, "DeviceSerialNumber"), "{serial}"), ("us",)),
+        _place("pdf/title", ("DocumentTitle",), "Letter to Dr. {s_family}", ("pdf",), 1024),
+        _place("us/region_serial", ("TransducerIdentificationSequence", 0, "DeviceSerialNumber"), "{serial}", ("us",)),
         Kind("pt/radiopharmacist", _pharmacist, ("pt",)),
-        Kind("mg/view_text", _text("mg/view_text", ("PartialViewDescription",), "cut for {family}"), ("mg",)),
-        Kind("dx/exposure_text", _text("dx/exposure_text", ("AcquisitionDeviceProcessingDescription",), "{p} {family}", 64), ("dx", "mg", "cr")),
-        Kind("nm/agent", _text("nm/agent", ("ContrastBolusAgent",), "Iodine {family}", 64), ("xa", "ct")),
-    ]  # fmt: skip
-    return found
+        _place("mg/view_text", ("PartialViewDescription",), "cut for {family}", ("mg",)),
+        _place("dx/exposure_text", ("AcquisitionDeviceProcessingDescription",), "{p} {family}", ("dx", "mg", "cr"), 64),
+        _place("nm/agent", ("ContrastBolusAgent",), "Iodine {family}", ("xa", "ct"), 64),
+    ]
+    return found + removed
+
+
+def _place(name: str, path: tuple, template: str, bases: tuple[str, ...], room: int = 400) -> Kind:
+    return Kind(name, _text(name, path, template, room), bases, (tag(path[0]),) if len(path) == 1 else ())
 
 
 def _values(ctx: Context) -> dict[str, str]:
@@ -127,14 +148,17 @@ def _nature(vr: str, kept: str) -> str:
 def _text(kind: str, path: tuple, template: str, room: int = 400):
     tags = tuple(tag(step) if isinstance(step, str) else step for step in path)
     words = " ".join(word for word in template.split() if "{" not in word and word not in ("by", "for", "to", "Dr."))
-    row = {"Liver", "Spleen", "Bladder", "Kidney", "Prostate", "Iodine"}
+    clinical = {"Liver", "Spleen", "Bladder", "Kidney", "Prostate", "Iodine"}
 
     def make(ctx: Context) -> None:
         text, gone, kept, known = _filled(ctx, template, room)
         vr = vr_of(tags[-1])
         put(ctx.ds, tags, vr, text)
-        kept = kept or (words if words in row else "")
-        ctx.plant(kind, tags, gone, kept, nature=_nature(vr, kept), known=known)
+        kept = kept or (words if words in clinical else "")
+        row = table().get(tags[-1])
+        device = row is not None and row.options.get("retain_device_identity") == "K"
+        free = ("retain_device_identity",) if device else ()
+        ctx.plant(kind, tags, gone, kept, nature=_nature(vr, kept), known=known, free=free)
 
     return make
 
@@ -172,9 +196,8 @@ def _item(name: str, depth: int, kind: str = ""):
         put(ctx.ds, (*path, tag(keyword)), vr, text)
         free = ("retain_device_identity",) if name in DEVICE else ()
         where = (*path, tag(keyword))
-        ctx.plant(
-            kind or f"sr/depth{depth}/{name}", where, gone, kept, nature=_nature(vr, kept), known=known, free=free
-        )
+        more = {"nature": _nature(vr, kept), "known": known, "free": free, "concept": concept[0]}
+        ctx.plant(kind or f"sr/depth{depth}/{name}", where, gone, kept, **more)
 
     return make
 

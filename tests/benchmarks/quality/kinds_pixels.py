@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 import sample_datasets as sets
@@ -29,7 +31,7 @@ STYLES: dict[str, tuple[str, tuple[int, int], float, int, int]] = {
 
 def pixel_kinds() -> list[Kind]:
     """Return a kind for each style of burned-in text."""
-    return [Kind(f"pixels/{name}", _burned(name), ("us", "sc"), alone="pixels") for name in STYLES]
+    return [Kind(f"pixels/{name}", _burned(name), ("us", "sc"), alone="syntax") for name in STYLES]
 
 
 def _burned(style: str):
@@ -91,18 +93,26 @@ def charset_kinds() -> list[Kind]:
     return found
 
 
-def _written(ctx: Context, script: str) -> str:
+def encoded(script: str, text: str) -> str | bytes:
+    """Return a text as pydicom should write it: as bytes where pydicom leaves out the escape sequence (ISO 2022 IR 58)."""
+    if script != "chinese_2022":
+        return text
+    runs = re.split(r"([^\x00-\x7f]+)", text)
+    return b"".join(run.encode() if run.isascii() else b"\x1b$)A" + run.encode("gb2312") for run in runs)
+
+
+def _written(ctx: Context, script: str) -> str | bytes:
     name = ctx.who.foreign
     assert name is not None
     if script.startswith(("japanese", "korean", "chinese")):
         latin = f"{ctx.who.name.family}^{ctx.who.name.given}"
-        return f"{latin}={name.family}^{name.given}"
+        return encoded(script, f"{latin}={name.family}^{name.given}")
     return f"{name.family}^{name.given}"
 
 
 def _header(kind: str, script: str):
     def make(ctx: Context) -> None:
-        ctx.ds.PatientName = _written(ctx, script)
+        ctx.ds.add_new(tag("PatientName"), "PN", _written(ctx, script))
         ctx.plant(kind, (tag("PatientName"),), ctx.who.foreign.parts, nature="whole", codec=CHARSETS[script][1])
 
     return make
@@ -111,7 +121,7 @@ def _header(kind: str, script: str):
 def _description(kind: str, script: str):
     def make(ctx: Context) -> None:
         text, name = ctx.phrase(limit=32), ctx.who.foreign
-        ctx.ds.StudyDescription = f"{text} {name.family}"
+        ctx.ds.add_new(tag("StudyDescription"), "LO", encoded(script, f"{text} {name.family}"))
         ctx.plant(kind, (tag("StudyDescription"),), name.family, text, codec=CHARSETS[script][1])
 
     return make
@@ -130,7 +140,7 @@ def _item(kind: str, script: str):
 def _text(kind: str, script: str):
     def make(ctx: Context) -> None:
         text, name = ctx.phrase(), ctx.who.foreign
-        ctx.ds.ImageComments = f"{text} {name.given} {name.family}"
+        ctx.ds.add_new(tag("ImageComments"), "LT", encoded(script, f"{text} {name.given} {name.family}"))
         ctx.plant(kind, (tag("ImageComments"),), name.parts, text, codec=CHARSETS[script][1])
 
     return make

@@ -11,12 +11,14 @@ from functools import lru_cache
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from benchmarks.quality.corpus import Corpus, Instance
+from benchmarks.quality.kinds_text import WORD_NAMES
 from benchmarks.quality.paths import format_path, value_text, walk
 from benchmarks.quality.plants import Plant
-from benchmarks.quality.score import Outputs
-from benchmarks.quality.standard import POLICY_OPTIONS
+from benchmarks.quality.score import Outputs, ink_left
+from benchmarks.quality.standard import POLICY_OPTIONS, table, wish
 
-SHORTEST_TEXT, SHORTEST_NUMBER, SHORTEST_FOREIGN_BYTES = 5, 8, 6
+TAIL = 48  # bytes behind a data set
+SHORTEST_TEXT, SHORTEST_NUMBER, SHORTEST_FOREIGN_BYTES = 4, 8, 6
 _ESCAPES = (b"\x1b$B", b"\x1b(B", b"\x1b$)C", b"\x1b$)A", b"\x1b(J")
 
 
@@ -37,14 +39,20 @@ def needles(plants: list[Plant], options: frozenset[str]) -> dict[str, tuple[str
     free = {text for plant in plants if set(plant.free) & options for text in plant.gone}
     found: dict[str, tuple[str, bool, frozenset[str]]] = {}
     for plant in plants:
-        if plant.nature in ("age", "dummy") or set(plant.free) & options:
+        if plant.nature in ("age", "dummy") or set(plant.free) & options or _kept_uid(plant, options):
             continue
         for text in plant.gone:
-            if text in free or not _long_enough(text):
+            if text in free or text in WORD_NAMES or not _long_enough(text):
                 continue
             nature, known, codecs = found.get(text, (plant.nature, False, frozenset()))
             found[text] = nature, known or plant.known, codecs | ({plant.codec} if plant.codec else set())
     return found
+
+
+def _kept_uid(plant: Plant, options: frozenset[str]) -> bool:
+    """Tell whether an option keeps a UID as it is: that of a device under Retain Device Identity."""
+    last = plant.path[-1]
+    return plant.nature == "uid" and isinstance(last, int) and last in table() and wish(last, options) == "keep"
 
 
 def _long_enough(text: str) -> bool:
@@ -73,7 +81,14 @@ def _in_bytes(text: str, data: bytes, codecs: frozenset[str]) -> bool:
     for needle in _encoded(text, codecs):
         start = data.find(needle)
         while start >= 0:
-            if not number or not data[start - 1 : start].isdigit():
+            end = start + len(needle)
+            if number:
+                apart = not data[max(0, start - 1) : start].isdigit()
+            else:  # a name of four or five letters may stand in a longer word by chance
+                apart = len(needle) > 5 or not (
+                    data[max(0, start - 1) : start].isalpha() or data[end : end + 1].isalpha()
+                )
+            if apart:
                 return True
             start = data.find(needle, start + 1)
     return False
@@ -92,22 +107,35 @@ def find_leaks(corpus: Corpus, outputs: Outputs, policy: str) -> Iterator[Leak]:
 
 
 def _of_instance(instance: Instance, outputs: Outputs, wanted: dict) -> Iterator[Leak]:
+    for number, box in enumerate(instance.boxes):
+        if ink_left(instance, number, outputs):
+            yield Leak(instance.path, box["label"], "pixels", f"box{number}", box["kind"], True)
     data = outputs.written[instance.path].read_bytes()
     ds = outputs.get(instance.path)
     if ds is not None and ds.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         data += _inflated(data, ds)
     lower = data.lower()
     hits = {text: told for text, told in wanted.items() if _in_bytes(text, lower, told[2])}
-    decoded = [] if ds is None else [(path, element, value_text(element)) for path, element in walk(ds)]
+    decoded = []
+    if ds is not None:
+        decoded = [(path, element, value_text(element)) for home in (ds.file_meta, ds) for path, element in walk(home)]
     folded = "\n".join(text for _, _, text in decoded).casefold()
     for text, told in wanted.items():
         if text not in hits and not text.isascii() and text.casefold() in folded:
             hits[text] = told
-    places = {format_path(plant.path): plant.kind for plant in instance.plants if not isinstance(plant.path[0], str)}
+    places = {_place(plant.path): plant.kind for plant in instance.plants}
     for text, (nature, known, codecs) in sorted(hits.items()):
         where = [format_path(path) for path, element, value in decoded if _holds(text, codecs, element, value)]
+        where += ["<preamble>"] if _in_bytes(text, lower[:128], codecs) else []
+        where += ["<end>"] if "<end>" in places and _in_bytes(text, lower[-TAIL:], codecs) else []
         for place in where or ["bytes"]:
             yield Leak(instance.path, text, nature, place, places.get(place, _bytes_kind(instance, text)), known)
+
+
+def _place(path: tuple) -> str:
+    if path == ("pixels",):
+        return format_path((0x7FE00010,))
+    return f"<{path[0]}>" if isinstance(path[0], str) else format_path(path)
 
 
 def _holds(text: str, codecs: frozenset[str], element, value: str) -> bool:

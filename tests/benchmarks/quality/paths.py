@@ -9,6 +9,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.valuerep import PersonName
 
 _STEP = re.compile(r'<\(([0-9a-f]{4}),(?:([0-9a-f]{4})|"([^"]*)",([0-9a-f]{2}))\)>(?:\[<(\d{4})>\])?')
 
@@ -38,9 +39,10 @@ def parse_path(text: str) -> tuple:
 
 def element_at(ds: Dataset, path: tuple) -> DataElement | None:
     """Return the element at a path, None where it or an item on the way is missing."""
+    element: DataElement | None = None
     for position, step in enumerate(path):
         if isinstance(step, int) and step <= 0xFFFF and position:
-            items = element.value
+            items = element.value if element is not None else None
             if not isinstance(items, Sequence) or len(items) <= step:
                 return None
             ds = items[step]
@@ -74,6 +76,8 @@ def value_text(element: DataElement) -> str:
 
 
 def _one(value: object) -> str:
+    if isinstance(value, PersonName):
+        return str(value)
     return str(getattr(value, "original_string", None) or value)
 
 

@@ -37,6 +37,7 @@ class Plant:
     known: bool = True
     codec: str = ""
     free: tuple[str, ...] = ()
+    concept: str = ""  # code of the content item that holds it
 
 
 @dataclass(slots=True)

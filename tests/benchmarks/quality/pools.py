@@ -54,7 +54,7 @@ DEVELOPMENT = Pool(
         "Abernathy Balogun Castellanos Dragomirov Eklundh Fitzwilliam Ghorbani Hathersage Ivanenko Jankowski Kaczmarek "
         "Lindholm Mbekwe Nakashima Oyelaran Pemberton Quaresma Rasmussen Szymanski Tolliver Uchenna Valdivieso "
         "Wickramasinghe Xanthopoulos Yarborough Zubrzycki Achterberg Bronkhorst Chaudhari Delacroix Etxeberria "
-        "Feuerstein Grünewald Hofstetter Iyer Juhasz Kirkegaard Lombardozzi Mihajlovic Nordqvist Ostrowski Pfaffenberger "
+        "Feuerstein Gruenewald Hofstetter Iyer Juhasz Kirkegaard Lombardozzi Mihajlovic Nordqvist Ostrowski Pfaffenberger "
         "Quintanilla Ravichandran Sauvageot Trinkhaus Ulvestad Vanhoutte Wojciechowski Yamanouchi Zambrano Ahlgren "
         "Borowiecki Cavalcanti Dimitriadis Engelbrecht Fonseca Gundersen Hendricksen Ibarrola"
     ),

@@ -31,6 +31,7 @@ def figures(
         "files_out": len(result.written),
         "files_lost": dict(Counter(result.lost.values())),
         "score_percent": round(100 * score.share, 3),
+        "score_of_files_out_percent": round(100 * score.passed_of_files_out / max(1, score.asked_of_files_out), 3),
         "checks": sum(score.asked.values()),
         "actions": {action: [score.passed[action], score.asked[action]] for action in ACTIONS if score.asked[action]},
         "leaks": len(leaks),
@@ -55,7 +56,7 @@ def show(console: Console, policy: str, rows: list[Mapping[str, Any]], seed: int
     """Print the tables of one key: overview, then passes of each action."""
     title = f"Key {policy}, seed {seed}, {files} instances (own key in the MIDI-B schema)"
     overview = Table(title=title)
-    for name in ("", "score %", "leaks", "kinds leaking", "words kept %", "attributes kept %", "refs there/resolved",
+    for name in ("", "score %", "of files out %", "leaks", "kinds leaking", "words kept %", "attributes kept %", "refs there/resolved",
                  "dates there/consistent", "new errors", "files out", "seconds"):  # fmt: skip
         overview.add_column(name, justify="left" if not name else "right")
     for row in rows:
@@ -63,6 +64,7 @@ def show(console: Console, policy: str, rows: list[Mapping[str, Any]], seed: int
         overview.add_row(
             row["contestant"],
             f"{row['score_percent']:.2f}",
+            f"{row['score_of_files_out_percent']:.2f}",
             str(row["leaks"]),
             f"{row['leaking_kinds']} of {row['leaking_kinds_of']}",
             _share(*row["words_kept"]),

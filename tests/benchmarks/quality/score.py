@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from benchmarks.quality.corpus import Corpus
+from benchmarks.quality.corpus import Corpus, Instance
 from benchmarks.quality.key import Check
 from benchmarks.quality.paths import element_at, parse_path, value_text
 from benchmarks.quality.phrases import STOP_WORDS
@@ -30,6 +30,8 @@ class Score:
 
     passed: Counter = field(default_factory=Counter)
     asked: Counter = field(default_factory=Counter)
+    passed_of_files_out: int = 0
+    asked_of_files_out: int = 0
     words_kept: int = 0
     words_asked: int = 0
     attributes_kept: int = 0
@@ -140,6 +142,9 @@ def score(checks: list[Check], outputs: Outputs) -> Score:
         passed = _passed(check, ds, value, outputs)
         result.asked[check.action] += 1
         result.passed[check.action] += passed
+        if check.file in outputs.written:
+            result.asked_of_files_out += 1
+            result.passed_of_files_out += passed
         if check.action == "text_retained":
             held = sum(kept(word, value) for word in check.words) if value is not None else 0
             if check.kind == "base":
@@ -166,7 +171,8 @@ def _passed(check: Check, ds: Dataset | None, value: str | None, outputs: Output
     if ds is None:
         return check.action not in FAILS_WITHOUT_FILE
     if check.action == "pixels_hidden":
-        return not _ink_left(check, ds, outputs)
+        instance = outputs.sources[check.file]
+        return not ink_left(instance, int(check.tag_ds.removeprefix("box")), outputs)
     if value is None:
         return check.action not in FAILS_WITHOUT_TAG
     words = check.words
@@ -182,7 +188,7 @@ def _passed(check: Check, ds: Dataset | None, value: str | None, outputs: Output
         case "date_shifted" | "uid_changed":
             return not any(word in value for word in words)
         case "uid_consistent":
-            return _consistent(words[0], value, outputs)
+            return _consistent(check, value, outputs)
         case "patid_consistent":
             return value == outputs.patients.get(words[0])
         case "pixels_retained":
@@ -227,18 +233,20 @@ GENERIC = frozenset(
 )
 
 
-def _consistent(old: str, value: str, outputs: Outputs) -> bool:
-    values = value.split("\\")
-    new = outputs.uids.get(old)
-    if new is None:  # no identity of an instance: what stands there first is what it has to be everywhere
-        new = outputs.uids.setdefault(old, values[0]) if len(values) == 1 else None
-    return new in values if new is not None else old not in values
+def _consistent(check: Check, value: str, outputs: Outputs) -> bool:
+    old, values = check.words[0], value.split("\\")
+    position = check.value.split("\\").index(old)
+    if position >= len(values):
+        return False
+    # What names no instance, series or study: the first that stands there is what it has to be everywhere.
+    return values[position] == outputs.uids.setdefault(old, values[position])
 
 
-def _ink_left(check: Check, ds: Dataset, outputs: Outputs) -> bool:
+def ink_left(instance: Instance, number: int, outputs: Outputs) -> bool:
     """Tell whether the text that stood in a box can still be seen: by its correlation with what stands there now."""
-    instance = outputs.sources[check.file]
-    box = instance.boxes[int(check.tag_ds.removeprefix("box"))]
+    box, ds = instance.boxes[number], outputs.get(instance.path)
+    if ds is None:
+        return False
     try:
         before, after = instance.source.pixel_array, ds.pixel_array
     except (AttributeError, ValueError, RuntimeError, NotImplementedError):

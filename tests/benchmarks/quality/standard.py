@@ -79,6 +79,23 @@ def wish(tag: int, options: frozenset[str]) -> str:
     return "clean" if "C" in asked else "keep" if "K" in asked else row.basic
 
 
+@lru_cache(maxsize=1)
+def concepts() -> dict[str, tuple[str, dict[str, str]]]:
+    """Return {code: (basic action, options)} of Table E.3.4-1."""
+    rows = json.loads(RULES.read_bytes())["structured_content_e3_4_1"]
+    return {row["code"]: (row["basic"], row["options"]) for row in rows}
+
+
+def concept_stays(code: str, options: frozenset[str]) -> bool:
+    """Tell whether a content item of a concept stays with its value, cleaned or not; a dummy is no value."""
+    if code not in concepts():
+        return True
+    basic, held = concepts()[code]
+    return any(option in options for option in held) or basic not in ("X", "X/D", "X/Z/D", "D", "Z")
+
+
 def stays(path: tuple, options: frozenset[str]) -> bool:
     """Tell whether all sequences on a path have to stay, so that something can be asked of what is inside."""
-    return all(isinstance(step, int) and wish(step, options) in ("keep", "clean") for step in path[:-1:2])
+    # Where the code allows U (X/Z/U*), a tool that wants its links to survive keeps the sequence and maps the UIDs.
+    staying = ("keep", "clean", "X/Z/U*")
+    return all(isinstance(step, int) and wish(step, options) in staying for step in path[:-1:2])

@@ -1,0 +1,111 @@
+"""What is filled in one instance: findings, known places, shared boxes, labels; and what is looked at again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_known_places import image, region
+from test_pixel_edit import noise
+from test_pixel_read import dataset, saved
+
+from phi_deid_pipeline.boxes import grown
+from phi_deid_pipeline.errors import ConfigError
+from phi_deid_pipeline.pipeline import gather_boxes
+from phi_deid_pipeline.raw_elements import read_instance
+from phi_deid_pipeline.records import Box, InstanceFindings
+from phi_deid_pipeline.redaction import RedactionSettings, frames_to_reread, label_of, redact_instance
+
+BOX = Box(10, 12, 9, 5)
+WIDE = Box(20, 20, 40, 12)
+
+
+def found(**more) -> InstanceFindings:
+    return InstanceFindings("1.2", "a", "read", "", 1, 1, ("ppocr",), (), **more)
+
+
+def redacted(path, seen: InstanceFindings, settings: RedactionSettings | None = None, **more):
+    with read_instance(path) as source:
+        return redact_instance(path, source, seen, settings or RedactionSettings(), "PXYZ", **more)
+
+
+def test_instance_without_text_is_untouched(tmp_path):
+    made = redacted(saved(dataset(noise((60, 80), 0, 9, np.uint8)), tmp_path / "a"), found())
+    assert (made.kind, made.replacement) == ("untouched", None)
+
+
+def test_boxes_of_findings_groups_and_second_looks_are_filled(tmp_path):
+    path = saved(dataset(noise((60, 80), 0, 9, np.uint8)), tmp_path / "a")
+    made = redacted(path, found(fills=(BOX,)), shared=[(Box(40, 40, 5, 5), "name")], further=[(0, WIDE)])
+    assert made.kind == "redacted"
+    assert {box for _, box in made.replacement.boxes} == {grown(b, 60, 80) for b in (BOX, Box(40, 40, 5, 5), WIDE)}
+
+
+def test_what_lies_outside_ultrasound_regions_is_filled_on_request(tmp_path):
+    ds = image(SequenceOfUltrasoundRegions=[region(0, 10, 79, 59)])
+    ds.PixelData = noise((60, 80), 1, 200, np.uint8).tobytes()
+    path = saved(ds, tmp_path / "a")
+    assert redacted(path, found()).kind == "untouched"
+    made = redacted(path, found(), RedactionSettings(outside_ultrasound_regions=True))
+    assert made.replacement.boxes == ((-1, Box(0, 0, 80, 10)),)
+    after = np.frombuffer(made.replacement.value, np.uint8).reshape(60, 80)
+    assert (after[:10] == 0).all() and np.array_equal(after[10:], noise((60, 80), 1, 200, np.uint8)[10:])
+
+
+def test_known_device_is_filled_and_can_be_left_out(tmp_path):
+    ds = dataset(noise((480, 640), 1, 200, np.uint8))
+    ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "US", "G.E. Medical Systems", "LOGIQ 700"
+    path = saved(ds, tmp_path / "a")
+    assert len(redacted(path, found()).replacement.boxes) == 2
+    assert redacted(path, found(), RedactionSettings(known_places=False)).kind == "untouched"
+
+
+@pytest.mark.parametrize(
+    ("label", "category", "text"),
+    [
+        ("pseudonym", "name", "PXYZ"),
+        ("pseudonym", "record_number", "PXYZ"),
+        ("pseudonym", "institution", "INSTITUTION"),
+        ("category", "record_number", "RECORD NUMBER"),
+    ],
+)
+def test_label_fits_the_category(label, category, text):
+    assert label_of(category, label, "PXYZ") == text
+
+
+def test_labels_are_drawn_for_text_with_a_category_alone(tmp_path):
+    path = saved(dataset(noise((60, 80), 1, 200, np.uint8)), tmp_path / "a")
+    for category, colours in (("name", 2), ("", 1)):
+        seen = found(fills=(WIDE,), fill_categories=(category,))
+        made = redacted(path, seen, RedactionSettings(label="pseudonym", label_bold=True))
+        ((_, box),) = made.replacement.boxes
+        after = np.frombuffer(made.replacement.value, np.uint8).reshape(60, 80)
+        assert len(np.unique(after[box.y : box.y + box.h, box.x : box.x + box.w])) == colours
+
+
+def test_settings_come_from_the_config_and_unknown_ones_are_refused():
+    settings = RedactionSettings.from_config({"fill": "value", "fill_value": 7, "allow_list": ["en", "de"]})
+    assert (settings.fill, settings.fill_value, settings.allow_list) == ("value", 7, ("en", "de"))
+    with pytest.raises(ConfigError, match="colour"):
+        RedactionSettings.from_config({"colour": 1})
+    with pytest.raises(ConfigError, match="fill"):
+        RedactionSettings(fill="blur")
+
+
+def test_frames_are_chosen_by_hash_and_share_alone():
+    assert frames_to_reread("2.25.1", 50, 0.0) == []
+    assert frames_to_reread("2.25.1", 50, 1.0) == list(range(50))
+    few, more = (set(frames_to_reread("2.25.1", 2000, share)) for share in (0.05, 0.2))
+    assert few < more and 60 < len(few) < 140
+    assert frames_to_reread("2.25.2", 2000, 0.05) != sorted(few)
+
+
+def test_groups_share_the_boxes_of_their_instances():
+    rows = [
+        found(fills=(BOX,), fill_categories=("name",), group="g1"),
+        found(frame_fills=((3, WIDE),), frame_fill_categories=("date",), group="g1"),
+        found(fills=(WIDE,), fill_categories=("",), group="g2"),
+        found(fills=(BOX,), fill_categories=("",)),
+    ]
+    shared = gather_boxes(rows)
+    assert list(shared) == ["g1", "g2"]
+    assert [(Box(**row["box"]), row["category"]) for row in shared["g1"]] == [(BOX, "name"), (WIDE, "date")]
