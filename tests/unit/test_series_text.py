@@ -22,7 +22,7 @@ from phi_deid_pipeline.text_reading import ReaderSettings, TextReader, may_be_ga
 
 pytestmark = pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-SETTINGS = ReaderSettings(readers=("ppocr",))
+SETTINGS = ReaderSettings(readers=("ppocr",), thoroughness="cascade")
 
 
 def picture(seed: int, side: int = 256) -> np.ndarray:
