@@ -175,7 +175,7 @@ socket.socket.connect = refuse
 socket.create_connection = refuse
 from phi_deid_pipeline.series_text import read_series
 from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
-readings = read_series(TextReader(ReaderSettings(readers=("ppocr",))), sorted(Path(sys.argv[1]).iterdir()))
+readings = read_series(TextReader(ReaderSettings(readers=("ppocr",), thoroughness="cascade")), sorted(Path(sys.argv[1]).iterdir()))
 assert len(readings) == 9 and all(reading.status == "read" for reading in readings)
 """
     dropped = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "ORT_DISABLE_TELEMETRY")
