@@ -443,7 +443,7 @@ def figures_of(lines: list[dict[str, Any]], free: list[dict[str, Any]], seed: in
             round(100 * float(np.mean([row["highest"] <= value for row in found])), 2),
             round(100 * float(np.mean([f["highest"] > value for f in free])), 1),
         ]
-        for value in (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+        for value in (-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
     }
     for name, chosen in (("text_free", free), ("text_free_ct_512", [f for f in free if f["shape"] == [512, 512]])):
         times = {key: [f[key] for f in chosen if f[key] is not None] for key in ("gate_ms", "crops_ms", "full_ms")}
