@@ -17,7 +17,7 @@ from phi_deid_pipeline.burned_in_text.read import is_text, read_box
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
-THRESHOLD = 0.5  # logit of a tile from which it is suspicious
+THRESHOLD = -1.0  # logit of a tile from which it is suspicious
 TILE = 8  # pixels; side of what one logit stands for
 GROWTH = 40  # pixels added around suspicious tiles
 CROP_STEP = 64  # pixels; sides of crops, so that scaling for the detector keeps their shape
