@@ -123,7 +123,9 @@ def make_radiograph(path: Path) -> None:
     random = np.random.default_rng(9)
     smooth = cv2.resize(random.normal(2000, 500, (32, 32)), (2048, 2048), interpolation=cv2.INTER_CUBIC)
     image = (smooth + random.normal(0, 20, smooth.shape)).clip(0, 4000).astype("<u2")
-    cv2.putText(image, "MUSTER^ERIKA 4711", (100, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 4095, 2, cv2.LINE_AA)
+    ink = np.zeros(image.shape, np.uint8)
+    cv2.putText(ink, "MUSTER^ERIKA 4711", (100, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 255, 2, cv2.LINE_AA)
+    image[ink > 127] = 4095
     dataset = ct_instance(Modality="DX", Rows=2048, Columns=2048)
     dataset.BitsAllocated, dataset.BitsStored = 16, 12
     dataset.HighBit, dataset.PixelRepresentation = 11, 0
