@@ -1,8 +1,9 @@
 """Read again what was written: text that identifies and is still there widens the boxes, or holds the series.
 
-The first changed frame of an instance is read whole by each reader, further ones (of many, `MOST_FRAMES` evenly spread) around
-their boxes, wherever that differs from what was read before; that every box is filled in every frame is checked by verification. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID and the
-frame, is read by the reader that was not the first one.
+The first changed frame of an instance is read whole by each reader, further ones (of many, `MOST_FRAMES` evenly spread)
+around their boxes, wherever that differs from what was read before; that every box is filled in every frame is checked by
+verification. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID and the frame, is read
+by the reader that was not the first one.
 """
 
 from __future__ import annotations
