@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from phi_deid_pipeline.deid_plans import Plan, Planner
 from phi_deid_pipeline.free_text import Vocabulary, load_vocabulary
 from phi_deid_pipeline.instance_rewrite import InstanceRewrite
-from phi_deid_pipeline.instance_write import write_instance
+from phi_deid_pipeline.instance_write import NO_PIXELS, write_instance
 from phi_deid_pipeline.raw_elements import DEFLATED, RawInstance
 from phi_deid_pipeline.records import Box, TagAction
 
@@ -60,10 +60,11 @@ class PatientContext:
 
 @dataclass(frozen=True)
 class InstanceResult:
-    """What was written and what was done: SHA-256 of the file and of the pixel value, actions by path."""
+    """What was written and what was done: SHA-256 of the file and of new pixels ("" if untouched), actions by path."""
 
     checksum: str
     pixel_sha256: str
+    has_pixels: bool
     transfer_syntax_uid: str
     removed: tuple[TagAction, ...]
     cleaned: tuple[TagAction, ...]
@@ -106,11 +107,25 @@ class InstanceDeidentifier:
         chunks, pixel_range = run.dataset()
         syntax = source.transfer_syntax_uid if pixels is None else pixels.transfer_syntax_uid
         checksum, pixel_sha256 = write_instance(
-            target, sop_class, sop_instance, syntax, chunks, pixel_range, deflate=syntax in DEFLATED
+            target,
+            sop_class,
+            sop_instance,
+            syntax,
+            chunks,
+            pixel_range if pixels is not None else NO_PIXELS,
+            deflate=syntax in DEFLATED,
         )
         removed, cleaned, replaced = run.actions()
         return InstanceResult(
-            checksum, pixel_sha256, syntax, removed, cleaned, replaced, run.private_elements, run.uids_replaced
+            checksum,
+            pixel_sha256,
+            pixel_range != NO_PIXELS,
+            syntax,
+            removed,
+            cleaned,
+            replaced,
+            run.private_elements,
+            run.uids_replaced,
         )
 
     def root(self, source: RawInstance, sop_class: str) -> Plan:

@@ -10,7 +10,7 @@ from phi_deid_pipeline.deid_plans import Kind
 from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, format_path, keyword_of
 from phi_deid_pipeline.element_rewrite import ElementRewrite, Output
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.instance_write import encapsulate
+from phi_deid_pipeline.instance_write import NO_PIXELS, encapsulate
 from phi_deid_pipeline.raw_elements import EXPLICIT_BE, IMPLICIT_LE, NATIVE, PIXEL_TAGS, Element, RawInstance
 from phi_deid_pipeline.records import RejectReason, TagAction
 
@@ -42,7 +42,7 @@ class InstanceRewrite(ElementRewrite):
         self.pixels = pixels
         self.sop_class = source.text(SOP_CLASS)
         self.root = engine.root(source, self.sop_class)
-        self.pixel_range = (-1, -1)
+        self.pixel_range = NO_PIXELS
         # Top-level elements that are written anew; None: left out. Filled before `dataset` runs.
         self.overrides: dict[int, bytes | None] = {}
         if pixels is not None:

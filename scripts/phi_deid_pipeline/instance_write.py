@@ -16,6 +16,7 @@ from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.raw_elements import WINDOW_BYTES, forget_pages
 
 Chunk = memoryview | bytes
+NO_PIXELS = (-1, -1)  # no range of chunks
 _SMALL = 1 << 16  # bytes; shorter chunks are joined before they are written
 
 
@@ -60,9 +61,9 @@ def write_instance(
     *,
     deflate: bool,
 ) -> tuple[str, str]:
-    """Write an instance in one rename; return the SHA-256 of the file and of the pixel value ("" if none).
+    """Write an instance in one rename; return the SHA-256 of the file and of the pixel value ("" if not asked for).
 
-    `pixels` is the range of the chunks that make up the pixel value, (-1, -1) where there is none. ConfigError where
+    `pixels` is the range of the chunks that make up the pixel value, NO_PIXELS if it needs no digest. ConfigError where
     the file cannot be written; no part of it stays behind.
     """
     digest, pixel_digest = hashlib.sha256(), hashlib.sha256()
@@ -86,7 +87,7 @@ def write_instance(
         raise ConfigError(
             f"cannot write to the output folder: {reason}; free space or fix it, then run again"
         ) from None
-    return digest.hexdigest(), pixel_digest.hexdigest() if pixels[0] >= 0 else ""
+    return digest.hexdigest(), pixel_digest.hexdigest() if pixels != NO_PIXELS else ""
 
 
 def _write_all(descriptor: int, piece: Chunk) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.inventory import InventorySummary
     from phi_deid_pipeline.links import LinkRecord, LinkRow
     from phi_deid_pipeline.policies import Policy
-    from phi_deid_pipeline.records import Decision, Reading, StudySubject, VerificationRecord
+    from phi_deid_pipeline.records import Decision, Reading, SliceAttributes, StudySubject, VerificationRecord
 
 # Where Tesseract stands in for missing models it sees text in most anatomy: what it finds there a person has to judge.
 ANATOMY = frozenset({"CT", "MR", "CR", "DX"})
@@ -319,7 +319,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
             "staged_path": target.relative_to(staging).as_posix(),
             "checksum": result.checksum,
             "transfer_syntax_uid": result.transfer_syntax_uid,
-            "pixel_data": made.kind if made.replacement or result.pixel_sha256 else "none",
+            "pixel_data": made.kind if made.replacement or result.has_pixels else "none",
             "pixel_sha256": result.pixel_sha256,
             "tags_removed": result.removed,
             "tags_cleaned": result.cleaned,
@@ -471,16 +471,28 @@ def measure_ct_geometry(
     from phi_deid_pipeline.metadata_extract import slice_attributes
 
     series: dict[tuple[str, str], list] = {}
+    staged: dict[str, Path] = {}
     for record in records:
         if record.staged_path and record.modality == "CT" and record.pixel_data != "none":
             try:
                 slices = slice_attributes(staging / record.staged_path)
             except UnreadableInstance:
                 continue
-            slices = [replace(one, pixel_sha256=record.pixel_sha256) for one in slices]
+            staged[record.sop_uid] = staging / record.staged_path
             series.setdefault((record.study_uid, record.series_uid), []).extend(slices)
+
+    def pixel_digest(one: SliceAttributes) -> str:
+        return _pixel_digest(staged[one.sop_uid])
+
     for key in sorted(series):
-        yield measure_series(series[key], GeometrySettings.from_config(settings))
+        yield measure_series(series[key], GeometrySettings.from_config(settings), pixel_digest)
+
+
+def _pixel_digest(path: Path) -> str:
+    from phi_deid_pipeline.raw_elements import pixel_checksum, read_instance
+
+    with read_instance(path) as instance:
+        return pixel_checksum(instance)
 
 
 @dataclass(frozen=True, slots=True)

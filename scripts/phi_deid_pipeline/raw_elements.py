@@ -232,12 +232,18 @@ def parse_items(data: bytes) -> list[Item]:
 
 
 def buffer_checksum(buffer: memoryview) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal digits; a mapped file passes through memory in windows."""
+    """Return the SHA-256 of bytes in hexadecimal digits; those of a mapped file pass through memory in windows."""
     digest = hashlib.sha256()
     for start in range(0, len(buffer), WINDOW_BYTES):
         digest.update(buffer[start : start + WINDOW_BYTES])
         forget_pages(buffer)
     return digest.hexdigest()
+
+
+def pixel_checksum(instance: RawInstance) -> str:
+    """Return the SHA-256 of the pixel value as it stands in the instance, delimiter included; "" without pixels."""
+    pixels = next((element for element in instance.elements if element.tag in PIXEL_TAGS), None)
+    return "" if pixels is None else buffer_checksum(instance.buffer[pixels.value_start : pixels.end])
 
 
 def forget_pages(view: memoryview) -> None:

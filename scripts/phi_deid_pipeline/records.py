@@ -327,7 +327,7 @@ class DeidRecord:
     transfer_syntax_uid: str
     source_transfer_syntax_uid: str
     pixel_data: str  # none, untouched, comments_removed, redacted
-    pixel_sha256: str  # of the value of Pixel Data as written, "" if none
+    pixel_sha256: str  # of the value of Pixel Data as written where it is a new one, else ""
     tags_removed: tuple[TagAction, ...] = ()
     tags_cleaned: tuple[TagAction, ...] = ()
     tags_replaced: tuple[TagAction, ...] = ()
@@ -436,5 +436,4 @@ class SliceAttributes:
     pixel_padding_value: int | None = None  # a stored value
     bits_stored: int | None = None
     pixel_representation: int | None = None
-    pixel_sha256: str = ""  # of the pixel data, where the caller knows it: tells identical duplicates from others
     invalid_attributes: tuple[str, ...] = ()  # names of the fields above whose value in the header cannot be used

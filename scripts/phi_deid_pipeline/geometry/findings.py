@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from phi_deid_pipeline.geometry.placement import (
 from phi_deid_pipeline.geometry.stacks import classes
 from phi_deid_pipeline.records import SliceAttributes
 
+PixelDigest = Callable[[SliceAttributes], str]
 _NEAR_NOMINAL = 0.1  # share of the median distance within which a gap counts as one (or n) regular steps
 _RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
 _AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
@@ -104,9 +106,15 @@ def note_orientation(placed: Placed, notes: Notes) -> None:
         )
 
 
-def note_positions(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> list[Gap]:
+def note_positions(
+    placed: Placed,
+    figures: StackFigures,
+    settings: GeometrySettings,
+    notes: Notes,
+    pixel_digest: PixelDigest,
+) -> list[Gap]:
     """Note duplicates, single slices, irregular spacing and missing slices; return where slices are missing."""
-    _note_duplicates(placed, settings, notes)
+    _note_duplicates(placed, settings, notes, pixel_digest)
     if figures.num_positions < 2:
         notes.add(GeometryFlag.SINGLE_SLICE, "One slice position: spacing cannot be measured.")
         return []
@@ -136,12 +144,12 @@ def note_positions(placed: Placed, figures: StackFigures, settings: GeometrySett
     return gaps
 
 
-def _note_duplicates(placed: Placed, settings: GeometrySettings, notes: Notes) -> None:
+def _note_duplicates(placed: Placed, settings: GeometrySettings, notes: Notes, pixel_digest: PixelDigest) -> None:
     shared = [[placed.slices[i] for i in members] for members in placed.members if len(members) > 1]
     if not shared:
         return
     # The digest is of all frames of an instance, so it tells nothing about frames of one instance.
-    digests = [{one.pixel_sha256 if one.number_of_frames == 1 else "" for one in group} for group in shared]
+    digests = [{pixel_digest(one) if one.number_of_frames == 1 else "" for one in group} for group in shared]
     known = [digest for digest in digests if "" not in digest]
     different = sum(len(digest) > 1 for digest in known)
     pixels = f"pixels differ at {different}" if len(known) == len(digests) else "pixels not compared"

@@ -24,6 +24,7 @@ from phi_deid_pipeline.geometry.figures import (
     rounded_all,
 )
 from phi_deid_pipeline.geometry.findings import (
+    PixelDigest,
     note_header,
     note_line,
     note_orientation,
@@ -46,7 +47,9 @@ from phi_deid_pipeline.geometry.stacks import split_stacks
 from phi_deid_pipeline.records import SliceAttributes
 
 
-def _measure_stack(slices: list[SliceAttributes], settings: GeometrySettings, name_instances: bool) -> StackGeometry:
+def _measure_stack(
+    slices: list[SliceAttributes], settings: GeometrySettings, name_instances: bool, pixel_digest: PixelDigest
+) -> StackGeometry:
     notes = Notes()
     spacing = commonest(spacing_of(one) for one in slices)
     placed = place_slices(slices, settings) if is_placed(slices[0]) else None
@@ -60,7 +63,7 @@ def _measure_stack(slices: list[SliceAttributes], settings: GeometrySettings, na
         notes.add(GeometryFlag.LOCALIZER, f"{len(slices)} localizer image(s) by Image Type: not part of the volume.")
     elif placed:
         note_orientation(placed, notes)
-        gaps = note_positions(placed, figures, settings, notes)
+        gaps = note_positions(placed, figures, settings, notes, pixel_digest)
         note_line(placed, figures, settings, notes)
         note_proportions(figures, settings, notes)
     required = kind == "volume" and notes.has(*_forcing(settings))
@@ -98,6 +101,10 @@ def _forcing(settings: GeometrySettings) -> tuple[GeometryFlag, ...]:
         GeometryFlag.SHIFTED_SLICES,
     )
     return (*forcing, GeometryFlag.ANISOTROPIC) if settings.resample_anisotropic else forcing
+
+
+def _no_digest(_one: SliceAttributes) -> str:
+    return ""
 
 
 def _only(values: Iterable[int | None]) -> int | None:
@@ -154,13 +161,18 @@ def _figures(
     )
 
 
-def measure_series(slices: list[SliceAttributes], settings: GeometrySettings) -> CtGeometry:
-    """Measure the slices of one series, in any order and with one result. ValueError if there are none."""
+def measure_series(
+    slices: list[SliceAttributes], settings: GeometrySettings, pixel_digest: PixelDigest = _no_digest
+) -> CtGeometry:
+    """Measure the slices of one series, in any order and with one result. ValueError if there are none.
+
+    `pixel_digest` is asked for slices at one position alone and tells identical ones from others; "" if not known.
+    """
     if not slices:
         raise ValueError("a series without slices has no geometry")
     slices = sorted(slices, key=lambda one: (one.sop_uid, one.frame))
     parts = split_stacks(slices, settings)
-    stacks = tuple(_measure_stack(part, settings, len(parts) > 1) for part in parts)
+    stacks = tuple(_measure_stack(part, settings, len(parts) > 1, pixel_digest) for part in parts)
     main = stacks[0]
     notes = Notes()
     note_series(parts, stacks, settings, notes)
