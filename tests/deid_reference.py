@@ -22,6 +22,7 @@ from phi_deid_pipeline.generalize import zip3
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
+from phi_deid_pipeline.records import Category
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -89,7 +90,8 @@ class Reference:
     def apply(self, ds: Dataset) -> Dataset:
         self.top = ds
         self.sop_class = str(ds.get("SOPClassUID", "") or "")
-        self.birth = "".join(filter(str.isdigit, _first(ds.get("PatientBirthDate"))))[:8]
+        self.births = {e.value for e in self.lexicon.entries if e.category is Category.BIRTH_DATE}
+        self.births.discard("".join(filter(str.isdigit, _first(ds.get("StudyDate")))))
         self.little = bool(ds.original_encoding[1])
         texts, codes, present = self._earlier_method(ds)
         self._dataset(ds, ())
@@ -181,6 +183,13 @@ class Reference:
                 del ds[path[-1]]
                 return
             self._value(ds, element, answer, path)
+            if (
+                path[-1] in ds
+                and element.VR == "AS"
+                and text.strip(" \0")
+                and not "".join(self._texts(element)).strip("\\")
+            ):
+                del ds[path[-1]]  # an age that cannot be read
             if path[-1] not in ds:
                 self.removed, self.private = Counter(removed), before + 1
 
@@ -272,8 +281,7 @@ class Reference:
         if vr in ("DA", "DT", "TM") and self.policy.dates in ("shift", "year") and action in ("C", "K"):
             if not is_published(tag) and (vr != "TM" or self.policy.dates == "shift"):
                 if vr != "TM":
-                    unwanted = self.birth if tag >> 16 & 1 or tag in (0x0040A120, 0x0040A121) else ""
-                    self._each(element, lambda text: self._changed_date(vr, text, unwanted))
+                    self._each(element, lambda text: self._changed_date(vr, text))
                 elif not self._is_well_formed(element):
                     self._drop(element)
                 return
@@ -304,9 +312,22 @@ class Reference:
             self._each(element, self.new_uid)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
+        elif (
+            vr in ("CS", "DS", "IS") and tag != 0x00080005 and any(self._is_known(vr, t) for t in self._texts(element))
+        ):
+            self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text) else text)
 
-    def _changed_date(self, vr: str, text: str, unwanted: str) -> str:
-        return year_of(vr, text) if self.policy.dates == "year" else shifted(vr, text, self.offset_days, unwanted)
+    def _is_known(self, vr: str, text: str) -> bool:
+        words = [text, *text.replace("_", " ").split(), text.replace("_", "").replace(" ", "")]
+        known = self.lexicon.codes - self.vocabulary.strong - self.vocabulary.plain
+        return any(word.lower() in known for word in (words if vr == "CS" else [text.strip(" \0")]))
+
+    def _changed_date(self, vr: str, text: str) -> str:
+        if self.policy.dates == "shift":
+            return shifted(vr, text, self.offset_days, self.births)
+        day = text.strip(" \0")
+        day = day.replace(".", "", 2) if day[4:5] == "." else day
+        return DUMMIES[vr][0] if day[:8] in self.births else year_of(vr, text)
 
     def _is_well_formed(self, element: DataElement) -> bool:
         allowed = ALLOWED[element.VR]

@@ -13,7 +13,7 @@ DUMMY = {"DA": "19000101", "DT": "19000101000000"}
 TIMES = ("", "%H", "%H%M", "%H%M%S", "%H%M%S.%f")
 
 
-def shifted(vr: str, text: str, days: int, unwanted: str) -> str:
+def shifted(vr: str, text: str, days: int, unwanted: set[str]) -> str:
     """Return one DA or DT value moved by some days, the dummy where it must not be moved or is no full date."""
     text = text.strip(" \0")
     if not text:
@@ -33,7 +33,7 @@ def shifted(vr: str, text: str, days: int, unwanted: str) -> str:
         return DUMMY[vr]
     if (time and vr == "DA") or not any(_parses(time, form) for form in TIMES):
         return DUMMY[vr]
-    if digits in CONSTANT_DATES or digits == unwanted or not 1900 <= int(digits[:4]) <= 2100:
+    if digits in CONSTANT_DATES or digits in unwanted or not 1900 <= int(digits[:4]) <= 2100:
         return DUMMY[vr]
     try:
         moved = datetime.strptime(digits, "%Y%m%d") + timedelta(days=days)
@@ -92,12 +92,22 @@ def is_uid(text: str) -> bool:
 
 
 def capped(text: str, limit: int) -> str:
-    """Return one AS value with years above the limit as the next year."""
-    plain = text.strip(" \0")
-    number, unit = plain[:-1], plain[-1:]
-    if len(number) == 3 and number.isascii() and number.isdigit() and unit == "Y" and int(number) > limit:
+    """Return one AS value well formed, above the limit as the next year, "" where it cannot be read."""
+    plain = text.strip(" \0").upper()
+    unit = plain[-1:] if plain[-1:] in ("D", "W", "M", "Y") else ""
+    digits = plain.removesuffix(unit).rstrip(" ")
+    if not (digits.isascii() and digits.isdigit() and len(digits.lstrip("0")) <= 9):
+        return ""
+    age = int(digits)
+    if age > limit if unit in ("", "Y") else age >= (limit + 1) * {"D": 365, "W": 52, "M": 12}[unit]:
         return f"{limit + 1:03d}Y"
-    return text
+    if unit == "D" and age > 999:
+        age, unit = age // 7, "W"
+    if unit == "W" and age > 999:
+        age, unit = age * 12 // 52, "M"
+    if unit == "M" and age > 999:
+        age, unit = age // 12, "Y"
+    return f"{age:03d}{unit or 'Y'}"
 
 
 def creators_of(ds: Dataset) -> dict[tuple[int, int], str]:

@@ -301,6 +301,25 @@ def kept_text(
     return padded(vr, encode_text(cleaned, encodings))
 
 
+def known_codes(lexicon: Lexicon, vocabulary: Vocabulary) -> frozenset[bytes]:
+    """Return the lexicon's codes that are no words of imaging, as they stand in values of CS, DS and IS."""
+    ordinary = vocabulary.strong | vocabulary.plain
+    return frozenset(code.upper().encode("ascii") for code in lexicon.codes - ordinary if code.isascii())
+
+
+def without_codes(vr: str, value: bytes, known: frozenset[bytes]) -> bytes | None:
+    """Put the dummy of the VR in the place of each component that is, or for CS holds, a known code; None if none is."""
+    parts = [part.strip(b" \x00") for part in value.split(b"\\")]
+    if vr == "CS":
+        hit = [not known.isdisjoint((part.translate(None, b" _"), *re.split(b"[ _]+", part))) for part in parts]
+    else:
+        hit = [part in known for part in parts]
+    if not any(hit):
+        return None
+    dummy = _STRING_DUMMIES[vr][0].encode("ascii")
+    return padded(vr, b"\\".join(dummy if found else part for part, found in zip(parts, hit, strict=True)))
+
+
 def cleaned_text(
     vr: str,
     value: bytes,

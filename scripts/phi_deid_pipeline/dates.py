@@ -54,21 +54,20 @@ def shift_date(vr: str, value: bytes, offset: int, guessable: frozenset[str] = f
     return _each(value, lambda text: _shifted(vr, text, offset, guessable))
 
 
-def to_year(vr: str, value: bytes) -> bytes | None:
-    """Cut each date of a DA value to YYYY0101, of a DT value to YYYY; None if the value holds no date."""
-    return _each(value, lambda text: _year(vr, text))
+def to_year(vr: str, value: bytes, unwanted: frozenset[str] = frozenset()) -> bytes | None:
+    """Cut each date of a DA value to YYYY0101, of a DT value to YYYY; None if the value holds no date.
+
+    Those of `unwanted` (YYYYMMDD) become the dummy.
+    """
+    return _each(value, lambda text: _dummy(vr) if _day(text) in unwanted else _year(vr, text))
 
 
 def without_dates(vr: str, value: bytes, unwanted: frozenset[str]) -> bytes | None:
     """Make a dummy of each date of a DA or DT value that is one of `unwanted` (YYYYMMDD); None if none is."""
 
-    def change(text: str) -> str:
-        found = _DATE.match(text)
-        return _dummy(vr) if found and found[1] + found[3] + found[4] in unwanted else text
-
     if not unwanted or not value.isascii():
         return None
-    new = _each(value, change)
+    new = _each(value, lambda text: _dummy(vr) if _day(text) in unwanted else text)
     return None if new is None or new.rstrip() == value.rstrip(b" \x00") else new
 
 
@@ -79,6 +78,11 @@ def _each(value: bytes, change: Callable[[str], str]) -> bytes | None:
     parts = [part.strip(" \x00") for part in text.split("\\")]
     new = "\\".join(change(part) if part else "" for part in parts).encode("ascii")
     return new if len(new) % 2 == 0 else new + b" "
+
+
+def _day(text: str) -> str:
+    found = _DATE.match(text)
+    return found[1] + found[3] + found[4] if found else ""
 
 
 def _dummy(vr: str) -> str:

@@ -32,6 +32,7 @@ _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
+_OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
@@ -269,11 +270,16 @@ def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
 
 
 def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
-    """Drop initials and words that are names too where they touch a dropped word: they are the rest of a name."""
+    """Drop initials and words that are names too where they touch a dropped word: they are the rest of a name.
+
+    A number that can be an age above 89, in years or months, goes with the unknown word behind it.
+    """
     for token, following in pairwise(tokens):
         dotted = _is_initial(token) and text[token.end : following.start] in {". ", "."}
         if dotted and following.word in vocabulary.names and following.text[:1].isupper():
             token.keep = following.keep = False  # W. White
+        if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:
+            token.keep = False
     changed = True
     while changed:
         changed = False

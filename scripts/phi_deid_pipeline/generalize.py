@@ -9,44 +9,60 @@ RESTRICTED_ZIP3 = frozenset(
     {"036", "059", "063", "102", "203", "556", "692", "790", "821", "823", "830", "831", "878", "879", "884", "890"}
     | {"893", "205", "369"}
 )
-_AGE = re.compile(rb"(\d{3})([DWMY])")
-_DAYS = {b"D": 1, b"W": 7, b"M": 30, b"Y": 365}  # shortest length of a unit
+_AGE = re.compile(rb"0*(\d{1,9}) *([DWMYdwmy]?)")  # years where no unit stands
+_NUMBER = re.compile(rb"[+-]?(?:\d{1,16}(?:\.\d{0,16})?|\.\d{1,16})(?:[eE][+-]?\d{1,3})?")
+_LONGER = {b"D": (b"W", 1, 7), b"W": (b"M", 12, 52), b"M": (b"Y", 1, 12)}
+_PER_AS_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 _PER_YEAR = {"a": 1, "mo": 12, "wk": 52, "d": 365}  # UCUM
 # A ZIP code stands behind the letters of a state, or at the end, with or without its four further digits.
 _ZIP = re.compile(r"(?:\b[A-Z]{2}[ ,.^]+(\d{5})(?:-?\d{4})?(?![\d-]))|(?:(?<![\w-])(\d{5})(?:-\d{4})?\s*$)", re.ASCII)
 
 
 def capped_age(value: bytes, max_age: int) -> bytes | None:
-    """Return an AS value with ages above `max_age` years as the next year (089Y stays, 095Y is 090Y); None if none is."""
-    parts = value.split(b"\\")
-    new = [_capped(part, max_age) for part in parts]
-    if new == parts:
-        return None
-    joined = b"\\".join(part.strip(b" \x00") for part in new)
-    return joined if len(joined) % 2 == 0 else joined + b" "
+    """Return an AS value with ages above `max_age` years as the next year (089Y stays, 095Y is 090Y); None if it stays.
+
+    An age that is not well formed (95Y, 45, 095y) is read and written as one; of what cannot be read nothing is left.
+    """
+    parts = [part.rstrip(b" \x00") for part in value.split(b"\\")]
+    new = [_capped(part.lstrip(b" \x00"), max_age) if part else part for part in parts]
+    return None if new == parts else _even(b"\\".join(new))
 
 
 def _capped(part: bytes, max_age: int) -> bytes:
-    found = _AGE.fullmatch(part.strip(b" \x00"))
+    found = _AGE.fullmatch(part)
     if found is None:
-        return part
-    number, unit = int(found[1]), found[2]
-    above = number > max_age if unit == b"Y" else number * _DAYS[unit] >= (max_age + 1) * 365
-    return b"%03dY" % (max_age + 1) if above else part
+        return b""
+    number, unit = int(found[1]), found[2].upper() or b"Y"
+    limit = max_age if unit == b"Y" else (max_age + 1) * _PER_AS_YEAR[unit] - 1
+    if number > limit:
+        return b"%03dY" % (max_age + 1)
+    while number > 999:  # more than AS can hold in this unit
+        unit, times, per = _LONGER[unit]
+        number = number * times // per
+    return b"%03d%b" % (number, unit)
 
 
 def capped_number(value: bytes, unit: str, max_age: int) -> bytes | None:
-    """Return a DS value, an age in a unit of UCUM, as `max_age` + 1 years where it is above; None if it is not."""
-    try:
-        number = float(value.strip(b" \x00"))
-    except ValueError:
-        return None
-    per_year = _PER_YEAR.get(unit, 1)
+    """Return a DS value, ages in a unit of UCUM, as `max_age` + 1 years where they are above; None if it stays.
+
+    What is no number becomes the dummy 0, as the attribute is of Type 1.
+    """
+    parts = [part.strip(b" \x00") for part in value.split(b"\\")]
+    new = [_capped_number(part, _PER_YEAR.get(unit, 1), max_age) if part else part for part in parts]
+    return None if new == parts else _even(b"\\".join(new))
+
+
+def _capped_number(part: bytes, per_year: int, max_age: int) -> bytes:
+    if not _NUMBER.fullmatch(part):
+        return b"0"
     limit = (max_age + 1) * per_year
-    if not number > (max_age if per_year == 1 else limit) or number == limit:
-        return None
-    text = str(limit).encode("ascii")
-    return text if len(text) % 2 == 0 else text + b" "
+    number = float(part)
+    above = number > (max_age if per_year == 1 else limit) and number != limit
+    return str(limit).encode("ascii") if above else part
+
+
+def _even(value: bytes) -> bytes:
+    return value if len(value) % 2 == 0 else value + b" "
 
 
 def zip3(text: str) -> str:

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _SIGNATURE = re.compile(r"(?<![^\W_])(?<!\w\.)(?:[^\W\d_]\.[ -]?){1,2}[^\W\d_]\.(?![^\W_])")
+MIN_WORD, MIN_CODE, MIN_NUMBER = 4, 5, 6  # characters of what counts as a whole code
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
 Span = tuple[int, int, Category]
@@ -69,6 +70,22 @@ class Lexicon:
         return json.dumps(
             {"entries": [[e.category.value, e.value] for e in sorted(self.entries)]}, separators=(",", ":")
         )
+
+    @cached_property
+    def birth_dates(self) -> frozenset[str]:
+        """Return the birth dates (YYYYMMDD) that any instance of the patient tells."""
+        return frozenset(e.value for e in self.entries if e.category is Category.BIRTH_DATE)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Return what identifies as a whole code: words of `MIN_WORD` letters, codes of `MIN_CODE`, long numbers, dates.
+
+        Folded, without separators; numbers count from `MIN_NUMBER` digits, dates as YYYYMMDD.
+        """
+        index = self._index
+        words = {word for word in index.alone if len(word) >= MIN_WORD}
+        least = {True: MIN_NUMBER, False: MIN_CODE}
+        return frozenset(words | index.dates | {n for n in index.numbers if len(n) >= least[n.isdigit()]})
 
     @cached_property
     def _index(self) -> Index:

@@ -45,6 +45,7 @@ _CATEGORY: dict[int, Category] = {
     tag: category for category, words in _BY_KEYWORD.items() for word in words.split() if (tag := tag_of(word))
 }
 _CATEGORY[0x00100012] = Category.NAME  # Name to Use (LT), younger than the dictionary
+_BIRTH_DATE = 0x00100030
 _CODE_VALUE, _CODE_MEANING = 0x00080100, 0x00080104
 # Code sequences that name a person or a place: the meaning is the name.
 _CODED = {
@@ -68,6 +69,8 @@ def harvest(instance: RawInstance) -> frozenset[Entry]:
             continue
         for value in instance.texts(element, charset):
             found.update(entries_of(category, value))
+            if tag == _BIRTH_DATE:
+                found.update(Entry(Category.BIRTH_DATE, entry.value) for entry in entries_of(category, value))
     for tag in _AE_TITLES_OF_META:
         value = bytes(instance.meta.get(tag, b"")).decode("ascii", "replace")
         found.update(entries_of(Category.DEVICE, value))

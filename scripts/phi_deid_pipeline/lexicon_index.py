@@ -53,7 +53,7 @@ class Index:
             self._add_place(entry)
         elif entry.category is Category.CONTACT:
             self._add_contact(entry)
-        else:
+        elif entry.category is not Category.BIRTH_DATE:
             self._add_number(entry.value, entry.category)
 
     def _add_name(self, entry: Entry) -> None:

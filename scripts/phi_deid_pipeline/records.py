@@ -106,6 +106,7 @@ class Category(StrEnum):
     RECORD_NUMBER = "record_number"  # patient IDs
     ACCESSION = "accession"  # accession, order, study and visit numbers
     DATE = "date"
+    BIRTH_DATE = "birth_date"  # the role of a date that stands among the dates, too
     INSTITUTION = "institution"
     ADDRESS = "address"
     CONTACT = "contact"  # telephone, e-mail, URL

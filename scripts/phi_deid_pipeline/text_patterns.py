@@ -47,8 +47,11 @@ def _known_forms(languages: Languages) -> Iterator[str]:
         r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)",  # telephone, SSN: checked for seven digits
         r"(?<!\d)\d{3}[- ]\d{4}(?!\d)",  # local telephone
         rf"(?<!\w)\d{{1,3}}[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}",  # age
-        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}(?:9\d|1[0-3]\d)(?![\d.]|[^\W_])",  # age 93
-        r"(?<!\w)\d{1,3}[- ]?y\.?/?o\b|(?<!\w)0\d\dY\b",
+        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}(?:9\d|1[0-3]\d)(?:[ -]?(?:{units or _NEVER}|[yaj]))?(?![\d.]|[^\W_])",
+        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}\d{{4,5}}[ -]?[dmstw][^\W\d_]{{0,7}}{_END}",  # aged 1080 months
+        r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b",
+        r"(?<![\w.,])(?:9\d|1[01]\d) ?(?-i:J)\.(?!\w)",  # 92 J.
+        r"(?<![\w.,-])(?-i:[MFW])(?:9\d|1[01]\d)(?![\w.,-])",  # F92
         # Ages above 89 beside the sex; Tc-99m is no age.
         r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)",
         rf"{_START}{_any(languages.old_ages)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{_END}",

@@ -12,14 +12,17 @@ from phi_deid_pipeline.actions import (
     dummy_value,
     is_well_formed,
     kept_text,
+    known_codes,
     new_uids,
     padded,
+    without_codes,
 )
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
 from phi_deid_pipeline.deid_plans import PATIENT_NAME, Kind, Plan
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
+from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
 from phi_deid_pipeline.records import RejectReason
@@ -27,12 +30,10 @@ from phi_deid_pipeline.records import RejectReason
 if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 
-BIRTH_DATE = 0x00100030
-# Dates under whatever name a concept gives them: Date and DateTime of a content item.
-FREE_DATES = frozenset({0x0040A120, 0x0040A121})
+CHARACTER_SET, STUDY_DATE = 0x00080005, 0x00080020
+CODE_VRS = frozenset({"CS", "DS", "IS"})
 NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
 MEMO_BYTES = 1024  # longer values are not remembered
-_NO_DATES: frozenset[str] = frozenset()
 
 
 class ValueRewrite:
@@ -48,6 +49,7 @@ class ValueRewrite:
         self.private_elements = 0
         self.uids_replaced = 0
         self._births: frozenset[str] | None = None
+        self._known: frozenset[bytes] | None = None
 
     def _act(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> bytes | None:
         """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""
@@ -56,7 +58,7 @@ class ValueRewrite:
             return NOTHING if plan.private and not are_uids(value) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.vr, value):
-                return None
+                return self._known_code(plan, value) if plan.vr in CODE_VRS and len(value) >= MIN_WORD else None
             return self._remembered(("kept", plan.vr), value, charset)
         if kind is Kind.DATE:
             return self._date(plan, value)
@@ -91,14 +93,14 @@ class ValueRewrite:
     def _date(self, plan: Plan, value: bytes) -> bytes | None:
         """Return a date moved by the patient's offset, or cut to the year; None if it stays (blank, or kept in full)."""
         how, offset = self.engine.planner.dates, self.patient.offset_days
-        births = self._birth_dates() if plan.private or plan.tag in FREE_DATES else _NO_DATES
+        births = self._birth_dates()
         key = (how, plan.vr, value, offset, births)
         if key in self.memo:
             return self.memo[key]  # type: ignore[return-value]
         if how == "shift" and not offset:
             raise DeidError("The policy shifts dates, and the patient has no offset: report it.")
         if how == "year":
-            new = to_year(plan.vr, value)
+            new = to_year(plan.vr, value, births)
         elif how == "shift":
             new = shift_date(plan.vr, value, offset, births)
         else:
@@ -108,23 +110,42 @@ class ValueRewrite:
         return new
 
     def _birth_dates(self) -> frozenset[str]:
-        """Return the birth date of the header: where it stands under another name it is not moved, as it is known."""
+        """Return the birth dates of the patient: where one stands under another name it is not moved, as it is known.
+
+        The day of the study is moved all the same: that of a newborn tells no more than any other.
+        """
         if self._births is None:
-            digits = re.sub(r"\D", "", self.source.text(BIRTH_DATE))[:8]
-            self._births = frozenset({digits}) if len(digits) == 8 else _NO_DATES
+            known = self.patient.lexicon.birth_dates
+            self._births = known - {re.sub(r"\D", "", self.source.text(STUDY_DATE))} if known else known
         return self._births
 
     def _code_value(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
-        """Return an age capped, or a private value of a VR without words, which goes if an identifier is in it."""
+        """Return an age capped and well formed, or a private value of a VR without words, which goes if an identifier is in it."""
         if plan.kind is Kind.AGE:
             limit = self.engine.planner.max_age
             new = capped_number(value, plan.unit, limit) if plan.unit else capped_age(value, limit)
             if new is not None:
-                return new
+                return NOTHING if plan.private and not new.strip() else new
             if is_well_formed(plan.vr, value) and not plan.private:
                 return None
         kept = self._remembered(("kept", plan.vr), value, charset)
         return NOTHING if kept is not None and plan.private else kept
+
+    def _known_code(self, plan: Plan, value: bytes) -> bytes | None:
+        """Return a well-formed code or number without known identifiers in it, None if it stays."""
+        if self._known is None:
+            key = "known codes"
+            if key not in self.memo:
+                self.memo[key] = known_codes(self.patient.lexicon, self.engine.vocabulary)
+            self._known = self.memo[key]  # type: ignore[assignment]
+        if plan.vr != "CS":
+            return without_codes(plan.vr, value, self._known) if len(value) >= MIN_NUMBER else None
+        if plan.tag == CHARACTER_SET:
+            return None
+        found = self.memo.get((plan.vr, value), NOTHING)
+        if found is NOTHING:
+            found = self.memo[plan.vr, value] = without_codes(plan.vr, value, self._known)
+        return found  # type: ignore[return-value]
 
     def _remembered(self, what: tuple[str, str], value: bytes, charset: tuple[str, ...]) -> bytes | None:
         key = (what, value, charset)

@@ -136,7 +136,9 @@ class SeriesVerifier:
         site_tags = frozenset(row.tag for row in policy.overrides if row.action == "K") if policy is not None else _NONE
         allowance = Allowance(kept_tags | site_tags, site_tags, _PATIENT, _MAKER_TAGS, _MAKER_CATEGORIES)
         self._search = Search(self._needles, self._sources, allowance)
-        self._moved = ChangedDates(policy.dates if policy is not None else "shift", self._needles.dates)
+        self._moved = ChangedDates(
+            policy.dates if policy is not None else "shift", self._needles.dates, lexicon.birth_dates
+        )
         self._opened = Opened()
         self._conformance = Conformance()
         self._clean: dict[tuple[frozenset[str], frozenset[bytes]], set[tuple]] = {}

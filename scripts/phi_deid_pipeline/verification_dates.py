@@ -9,7 +9,8 @@ and every other pair must have it. The rules:
 3. Cut: a DA is the first of January of its year, a DT the year alone.
 4. Where items of a sequence went, so that numbers of items no longer fit, any source date of the same path may be the
    counterpart. A date without counterpart must not be a source date of the patient.
-5. An age (AS) of `max_age` years or more beyond the class above it must not be there.
+5. A birth date of the patient is a dummy afterwards wherever it stood, unless it is the Study Date of the source.
+6. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit.
 """
 
 from __future__ import annotations
@@ -24,18 +25,20 @@ from phi_deid_pipeline.verification_bytes import Source, Value
 
 DUMMIES = frozenset({"19000101", "19010101"})
 GUESSABLE = DUMMIES | {"19700101"}
+STUDY_DATE = 0x00080020
 YEARS = range(1900, 2101)
 
-_AGE = re.compile(rb"([0-9]{3})([DWMY])")
-_PER_YEAR = {b"D": 365, b"W": 52, b"M": 12, b"Y": 1}
+_AGE = re.compile(rb"[0-9]{3}[DWMY]")
+_PER_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 
 
 class ChangedDates:
     """Judges DA and DT values of one patient's instances; remembers the patient's offset once it is seen."""
 
-    def __init__(self, mode: str, source_dates: frozenset[str]) -> None:
+    def __init__(self, mode: str, source_dates: frozenset[str], births: frozenset[str] = frozenset()) -> None:
         self._year = mode == "year"
         self._dates = source_dates
+        self._births = births
         self._offset: int | None = None  # days
 
     def problems(self, value: Value, data: bytes, original: Source) -> Iterator[Residual]:
@@ -53,15 +56,17 @@ class ChangedDates:
 
     def _judged(self, value: Value, text: str, old: str, original: Source) -> str | None:
         """Return None for a date that may stand here, else what is wrong ("" for a source date)."""
+        births = self._births - {_day(original.layout.text(STUDY_DATE))} if self._births else self._births
         if self._year:
-            return self._judged_year(value.vr, text, old)
+            found = self._judged_year(value.vr, text, old)
+            return "made from the birth date" if found is None and _day(old) in births else found
         day, was = _calendar(_day(text)), _calendar(_day(old))
         if not old:
             return "" if _day(text) in self._dates else None
-        found = self._moved_by(day, was, old)
+        found = "made from the birth date" if _day(old) in births else self._moved_by(day, was, old)
         if found is None or day is None or not value.items:
             return found
-        return None if self._fits_elsewhere(value, day, original) else found
+        return None if self._fits_elsewhere(value, day, original, births) else found
 
     def _moved_by(self, day: datetime.date | None, was: datetime.date | None, old: str) -> str | None:
         if was is None or _day(old) in GUESSABLE:
@@ -75,12 +80,12 @@ class ChangedDates:
             self._offset = offset
         return None if offset == self._offset else "moved by another offset"
 
-    def _fits_elsewhere(self, value: Value, day: datetime.date, original: Source) -> bool:
+    def _fits_elsewhere(self, value: Value, day: datetime.date, original: Source, births: frozenset[str]) -> bool:
         if self._offset is None:
             return False
-        wanted = (day - datetime.timedelta(days=self._offset)).strftime("%Y%m%d").encode()
-        return any(
-            wanted in original.layout.bytes_of(other).replace(b".", b"")
+        wanted = f"{day - datetime.timedelta(days=self._offset):%Y%m%d}"
+        return wanted not in births and any(
+            wanted.encode() in original.layout.bytes_of(other).replace(b".", b"")
             for other in original.values
             if other.path == value.path
         )
@@ -93,11 +98,16 @@ class ChangedDates:
 
 
 def age_problems(value: Value, data: bytes, max_age: int) -> Iterator[Residual]:
-    """Yield an age above the class of all that are older than `max_age` years; 0 allows any."""
-    for number, unit in _AGE.findall(data) if max_age else ():
-        if int(number) > (max_age + 1) * _PER_YEAR[unit]:
+    """Yield an age above the class of all that are older than `max_age` years, or one that is none; 0 allows any."""
+    for part in data.split(b"\\") if max_age else ():
+        age = part.strip(b" \x00")
+        if age and (not _AGE.fullmatch(age) or _is_above(int(age[:3]), age[3:], max_age)):
             yield Residual("ages", format_path(value.path), "age")
             return
+
+
+def _is_above(number: int, unit: bytes, max_age: int) -> bool:
+    return number > max_age + 1 if unit == b"Y" else number >= (max_age + 1) * _PER_YEAR[unit]
 
 
 def _day(text: str) -> str:

@@ -121,7 +121,7 @@ class Needles:
             self._add_place(entry.value, entry.category)
         elif entry.category is Category.CONTACT:
             self._add_contact(entry.value, entry.category)
-        elif entry.category is not Category.DATE:
+        elif entry.category not in (Category.DATE, Category.BIRTH_DATE):
             self._add_code(entry.value, entry.category)
 
     def _add_name(self, text: str, category: Category) -> None:

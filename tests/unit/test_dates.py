@@ -128,6 +128,9 @@ def test_guessable_dates_become_the_dummy() -> None:
     assert shift_date("DA", b"19510314", WEEK, births) == b"19000101"
     assert shift_date("DT", b"1951031408", WEEK, births) == b"19000101000000"
     assert shift_date("DA", b"19510315", WEEK, births) != b"19000101"
+    assert to_year("DA", b"1951.03.14", births) == b"19000101"
+    assert to_year("DT", b"19510314081500 ", births) == b"19000101000000"
+    assert to_year("DT", b"19510315081500 ", births) == b"1951"
 
 
 @pytest.mark.parametrize("start", [date(1900, 1, 2), date(1901, 1, 2), date(1910, 12, 31)])

@@ -18,9 +18,10 @@ from pydicom.uid import UID
 from phi_deid_pipeline.dates import offset_days
 from phi_deid_pipeline.errors import DeidError
 from phi_deid_pipeline.instance_deid import InstanceDeidentifier, InstanceResult, PatientContext
-from phi_deid_pipeline.lexicon import Lexicon, harvest
+from phi_deid_pipeline.lexicon import Entry, Lexicon, harvest
 from phi_deid_pipeline.policies import Policy, load_policy
 from phi_deid_pipeline.raw_elements import parse_instance
+from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.uid_mapping import UidMapper
 
 UIDS = UidMapper(b"s" * 32)
@@ -75,7 +76,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[Dataset, InstanceResult, bytes]]:
         ds: Dataset, policy: Policy, syntax: str = EXPLICIT, offset: int = WEEKS, **context: Any
     ) -> tuple[Dataset, InstanceResult, bytes]:
         instance = parse_instance(raw(ds, syntax))
-        lexicon = Lexicon(harvest(instance))
+        lexicon = Lexicon(harvest(instance)) | context.pop("known", Lexicon())
         patient = PatientContext(context.pop("pseudonym", "PXYZ"), lexicon, offset_days=offset, **context)
         target = tmp_path / "x.dcm"
         result = InstanceDeidentifier(policy, UIDS).deidentify(
@@ -123,6 +124,35 @@ def test_birth_date_is_never_shifted(run, policy) -> None:
     assert out.PatientBirthDate == "" and "PatientBirthTime" not in out
     assert out.PatientAge == "072Y"
     assert b"19510314" not in data and b"19490412" not in data, "neither as it was nor moved"
+
+
+@pytest.mark.parametrize(
+    ("dates", "other", "birth"), [("shift", "20220201", "19000101"), ("year", "20240101", "19000101")]
+)
+def test_birth_date_under_another_name_becomes_a_dummy(run, policy, dates: str, other: str, birth: str) -> None:
+    item = Dataset()
+    item.RadiopharmaceuticalStartDateTime = "19510314081500"
+    ds = base(
+        PatientBirthDate="19510314", StudyDate="20240102", ContentDate="19510314", SeriesDate="1951.03.14",
+        AcquisitionDateTime="19510314101112", RadiopharmaceuticalInformationSequence=Sequence([item]),
+    )  # fmt: skip
+    out, _, data = run(ds, policy(f"{SHIFT}\ndates: {dates}"), offset=WEEKS)
+    assert (out.StudyDate, out.ContentDate, out.SeriesDate) == (other, birth, birth)
+    assert out.AcquisitionDateTime == f"{birth}000000"
+    assert out.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime == f"{birth}000000"
+    assert b"1951" not in data and b"1949" not in data
+
+
+def test_birth_date_of_another_instance_of_the_patient_becomes_a_dummy(run, policy) -> None:
+    known = Lexicon({Entry(Category.DATE, "19510314"), Entry(Category.BIRTH_DATE, "19510314")})
+    out, _, _ = run(base(StudyDate="20240102", ContentDate="19510314"), policy(SHIFT), known=known)
+    assert (out.StudyDate, out.ContentDate) == ("20220201", "19000101")
+
+
+def test_study_of_a_newborn_on_the_day_of_birth_is_shifted(run, policy) -> None:
+    ds = base(PatientBirthDate="20240102", StudyDate="20240102", ContentDate="20240102")
+    out, _, _ = run(ds, policy(SHIFT))
+    assert (out.PatientBirthDate, out.StudyDate, out.ContentDate) == ("", "20220201", "20220201")
 
 
 def test_a_policy_that_shifts_needs_an_offset(run, policy) -> None:
@@ -216,6 +246,34 @@ def test_the_offset_cannot_be_recovered_from_an_output(run, policy) -> None:
         assert len(written - {b"19000101"}) == 1, "the date of the visit alone"
 
 
+# --------------------------------------------------------------------------- codes and numbers
+
+
+@ALL
+def test_codes_and_numbers_that_are_identifiers_become_dummies(run, policy, syntax: str) -> None:
+    ds = base(
+        BodyPartExamined="QUIXOTTE", ImageType=["ORIGINAL", "PRIMARY", "MARVIN", "MRN777123"], StudyDate="20240102",
+        ScanOptions=["MRN_777123", "SCAN QUIXOTTE", "FS"], PatientBirthDate="19510314", AccessionNumber="4711223",
+        InstanceNumber="19510314", SliceThickness="4711223", PixelSpacing=["0.5", "4711223"], SeriesNumber="471122",
+    )  # fmt: skip
+    out, result, data = run(ds, policy(SHIFT), syntax)
+    assert out.BodyPartExamined == "DEIDENTIFIED"
+    assert list(out.ImageType) == ["ORIGINAL", "PRIMARY", "DEIDENTIFIED", "DEIDENTIFIED"]
+    assert list(out.ScanOptions) == ["DEIDENTIFIED", "DEIDENTIFIED", "FS"]
+    assert (out.InstanceNumber, out.SliceThickness, list(out.PixelSpacing)) == (0, 0, [0.5, 0])
+    assert out.SeriesNumber == 471122, "a part of a number is no identifier"
+    assert not re.search(rb"QUIXOTTE|MARVIN|777123|19510314|4711223", data)
+    assert "00180015" in {row.path for row in result.cleaned}
+
+
+def test_codes_that_are_words_of_imaging_stay_whoever_is_called_so(run, policy) -> None:
+    ds = base(PatientName="Primary^Axial", PatientID="12345", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], KVP="12345")
+    ds.OperatorsName = "Head^First"
+    out, _, _ = run(ds, policy(SHIFT))
+    assert list(out.ImageType) == ["ORIGINAL", "PRIMARY", "AXIAL"]
+    assert out.KVP == 12345, "a number of few digits"
+
+
 # --------------------------------------------------------------------------- ages and addresses
 
 
@@ -231,9 +289,28 @@ def test_ages_above_89_become_90(run, policy, syntax: str) -> None:
     assert run(base(PatientAge="095Y"), policy(f"{SHIFT}\nmax_age: 0"), syntax)[0].PatientAge == "095Y"
 
 
-def test_an_age_that_is_none_is_searched_for_identifiers_as_before(run, policy) -> None:
-    _out, _, data = run(base(PatientAge="Quixotte 95"), policy(SHIFT))
-    assert b"Quixotte" not in data
+@ALL
+def test_an_age_that_is_not_well_formed_is_read_or_goes(run, policy, syntax: str) -> None:
+    item = Dataset()
+    item.PatientAge = "over 89"
+    ds = base(PatientAge="95y", RadiopharmaceuticalInformationSequence=Sequence([item]))
+    out, _, data = run(ds, policy(SHIFT), syntax)
+    assert (out.PatientAge, out.RadiopharmaceuticalInformationSequence[0].PatientAge) == ("090Y", "")
+    assert b"over" not in data
+    assert run(base(PatientAge="45"), policy(SHIFT), syntax)[0].PatientAge == "045Y"
+    assert b"Quixotte" not in run(base(PatientAge="Quixotte 95"), policy(SHIFT), syntax)[2]
+
+
+def test_a_private_age_that_cannot_be_read_goes(run, policy) -> None:
+    def private(age: str) -> Dataset:
+        ds = base()
+        ds.private_block(0x0019, "SITE PRIVATE", create=True).add_new(0x92, "AS", age)
+        return ds
+
+    row = '{tag: "(0019,xx92)", private_creator: SITE PRIVATE, action: K, reason: An age.}'
+    site = policy(f"{SHIFT}\noverrides: [{row}]")
+    assert run(private("95Y"), site)[0][0x00191092].value == "090Y"
+    assert 0x00191092 not in run(private("old"), site)[0]
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,18 @@ def item(**attributes) -> Dataset:
     return dataset
 
 
+def test_harvest_tells_a_birth_date_from_other_dates():
+    found = harvest(parsed(item(StudyDate="20200131", PatientBirthDate="19510314")))
+    assert {e for e in found if e.category is not DEVICE} == {
+        Entry(DATE, "20200131"),
+        Entry(DATE, "19510314"),
+        Entry(Category.BIRTH_DATE, "19510314"),
+    }
+    lexicon = Lexicon.from_json(Lexicon(found).to_json())
+    assert lexicon.birth_dates == {"19510314"}
+    assert [category for _, _, category in lexicon.hits("born 19510314")] == [DATE]
+
+
 def test_harvest_gathers_every_kind_at_any_depth_and_no_uid():
     dataset = item(
         SpecificCharacterSet="ISO_IR 192",

@@ -8,7 +8,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.policies import Policy, load_policy
+from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification import SeriesVerifier
 from unit.test_verification import LEXICON, PSEUDONYM, UIDS, Bench, save
 
@@ -69,6 +71,33 @@ def test_date_that_is_not_moved_as_all_others_holds(
 @pytest.mark.parametrize("before", ["19000101", "00010101", "99991231", "20200230", "20200109"])
 def test_dummy_may_stand_for_any_date(bench: Bench, before: str) -> None:
     bench.original.SeriesDate, bench.dataset.SeriesDate = before, "19000101"
+    assert found(bench) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "after", "details"),
+    [
+        (SHIFT, "19480523", "19460525", ["made from the birth date"]),
+        (SHIFT, "19480523", "19000101", []),
+        (YEAR, "19480523", "19480101", ["made from the birth date"]),
+        (YEAR, "19480523", "19000101", []),
+        (YEAR, "19480524", "19480101", []),
+    ],
+)
+def test_birth_date_under_another_name_is_a_dummy(
+    bench: Bench, policy: Policy, before: str, after: str, details: list[str]
+) -> None:
+    if policy is YEAR:
+        for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "DateOfLastCalibration"):
+            setattr(bench.dataset, name, "")
+    bench.policy = policy
+    bench.lexicon = bench.lexicon | Lexicon([Entry(Category.BIRTH_DATE, "19480523")])
+    bench.original.ContentDate, bench.dataset.ContentDate = before, after
+    assert [r.detail for r in bench.verify().residuals] == details
+
+
+def test_study_on_the_day_of_birth_may_be_moved(bench: Bench) -> None:
+    bench.lexicon = bench.lexicon | Lexicon([Entry(Category.BIRTH_DATE, "20200102")])
     assert found(bench) == []
 
 
@@ -143,7 +172,10 @@ def test_dates_cut_to_the_year(bench: Bench, keyword: str, before: str, after: s
 
 @pytest.mark.parametrize(
     ("age", "passes"),
-    [("089Y", True), ("090Y", True), ("091Y", False), ("120Y", False), ("999M", True), ("100D", True)],
+    [
+        *(("089Y", True), ("090Y", True), ("999M", True), ("100D", True), ("", True)),
+        *((age, False) for age in ("091Y", "120Y", "95Y", "95", "095", "095y", "0095Y", "1092M", "OVER 89", "45")),
+    ],
 )
 def test_age_above_the_class_of_all_above_the_limit_holds(bench: Bench, age: str, passes: bool) -> None:
     bench.dataset.PatientAge = age

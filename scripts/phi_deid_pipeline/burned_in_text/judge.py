@@ -153,7 +153,8 @@ def judge(
 def matcher_of(lexicon: LexiconLike, words: Words) -> Matcher:
     """Return what finds the entries of a lexicon; ordinary imaging words stand for no institution or address alone."""
     ordinary = frozenset(folded(word) for word in {*words.benign, *words.cues})
-    return Matcher(((entry.category, entry.value) for entry in lexicon.entries), ordinary)
+    known = (entry for entry in lexicon.entries if entry.category is not Category.BIRTH_DATE)
+    return Matcher(((entry.category, entry.value) for entry in known), ordinary)
 
 
 def _fills(judged: list[tuple[Reading, tuple[Finding, ...]]]) -> list[Fills]:
