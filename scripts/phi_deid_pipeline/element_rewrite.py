@@ -5,14 +5,15 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.actions import dummy_item, element_header, encode_item
+from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
 from phi_deid_pipeline.deid_plans import Kind, Plan
 from phi_deid_pipeline.dicom_utils import keyword_of
 from phi_deid_pipeline.generalize import means_age, time_unit
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
-from phi_deid_pipeline.raw_elements import Element, Item, RawInstance
+from phi_deid_pipeline.raw_elements import Element, Item, RawInstance, parse_items
 from phi_deid_pipeline.value_rewrite import NOTHING, ValueRewrite
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ class ElementRewrite(ValueRewrite):
         item = dummy_item(element.tag, keyword_of(element.tag))
         first = element.items[0]
         content = b"" if item is None else encode_item(item, first.little, first.explicit)
+        if _is_foreign(element, little):
+            element, content = replace(element, written_vr="SQ"), big_endian_items(*_parsed([content]))
         self._replace(element, plan, content, little, out)
 
     # ----------------------------------------------------------------- sequences
@@ -223,11 +226,16 @@ class ElementRewrite(ValueRewrite):
             item_changed, item_chunks = self._item(item, item_plan, charset)
             changed |= item_changed
             chunks.extend(item_chunks)
-        if not changed:
+        foreign = _is_foreign(element, little)
+        if not changed and not foreign:
             out.keep(element.start, element.end)
             return
-        if not chunks:
+        if changed and not chunks:
             out.changed = True  # all content items were removed: Content Sequence may not be empty
+            return
+        if foreign:
+            content = big_endian_items(*_parsed(chunks))
+            out.put(element_header(element.tag, "SQ", len(content), little=False, explicit=True) + content)
             return
         end = b""
         length = sum(map(len, chunks))
@@ -306,6 +314,19 @@ class ElementRewrite(ValueRewrite):
 
     def _code(self, item: Item, charset: tuple[str, ...]) -> tuple[str, str]:
         return self._child_text(item, 0x00080100, charset), self._child_text(item, 0x00080102, charset)
+
+
+def _is_foreign(element: Element, little: bool) -> bool:
+    """Tell whether a sequence is written as UN, little endian in a big endian data set.
+
+    PS3.5 6.2.2 asks for that, but common readers stumble over it: it is written as the SQ that it is.
+    """
+    return element.written_vr == "UN" and element.little and not little
+
+
+def _parsed(chunks: list[memoryview | bytes]) -> tuple[list[Item], memoryview]:
+    data = b"".join(chunks)
+    return parse_items(data), memoryview(data)
 
 
 def _child(item: Item, tag: int) -> Element | None:
