@@ -44,7 +44,10 @@ PUBLISHED = {
         *("ContextGroupVersion", "ContextGroupLocalVersion", "TemplateVersion", "TemplateLocalVersion"),
         *("DateOfManufacture", "DateOfInstallation", "HangingProtocolCreationDateTime"),
         *("DateOfLastCalibration", "DateTimeOfLastCalibration", "CalibrationDateTime", "DateOfLastDetectorCalibration"),
-        *("CalibrationDate", "DateOfGainCalibration", "SourceStrengthReferenceDate"),
+        *("CalibrationDate", "DateOfGainCalibration", "SourceStrengthReferenceDate", "ProductExpirationDateTime"),
+        *("ProcedureCreationDate", "ProcedureExpirationDate", "ProcedureLastModifiedDate", "ExpiryDate"),
+        *("ItemInventoryDateTime", "ExpirationDateTime", "EffectiveDateTime", "InformationIssueDateTime"),
+        *("SelectorDAValue", "SelectorDTValue", "RouteSegmentStartTime", "RouteSegmentEndTime"),
         *("EthicsCommitteeApprovalEffectivenessStartDate", "EthicsCommitteeApprovalEffectivenessEndDate"),
     )
 }
