@@ -220,7 +220,10 @@ class Search:
 
     def _in_text(self, data: bytes, vr: str, charset: bytes, dates: frozenset[str]) -> Iterator[Category]:
         text, _ = decode_text(data, terms(charset))
-        for form in {text, unescaped(text)}:
+        texts = {text, unescaped(text)}
+        if not data.isascii():  # whatever is declared
+            texts |= {data.decode("utf-8", "replace"), data.decode("latin-1")}
+        for form in texts:
             for part in [form] if vr in _ONE_VALUE_VRS else form.split("\\"):
                 yield from (category for category, _ in self.needles.hits(part, dates=dates))
 
