@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import dummy_item, element_header, encode_item
 from phi_deid_pipeline.deid_plans import Kind, Plan
 from phi_deid_pipeline.dicom_utils import keyword_of
+from phi_deid_pipeline.languages import fold_word, load_languages
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
 from phi_deid_pipeline.raw_elements import Element, Item, RawInstance
 from phi_deid_pipeline.value_rewrite import NOTHING, ValueRewrite
@@ -30,6 +33,8 @@ CONTENT_VALUES = {
     "NUM": 0x0040A300,
 }
 MEASURED_VALUE, UNITS = 0x0040A300, 0x004008EA
+CODE_MEANING = 0x00080104
+TIME_UNITS = frozenset({"a", "mo", "wk", "d"})  # UCUM
 # Concepts of ages that are numbers: code value and coding scheme.
 AGES = frozenset({("121033", "DCM"), ("424144002", "SCT"), ("397669002", "SCT"), ("30525-0", "LN")})
 
@@ -260,14 +265,14 @@ class ElementRewrite(ValueRewrite):
         planner = self.engine.planner
         resolution = planner.concept(code, scheme, value_type)
         if resolution is None:
-            return self._age_plan(item, plan, (code, scheme), charset)
+            return self._age_plan(item, plan, concept.items[0], charset)
         action = str(resolution.action)
         if action == "C" and value_type == "TIME" and planner.dates == "year":
             action = str(resolution.fallback)
         if action == "X":
             return None
         if action == "K" and value_type == "NUM":
-            return self._age_plan(item, plan, (code, scheme), charset)
+            return self._age_plan(item, plan, concept.items[0], charset)
         tag = CONTENT_VALUES.get(value_type)
         if tag is None or action not in ("D", "K", "C"):
             return plan  # references keep their items, with mapped UIDs
@@ -284,13 +289,18 @@ class ElementRewrite(ValueRewrite):
             variant.forced = {tag: resolution}
         return variant
 
-    def _age_plan(self, item: Item, plan: Plan, concept: tuple[str, str], charset: tuple[str, ...]) -> Plan:
-        """Return the plan for a content item whose number may be an age."""
-        measured = _child(item, MEASURED_VALUE) if concept in AGES and self.engine.planner.max_age else None
+    def _age_plan(self, item: Item, plan: Plan, concept: Item, charset: tuple[str, ...]) -> Plan:
+        """Return the plan for a content item whose number may be an age, by its concept's code or the words of it."""
+        measured = _child(item, MEASURED_VALUE) if self.engine.planner.max_age else None
         if measured is None or not measured.items:
             return plan
         units = _child(measured.items[0], UNITS)
         unit = self._code(units.items[0], charset)[0] if units is not None and units.items else ""
+        known = self._code(concept, charset) in AGES
+        if not known and (
+            unit not in TIME_UNITS or not _names_an_age(self._child_text(concept, CODE_MEANING, charset))
+        ):
+            return plan
         return self.engine.planner.age_item(plan, unit or "a")
 
     def _child_text(self, item: Item, tag: int, charset: tuple[str, ...]) -> str:
@@ -300,6 +310,12 @@ class ElementRewrite(ValueRewrite):
 
     def _code(self, item: Item, charset: tuple[str, ...]) -> tuple[str, str]:
         return self._child_text(item, 0x00080100, charset), self._child_text(item, 0x00080102, charset)
+
+
+@lru_cache(maxsize=4096)
+def _names_an_age(meaning: str) -> bool:
+    labels = {fold_word(label) for label in load_languages().age_labels}
+    return not labels.isdisjoint(fold_word(word) for word in re.findall(r"[^\W\d_]+", meaning))
 
 
 def _child(item: Item, tag: int) -> Element | None:
