@@ -228,7 +228,7 @@ def test_year_keeps_the_year_alone(run, policy) -> None:
 
 
 def test_full_dates_stay_and_the_birth_date_goes(run, policy) -> None:
-    ds = base(PatientBirthDate="19510314", StudyDate="20240102", StudyTime="120000")
+    ds = base(PatientBirthDate="19510314", StudyDate="20240102", StudyTime="120000", ContentDate="19510314")
     out, _, data = run(ds, policy("options: [clean_pixel_data, retain_long_full_dates]"), offset=0)
     assert (out.StudyDate, out.StudyTime) == ("20240102", "120000")
     assert b"19510314" not in data
