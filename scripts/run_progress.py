@@ -30,6 +30,7 @@ STAGES = {
     "map_uids": "mapping UIDs",
     "read_burned_in_text": "looking for text in pixels",
     "judge_burned_in_text": "judging text",
+    "gather_boxes": "gathering boxes of groups",
     "deidentify_series": "de-identifying",
     "verify_series": "verifying",
     "extract_metadata": "extracting metadata",
@@ -268,6 +269,7 @@ def print_summary(output: Path, console: Console) -> int:
     console.print(
         f"Burned-in text: {text['instances_read']} instances looked at, {text['regions_hidden']} regions hidden in "
         f"{text['instances_redacted']} instances, {text['regions_benign']} benign regions kept. "
+        f"{text['read_again']['frames']} frames were read again, {text['read_again']['left']} texts that identify were left. "
         "A scan that finds no text is no proof that there is none.",
         highlight=False,
     )

@@ -18,6 +18,7 @@ from pydicom.sequence import Sequence
 from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted, year_of
 from phi_deid_pipeline.actions import dummy_document, dummy_item
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.generalize import zip3
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
@@ -64,6 +65,7 @@ CONTENT_VALUES = {
     "NUM": 0x0040A300,
 }
 METHOD_CODES = 0x00120064
+ADDRESSES = {0x00101040, 0x00102152}  # cleaning keeps part of a ZIP code, nothing else
 
 
 class Refused(Exception):
@@ -293,8 +295,9 @@ class Reference:
         if action == "C":
             if vr not in TEXT:
                 raise Refused(f"{tag:08X}")
-            cleaned = self._cleaned(self._texts(element), vr)
-            if cleaned is None:
+            texts = self._texts(element)
+            cleaned = zip3("\\".join(texts)) if tag in ADDRESSES else self._cleaned(texts, vr)
+            if cleaned is None or element.is_empty:
                 return
             if cleaned:
                 element.value = cleaned

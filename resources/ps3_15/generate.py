@@ -51,11 +51,8 @@ TECHNICAL = frozenset(
         "DetectorManufacturerModelName",
         "DoseModeName",
         "ApplicationName",
-        "ASLTechniqueDescription",
-        "ASLCrusherDescription",
         "StackID",
         "DimensionDescriptionLabel",
-        "OphthalmicAxialLengthQualityMetricTypeDescription",
         "CompressionLabel",
         "TransformLabel",
         "DCTLabel",
@@ -67,15 +64,11 @@ TECHNICAL = frozenset(
         "AlgorithmName",
         "FontName",
         "CSSFontName",
-        "TickLabel",
         "FiducialIdentifier",
         "SelectorAttributeName",
         "FluenceModeID",
         "SourceIsotopeName",
-        "EffectiveDoseCalculationMethodDescription",
         "RespiratorySignalSourceID",
-        "InterventionDrugName",
-        "PatientSpeciesDescription",
         "OverlayCompressionLabel",
     )
 )
@@ -137,6 +130,88 @@ OWN_ROWS = (
     ("(0040,A089)", "ObjectDirectoryBinaryIdentifierTrial", "OB", "X", {}, "local identifier"),
     ("(0400,0120)", "Signature", "OB", "X", {}, "a signature no longer fits the changed attributes"),
     ("(0400,0500)", "EncryptedAttributesSequence", "SQ", "X", {}, "encrypted originals may hold every identifier"),
+)
+# keyword -> the same, for text (LO, SH) that the screening passed over; tag and VR are those of the dictionary.
+CLEANED = {"clean_descriptors": "C"}
+DEVICE = {"retain_device_identity": "K"}
+TEXT_ROWS: dict[str, tuple[str, dict[str, str], str]] = {
+    # persons, orders, journeys, places; a dummy where an IOD may ask for the attribute
+    "ComponentWelderIDs": ("X", {}, "names persons"),
+    "CompressionOriginator": ("X", {}, "names persons"),
+    "HangingProtocolCreator": ("D", {}, "names persons"),
+    "ReferenceToRecordedSound": ("X", {}, "local identifier"),
+    "PlacerOrderNumberImagingServiceRequestRetired": ("X", {}, "local identifier"),
+    "FillerOrderNumberImagingServiceRequestRetired": ("X", {}, "local identifier"),
+    "BreedRegistrationNumber": ("D", {}, "registration number of an animal, and so of its owner"),
+    "StrainStockNumber": ("X", {}, "local identifier"),
+    "StrainSource": ("X", {}, "names an organization"),
+    "RouteOfAdmissions": ("X", CLEANED, "free text on a stay"),
+    "RouteSegmentID": ("D", {}, "identifier of a journey"),
+    "RouteSegmentStartLocationID": ("D", {}, "place"),
+    "RouteSegmentEndLocationID": ("D", {}, "place"),
+    "BoardingPassID": ("D", {}, "identifier of a ticket"),
+    "AssignedLocation": ("D", {}, "place"),
+    "ItineraryID": ("D", {}, "identifier of a journey"),
+    "ItineraryIDType": ("D", CLEANED, "free label"),
+    "ItineraryIDAssigningAuthority": ("D", {}, "names an organization"),
+    "RouteID": ("D", {}, "identifier of a journey"),
+    "RouteIDAssigningAuthority": ("D", {}, "names an organization"),
+    "CarrierID": ("D", {}, "identifier of a journey"),
+    # single devices, and what was made for one patient
+    "TimeSource": ("X", DEVICE, "identifies a device of the site"),
+    "AccessoryCode": ("X", DEVICE, "code of an accessory, which may be one patient's"),
+    "PatientSupportAccessoryCode": ("X", DEVICE, "code of an accessory, which may be one patient's"),
+    "TrayAccessoryCode": ("X", DEVICE, "code of an accessory, which may be one patient's"),
+    # labels and explanations that a person can type
+    **dict.fromkeys(
+        (
+            *("EventTimerNames", "DataElementName", "DataElementDescription", "IndicationLabel", "PropertyLabel"),
+            *("WedgeName", "WedgeDescription", "Radiopharmaceutical", "ContrastBolusRoute", "RadiopharmaceuticalRoute"),
+            *("Reference", "IOLFormulaDetail", "PixelValueMappingExplanation", "PatientReliabilityIndicator"),
+            *("AlgorithmSource", "ManipulatedImage", "WindowCenterWidthExplanation", "RequestedProcedurePriority"),
+            *("ConfidentialityCode", "ReportingPriority", "SequencingIndicatorTrial", "HistogramExplanation"),
+            *("ProcedureStepRelationshipType", "DeletionLock", "SurgicalTechnique", "TreatmentProtocols"),
+            *("FixationDevicePosition", "ShieldingDevicePosition", "TemplateName"),
+        ),
+        ("X", CLEANED, "free label"),
+    ),
+    **dict.fromkeys(
+        (
+            *("DataSetSource", "LUTExplanation", "OptotypeDetailedDefinition", "PatientAdditionalPosition"),
+            *("ImplantAssemblyTemplateIssuer", "ImplantTemplateGroupIssuer"),
+        ),
+        ("D", CLEANED, "free label"),
+    ),
+    "PositionReferenceIndicator": ("Z", CLEANED, "free label"),  # Type 2 in the Frame of Reference Module
+    "TargetPositionReferenceIndicator": ("Z", CLEANED, "free label"),
+}
+# Names and versions of products, codes and their schemes, names of what a device did, keys of the standard itself: no
+# person types them, and analyses read them. They lose what the lexicon knows, like every kept text.
+KEPT_TEXT = (
+    *("RecognitionCode", "DataSetSubtype", "CodeValue", "ExtendedCodeValue", "CodingSchemeDesignator"),
+    *("CodingSchemeVersion", "CodeMeaning", "CodingSchemeRegistry", "LongCodeValue", "MappingResourceName"),
+    *("Manufacturer", "ManufacturerRelatedModelGroup", "ManufacturerModelName", "ManufacturerModelVersion"),
+    *("PrivateCreatorReference", "DimensionIndexPrivateCreator", "FunctionalGroupPrivateCreator"),
+    *("SelectorSequencePointerPrivateCreator", "SelectorAttributePrivateCreator", "AttributeOccurrencePrivateCreator"),
+    *("SelectorAttributeKeyword", "StrainNomenclature", "GeneticModificationsNomenclature", "DeidentificationMethod"),
+    *("FilterMaterialUsedInGainCalibration", "ProcedureVersion", "ImageQualityIndicatorType"),
+    *("ImageQualityIndicatorMaterial", "ImageQualityIndicatorSize", "WedgeModelNumber", "WedgeMaterial"),
+    *("WedgeManufacturerName", "Radionuclide", "ImagedNucleus", "SecondaryCaptureDeviceManufacturer"),
+    *("HardcopyDeviceManufacturer", "SecondaryCaptureDeviceSoftwareVersions", "HardcopyDeviceSoftwareVersion"),
+    *("SoftwareVersions", "VideoImageFormatAcquired", "DigitalImageFormatAcquired", "TriggerSourceOrType"),
+    *("CardiacFramingType", "PVCRejection", "FilterType", "TypeOfFilters", "AcquisitionMode", "ConvolutionKernel"),
+    *("PlateType", "PhosphorType", "AcquisitionDeviceProcessingCode", "OutputPower", "TransducerData"),
+    *("ProcessingFunction", "PostprocessingFunction", "MultiCoilConfiguration", "ASLBolusCutoffTechnique"),
+    *("ImageFilter", "ApplicationVersion", "ApplicationManufacturer", "ImageGeometryType"),
+    *("ModifyingDeviceManufacturer", "OriginalImageIdentificationNomenclature", "IOLManufacturer"),
+    *("ImplantPartNumber", "DataSetVersion", "CompressionRecognitionCode", "TransformVersionNumber"),
+    *("SequenceOfCompressedData", "RescaleType", "ModalityLUTType", "MIMETypeOfEncapsulatedDocument"),
+    *("ListOfMIMETypes", "AttenuationCorrectionMethod", "ReconstructionMethod", "DetectorLinesOfResponseUsed"),
+    *("ScatterCorrectionMethod", "AlgorithmVersion", "ImplantSize", "ImplantTemplateVersion"),
+    *("ImplantAssemblyTemplateVersion", "ImplantTemplateGroupVersion", "RequestedMediaApplicationProfile"),
+    *("TreatmentTerminationCode", "ImagingDeviceSpecificAcquisitionParameters", "ApplicationSetupManufacturer"),
+    *("TemplateType", "SourceApplicatorManufacturer", "RangeShifterSetting", "LateralSpreadingDeviceSetting"),
+    "ThreatDetectionAlgorithmAndVersion",
 )
 DATE_OPTIONS = {"retain_long_full_dates": "K", "retain_long_modified_dates": "C"}
 # Literal X would break these IODs: what is written instead of it at the top level, and in which IODs ("*" every one
@@ -225,7 +300,11 @@ def gap_rows(folder: Path) -> list[str]:
 
 def own_rows() -> list[str]:
     keys = ("tag", "keyword", "vr", "basic", "options", "why")
-    return [compact(dict(zip(keys, row, strict=True))) for row in OWN_ROWS]
+    attributes = json.loads((Path(__file__).parent / "dictionary.json").read_text(encoding="utf-8"))["attributes"]
+    known = {keyword: (tag, vr) for tag, vr, keyword in attributes}
+    judged = TEXT_ROWS | {keyword: ("K", {}, "technical") for keyword in KEPT_TEXT}
+    texts = [(f"({known[k][0][:4]},{known[k][0][4:]})", k, known[k][1], *judged[k]) for k in judged]
+    return [compact(dict(zip(keys, row, strict=True))) for row in sorted((*OWN_ROWS, *texts), key=lambda row: row[0])]
 
 
 def conflict_rows(folder: Path) -> list[str]:

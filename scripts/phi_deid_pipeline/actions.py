@@ -24,6 +24,7 @@ from phi_deid_pipeline.records import RejectReason
 if TYPE_CHECKING:
     from phi_deid_pipeline.free_text import Vocabulary
     from phi_deid_pipeline.lexicon import Lexicon
+    from phi_deid_pipeline.raw_elements import Element, Item
     from phi_deid_pipeline.uid_mapping import UidMapper
 
 DEIDENTIFIED = "DEIDENTIFIED"
@@ -140,6 +141,26 @@ def encode_item(item: ItemContent, little: bool, explicit: bool, encodings: Sequ
         for tag, (vr, value) in sorted(item.items())
     )
     return struct.pack("<HHI" if little else ">HHI", 0xFFFE, 0xE000, len(content)) + content
+
+
+def big_endian_items(items: Sequence[Item], buffer: memoryview) -> bytes:
+    """Return items in explicit VR big endian, whatever their encoding; all lengths are defined."""
+    encoded = []
+    for item in items:
+        content = b"".join(_big_endian_element(element, buffer) for element in item.elements)
+        encoded.append(struct.pack(">HHI", 0xFFFE, 0xE000, len(content)) + content)
+    return b"".join(encoded)
+
+
+def _big_endian_element(element: Element, buffer: memoryview) -> bytes:
+    if element.items is not None:
+        content = big_endian_items(element.items, buffer)
+    else:
+        content = bytes(buffer[element.value_start : element.value_end])
+        size = 2 if element.vr == "AT" else struct.calcsize(_NUMBER_FORMATS.get(element.vr, "x"))
+        if element.little and size > 1:
+            content = b"".join(content[at : at + size][::-1] for at in range(0, len(content), size))
+    return element_header(element.tag, element.vr, len(content), little=False, explicit=True) + content
 
 
 def encode_value(vr: str, value: Value, little: bool, encodings: Sequence[str] = ("iso8859",)) -> bytes:

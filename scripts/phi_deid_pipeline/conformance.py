@@ -27,9 +27,14 @@ _DATES = {
 }
 _MODIFIED = (
     "Birth dates and times and GPS time are neither kept nor modified: they follow the basic profile.",
-    "Constant, dummy, impossible, partial and unreadable dates, and dates that anybody can look up (versions of published "
-    "code lists, dates on the plate of a device), are not modified: they become a dummy or follow the basic profile.",
+    "Constant, dummy, impossible, partial and unreadable dates, and dates that many patients share (versions of published "
+    "code lists, plates and calibrations of devices, certificates of sources, approval of a trial by its ethics committee, "
+    "hanging protocols, lots), are not modified: they become a dummy or follow the basic profile.",
     "Time stamps that are bytes ((0400,0310), (0034,0007)) follow the basic profile.",
+)
+_SHIFT_LIMITS = (
+    "There are 469 offsets (8.9 bits): software versions and devices kept beside shifted dates can exclude some, one true date "
+    "of a patient tells the patient's offset, and an age in days or weeks tells it to who knows the birthday.",
 )
 _RETAINED = {
     "retain_patient_characteristics": "Age, sex, size, weight and similar values are kept; their comments are cleaned "
@@ -106,8 +111,10 @@ def _removed(policy: Policy) -> str:
 - {_private_removed(policy)}, all attributes that the dictionary does not know, groups 50xx and 60xx (curves, overlays),
   groups 0000 and 0004, group lengths, encrypted attributes, digital signatures, icons, bytes after the data set.
 - Preamble and file meta information are written anew.
-- Attributes outside the table that can carry identifiers: URLs, local identifiers and addresses are removed or
-  replaced; the list is `gaps_outside_e1_1` of the rules file.
+- Attributes outside the table that can carry identifiers: URLs, local identifiers, addresses, persons, places, orders and
+  tickets are removed or replaced, labels and explanations are treated as descriptors; of text only names and versions of
+  products, codes, and what devices and software alone write is kept. Every text attribute of the dictionary is judged by a
+  row: `gaps_outside_e1_1` and `own_rows` of the rules file.
 """
 
 
@@ -136,7 +143,7 @@ def _ages(policy: Policy) -> str:
     if policy.max_age == 0:
         return "Ages have no cap: where they are kept, ages over 89 are kept too, which is not HIPAA Safe Harbor."
     return (
-        f"Ages (AS, and numbers of structured reports that state an age) above {policy.max_age} years become "
+        f"Ages (AS, and numbers of structured reports whose concept or its meaning is an age) above {policy.max_age} years become "
         f"{policy.max_age + 1:03d}Y, one class for all (45 CFR 164.514(b)(2)(i)(C)), where a policy keeps ages at all."
     )
 
@@ -183,6 +190,7 @@ def _faces(policy: Policy) -> str:
 
 def _dates(policy: Policy) -> str:
     lines = [_DATES[policy.dates], *(_MODIFIED if policy.dates in ("shift", "year") else ())]
+    lines += _SHIFT_LIMITS if policy.dates == "shift" else ()
     return "## How dates are changed\n\n" + "".join(f"- {line}\n" for line in lines)
 
 

@@ -2,7 +2,8 @@
 
 The offset is a whole number of weeks, so that times, weekdays and the hours of daylight saving stay as they are and all
 intervals of a patient hold to the day. A date that everybody can guess (a dummy, the epoch of a clock, an impossible
-year) is never moved: it would tell the offset. It becomes a dummy, and so does everything that is no full date.
+year) or that many patients share (a calibration) is never moved: it would tell the offset. It becomes a dummy, and so does
+everything that is no full date.
 """
 
 from __future__ import annotations
@@ -19,18 +20,29 @@ LEAST_WEEKS, MOST_WEEKS = 52, 520  # dates move into the past, by one year to te
 FIRST_YEAR, LAST_YEAR = 1900, 2100  # plausible ones
 DUMMY_DATE, DUMMY_DATETIME = "19000101", "19000101000000"
 OWN_DUMMIES = frozenset({DUMMY_DATE, "19010101"})
-# Our dummies, the zero of clocks and calendars (Unix and its western time zones, DOS, GPS, the years 2000 and 2001),
-# and ends of time: what software writes where nobody knew the date.
-CONSTANT_DATES = OWN_DUMMIES | {
-    *("19040101", "19691231", "19700101", "19800101", "19800106", "20000101", "20010101"),
-    *("20380119", "20491231", "20500101", "20991231", "21000101", "21001231"),
-}
-# Attributes whose date anybody can look up: versions of published context groups, templates and implant catalogues,
-# protocols shipped by a maker, dates on the plate of a device; and dates that patients share, whose difference would be
-# that of their offsets: calibrations of devices and sources, approvals by an ethics committee.
+# What software writes where nobody knew the date: our dummies, the zero of clocks and calendars (Unix and its western time
+# zones, DOS, GPS, embedded clocks, forms), which is nearly always a first of January, and ends of time. Examinations of a
+# first of January before 2000, from 2001 to 2003 or of every fifth year lose their date with it.
+CONSTANT_DATES = (
+    OWN_DUMMIES
+    | {f"{year}0101" for year in (*range(FIRST_YEAR, 2000), *range(2000, LAST_YEAR + 1, 5), 2001, 2002, 2003)}
+    | {"19691231", "19800106", "19991231", "20380119", "20491231", "20991231", "21001231"}
+)
+# Attributes whose date is the same for many patients: who knows it, or one patient's true dates, would subtract it.
 PUBLISHED_DATES = frozenset(
-    {0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07, 0x00686226, 0x00686270, 0x0072000A, 0x00181204, 0x00181205}
-    | {0x00120086, 0x00120087, 0x00143076, 0x0014407E, 0x00181200, 0x00181202, 0x00181203, 0x0018700C, 0x300A022C}
+    {
+        *(0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07),  # versions of context groups and templates
+        *(0x00686226, 0x00686270),  # implant catalogues
+        *(0x0072000A, 0x00720061, 0x00720063),  # hanging protocols, and the values they select by
+        *(0x00181204, 0x00181205),  # plates of devices
+        *(0x00181200, 0x00181202, 0x00181203, 0x0018700C, 0x0014407E, 0x00143076),  # calibration of devices, detectors
+        0x300A022C,  # strength of a source, by its certificate
+        *(0x00120086, 0x00120087),  # approval of a trial by its ethics committee
+        *(0x00144076, 0x00144078, 0x0014407A),  # procedures of a site
+        *(0x0044000B, 0x00141020),  # expiration of a lot
+        *(0x00080404, 0x00080416),  # inventories of a repository
+        *(0x40101025, 0x40101026),  # journeys of all who travelled
+    }
 )
 
 _DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.actions import dummy_item, element_header, encode_item
+from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
 from phi_deid_pipeline.deid_plans import Kind, Plan
 from phi_deid_pipeline.dicom_utils import keyword_of
-from phi_deid_pipeline.languages import fold_word, load_languages
+from phi_deid_pipeline.generalize import means_age, time_unit
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
-from phi_deid_pipeline.raw_elements import Element, Item, RawInstance
+from phi_deid_pipeline.raw_elements import Element, Item, RawInstance, parse_items
 from phi_deid_pipeline.value_rewrite import NOTHING, ValueRewrite
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ CONTENT_VALUES = {
     "CODE": 0x0040A168,
     "NUM": 0x0040A300,
 }
-MEASURED_VALUE, UNITS = 0x0040A300, 0x004008EA
-CODE_MEANING = 0x00080104
-TIME_UNITS = frozenset({"a", "mo", "wk", "d"})  # UCUM
+MEASURED_VALUE, UNITS, CODE_MEANING = 0x0040A300, 0x004008EA, 0x00080104
 # Concepts of ages that are numbers: code value and coding scheme.
 AGES = frozenset({("121033", "DCM"), ("424144002", "SCT"), ("397669002", "SCT"), ("30525-0", "LN")})
 
@@ -207,6 +204,8 @@ class ElementRewrite(ValueRewrite):
         item = dummy_item(element.tag, keyword_of(element.tag))
         first = element.items[0]
         content = b"" if item is None else encode_item(item, first.little, first.explicit)
+        if _is_foreign(element, little):
+            element, content = replace(element, written_vr="SQ"), big_endian_items(*_parsed([content]))
         self._replace(element, plan, content, little, out)
 
     # ----------------------------------------------------------------- sequences
@@ -227,11 +226,16 @@ class ElementRewrite(ValueRewrite):
             item_changed, item_chunks = self._item(item, item_plan, charset)
             changed |= item_changed
             chunks.extend(item_chunks)
-        if not changed:
+        foreign = _is_foreign(element, little)
+        if not changed and not foreign:
             out.keep(element.start, element.end)
             return
-        if not chunks:
+        if changed and not chunks:
             out.changed = True  # all content items were removed: Content Sequence may not be empty
+            return
+        if foreign:
+            content = big_endian_items(*_parsed(chunks))
+            out.put(element_header(element.tag, "SQ", len(content), little=False, explicit=True) + content)
             return
         end = b""
         length = sum(map(len, chunks))
@@ -290,17 +294,17 @@ class ElementRewrite(ValueRewrite):
         return variant
 
     def _age_plan(self, item: Item, plan: Plan, concept: Item, charset: tuple[str, ...]) -> Plan:
-        """Return the plan for a content item whose number may be an age, by its concept's code or the words of it."""
+        """Return the plan for a content item whose number may be an age: by its concept, or by unit and meaning."""
         measured = _child(item, MEASURED_VALUE) if self.engine.planner.max_age else None
         if measured is None or not measured.items:
             return plan
         units = _child(measured.items[0], UNITS)
-        unit = self._code(units.items[0], charset)[0] if units is not None and units.items else ""
-        known = self._code(concept, charset) in AGES
-        if not known and (
-            unit not in TIME_UNITS or not _names_an_age(self._child_text(concept, CODE_MEANING, charset))
-        ):
-            return plan
+        code = self._code(units.items[0], charset)[0] if units is not None and units.items else ""
+        unit = time_unit(code)
+        if self._code(concept, charset) not in AGES:
+            meaning = self._child_text(concept, CODE_MEANING, self.source.item_charset(concept, charset))
+            if not (unit or not code) or not means_age(meaning):
+                return plan
         return self.engine.planner.age_item(plan, unit or "a")
 
     def _child_text(self, item: Item, tag: int, charset: tuple[str, ...]) -> str:
@@ -312,10 +316,17 @@ class ElementRewrite(ValueRewrite):
         return self._child_text(item, 0x00080100, charset), self._child_text(item, 0x00080102, charset)
 
 
-@lru_cache(maxsize=4096)
-def _names_an_age(meaning: str) -> bool:
-    labels = {fold_word(label) for label in load_languages().age_labels}
-    return not labels.isdisjoint(fold_word(word) for word in re.findall(r"[^\W\d_]+", meaning))
+def _is_foreign(element: Element, little: bool) -> bool:
+    """Tell whether a sequence is written as UN, little endian in a big endian data set.
+
+    PS3.5 6.2.2 asks for that, but common readers stumble over it: it is written as the SQ that it is.
+    """
+    return element.written_vr == "UN" and element.little and not little
+
+
+def _parsed(chunks: list[memoryview | bytes]) -> tuple[list[Item], memoryview]:
+    data = b"".join(chunks)
+    return parse_items(data), memoryview(data)
 
 
 def _child(item: Item, tag: int) -> Element | None:

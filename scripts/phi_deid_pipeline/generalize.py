@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+
+from phi_deid_pipeline.languages import fold_word, load_languages
 
 # First three digits of areas of 20,000 people or fewer, by the censuses of 2000 and of 2010: they become 000.
 RESTRICTED_ZIP3 = frozenset(
@@ -14,6 +17,15 @@ _NUMBER = re.compile(rb"[+-]?(?:\d{1,16}(?:\.\d{0,16})?|\.\d{1,16})(?:[eE][+-]?\
 _LONGER = {b"D": (b"W", 1, 7), b"W": (b"M", 12, 52), b"M": (b"Y", 1, 12)}
 _PER_AS_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 _PER_YEAR = {"a": 1, "mo": 12, "wk": 52, "d": 365}  # UCUM
+# Folded words for a unit of time -> UCUM; UCUM has kinds of years and months (a_j, mo_s).
+_UNITS = {
+    **dict.fromkeys(
+        ["a", "y", "yr", "yrs", "year", "years", "jahr", "jahre", "an", "ans", "ano", "anos", "anni", "jaar"], "a"
+    ),
+    **dict.fromkeys(["mo", "month", "months", "monat", "monate", "mois", "mes", "meses", "mesi", "maanden"], "mo"),
+    **dict.fromkeys(["wk", "week", "weeks", "woche", "wochen", "semaines", "semanas", "settimane", "weken"], "wk"),
+    **dict.fromkeys(["d", "day", "days", "tag", "tage", "jours", "dias", "giorni", "dagen"], "d"),
+}
 # A ZIP code stands behind the letters of a state, or at the end, with or without its four further digits.
 _ZIP = re.compile(r"(?:\b[A-Z]{2}[ ,.^]+(\d{5})(?:-?\d{4})?(?![\d-]))|(?:(?<![\w-])(\d{5})(?:-\d{4})?\s*$)", re.ASCII)
 
@@ -63,6 +75,22 @@ def _capped_number(part: bytes, per_year: int, max_age: int) -> bytes:
 
 def _even(value: bytes) -> bytes:
     return value if len(value) % 2 == 0 else value + b" "
+
+
+def time_unit(code: str) -> str:
+    """Return the unit of UCUM in which an age may be told (a, mo, wk, d), "" for any other."""
+    return _UNITS.get(fold_word(code.strip("{}[]. ")).partition("_")[0], "")
+
+
+def means_age(meaning: str) -> bool:
+    """Tell whether the name of a concept has a word for an age in one of the languages (also Patientenalter)."""
+    return _age_words().search(fold_word(meaning)) is not None
+
+
+@cache
+def _age_words() -> re.Pattern[str]:
+    words = {fold_word(word) for word in load_languages().age_labels}
+    return re.compile(rf"(?<![a-z])(?:{'|'.join(sorted(words))}|[a-z]+(?:alter|leeftijd))(?![a-z])")
 
 
 def zip3(text: str) -> str:

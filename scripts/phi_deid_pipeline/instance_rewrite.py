@@ -131,7 +131,8 @@ class InstanceRewrite(ElementRewrite):
 
     def _place_pixels(self, pixels: PixelReplacement) -> None:
         source, syntax = self.source, pixels.transfer_syntax_uid
-        fits = (source.explicit, source.little) == (syntax != IMPLICIT_LE, syntax != EXPLICIT_BE)
+        written_so = syntax == source.transfer_syntax_uid  # even if it is compressed and implicit VR by mistake
+        fits = written_so or (source.explicit, source.little) == (syntax != IMPLICIT_LE, syntax != EXPLICIT_BE)
         if not fits or pixels.encapsulated == (syntax in NATIVE) or source.find(PIXEL_DATA) is None:
             raise UnreadableInstance(RejectReason.PIXELS_NOT_EDITABLE, "(7FE0,0010) encoding of the new pixels")
         self.overrides.update(dict.fromkeys(OFFSET_TABLES))

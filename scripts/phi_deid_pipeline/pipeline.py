@@ -95,16 +95,17 @@ def read_burned_in_text(
     load: Callable[[str], Reading | None],
     keep: Callable[[str, Reading], None],
 ) -> Iterable[InstanceReading]:
-    """Yield what is read in the pixels of each instance.
+    """Yield what is read in the pixels of each instance, series by series.
 
     `load` and `keep` reach the store of readings by key: a picture that was read with these readers is not read again.
     """
+    from phi_deid_pipeline.series_text import read_series
     from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
 
     reader = TextReader(ReaderSettings(**_tuples(settings)))
     for series in manifest.series:
-        for instance in series.instances:
-            reading = reader.read(input_root / instance.path, load, keep)
+        readings = read_series(reader, [input_root / instance.path for instance in series.instances], load, keep)
+        for instance, reading in zip(series.instances, readings, strict=True):
             yield InstanceReading(sop_uid=instance.sop_uid, path=instance.path, reading=reading)
 
 
@@ -373,6 +374,8 @@ def _record_base(series: SeriesEntry, instance: InstanceEntry, seen: InstanceFin
 
 def text_scan(seen: InstanceFindings) -> dict[str, Any]:
     """Return the audit's `burned_in_text_scan` of an instance: counts and categories, never text."""
+    from phi_deid_pipeline.burned_in_text.settings import GATE
+
     by_verdict = Counter(finding.verdict.value for finding in seen.findings)
     hidden = [finding for finding in seen.findings if finding.hide]
     if seen.status != "read":
@@ -385,6 +388,7 @@ def text_scan(seen: InstanceFindings) -> dict[str, Any]:
         "result": result,
         "status": seen.status,
         "readers": list(seen.readers),
+        "thoroughness": "cascade" if any(name.startswith(GATE) for name in seen.readers) else "full",
         "frames": seen.frames,
         "frames_read": seen.frames_read,
         "regions": {verdict.value: by_verdict[verdict.value] for verdict in Verdict},

@@ -501,4 +501,7 @@ def _encode_j2k(words: np.ndarray, layout: PixelFormat) -> bytes:
     values = np.ascontiguousarray(to_values(words, layout))
     if values.dtype.itemsize == 2 and layout.stored <= 8:
         values = values.astype(np.int8 if layout.signed else np.uint8)
-    return openjpeg.encode(values, bits_stored=layout.stored, photometric_interpretation=0, use_mct=False)
+    reversible = layout.photometric == "YBR_RCT"  # the codec itself turns red, green and blue into it and back
+    return openjpeg.encode(
+        values, bits_stored=layout.stored, photometric_interpretation=int(reversible), use_mct=reversible
+    )

@@ -60,7 +60,9 @@ REASONS = {
 }
 DARKEST = FillStyle()
 STROKE_SIDE = 9  # pixels of the neighbourhood that strokes stand out from
-ALIKE = 0.25  # correlation of strokes from which two frames may show the same text
+ALIKE = (
+    0.15  # correlation of strokes from which two frames may show the same text: as faint as can be read over speckle
+)
 
 
 @dataclass(slots=True)
@@ -151,7 +153,7 @@ def _refusing() -> Iterator[None]:
 
 
 def shown_in_frames(source: SourcePixels, frame_fills: Sequence[tuple[int, Box]]) -> list[tuple[int, Box]]:
-    """Return the boxes of single frames with those of all frames that show the same strokes there.
+    """Return the boxes of single frames with those of all frames that show the same strokes there; half of them mean all.
 
     Readers tell a text once, in the first frame that shows it; where it stands in others is seen in the pixels.
     """
@@ -165,13 +167,19 @@ def shown_in_frames(source: SourcePixels, frame_fills: Sequence[tuple[int, Box]]
     for frame in source.frames():
         for box in wanted.get(frame.index, ()):
             strokes[frame.index, box] = _strokes(frame.values, box)
-    found = set(frame_fills)
+        if frame.index >= max(wanted):
+            break
+    alike: dict[tuple[int, Box], set[int]] = {(number, box): {number} for number, box in frame_fills}
     for frame in source.frames():
-        for number, box in frame_fills:
+        for (number, box), frames in alike.items():
             place = grown(box, layout.rows, layout.columns)
             mark = strokes.get((number, place))
             if mark is not None and frame.index != number and _alike(mark, _strokes(frame.values, place)):
-                found.add((frame.index, box))
+                frames.add(frame.index)
+    found = set()
+    for (_, box), frames in alike.items():
+        static = 2 * len(frames) >= layout.frames
+        found |= {(frame, box) for frame in (range(layout.frames) if static else frames)}
     return sorted(found, key=lambda pair: (pair[0], pair[1].y, pair[1].x, pair[1].h, pair[1].w))
 
 
@@ -291,7 +299,7 @@ def _edit(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> PixelReplace
         target = replace(
             layout,
             transfer_syntax_uid=syntax,
-            photometric=colour,
+            photometric=_stored_colour(layout, syntax, colour),
             little=True,
             planar=layout.planar if syntax == RLE else 0,
         )
@@ -308,6 +316,12 @@ def _edit(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> PixelReplace
     raise _not_editable("no lossless encoding for this image")
 
 
+def _stored_colour(layout: PixelFormat, syntax: str, colour: str) -> str:
+    """Return the photometric interpretation to store: JPEG 2000 keeps its own transform of colours, as IODs may ask."""
+    transformed = layout.photometric in ("YBR_RCT", "YBR_ICT") and syntax == J2K and colour == "RGB"
+    return "YBR_RCT" if transformed else colour
+
+
 def _edit_blocks(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> PixelReplacement:
     """Edit sequential JPEG in its DCT domain; raises JpegError where one frame cannot be."""
     layout, values, frames = source.layout, _Range(), []
@@ -322,8 +336,8 @@ def _edit_blocks(source: SourcePixels, boxes: _Boxes, style: FillStyle) -> Pixel
         words = decode_frame(frame, layout).copy()
         photometric = decoded_photometric(frame, layout)
         widened = block_boxes(frame, [box for box, _ in wanted])
-        for whole, (_, label) in zip(widened, wanted, strict=True):
-            paint(words, whole, label, source, photometric, style)
+        named = [(whole, label) for whole, (_, label) in zip(widened, wanted, strict=True)]
+        paint(words, named, source, photometric, style)
         boxes.widen(index, widened)
         frames.append(_even_length(edit(frame, widened, words)))
     for frame in frames:
@@ -358,8 +372,7 @@ def _edited_frames(
         words = decode_frame(data, source.layout).copy()
         photometric = decoded_photometric(data, source.layout)
         _clear_high_bits(words, source.layout)
-        for box, label in boxes.labelled(index):
-            paint(words, box, label, source, photometric, style)
+        paint(words, boxes.labelled(index), source, photometric, style)
         values.add(to_values(words, source.layout))
         yield words, photometric
 
@@ -374,8 +387,7 @@ def _edit_native(source: SourcePixels, boxes: _Boxes, values: _Range, style: Fil
         words = decode_frame(data, layout).copy()
         _clear_high_bits(words, layout)
         photometric = decoded_photometric(data, layout)
-        for box, label in boxes.labelled(index):
-            paint(words, box, label, source, photometric, style)
+        paint(words, boxes.labelled(index), source, photometric, style)
         values.add(to_values(words, layout))
         start = layout.frame_bits * index
         if bits is not None:

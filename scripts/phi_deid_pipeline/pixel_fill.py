@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from phi_deid_pipeline.boxes import clipped
+from phi_deid_pipeline.boxes import area, clipped, overlap
 from phi_deid_pipeline.pixel_codecs import CodecError, PixelFormat, to_values
 from phi_deid_pipeline.pixel_read import PADDING_VALUE, SourcePixels
 from phi_deid_pipeline.records import Box
@@ -15,6 +15,7 @@ from phi_deid_pipeline.records import Box
 FILLS = ("darkest", "background", "value")
 RING = 3  # pixels around a box whose median is its background
 MIN_LABEL_HEIGHT = 8  # pixels; lower boxes stay without a label
+MIN_LETTER_HEIGHT = 6  # pixels; a label whose letters would be lower is not drawn
 LABEL_SHARE = 0.8  # of a box's sides that a label takes at most
 FONT = 0  # cv2.FONT_HERSHEY_SIMPLEX
 
@@ -23,7 +24,7 @@ FONT = 0  # cv2.FONT_HERSHEY_SIMPLEX
 class FillStyle:
     """How boxes are filled: with what is displayed darkest, the median around the box, or a pixel value of its own.
 
-    `value` is a pixel value (for colour the brightness, for palettes the index), cut to what can be stored. `bold` of labels.
+    `value` is a pixel value (for colour the wantedness, for palettes the index), cut to what can be stored. `bold` of labels.
     """
 
     fill: str = "darkest"
@@ -35,17 +36,43 @@ class FillStyle:
             raise ValueError(f"fill is none of {', '.join(FILLS)}")
 
 
-def paint(words: np.ndarray, box: Box, label: str, source: SourcePixels, photometric: str, style: FillStyle) -> None:
-    """Fill one box of a frame's words in place, in all planes, and draw its label."""
-    part = words[box.y : box.y + box.h, box.x : box.x + box.w]
-    if not part.size:
-        return
-    colour = fill_words(words, box, source, photometric, style)
-    ink = _ink_words(words, source, photometric, colour) if label else colour
-    part[...] = colour
-    mask = label_mask(label, box, bold=style.bold) if label else None
-    if mask is not None:
-        part[mask] = ink
+def paint(
+    words: np.ndarray,
+    boxes: Sequence[tuple[Box, str]],
+    source: SourcePixels,
+    photometric: str,
+    style: FillStyle,
+) -> None:
+    """Fill boxes of a frame's words in place, in all planes, then draw their labels, so that no fill cuts a label."""
+    wanted = [(box, label) for box, label in boxes if box.w > 0 and box.h > 0]
+    inks = {}
+    colours = _colours(words, [box for box, _ in wanted], source, photometric, style)
+    for box, label in wanted:
+        colour = colours[box]
+        if label:
+            inks[box] = _ink_words(words, source, photometric, colour)
+        words[box.y : box.y + box.h, box.x : box.x + box.w] = colour
+    for box, label in wanted:
+        mask = label_mask(label, box, bold=style.bold) if label else None
+        if mask is not None:
+            words[box.y : box.y + box.h, box.x : box.x + box.w][mask] = inks[box]
+
+
+def _colours(
+    words: np.ndarray, boxes: Sequence[Box], source: SourcePixels, photometric: str, style: FillStyle
+) -> dict[Box, np.ndarray]:
+    """Return the fill of each box; boxes that overlap have one."""
+    groups: list[list[Box]] = []
+    for box in boxes:
+        touching = [group for group in groups if any(overlap(box, other) for other in group)]
+        groups = [group for group in groups if group not in touching]
+        groups.append([box, *(other for group in touching for other in group)])
+    return {
+        box: colour
+        for group in groups
+        for colour in (fill_words(words, max(group, key=area), source, photometric, style),)
+        for box in group
+    }
 
 
 def fill_words(words: np.ndarray, box: Box, source: SourcePixels, photometric: str, style: FillStyle) -> np.ndarray:
@@ -174,7 +201,7 @@ def label_mask(label: str, box: Box, *, bold: bool) -> np.ndarray | None:
     thickness = 2 if bold else 1
     (wide, high), below = cv2.getTextSize(label, FONT, 1.0, thickness)
     scale = min(width * LABEL_SHARE / wide, height * LABEL_SHARE / (high + below))
-    if height < MIN_LABEL_HEIGHT or scale * high < MIN_LABEL_HEIGHT / 2:
+    if height < MIN_LABEL_HEIGHT or scale * high < MIN_LETTER_HEIGHT:
         return None
     (wide, high), _ = cv2.getTextSize(label, FONT, scale, thickness)
     canvas = np.zeros((height, width), np.uint8)

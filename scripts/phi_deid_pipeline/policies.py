@@ -12,7 +12,8 @@ What the standard leaves open is decided so (the reasons stand in resources/ps3_
 - Not in the table: private X unless kept (`resolve_private`); groups 0000, 0002, 0004, group lengths, groups 50xx and
   60xx X; not in the dictionary X. DA, DT and TM get a dummy or what the policy makes of dates, PN is emptied, UR, AE and
   AS are removed, UI is remapped unless it is structural, bytes of VR UN are removed; attributes screened as able to carry
-  identifiers follow `gaps_outside_e1_1`. With clean_descriptors free text (LT, ST, UC, UT) is cleaned. All else is kept.
+  identifiers, and every other that holds text, follow `gaps_outside_e1_1` and `own_rows`. With clean_descriptors text
+  that even these do not name is cleaned. All else is kept.
 """
 
 from __future__ import annotations
@@ -81,12 +82,10 @@ _BY_VR = {
     "AS": ("X", "age", "C"),
     "UN": ("X", "unknown", "R"),
 }
-_FREE_TEXT_VRS = frozenset({"LT", "ST", "UC", "UT"})
-_CODES = frozenset({0x00080119})  # Long Code Value: a code without some of its characters is another code
+_TEXT_VRS = frozenset({"LO", "SH", "LT", "ST", "UC", "UT"})
 _NUMBERS = frozenset(
     ["FL", "FD", "SS", "US", "SL", "UL", "SV", "UV", "AT", "DS", "IS", "CS", "AS", "OF", "OD", "OL", "OV"]
 )
-_PRIVATE_TEXT = frozenset({"LO", "SH", "ST", "LT", "UT", "UC"})
 _LONGITUDINAL = {"remove": "REMOVED", "keep": "UNMODIFIED", "shift": "MODIFIED", "year": "MODIFIED"}
 
 
@@ -227,16 +226,17 @@ class Policy:
             return self._date_code(vr, "X")
         if vr == "UI":
             return "U"
-        return "C" if vr in _PRIVATE_TEXT else "X"
+        return "C" if vr in _TEXT_VRS else "X"
 
     def _site_private(self, action: str, vr: str) -> Resolution:
         """Return the site's action on a private attribute, removal where the VR allows no such action."""
         if vr == "SQ":
             fits = action in "KCXZ"
         elif action == "C":
-            fits = vr in _PRIVATE_TEXT or (vr in DATE_VRS and self._date_code(vr, "X") == "C")
+            fits = vr in _TEXT_VRS or (vr in DATE_VRS and self._date_code(vr, "X") == "C")
         else:
-            fits = action in "KXDZ" or (action == "U" and vr == "UI")
+            kept_date = action == "K" and vr in DATE_VRS and self.dates == "remove"  # the policy says that none is
+            fits = (action in "KXDZ" and not kept_date) or (action == "U" and vr == "UI")
         return _private(action if fits else "X", "site")
 
     def _site_fallback(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Action:
@@ -273,7 +273,7 @@ class Policy:
         if vr in DATE_VRS:
             code = self._date_code(vr, "D")
             return self._resolution(code, code, "date", "C", Action.DUMMY)
-        if vr in _FREE_TEXT_VRS and path[-1] not in _CODES and "clean_descriptors" in self.options:
+        if vr in _TEXT_VRS and "clean_descriptors" in self.options:
             return self._resolution("C", "C", "default", "", self._action("Z/D", vr, path, sop_class_uid))
         code, rule, hipaa = _BY_VR.get(vr, ("K", "default", ""))
         if vr == "UI" and "retain_uids" in self.options:

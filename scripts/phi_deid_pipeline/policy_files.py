@@ -202,6 +202,11 @@ def _standard_tag(place: str, text: str, action: str, dictionary: dict[int, tupl
 
 def _check_dates(place: str, override: Override, dates: str, dictionary: dict[int, tuple[str, str]]) -> None:
     vr = dictionary[override.tag][0] if override.tag in dictionary else ""
+    if override.action == "K" and vr in DATE_VRS and dates == "remove":
+        raise PolicyError(
+            f"{place}: {format_tag(override.tag)} is a date or time, and the policy says that none is kept; add the option "
+            "retain_long_full_dates or retain_long_modified_dates"
+        )
     if override.action == "C" and vr in DATE_VRS and dates not in ("shift", "year"):
         raise PolicyError(
             f"{place}: action C does not fit the VR {vr} of {format_tag(override.tag)} without the option "

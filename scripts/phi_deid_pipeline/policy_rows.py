@@ -10,6 +10,7 @@ from phi_deid_pipeline.ps3_15_rules import AttributeRule, Rules
 DATE_VRS = frozenset({"DA", "DT", "TM"})
 MODIFIED_DATES = "retain_long_modified_dates"
 FULL_DATES = "retain_long_full_dates"
+SHARED_DATES = frozenset({("113723", "DCM")})  # calibration of a device: the same day for all of its patients
 NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
 
 
@@ -89,7 +90,8 @@ def compile_concepts(rules: Rules, options: frozenset[str], dates: str) -> dict[
     found = {}
     for rule in rules.concepts:
         code, option = apply_options(rule.basic, rule.options, options)
-        times_without_days = option == MODIFIED_DATES and dates == "year" and rule.value_type == "TIME"
-        key = (rule.code, rule.scheme, rule.value_type)
-        found[key] = (rule.basic if times_without_days else code, rule.basic)
+        times_without_days = dates == "year" and rule.value_type == "TIME"
+        shared = (rule.code, rule.scheme) in SHARED_DATES
+        modified = option != MODIFIED_DATES or not (times_without_days or shared)
+        found[rule.code, rule.scheme, rule.value_type] = (code if modified else rule.basic, rule.basic)
     return found

@@ -40,6 +40,7 @@ PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 FRAGMENT_VRS = frozenset({"OB", "OW", "OF", "OD", "OL", "OV"})
 
 MAX_ELEMENTS = 2_000_000  # elements and items of one instance; bounds memory, real instances stay far below
+MAX_DEPTH = 32  # levels of sequences
 MAX_INFLATED_BYTES = 1 << 30  # of a deflated data set
 IN_MEMORY_BYTES = 32 << 20  # smaller files are read, larger ones mapped
 WINDOW_BYTES = 32 << 20  # of a mapped file are in memory at a time
@@ -196,7 +197,7 @@ class RawInstance:
         return inherited
 
 
-def read_instance(path: Path, *, max_depth: int = 32, sha256: str = "") -> RawInstance:
+def read_instance(path: Path, *, max_depth: int = MAX_DEPTH, sha256: str = "") -> RawInstance:
     """Read an instance with or without preamble and file meta information.
 
     Raises UnreadableInstance: EMPTY, UNREADABLE_FILE, NOT_DICOM, TRUNCATED, MALFORMED, TOO_DEEP or
@@ -215,13 +216,19 @@ def read_instance(path: Path, *, max_depth: int = 32, sha256: str = "") -> RawIn
     return instance
 
 
-def parse_instance(data: bytes, *, max_depth: int = 32) -> RawInstance:
+def parse_instance(data: bytes, *, max_depth: int = MAX_DEPTH) -> RawInstance:
     """Read an instance from bytes in memory; raises as `read_instance`."""
     if not data:
         raise UnreadableInstance(RejectReason.EMPTY)
     instance = RawInstance(memoryview(data), None)
     _read(instance, max_depth)
     return instance
+
+
+def parse_items(data: bytes) -> list[Item]:
+    """Return the items of the value of a sequence that was written as UN: little endian, offsets from its start."""
+    head = _Head(0, "SQ", "UN", 0, 0, len(data), True, True)
+    return _Parser(memoryview(data), MAX_DEPTH)._sequence(head, len(data), True, 0).items or []
 
 
 def buffer_checksum(buffer: memoryview) -> str:

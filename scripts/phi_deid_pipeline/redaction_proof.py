@@ -1,8 +1,9 @@
 """Read again what was written: text that identifies and is still there widens the boxes, or holds the series.
 
-The first changed frame of an instance is read whole by each reader, every further one around its boxes, wherever that differs
-from what was read before. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID and the
-frame, is read by the reader that was not the first one.
+The first changed frame of an instance is read whole by each reader, further ones (of many, `MOST_FRAMES` evenly spread)
+around their boxes, wherever that differs from what was read before; that every box is filled in every frame is checked by
+verification. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID and the frame, is read
+by the reader that was not the first one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from phi_deid_pipeline.pixel_codecs import decode_frame, decoded_photometric, hi
 from phi_deid_pipeline.pixel_read import Frame, SourcePixels, displayed, open_pixels
 from phi_deid_pipeline.records import Box, Region
 
+MOST_FRAMES = (
+    8  # of one instance that are read again, evenly spread: each costs seconds, and verification looks at all boxes
+)
 WIDENINGS = 2  # times that boxes are widened before the series is held
 SURE_CHARACTERS = 5  # letters and digits from which a match with the lexicon counts however unsure the reader was
 SURE_CONFIDENCE = 0.6  # of shorter matches, and of patterns
@@ -215,7 +219,10 @@ def _strips(boxes: Sequence[Box], rows: int, columns: int) -> list[Box]:
 
 
 def _frames_of(boxes: Sequence[tuple[int, Box]], count: int) -> set[int]:
-    return set(range(count)) if any(frame < 0 for frame, _ in boxes) or not boxes else {frame for frame, _ in boxes}
+    changed = range(count) if any(frame < 0 for frame, _ in boxes) or not boxes else sorted({n for n, _ in boxes})
+    if len(changed) <= MOST_FRAMES:
+        return set(changed)
+    return {changed[round(i * (len(changed) - 1) / (MOST_FRAMES - 1))] for i in range(MOST_FRAMES)}
 
 
 def widened(left: Left, rows: int, columns: int, round_: int) -> list[tuple[int, Box]]:

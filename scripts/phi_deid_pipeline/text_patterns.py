@@ -13,6 +13,7 @@ MIN_UID_LENGTH = 20
 _TWO_DAY, _TWO_MONTH = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])"
 _DAY, _MONTH_NUMBER, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
 _CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?"
+_OLD = r"(?:9\d|1[0-3]\d)"  # an age above 89
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _NAME = r"(?-i:[A-ZÀ-ÖØ-Þ][\w'’.-]*)"  # a word with a capital
 _NEVER = "(?!)"  # where a language has no such words
@@ -29,6 +30,7 @@ def _known_forms(languages: Languages) -> Iterator[str]:
     month = _any(languages.months)
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
     old = _any(languages.age_words)
+    short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
     yield from (
         r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}",  # e-mail
         r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+",  # URL
@@ -51,11 +53,12 @@ def _known_forms(languages: Languages) -> Iterator[str]:
         r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)",  # telephone, SSN: checked for seven digits
         r"(?<!\d)\d{3}[- ]\d{4}(?!\d)",  # local telephone
         rf"(?<!\w)\d{{1,3}}[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}",  # age
-        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}(?:9\d|1[0-3]\d)(?:[ -]?(?:{units or _NEVER}|[yaj]))?(?![\d.]|[^\W_])",
-        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}\d{{4,5}}[ -]?[dmstw][^\W\d_]{{0,7}}{_END}",  # aged 1080 months
         r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b",
-        r"(?<![\w.,])(?:9\d|1[01]\d) ?(?-i:J)\.(?!\w)",  # 92 J.
-        r"(?<![\w.,-])(?-i:[MFW])(?:9\d|1[01]\d)(?![\w.,-])",  # F92
+        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{_END}",  # aged 1080 months
+        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}(?:{_OLD}|\d{{4,5}})(?:[- ]?(?:{units or _NEVER}|{short}\.?))?(?!\.?\d|[^\W_])",
+        rf"(?<![\w.,])(?!(?-i:90Y\b))(?:{_OLD}[- ]?{short}|(?:10[89]|1[1-5]\d)\d[- ]?{of_months}){_END}\.?",  # 92 J.; 90Y: tracer
+        rf"{_START}{_any(languages.birth_labels)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])",  # Jahrgang 31
+        rf"(?<![^\W_])(?-i:[MFW]){_OLD}(?!\.?\d|[^\W_])",
         # Ages above 89 beside the sex; Tc-99m is no age.
         r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)",
         rf"{_START}{_any(languages.old_ages)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{_END}",

@@ -16,9 +16,17 @@ import numpy as np
 
 from phi_deid_pipeline.boxes import area, clipped, grown, joined
 from phi_deid_pipeline.burned_in_text.chain import read_image, read_known_box, used_readers
-from phi_deid_pipeline.burned_in_text.models import DETECTOR_FILE, RECOGNISER_FILE, model_digest
+from phi_deid_pipeline.burned_in_text.gate import THRESHOLD, eligible, gate_map, may_hold_text
+from phi_deid_pipeline.burned_in_text.models import (
+    DETECTOR_FILE,
+    GATE_FILE,
+    RECOGNISER_FILE,
+    have_gate,
+    model_digest,
+    runtime_version,
+)
 from phi_deid_pipeline.burned_in_text.read import ReaderError
-from phi_deid_pipeline.burned_in_text.settings import SMALL_SIDE, ReaderSettings
+from phi_deid_pipeline.burned_in_text.settings import GATE, SMALL_SIDE, ReaderSettings
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.pixel_read import (
     ENCAPSULATED_DOCUMENT,
@@ -34,8 +42,9 @@ __all__ = ["ReaderSettings", "TextReader", "read_instance_text", "reader_digest"
 
 # Modules that decide what is read: a change of their syntax reads every picture again.
 READING_MODULES = (
-    "boxes", "burned_in_text/chain", "burned_in_text/detect", "burned_in_text/models", "burned_in_text/prepare",
-    "burned_in_text/read", "burned_in_text/settings", "pixel_codecs", "pixel_read", "text_reading",
+    "boxes", "burned_in_text/chain", "burned_in_text/detect", "burned_in_text/gate", "burned_in_text/models",
+    "burned_in_text/prepare", "burned_in_text/read", "burned_in_text/settings", "pixel_codecs", "pixel_read",
+    "series_text", "text_reading",
 )  # fmt: skip
 LABEL_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
@@ -46,6 +55,14 @@ TEXT_LEFT = "text_left"  # word in Reading.detail: the last scan allowed still f
 CHANGED_MARGIN = 64  # pixels around what differs, so that text at its border is read whole
 UNSEEN_DIFFERENCE = 8  # of 255 grey levels: half of what text needs to be legible
 INVERTED = "MONOCHROME1"
+GATED_MODALITIES = ("CT", "MR")  # the gate was trained on these
+CINE_FRAMES, CINE_STEP = 9, 16  # frames that make a cine; each so many-th of it is read in full
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and the multi-frame classes below it
+IMAGE_TYPE, INSTANCE_NUMBER, BURNED_IN_ANNOTATION = 0x00080008, 0x00200013, 0x00280301
+
+
+Load = Callable[[str], Reading | None] | None
+Keep = Callable[[str, Reading], None] | None
 
 
 @dataclass(slots=True)
@@ -56,6 +73,17 @@ class _Known:
     boxes: list[Box]
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A first look at an instance: what was read, and what its series has to know to decide on a second."""
+
+    reading: Reading
+    plain: bool = False  # a grey image of CT or MR that the gate may judge
+    skimmed: bool = False  # some of its pixels went no further than the gate
+    number: int = 0  # Instance Number
+    single: bool = False  # one frame
+
+
 class TextReader:
     """Reads instances with one set of readers and settings."""
 
@@ -63,6 +91,8 @@ class TextReader:
         self.settings = settings
         self.readers = reader_versions(settings)
         self.digest = reader_digest(settings)
+        self.gate = gate_version() if uses_gate(settings) else ""
+        self.detects = "ppocr" in used_readers(settings)
 
     def read(
         self,
@@ -75,26 +105,55 @@ class TextReader:
         Never raises for bad pixels: status `undecodable` or `not_viewable` tells that nothing may be released. Raises
         DeidError where the file cannot be opened: the scan could, so the run is broken, not the instance.
         """
+        return self._look(path, load, keep, "").reading
+
+    def glance(
+        self,
+        path: Path,
+        load: Callable[[str], Reading | None] | None = None,
+        keep: Callable[[str, Reading], None] | None = None,
+    ) -> Glance:
+        """Read an instance; where the gate may judge it, in full only if the gate suspects text. Else as `read`.
+
+        What the gate passed by is kept under a key of its own, so that no reading depends on what was read before.
+        """
+        return self._look(path, load, keep, self.gate)
+
+    def _look(self, path: Path, load: Load, keep: Keep, gate: str) -> Glance:
         try:
             source = open_pixels(path)
             if source is None:
-                return self._without_pixels(path)
+                return Glance(self._without_pixels(path))
             with source:
-                content = source.content_key
-                key = hashlib.sha256(f"{content}/{source.sop_class_uid}/{self.digest}".encode()).hexdigest()
-                known = load(key) if load else None
-                if known is not None:
-                    return known
-                reading = self._read(source, content)
+                return self._opened(source, load, keep, gate if may_be_gated(source) or is_cine(source) else "")
         except UnreadableInstance as error:
             if error.reason is RejectReason.UNREADABLE_FILE:
                 raise DeidError(
                     "An input file cannot be opened any more: look at the input folder, run again."
                 ) from None
-            return self._reading("", "undecodable", error.detail or error.reason.value)
-        if keep and reading.status != "undecodable":
-            keep(key, reading)
-        return reading
+            return Glance(self._reading("", "undecodable", error.detail or error.reason.value))
+
+    def _opened(self, source: SourcePixels, load: Load, keep: Keep, gate: str) -> Glance:
+        content = source.content_key
+        key = self.key(content, source.sop_class_uid, gate)
+        reading = load(key) if load else None
+        if reading is None:
+            reading = self._read(source, content, gate)
+            if keep and reading.status != "undecodable":
+                keep(key, reading)
+                if gate and gate not in reading.readers:  # the gate passed all of it on: a full reading
+                    keep(self.key(content, source.sop_class_uid, ""), reading)
+        return Glance(
+            reading,
+            plain=may_be_gated(source),
+            skimmed=bool(gate) and gate in reading.readers,
+            number=_whole(source.text(INSTANCE_NUMBER)),
+            single=source.layout.frames == 1,
+        )
+
+    def key(self, content: str, sop_class_uid: str, way: str) -> str:
+        """Return the key of a reading: of what is seen, and of all that decides how; `way` is the gate, "" for a full one."""
+        return hashlib.sha256(f"{content}/{sop_class_uid}/{self.digest}/{way}".encode()).hexdigest()
 
     def _reading(self, content: str, status: str, detail: str = "", frames: int = 0) -> Reading:
         return Reading(content, status, detail, frames, 0, self.readers, ())
@@ -105,7 +164,7 @@ class TextReader:
                 return self._reading("", "no_pixels", "encapsulated document, replaced by an empty one")
         return self._reading("", "no_pixels")
 
-    def _read(self, source: SourcePixels, content: str) -> Reading:
+    def _read(self, source: SourcePixels, content: str, gate: str) -> Reading:
         layout = source.layout
         base = replace(
             self._reading(content, "skipped", frames=layout.frames), rows=layout.rows, columns=layout.columns
@@ -116,27 +175,71 @@ class TextReader:
             return replace(base, detail=f"sides under {self.settings.min_side} and {SMALL_SIDE} pixels")
         if not self.readers:
             return replace(base, status="undecodable", detail="no reader of text is installed")
-        frames = _Frames(source, self.settings)
         try:
+            frames = _Frames(source, self.settings, gated=bool(gate))
             regions, left = frames.read()
+            if frames.skimmed and regions and not is_cine(source):  # one slice holds text: all get the full chain
+                frames = _Frames(source, self.settings, gated=False)
+                regions, left = frames.read()
             further, further_left = _overlay_text(source, self.settings)
         except ReaderError as error:
             return replace(base, status="undecodable", detail=str(error))
-        regions = sorted({*regions, *further}, key=_place)
+        regions = sorted({*regions, *further}, key=place_of)
         details = [TEXT_LEFT] if left or further_left else []
         if frames.constant:
             details.append("constant")
         return replace(
-            base, status="read", detail=" ".join(details), frames_read=frames.looked_at, regions=tuple(regions)
+            base,
+            status="read",
+            detail=" ".join(details),
+            frames_read=frames.looked_at,
+            regions=tuple(regions),
+            readers=(*self.readers, gate) if frames.skimmed else self.readers,
         )
+
+
+def may_be_gated(source: SourcePixels) -> bool:
+    """Tell whether the gate may judge an instance: grey CT and MR of its size, neither captured, derived nor marked."""
+    layout = source.layout
+    return (
+        source.modality in GATED_MODALITIES
+        and layout.samples == 1
+        and layout.photometric.startswith("MONOCHROME")
+        and eligible(layout.rows, layout.columns)
+        and not source.sop_class_uid.startswith(SECONDARY_CAPTURE)
+        and "DERIVED" not in source.values(IMAGE_TYPE)
+        and source.text(BURNED_IN_ANNOTATION) != "YES"
+    )
+
+
+def is_cine(source: SourcePixels) -> bool:
+    """Tell whether the gate may judge what changes between frames of an instance: it shows one scene again and again."""
+    layout = source.layout
+    return (
+        layout.frames >= CINE_FRAMES
+        and source.modality not in GATED_MODALITIES
+        and eligible(layout.rows, layout.columns)
+        and not source.sop_class_uid.startswith(SECONDARY_CAPTURE)
+        and source.sop_class_uid not in LABEL_CLASSES
+    )
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.strip().lstrip("+-").isdecimal() else 0
 
 
 class _Frames:
     """Goes through the frames of an instance; reads each one in full only where it shows something new."""
 
-    def __init__(self, source: SourcePixels, settings: ReaderSettings) -> None:
+    def __init__(self, source: SourcePixels, settings: ReaderSettings, *, gated: bool) -> None:
         self.source = source
         self.settings = settings
+        count = source.layout.frames
+        self._in_full = {0, count // 2, count - 1} if count > 1 else set()
+        if is_cine(source):
+            self._in_full |= set(range(0, count, CINE_STEP))
+        self._gated = gated
+        self.skimmed = False  # the gate kept something from the full chain
         self.invert = source.layout.photometric == INVERTED
         self.window = source.window() if source.layout.samples == 1 else None
         self.looked_at = 0
@@ -187,6 +290,8 @@ class _Frames:
         opened = [box for box in altered if outside[_slices(_around(box, *outside.shape))].any()]
         regions = self._changed_boxes(image, index, [box for box in altered if box not in opened])
         changed = _extent(outside, [grown(box, *outside.shape) for box in opened])
+        if self.skimmed and index in self._in_full:  # what the gate passed by before may stand here unchanged
+            changed = Box(0, 0, outside.shape[1], outside.shape[0])
         if area(changed):
             found = self._part(image, index, changed, [box for box in known.boxes if box not in opened])
             known.image[_slices(changed)] = image[_slices(changed)]
@@ -195,6 +300,12 @@ class _Frames:
         return regions
 
     def _full(self, image: np.ndarray, index: int) -> list[Region]:
+        """Read an image, or a part of one, in full, unless the gate tells that it needs not."""
+        if self._gated and index not in self._in_full and eligible(*image.shape[:2]):
+            stroke = gate_map(image, invert=self.invert, settings=self.settings)
+            if not may_hold_text(image, stroke, invert=self.invert, window=self.window, settings=self.settings):
+                self.skimmed = True
+                return []
         text = read_image(image, invert=self.invert, window=self.window, settings=self.settings, frame=index)
         self._left = self._left or text.text_left
         return list(text.regions)
@@ -288,7 +399,8 @@ def _overlay_text(source: SourcePixels, settings: ReaderSettings) -> tuple[list[
     return regions, left
 
 
-def _place(region: Region) -> tuple:
+def place_of(region: Region) -> tuple:
+    """Return what regions are sorted by."""
     box = region.box
     return region.frame, region.plane, box.y, box.x, box.h, box.w, region.text, region.confidence
 
@@ -310,14 +422,23 @@ def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
     named = []
     for reader in used_readers(settings):
         if reader == "ppocr":
-            runtime = importlib.metadata.version("onnxruntime")
             models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in (DETECTOR_FILE, RECOGNISER_FILE))
-            named.append(f"ppocr onnxruntime-{runtime} {models}")
+            named.append(f"ppocr {runtime_version()} {models}")
         else:
             named.append(f"tesseract {_tesseract_version()} {settings.languages}")
     if named and not named[0].startswith("ppocr") and "ppocr" in settings.readers:
         named.append("ppocr missing: Tesseract-only chain")
     return tuple(named)
+
+
+def uses_gate(settings: ReaderSettings) -> bool:
+    """Tell whether the gate judges slices: asked for, installed, and with the detector that its second stage needs."""
+    return settings.thoroughness == "cascade" and have_gate() and "ppocr" in used_readers(settings)
+
+
+def gate_version() -> str:
+    """Return name, model digest and threshold of the gate, as the audit shows them."""
+    return f"{GATE} {model_digest(GATE_FILE)[:16]} threshold {THRESHOLD}"
 
 
 @cache
@@ -340,5 +461,6 @@ def reader_digest(settings: ReaderSettings) -> str:
     """Return a digest of all that decides what is read: code, settings, versions of readers, models, codecs."""
     codecs = {name: importlib.metadata.version(name) for name in ("imagecodecs", "pylibjpeg-openjpeg", "pyjpegls")}
     codecs |= {name: importlib.metadata.version(name) for name in ("numpy", "opencv-python-headless", "pydicom")}
-    content = [_code_digest(Path(__file__).parent), asdict(settings), reader_versions(settings), codecs]
+    same = asdict(replace(settings, thoroughness="full"))  # a full reading is the same whoever asked for it
+    content = [_code_digest(Path(__file__).parent), same, reader_versions(settings), codecs]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -27,7 +27,7 @@ from phi_deid_pipeline.records import (
 from phi_deid_pipeline.uid_mapping import is_standard_uid
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout, ui_values
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
-from phi_deid_pipeline.verification_dates import ChangedDates, age_problems
+from phi_deid_pipeline.verification_dates import ChangedDates, age_problems, number_ages
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
@@ -177,6 +177,7 @@ class SeriesVerifier:
     ) -> Iterator[Residual]:
         yield from container_problems(layout, written, record)
         yield from attribute_problems(layout, self._longitudinal)
+        yield from number_ages(layout, self._max_age)
         with Source(source) as original:
             yield from self._opened.problems(layout, written, original.path)
             yield from self._conformance.problems(layout, original.layout)

@@ -5,12 +5,14 @@ and every other pair must have it. The rules:
 
 1. A dummy (`DUMMIES`), or no value, may stand anywhere.
 2. Moved: the difference is a whole number of weeks, not 0, and the same everywhere. A source date that everybody could
-   guess (`GUESSABLE`, a year before 1900 or after 2100, no day of the calendar, a partial date) is a dummy afterwards.
+   guess (`GUESSABLE`, a year before 1900 or after 2100, no day of the calendar, a partial date) is a dummy afterwards,
+   and so is one of an attribute that many patients share (`SHARED`).
 3. Cut: a DA is the first of January of its year, a DT the year alone.
 4. Where items of a sequence went, so that numbers of items no longer fit, any source date of the same path may be the
    counterpart. A date without counterpart must not be a source date of the patient.
 5. A birth date of the patient is a dummy afterwards wherever it stood, unless it is the Study Date of the source.
-6. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit.
+6. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit;
+   neither must the number of a content item that is called an age and has a unit of time.
 """
 
 from __future__ import annotations
@@ -21,13 +23,38 @@ from collections.abc import Iterator
 
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.records import Category, Residual
-from phi_deid_pipeline.verification_bytes import Source, Value
+from phi_deid_pipeline.verification_bytes import Layout, Source, Value
 
 DUMMIES = frozenset({"19000101", "19010101"})
-GUESSABLE = DUMMIES | {"19700101"}
+# What anybody would try: firsts of January that clocks and forms begin with, and ends of clocks, years and centuries.
+GUESSABLE = re.compile(
+    r"19[0-9]{2}0101|20[0-9][05]0101|200[1-3]0101|21000101|19691231|19800106|19991231|20380119|20[49]91231|21001231"
+)
+# Dates that many patients have in common: of code lists, templates, implants, hanging protocols, of devices, their
+# detectors, sources and calibrations, of ethics committees, procedures, lots, inventories and journeys.
+SHARED = frozenset(
+    {
+        *(0x00080106, 0x00080107, 0x00080404, 0x00080416, 0x00120086, 0x00120087, 0x00141020, 0x00143076, 0x00144076),
+        *(0x00144078, 0x0014407A, 0x0014407E, 0x00181200, 0x00181202, 0x00181203, 0x00181204, 0x00181205, 0x0018700C),
+        *(0x0040DB06, 0x0040DB07, 0x0044000B, 0x00686226, 0x00686270, 0x0072000A, 0x00720061, 0x00720063, 0x300A022C),
+        *(0x40101025, 0x40101026),
+    }
+)
 STUDY_DATE = 0x00080020
 YEARS = range(1900, 2101)
 
+NUMERIC_VALUE = 0x0040A30A
+_MEASURED, _UNIT_CODE = 0x0040A300, (0x004008EA, 0x00080100)
+_CONCEPT_CODE, _CONCEPT_MEANING = (0x0040A043, 0x00080100), (0x0040A043, 0x00080104)
+# Subject age, age, age at a time: DCM, SCT, LOINC; what else is called an age, in the languages of the cues.
+_AGE_CODES = frozenset({b"121033", b"424144002", b"397669002", b"30525-0"})
+_AGE_CALLED = re.compile(r"\b(?:[aâ]g(?:es?|ed|ée?)|\w*alter|edad|\w*leeftijd|et[àa])(?!\w)", re.IGNORECASE)
+_UNIT_YEARS = (
+    (re.compile(r"(?:a|y|yrs?|years?|jahre?|ans?|a[nñ]os?|anni|jaar)(?:_\w)?", re.IGNORECASE), 1),
+    (re.compile(r"(?:mo|months?|monate?|mois|mes|meses|mesi|maanden)(?:_\w)?", re.IGNORECASE), 12),
+    (re.compile(r"(?:wk|weeks?|wochen?|semaines|semanas|settimane|weken)", re.IGNORECASE), 52),
+    (re.compile(r"(?:d|days?|tage?|jours|d[ií]as|giorni|dagen)", re.IGNORECASE), 365),
+)
 _AGE = re.compile(rb"[0-9]{3}[DWMY]")
 _PER_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 
@@ -56,6 +83,8 @@ class ChangedDates:
 
     def _judged(self, value: Value, text: str, old: str, original: Source) -> str | None:
         """Return None for a date that may stand here, else what is wrong ("" for a source date)."""
+        if value.path[-1] in SHARED:
+            return "" if _day(text) == _day(old) else "made from a date that many patients share"
         births = self._births - {_day(original.layout.text(STUDY_DATE))} if self._births else self._births
         if self._year:
             found = self._judged_year(value.vr, text, old)
@@ -69,7 +98,7 @@ class ChangedDates:
         return None if self._fits_elsewhere(value, day, original, births) else found
 
     def _moved_by(self, day: datetime.date | None, was: datetime.date | None, old: str) -> str | None:
-        if was is None or _day(old) in GUESSABLE:
+        if was is None or GUESSABLE.fullmatch(_day(old)):
             return "made from a date that must not be moved"
         if day is None:
             return "not a full date"
@@ -104,6 +133,51 @@ def age_problems(value: Value, data: bytes, max_age: int) -> Iterator[Residual]:
         if age and (not _AGE.fullmatch(age) or _is_above(int(age[:3]), age[3:], max_age)):
             yield Residual("ages", format_path(value.path), "age")
             return
+
+
+def number_ages(layout: Layout, max_age: int) -> Iterator[Residual]:
+    """Yield the place of every number of a structured report that tells an age beyond the class above `max_age`."""
+    numbers = [value for value in layout.values if value.path[-1] == NUMERIC_VALUE] if max_age else []
+    if not numbers:
+        return
+    places = {(value.path, value.items): value for value in layout.values}
+
+    def text(path: tuple[int, ...], items: tuple[int, ...], below: tuple[int, ...]) -> bytes:
+        found = places.get((path + below, (*items, 0)))
+        return layout.bytes_of(found).strip(b" \x00") if found is not None else b""
+
+    for value in numbers:
+        if value.path[-2:-1] != (_MEASURED,):
+            continue
+        item, outer = value.path[:-2], value.items[:-1]
+        unit = _per_year(_spelled(text(value.path[:-1], value.items, _UNIT_CODE)))
+        called = _AGE_CALLED.search(_spelled(text(item, outer, _CONCEPT_MEANING)))
+        if text(item, outer, _CONCEPT_CODE) not in _AGE_CODES and not (unit and called):
+            continue
+        if any(_number(part) > (max_age + 1) * (unit or 1) for part in layout.bytes_of(value).split(b"\\")):
+            yield Residual("ages", format_path(value.path), "age")
+
+
+def _spelled(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _per_year(unit: str) -> int:
+    """Return how many of a unit make a year, 1 where there is no unit, 0 for a unit of something else."""
+    unit = unit.strip("{}[]. ")
+    return 1 if not unit else next((number for form, number in _UNIT_YEARS if form.fullmatch(unit)), 0)
+
+
+def _number(part: bytes) -> float:
+    """Return a number; what is none counts as beyond any limit, blank as 0."""
+    text = part.strip(b" \x00")
+    try:
+        return float(text) if text else 0.0
+    except ValueError:
+        return float("inf")
 
 
 def _is_above(number: int, unit: bytes, max_age: int) -> bool:

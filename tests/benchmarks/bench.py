@@ -145,7 +145,10 @@ def compare(work: Path, source: str, repeats: int, *, slow_steps: bool) -> list[
     if slow_steps:
         measured.append(ours("geometry", work, instances))
         measured.append(ours("read_text", work, min(instances, READ_TEXT_INSTANCES)))
-        for one in measured[-2:]:
+        subprocess.run([sys.executable, str(HERE / "steps.py"), "text_inputs", str(work)], check=True)
+        measured += [ours(name, work, instances) for name in ("skim_text", "read_series")]
+        measured += [ours(name, work, 1) for name in ("read_cine", "read_radiograph")]
+        for one in measured[-6:]:
             measure(one, work)
     if absent:
         print(f"not installed, left out: {', '.join(absent)} (tests/benchmarks/peers.sh)")

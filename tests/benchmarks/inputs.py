@@ -79,3 +79,56 @@ def copy_instances(source: Path, folder: Path, work: Path) -> None:
             for instance in series.instances:
                 shutil.copyfile(source / instance.path, folder / f"{count:05d}")
                 count += 1
+
+
+def make_cine(path: Path) -> None:
+    """Write a cine of 120 frames of 600 x 800, 8 bits: what `read_cine` reads."""
+    import cv2
+    import numpy as np
+
+    from factories import ct_instance, write
+
+    random = np.random.default_rng(8)
+    y, x = np.mgrid[0:600, 0:800]
+    radius, angle = np.hypot(y + 20, x - 400), np.arctan2(x - 400, y + 20)
+    sector = (radius > 60) & (radius < 560) & (abs(angle) < 0.7)
+    frames = []
+    for number in range(120):
+        speckle = cv2.GaussianBlur(random.rayleigh(40, (600, 800)), (0, 0), 1.5)
+        frame = (
+            np.where(sector, speckle * (0.6 + 0.4 * np.sin(radius / 40 - number / 5)), 0).clip(0, 255).astype(np.uint8)
+        )
+        for at, text in (
+            ((10, 25), "MUSTER^ERIKA 4711"),
+            ((600, 25), "12.08.2019"),
+            ((20, 590), f"frame {number:03d}"),
+        ):
+            cv2.putText(frame, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1, cv2.LINE_AA)
+        frames.append(frame)
+    dataset = ct_instance(Modality="US", NumberOfFrames=len(frames), Rows=600, Columns=800)
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = np.stack(frames).tobytes()
+    path.parent.mkdir()
+    write(dataset, path, "1.2.840.10008.1.2.1")
+
+
+def make_radiograph(path: Path) -> None:
+    """Write a radiograph of 2048 x 2048, 16 bits, with one line of text: what `read_large` reads."""
+    import cv2
+    import numpy as np
+
+    from factories import ct_instance, write
+
+    random = np.random.default_rng(9)
+    smooth = cv2.resize(random.normal(2000, 500, (32, 32)), (2048, 2048), interpolation=cv2.INTER_CUBIC)
+    image = (smooth + random.normal(0, 20, smooth.shape)).clip(0, 4000).astype("<u2")
+    ink = np.zeros(image.shape, np.uint8)
+    cv2.putText(ink, "MUSTER^ERIKA 4711", (100, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 255, 2, cv2.LINE_AA)
+    image[ink > 127] = 4095
+    dataset = ct_instance(Modality="DX", Rows=2048, Columns=2048)
+    dataset.BitsAllocated, dataset.BitsStored = 16, 12
+    dataset.HighBit, dataset.PixelRepresentation = 11, 0
+    dataset.PixelData = image.tobytes()
+    path.parent.mkdir()
+    write(dataset, path, "1.2.840.10008.1.2.1")

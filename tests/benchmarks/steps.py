@@ -151,5 +151,46 @@ def read_text(work: Path) -> None:
         reader.read(path)
 
 
+def text_inputs(work: Path) -> None:
+    """Make what `read_cine` and `read_radiograph` read."""
+    import inputs
+
+    inputs.make_cine(work / "cine" / "cine")
+    inputs.make_radiograph(work / "radiograph" / "radiograph")
+
+
+def skim_text(work: Path) -> None:
+    """Look for text in single slices with the cascade: gate, then detector and reader on what it suspects."""
+    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
+
+    reader = TextReader(ReaderSettings(readers=("ppocr",), thoroughness="cascade"))
+    glances = [reader.glance(path) for path in sorted((work / "input").iterdir())]
+    assert sum(glance.skimmed for glance in glances) >= 0.9 * len(glances)
+
+
+def read_series(work: Path) -> None:
+    """Look for text in the whole series: cascade, full chain for the first, middle and last slice, the still part."""
+    _series(sorted((work / "input").iterdir()))
+
+
+def read_cine(work: Path) -> None:
+    """Look for text in an ultrasound cine: a moving sector of speckle, static text, a counter that changes."""
+    assert _series([work / "cine" / "cine"])
+
+
+def read_radiograph(work: Path) -> None:
+    """Look for text in a radiograph of 2048 x 2048."""
+    assert _series([work / "radiograph" / "radiograph"])
+
+
+def _series(paths: list[Path]) -> list:
+    from phi_deid_pipeline import series_text
+    from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
+
+    readings = series_text.read_series(TextReader(ReaderSettings(readers=("ppocr",), thoroughness="cascade")), paths)
+    assert all(reading.status == "read" for reading in readings)
+    return [region for reading in readings for region in reading.regions]
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

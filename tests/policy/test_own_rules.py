@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -196,6 +198,78 @@ def test_codes_and_defined_terms_that_no_row_names_are_kept(name):
     kept = (0x00082218, "SQ"), (0x00080060, "CS"), (0x00080008, "CS"), (0x00185100, "CS"), (0x00080100, "SH")
     for tag, vr in (*kept, (0x00080070, "LO"), (0x0018A001, "SQ")):
         assert shipped(name).resolve((tag,), vr, CT).action == "K"
+
+
+TEXT_VRS = {"LO", "SH", "ST", "LT", "UT", "UC"}
+WRITTEN_BY_DEVICES = re.compile(
+    "Manufacturer|Model|Version|Scheme|Nomenclature|PrivateCreator|MIME|^(Code|LongCode|ExtendedCode)|CodeMeaning|Coil"
+    "|Filter|Algorithm(Name|And)|Method$|Isotope|nuclide|nucleus|Nucleus|Label$|Type$|OpticalPath|Selector|Font|Setting"
+    "|Compress|Processing|Postprocessing|Format|(Size|Material)$|Sequence(Name|OfC)|^(PVC|Convolution|Plate|Phosphor|Output|Transducer)"
+    "|^(StackID|DoseMode|Application|Acquisition|EnergyWindow|Fiducial|Fluence|RespiratorySignal|ImplantPart|TypeOf)"
+    "|^(DataSetSubtype|ImagingDevice|Mapping|TreatmentTermination|DetectorLines|CollimatorGrid|Recognition|ASLBolus)"
+    "|^(Trigger|RequestedMedia|Deident)|(Grid|Imager|Profile)$"
+)
+
+
+@pytest.mark.parametrize("name", ["hipaa_safe_harbor", "gdpr"])
+def test_text_stays_word_for_word_only_where_devices_and_software_write_it(name):
+    kept = [
+        (row, keyword)
+        for row, (vr, keyword) in load_dictionary().items()
+        if not row >> 16 & 1 and vr in TEXT_VRS and shipped(name).resolve((row,), vr, CT).action == "K"
+    ]
+    assert [keyword for _, keyword in kept if not WRITTEN_BY_DEVICES.search(keyword)] == []
+    named = {rule.tag for rule in (*load_rules().table, *load_rules().gaps, *load_rules().own)}
+    assert [keyword for tag, keyword in kept if tag not in named] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("tag", "vr", "want"),
+    [
+        (0x00140100, "LO", "X"),  # Component Welder IDs
+        (0x00720008, "LO", "D"),  # Hanging Protocol Creator
+        (0x00280061, "SH", "X"),  # Compression Originator
+        (0x40080103, "LO", "X"),  # Reference to Recorded Sound
+        (0x00402006, "SH", "X"),  # order numbers, retired
+        (0x00402007, "SH", "X"),
+        (0x00102295, "LO", "D"),  # Breed Registration Number
+        (0x00100217, "LO", "X"),  # Strain Source
+        (0x4010101A, "SH", "D"),  # Boarding Pass ID
+        (0x40101051, "LO", "D"),  # Itinerary ID
+        (0x40101058, "SH", "D"),  # Carrier ID
+        (0x40101054, "SH", "D"),  # Route ID
+        (0x4010102A, "SH", "D"),  # Assigned Location
+    ],
+)
+def test_persons_tickets_and_places_outside_the_table_go_under_every_policy(name, tag, vr, want):
+    assert shipped(name).resolve((tag,), vr, CT).action == want
+
+
+LABELS = (0x00281055, 0x00283003, 0x00603010, 0x00221454, 0x00142016, 0x300A0244, 0x00201040, 0x00102201, 0x00180031)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tag", [*LABELS, 0x00180034, 0x00145111, 0x00189252, 0x00700289])
+def test_labels_outside_the_table_are_cleaned_or_go(name, tag):
+    cleaned = "clean_descriptors" in shipped(name).options
+    found = shipped(name).resolve((tag,), load_dictionary()[tag][0], CT).action
+    assert found == "C" if cleaned else found in ("X", "Z", "D")
+
+
+def test_text_that_no_row_names_is_cleaned_too():
+    policy = shipped("hipaa_safe_harbor")
+    unnamed = replace(policy, entries={tag: e for tag, e in policy.entries.items() if tag != 0x00080070})
+    assert (unnamed.resolve((0x00080070,), "LO", CT).action, unnamed.resolve((0x00080070,), "LO", CT).rule) == (
+        "C",
+        "default",
+    )
+
+
+def test_codes_of_accessories_stay_with_the_devices():
+    for tag in (0x300A00F9, 0x300A0354, 0x300A0355, 0x00181801):
+        assert with_options().resolve((tag,), "LO", CT).action == "X"
+        assert with_options("retain_device_identity").resolve((tag,), "LO", CT).action == "K"
 
 
 def test_sequences_without_words_or_keys_need_items_that_are_made_up():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from datetime import date, timedelta
 
 import pytest
 
 from phi_deid_pipeline.dates import CONSTANT_DATES, OWN_DUMMIES, offset_days, shift_date, to_year
+from phi_deid_pipeline.deid_plans import Kind, Plan, Planner
+from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.ps3_15_rules import load_dictionary
 
 SALT, OTHER = b"a" * 32, b"b" * 32
 WEEK = -7 * 100  # 2 January 2024 -> 1 February 2022
@@ -143,14 +147,52 @@ def test_a_shifted_date_is_neither_a_dummy_by_chance_nor_before_1900(start: date
         assert value == (expected if kept else b"19000101")
 
 
+# What software and people write where they do not know a date; gathered without a look at what the module knows.
+GUESSES = [
+    *("19000101", "19010101", "19040101", "19110101", "19500101", "19600101", "19691231", "19700101"),
+    *("19720101", "19800101", "19800106", "19840101", "19900101", "19950101", "19960101", "19990101", "19991231"),
+    *("20000101", "20010101", "20020101", "20030101", "20050101", "20100101", "20150101", "20200101", "20380119"),
+    *("20491231", "20500101", "20991231", "21000101", "00010101", "11111111", "15821015", "16010101", "17530101"),
+    *("18581117", "18991230", "18991231", "21010101", "22220101", "22221231", "29991231", "30001231", "99991231"),
+]
+
+
 def test_the_offset_cannot_be_recovered_from_guessable_dates() -> None:
     """An attacker who knows what software writes for no date subtracts it from every date of the output."""
-    guesses = [*sorted(CONSTANT_DATES), "00010101", "11111111", "18581117", "18991230", "21010101", "99991231"]
     for key in (f"id:{number}" for number in range(60)):
         offset = offset_days(SALT, key)
-        released = [shift_date(vr, guess.encode(), offset) for vr in ("DA", "DT") for guess in guesses]
+        released = [shift_date(vr, guess.encode(), offset) for vr in ("DA", "DT") for guess in GUESSES]
         texts = {value.decode().strip()[:8] for value in released if value}
         assert texts == {"19000101"}, "the same for every patient: it tells nothing"
+
+
+OF_A_PATIENT = {"ScheduledProcedureStepExpirationDateTime", "AssertionExpirationDateTime", "SourceStartDateTime"}
+SHARED_WORDS = re.compile(
+    "Calibration|Expir[ay]|EthicsCommittee|DateOfManufacture|Installation|ContextGroup|Template(Local)?Version|Selector"
+    "|HangingProtocol|SourceStrength|^Procedure(Creation|Last)|RouteSegment|Inventory|^EffectiveDateTime|InformationIssue"
+)
+
+
+def test_no_date_that_many_patients_share_is_moved() -> None:
+    """One patient's true date and the moved one tell the offset, and with it that of all who share the date."""
+    shared = {
+        tag
+        for tag, (vr, keyword) in load_dictionary().items()
+        if vr in ("DA", "DT") and SHARED_WORDS.search(keyword) and keyword not in OF_A_PATIENT
+    }
+    assert len(shared) == 29
+    planner = Planner(load_policy("research_longitudinal"))
+    for tag in sorted(shared):
+        vr = load_dictionary()[tag][0]
+        for parent in ((), (0x0018A001,)):
+            kind = planner.decide(Plan(parent, "SQ", ("1.2.840.10008.5.1.4.1.1.2", "", "")), tag, vr).kind
+            assert kind in (Kind.DUMMY, Kind.REMOVE, Kind.EMPTY), f"{tag:08X}"
+
+
+def test_calibration_of_a_device_in_a_report_is_not_moved() -> None:
+    found = load_policy("research_longitudinal").resolve_concept("113723", "DCM", "DATETIME")
+    assert found is not None
+    assert found.action == "D"
 
 
 def test_dates_of_two_patients_tell_nothing_of_each_other() -> None:

@@ -99,14 +99,16 @@ def test_shift_moves_every_date_at_any_depth_and_keeps_times(run, policy, syntax
     item.RadiopharmaceuticalStartTime = "081500"
     ds = base(
         StudyDate="20240102", SeriesDate="20240103", ContentDate="2024.01.02", StudyTime="235959.5", ContentTime="0001",
-        AcquisitionDateTime="20240102120000", TimezoneOffsetFromUTC="+0100", ReferencedDateTime=["20240102", "20231226"],
+        AcquisitionDateTime="20240102120000", TimezoneOffsetFromUTC="+0100", StudyReadDate=["20240102", "20231226"],
+        DateOfLastCalibration="20231226",
         RadiopharmaceuticalInformationSequence=Sequence([item]),
     )  # fmt: skip
     out, result, data = run(ds, policy(SHIFT), syntax)
     assert (out.StudyDate, out.SeriesDate, out.ContentDate) == ("20220201", "20220202", "2022.02.01")
     assert (out.StudyTime, out.ContentTime, out.TimezoneOffsetFromUTC) == ("235959.5", "0001", "+0100")
     assert out.AcquisitionDateTime == "20220201120000"
-    assert list(out.ReferencedDateTime) == ["20220201", "20220125"]
+    assert list(out.StudyReadDate) == ["20220201", "20220125"]
+    assert "DateOfLastCalibration" not in out  # that of a device, and so of many patients
     inner = out.RadiopharmaceuticalInformationSequence[0]
     assert inner.RadiopharmaceuticalStartDateTime == "20220201081500.5+0100"
     assert inner.RadiopharmaceuticalStartTime == "081500"
@@ -380,6 +382,40 @@ def test_ages_in_measurements_are_capped_in_their_unit(run, policy, value: str, 
     assert numbers == [after, value]
 
 
+@pytest.mark.parametrize(
+    ("meaning", "value", "unit", "after"),
+    [
+        ("Current age", "93", "a", "90"),
+        ("Patient Age", "1093", "mo", "1080"),
+        ("AGE AT SCAN", "34000", "d", "32850"),
+        ("Age", "93", "year", "90"),
+        ("Alter", "93", "Jahre", "90"),
+        ("Patientenalter", "93", "a_j", "90"),
+        ("Âge du patient", "93", "a", "90"),
+        ("Edad", "93", "a", "90"),
+        ("Età", "93", "a", "90"),
+        ("Leeftijd", "93", "a", "90"),
+        ("Gestational age", "38", "wk", "38"),
+        ("Half-life", "432", "a", "432"),
+        ("Average", "93", "a", "93"),
+        ("Age matched percentile", "95", "%", "95"),
+    ],
+)
+def test_ages_in_measurements_are_found_by_unit_and_meaning(
+    run, policy, meaning: str, value: str, unit: str, after: str
+) -> None:
+    units, measured, concept = Dataset(), Dataset(), Dataset()
+    units.CodeValue, units.CodingSchemeDesignator, units.CodeMeaning = unit, "UCUM", "unit"
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = value, Sequence([units])
+    concept.CodeValue, concept.CodingSchemeDesignator, concept.CodeMeaning = "A1", "99LOCAL", meaning
+    item = Dataset()
+    item.ValueType, item.ConceptNameCodeSequence, item.MeasuredValueSequence = "NUM", Sequence([concept]), [measured]
+    ds = base(SOPClassUID=SR, Modality="SR", ContentSequence=Sequence([item]))
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    out, _, _ = run(ds, policy(SHIFT))
+    assert str(out.ContentSequence[0].MeasuredValueSequence[0].NumericValue) == after
+
+
 ZIP = """overrides:
   - {tag: PatientAddress, action: C, reason: first digits of the ZIP code are wanted}
   - {tag: RegionOfResidence, action: C, reason: first digits of the ZIP code are wanted}"""
@@ -552,3 +588,16 @@ def test_name_and_trial_attributes_come_from_the_table_of_subjects(run, policy, 
     assert (out.ClinicalTrialSubjectID, out.ClinicalTrialTimePointDescription) == ("S-0001", "baseline")
     assert "00120010" in {row.path for row in result.replaced}
     assert b"Old Sponsor" not in data and b"777123" not in data
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        *("ComponentWelderIDs", "HangingProtocolCreator", "BoardingPassID", "ItineraryID", "AssignedLocation"),
+        *("WindowCenterWidthExplanation", "LUTExplanation", "HistogramExplanation", "WedgeDescription", "TemplateName"),
+        *("PositionReferenceIndicator", "Radiopharmaceutical", "ReferenceToRecordedSound", "PatientSpeciesDescription"),
+    ],
+)
+def test_a_stranger_in_text_outside_the_table_goes(run, policy, keyword: str) -> None:
+    _, _, data = run(base(**{keyword: "Thorax of Quill"}), policy("options: [clean_descriptors]"))
+    assert b"Quill" not in data

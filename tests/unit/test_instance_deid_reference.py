@@ -73,6 +73,8 @@ def _outcome(engine: InstanceDeidentifier, policy: Policy, path: Path, target: P
     except UnreadableInstance as error:
         return f"rejected: {error.reason}"
     if path.name in BEYOND_PYDICOM:
+        deidentified(engine, path, lexicon, target)
+        assert pydicom.dcmread(target).PatientIdentityRemoved == "YES"
         return "beyond pydicom"
     return agree(engine, policy, path, lexicon, target)
 

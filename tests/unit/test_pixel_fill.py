@@ -10,6 +10,7 @@ import pytest
 from test_pixel_edit import FILLED, noise, written
 from test_pixel_read import SECONDARY_CAPTURE, dataset, saved
 
+from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.pixel_edit import redact
 from phi_deid_pipeline.pixel_fill import FillStyle, label_mask
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
@@ -130,3 +131,21 @@ def test_label_in_jpeg_blocks_is_seen_and_nothing_outside_them_changes(tmp_path)
         after = displayed(source, next(iter(source.frames())))
     inside = after[box.y + 1 : box.y + box.h - 1, box.x + 1 : box.x + box.w - 1, 1]
     assert inside.max() > 180 and np.median(inside) < 20
+
+
+def test_neighbouring_box_cuts_no_label(tmp_path):
+    path = saved(dataset(noise((90, 200), 1, 200, np.uint8)), tmp_path / "a")
+    boxes = [Box(20, 20, 120, 20), Box(20, 30, 120, 20)]
+    after = np.frombuffer(redact(path, boxes, [], labels={boxes[0]: "PX7K2"}).value, np.uint8).reshape(90, 200)
+    alone = np.frombuffer(redact(path, boxes[:1], [], labels={boxes[0]: "PX7K2"}).value, np.uint8).reshape(90, 200)
+    first = grown(boxes[0], 90, 200)
+    inside = np.s_[first.y : first.y + first.h, first.x : first.x + first.w]
+    assert np.array_equal(after[inside], alone[inside])
+
+
+def test_boxes_that_overlap_have_one_background(tmp_path):
+    ramp = np.tile(np.arange(200, dtype=np.uint8), (90, 1))
+    path = saved(dataset(ramp), tmp_path / "a")
+    boxes = [Box(20, 20, 60, 10), Box(140, 22, 20, 6), Box(70, 22, 80, 10)]
+    after = np.frombuffer(redact(path, boxes, [], style=FillStyle("background")).value, np.uint8).reshape(90, 200)
+    assert len({int(after[b.y + 1, b.x + 1]) for b in boxes}) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.policies import Action, Policy, Resolution, compile_policy, conformance_statement, load_policy
-from phi_deid_pipeline.policy_files import PolicyFile
+from phi_deid_pipeline.policy_files import Override, PolicyFile
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PET = "1.2.840.10008.5.1.4.1.1.128"
@@ -96,7 +96,7 @@ def test_types_inside_sequences_follow_the_path_in_the_iod(path, vr, sop_class, 
         (0x00280010, "US", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
         (0x54001010, "OW", Resolution("K", Action.KEEP, "gap", "", Action.KEEP)),
         (0x7FE00008, "OF", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
-        (0x00181210, "SH", Resolution("K", Action.KEEP, "default", "", Action.KEEP)),
+        (0x00181210, "SH", Resolution("K", Action.KEEP, "own", "", Action.KEEP)),
         (0x00141020, "DA", Resolution("D", Action.DUMMY, "date", "C", Action.DUMMY)),
         (0x00143077, "TM", Resolution("D", Action.DUMMY, "date", "C", Action.DUMMY)),
         (0x00142006, "PN", Resolution("Z", Action.ZERO, "name", "A", Action.ZERO)),
@@ -172,7 +172,7 @@ def test_free_text_that_no_row_names_is_cleaned_where_descriptors_are():
         assert (found.code, found.action, found.rule) == ("C", Action.CLEAN, "default")
         assert found.fallback is Action.DUMMY  # its Type is not known there
         assert BASIC.resolve((tag,), vr, CT).action is Action.KEEP
-    assert DEFAULT.resolve((lut,), "LO", CT).action is Action.KEEP
+    assert DEFAULT.resolve((lut,), "LO", CT).action is Action.CLEAN  # by a row of its own
     assert DEFAULT.resolve((code,), "UC", CT).action is Action.KEEP
 
 
@@ -447,6 +447,8 @@ def test_named_policy_can_be_extended(tmp_path):
         (["options: []", "overrides: [{tag: '(0009,xx01)', action: K, reason: x}]"], "needs its private_creator"),
         (["options: []", "overrides: [{tag: '(0008,0F01)', action: K, reason: x}]"], "is no standard attribute"),
         (["options: []", "overrides: [{tag: PatientBirthDate, action: K, reason: x}]"], "is never kept or shifted"),
+        (["options: []", "overrides: [{tag: StudyDate, action: K, reason: x}]"], "the policy says that none is kept"),
+        (["options: []", "overrides: [{tag: ContentTime, action: K, reason: x}]"], "the policy says that none is kept"),
         (["options: []", "overrides: [{tag: DeviceUID, action: K, reason: x}]"], "lets no source UID out; use U"),
         (
             ["options: []", "overrides: [{tag: StudyDate, action: C, reason: x}]"],
@@ -524,3 +526,12 @@ def test_conformance_statement_says_what_the_standard_asks_for(tmp_path):
     statement = conformance_statement(site, salt_id="x")
     assert "| (0020,0010) | K | all | all | all | our key |" in statement
     assert "Age, sex, size, weight and similar values are kept" in statement
+
+
+@pytest.mark.parametrize(
+    ("options", "want"), [((), "X"), (("retain_long_full_dates",), "K"), (("retain_long_modified_dates",), "K")]
+)
+def test_private_date_is_kept_by_a_site_only_where_the_policy_keeps_dates(options, want):
+    row = Override(0x00190092, "K", "when", private_creator="ACME")
+    policy = compile_policy(PolicyFile("mine", "", frozenset(options), "all_text", (row,)))
+    assert policy.resolve_private((0x00191092,), "DA", "ACME", CT).action == want

@@ -38,7 +38,7 @@ def test_rows_tell_rule_and_outcome_at_any_depth(tmp_path):
     assert _told(rows["00280010", ""]) == ("K", "default", 2, 0, 0)
     assert _told(rows["0018A001", ""]) == ("K", "gap", 2, 0, 0)
     assert _told(rows["0018A001.00080080", ""]) == ("X", "E.1-1", 0, 0, 2)
-    assert _told(rows["0018A001.00080070", ""]) == ("K", "default", 2, 0, 0)
+    assert _told(rows["0018A001.00080070", ""]) == ("K", "own", 2, 0, 0)
     assert _told(rows["0020000D", ""]) == ("U", "E.1-1", 0, 2, 0)
     assert _told(rows["00191023", CREATOR]) == ("X", "private", 0, 0, 2)
 

@@ -174,3 +174,9 @@ def test_identifying_text_in_an_unchanged_frame_holds_where_it_is_looked_at(tmp_
     assert json.dumps(record.burned_in_text_scan["read_again"]) == (
         '{"frames": 0, "readers": [], "left": 0, "boxes_widened": 0}'
     )
+
+
+def test_of_many_changed_frames_some_are_read_again_evenly_spread():
+    chosen = redaction_proof._frames_of([(-1, Box(0, 0, 9, 9))], 120)
+    assert len(chosen) == redaction_proof.MOST_FRAMES and {0, 119} <= chosen
+    assert redaction_proof._frames_of([(3, Box(0, 0, 9, 9)), (5, Box(0, 0, 9, 9))], 120) == {3, 5}

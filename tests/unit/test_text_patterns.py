@@ -168,3 +168,36 @@ def test_language_that_is_left_out_looks_for_none_of_its_words():
     assert clean_descriptor("Lindenweg 12 Knie", EMPTY, english) == "12 Knie"
     assert drop_identifiers("am 3. Mai 2019 Frau Quux", EMPTY) == "am  "
     assert drop_identifiers("am 3. Mai 2019 Frau Quux", EMPTY, english) == "am 3. Mai 2019 Frau Quux"
+
+
+@pytest.mark.parametrize(
+    "age",
+    [
+        "91-jährig",
+        "91 jähr.",
+        "91-JAEHRIGER",
+        "92 J.",
+        "Age: 92y",
+        "age=92 y",
+        "aged 1080 months",
+        "1093 mo",
+        "92-y-o",
+        "F92",
+        "Jahrgang 31",
+        "Jg. 1931",
+        "born 31",
+        "née en 31",
+        "92enne",
+        "92 jarige",
+    ],
+)
+def test_age_above_89_goes_with_its_number_in_every_form(age):
+    assert _clean(f"{age} thorax") == _clean(f"thorax {age}") == "thorax"
+
+
+@pytest.mark.parametrize(
+    "text", ["90Y SIRT liver", "follow up 6 months", "Ga68 92 kV thorax", "B90f", "ICD M91.1", "MR knee month 12"]
+)
+def test_number_that_is_no_age_above_89_stays(text):
+    digits = [part for part in text.split() if any(map(str.isdigit, part))]
+    assert all(part in _clean(text).split() for part in digits)

@@ -8,10 +8,12 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from phi_deid_pipeline import dates
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.policies import Policy, load_policy
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification import SeriesVerifier
+from phi_deid_pipeline.verification_dates import GUESSABLE, SHARED
 from unit.test_verification import LEXICON, PSEUDONYM, UIDS, Bench, save
 
 SHIFT = load_policy("research_longitudinal")
@@ -27,7 +29,7 @@ def bench(tmp_path: Path) -> Bench:
         ("StudyDate", "20200102", "20180104"),  # 728 days, 104 weeks
         ("SeriesDate", "20200109", "20180111"),
         ("AcquisitionDateTime", "20200102101500.5+0100", "20180104101500.5+0100"),
-        ("DateOfLastCalibration", ["20191205", "20191226"], ["20171207", "20171228"]),
+        ("StudyReadDate", ["20191205", "20191226"], ["20171207", "20171228"]),
     ):
         setattr(made.original, name, before)
         setattr(made.dataset, name, after)
@@ -52,11 +54,21 @@ def test_dates_moved_by_one_offset_pass(bench: Bench) -> None:
         ("SeriesDate", "00010101", "18980103", "made from a date that must not be moved"),
         ("SeriesDate", "19700101", "19680104", "made from a date that must not be moved"),
         ("SeriesDate", "20200230", "20180301", "made from a date that must not be moved"),
+        ("SeriesDate", "20100101", "20080104", "made from a date that must not be moved"),
+        ("SeriesDate", "19840101", "19820103", "made from a date that must not be moved"),
+        ("DateOfLastCalibration", "20191205", "20171207", "made from a date that many patients share"),
+        ("DateOfLastCalibration", "20191205", "20191205", ""),
+        (
+            "EthicsCommitteeApprovalEffectivenessStartDate",
+            "20191205",
+            "20171207",
+            "made from a date that many patients share",
+        ),
         ("SeriesDate", "", "20200102", ""),
         ("AcquisitionDateTime", "20200102101500", "20180111101500", "moved by another offset"),
         ("AcquisitionDateTime", "20200102101500", "2018", "not a full date"),
         ("AcquisitionDateTime", "202001", "201801", "made from a date that must not be moved"),
-        ("DateOfLastCalibration", ["20191205", "20191226"], ["20171207", "20171229"], "moved by another offset"),
+        ("StudyReadDate", ["20191205", "20191226"], ["20171207", "20171229"], "moved by another offset"),
     ],
 )
 def test_date_that_is_not_moved_as_all_others_holds(
@@ -74,6 +86,16 @@ def test_dummy_may_stand_for_any_date(bench: Bench, before: str) -> None:
     assert found(bench) == []
 
 
+def test_every_date_that_the_engine_leaves_unmoved_is_one_that_verification_knows() -> None:
+    known = {
+        day
+        for day in (f"{y}{m:02d}{d:02d}" for y in range(1900, 2101) for m in (1, 12) for d in range(1, 32))
+        if GUESSABLE.fullmatch(day)
+    } | {"20380119"}
+    assert known == dates.CONSTANT_DATES
+    assert SHARED == dates.PUBLISHED_DATES
+
+
 @pytest.mark.parametrize(
     ("policy", "before", "after", "details"),
     [
@@ -88,7 +110,7 @@ def test_birth_date_under_another_name_is_a_dummy(
     bench: Bench, policy: Policy, before: str, after: str, details: list[str]
 ) -> None:
     if policy is YEAR:
-        for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "DateOfLastCalibration"):
+        for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "StudyReadDate"):
             setattr(bench.dataset, name, "")
     bench.policy = policy
     bench.lexicon = bench.lexicon | Lexicon([Entry(Category.BIRTH_DATE, "19480523")])
@@ -102,7 +124,7 @@ def test_study_on_the_day_of_birth_may_be_moved(bench: Bench) -> None:
 
 
 def test_offset_that_is_no_whole_week_holds(bench: Bench) -> None:
-    for name in ("SeriesDate", "AcquisitionDateTime", "DateOfLastCalibration"):
+    for name in ("SeriesDate", "AcquisitionDateTime", "StudyReadDate"):
         del bench.dataset[name]
     bench.dataset.StudyDate = "20180105"
     assert found(bench) == [("dates", "00080020", "moved by another offset")]
@@ -114,7 +136,7 @@ def test_offset_holds_for_all_instances_of_the_patient(bench: Bench) -> None:
     assert verifier.verify(bench.written, bench.source, bench.record).residuals == ()
     for name in ("StudyDate", "SeriesDate"):
         setattr(bench.dataset, name, str(int(getattr(bench.dataset, name)) + 7))
-    del bench.dataset["AcquisitionDateTime"], bench.dataset["DateOfLastCalibration"]
+    del bench.dataset["AcquisitionDateTime"], bench.dataset["StudyReadDate"]
     save(bench.dataset, bench.written)
     residuals = verifier.verify(bench.written, bench.source, bench.record).residuals
     assert [(r.where, r.detail) for r in residuals] == [
@@ -162,7 +184,7 @@ def test_text_in_a_date_is_searched_as_text(bench: Bench) -> None:
 def test_dates_cut_to_the_year(bench: Bench, keyword: str, before: str, after: str, detail: str | None) -> None:
     bench.policy = YEAR
     bench.dataset.LongitudinalTemporalInformationModified = YEAR.longitudinal
-    for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "DateOfLastCalibration"):
+    for name in ("StudyDate", "SeriesDate", "AcquisitionDateTime", "StudyReadDate"):
         setattr(bench.dataset, name, "")
     setattr(bench.original, keyword, before)
     setattr(bench.dataset, keyword, after)
@@ -181,3 +203,35 @@ def test_age_above_the_class_of_all_above_the_limit_holds(bench: Bench, age: str
     bench.dataset.PatientAge = age
     assert found(bench) == ([] if passes else [("ages", "00101010", "")])
     assert "ages" in bench.verify().checks
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning", "value", "unit", "passes"),
+    [
+        ("121033", "Subject Age", "90", "a", True),
+        ("121033", "Subject Age", "91", "a", False),
+        ("121033", "Subject Age", "93", "Quixotte", False),
+        ("A1", "Current age", "93", "a", False),
+        ("A1", "Patientenalter", "1093", "mo", False),
+        ("A1", "Age at scan", "34000", "d", False),
+        ("A1", "Edad", "93", "", False),
+        ("A1", "Current age", "90", "a", True),
+        ("A1", "Gestational age", "38", "wk", True),
+        ("A1", "Average", "93", "a", True),
+        ("A1", "Half-life", "432", "a", True),
+        ("A1", "Age matched percentile", "95", "%", True),
+    ],
+)
+def test_age_that_is_a_number_of_a_report_is_judged_by_unit_and_meaning(
+    bench: Bench, code: str, meaning: str, value: str, unit: str, passes: bool
+) -> None:
+    units, measured, concept, item = Dataset(), Dataset(), Dataset(), Dataset()
+    units.CodeValue = unit
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = value, Sequence([units])
+    concept.CodeValue, concept.CodeMeaning = code, meaning
+    item.ValueType, item.ConceptNameCodeSequence, item.MeasuredValueSequence = "NUM", Sequence([concept]), [measured]
+    outer = Dataset()
+    outer.ContentSequence = Sequence([Dataset(), item])
+    bench.original.ContentSequence = bench.dataset.ContentSequence = Sequence([outer])
+    want = [] if passes else [("ages", "0040A730.0040A730.0040A300.0040A30A", "")]
+    assert [row for row in found(bench) if row[0] == "ages"] == want

@@ -112,6 +112,17 @@ def read_known_box(
     return _region(line, frame, "pixels")
 
 
+def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Region, ...]:
+    """Read a padded stroke map for itself, once, with the first reader; boxes are in pixels of the image without padding."""
+    padding = settings.padding
+    rows, columns = (n - 2 * padding for n in stroke.shape)
+    views = Views(stroke, stroke, padding)
+    found = detect(stroke, scales(max(rows, columns))[0], settings)
+    lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
+    placed = _placed(_unique(lines), views, rows, columns)
+    return tuple(sorted((_region(line, 0, "pixels") for line in placed), key=_place))
+
+
 def _score_at(views: Views, place: Box, side: int, settings: ReaderSettings) -> float:
     """Return the detector's score of text that covers most of a place of the renderings, or lies in it; 0 without any."""
     found = detect(views.stroke, scales(side)[0], settings)

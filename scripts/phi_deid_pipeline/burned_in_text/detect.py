@@ -47,13 +47,18 @@ def scales(longer_side: int) -> tuple[float, float]:
     return next((stroke, window) for limit, stroke, window in SCALES if longer_side <= limit)
 
 
-def detect(view: np.ndarray, scale: float, settings: ReaderSettings) -> list[Candidate]:
-    """Return the boxes of text in a padded 8-bit rendering, in its own pixels; order is by place."""
+def detect(
+    view: np.ndarray, scale: float, settings: ReaderSettings, shorter_side: int | None = None
+) -> list[Candidate]:
+    """Return the boxes of text in a padded 8-bit rendering, in its own pixels; order is by place.
+
+    `shorter_side` is the image's, where the rendering is a part of it.
+    """
     rows, columns = view.shape[:2]
     height, width = (max(STEP, round(n * scale / STEP) * STEP) for n in (rows, columns))
     resized = cv2.resize(view, (width, height), interpolation=cv2.INTER_LINEAR if scale >= 1 else cv2.INTER_AREA)
     probability = _tiled(resized) if max(height, width) > TILED_ABOVE else _network(resized)
-    shorter = min(rows, columns) - 2 * settings.padding
+    shorter = min(rows, columns) - 2 * settings.padding if shorter_side is None else shorter_side
     tallest = min(max(settings.max_text_height * shorter, HEIGHT_LIMITS[0]), HEIGHT_LIMITS[1])
     found = [
         candidate

@@ -39,19 +39,23 @@ def prepare(
     `window` is (low, high) in the image's own values; `invert` for images whose lowest value is shown white. The border is
     the median of the image's edge, so that text flush in a corner is seen.
     """
-    values = np.nan_to_num(image.astype(np.float32), posinf=0.0, neginf=0.0)
-    padded = _pad(values, padding)
-    stroke, shown = stroke_map(padded), _windowed(padded, values, window)
+    padded = padded_values(image, padding)
+    stroke = stroke_map(padded)
     if invert:
-        stroke, shown = WHITE - stroke, WHITE - shown
-    return Views(stroke, shown, padding)
+        stroke = WHITE - stroke
+    return Views(stroke, windowed(padded, image, invert=invert, window=window), padding)
 
 
-def _pad(values: np.ndarray, padding: int) -> np.ndarray:
-    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+def padded_values(image: np.ndarray, padding: int) -> np.ndarray:
+    """Return the image within a border of the median of its edge; integers of up to 16 bits keep their type."""
+    if image.dtype.kind == "i" and image.dtype.itemsize == 1:
+        image = image.astype(np.int16)
+    elif image.dtype.kind not in "iu" or image.dtype.itemsize > 2:
+        image = np.nan_to_num(image.astype(np.float32), posinf=0.0, neginf=0.0)
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     middle = np.median(edge, axis=0)
-    border = tuple(float(v) for v in middle) if values.ndim == 3 else float(middle)
-    return cv2.copyMakeBorder(values, padding, padding, padding, padding, cv2.BORDER_CONSTANT, value=border)
+    border = tuple(float(v) for v in middle) if image.ndim == 3 else float(middle)
+    return cv2.copyMakeBorder(image, padding, padding, padding, padding, cv2.BORDER_CONSTANT, value=border)
 
 
 def stroke_map(values: np.ndarray) -> np.ndarray:
@@ -65,25 +69,40 @@ def stroke_map(values: np.ndarray) -> np.ndarray:
     for channel in channels:
         opened = cv2.morphologyEx(channel, cv2.MORPH_OPEN, square)
         closed = cv2.morphologyEx(channel, cv2.MORPH_CLOSE, square)
-        strokes = 2.0 * channel - opened - closed
+        strokes = cv2.addWeighted(opened, -1.0, closed, -1.0, 0.0, dtype=cv2.CV_32F)
+        strokes = cv2.scaleAdd(channel.astype(np.float32), 2.0, strokes)
         best = strokes if best is None else np.where(np.abs(strokes) > np.abs(best), strokes, best)
         floor = max(floor, _floor(channel))
     assert best is not None
-    magnitude = np.abs(best)
-    reach = cv2.dilate(magnitude, cv2.getStructuringElement(cv2.MORPH_RECT, (MAXIMUM_SIDE, MAXIMUM_SIDE)))
-    reach = np.maximum(cv2.blur(reach, (MEAN_SIDE, MEAN_SIDE)), floor)
-    return np.clip(np.rint(best / reach * (MIDDLE - 1) + MIDDLE), 0, WHITE).astype(np.uint8)
+    reach = cv2.dilate(np.abs(best), cv2.getStructuringElement(cv2.MORPH_RECT, (MAXIMUM_SIDE, MAXIMUM_SIDE)))
+    reach = np.maximum(cv2.blur(reach, (MEAN_SIDE, MEAN_SIDE)), np.float32(floor))
+    scaled = cv2.divide(best, reach, scale=MIDDLE - 1)
+    return cv2.add(scaled, float(MIDDLE), dtype=cv2.CV_8U)
 
 
 def _floor(channel: np.ndarray) -> float:
     """Return the strength under which a stroke is noise."""
-    sample = channel[::2, ::2]
-    low, high = np.percentile(sample, (1, 99))
-    spread = float(high - low) or float(channel.max() - channel.min())
     # The second difference along a row has six times the variance of the noise (1 + 4 + 1).
-    second = channel[::2, :-2] - 2.0 * channel[::2, 1:-1] + channel[::2, 2:]
-    sigma = 1.4826 * float(np.median(np.abs(second))) / 6.0**0.5
+    rows = channel[::2].astype(np.int32) if channel.dtype.kind in "iu" else channel[::2]
+    second = np.abs(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:])
+    low, high = _quantiles(rows[:, ::2], (0.01, 0.99))
+    spread = float(high - low) or float(channel.max()) - float(channel.min())
+    sigma = 1.4826 * _quantiles(second, (0.5,))[0] / 6.0**0.5
     return max(NOISE_FLOOR * sigma, RANGE_FLOOR * spread, 1e-6)
+
+
+def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> list[float]:
+    if values.dtype.kind != "i":
+        return [float(v) for v in np.quantile(values, shares)]
+    low = int(values.min())
+    total = np.cumsum(np.bincount((values - low).ravel()))
+    return [float(np.searchsorted(total, share * (values.size - 1), side="right") + low) for share in shares]
+
+
+def windowed(padded: np.ndarray, image: np.ndarray, *, invert: bool, window: tuple[float, float] | None) -> np.ndarray:
+    """Return the padded image as shown with a window (low, high) in its own values, 8 bit."""
+    shown = _windowed(padded, np.nan_to_num(image, posinf=0.0, neginf=0.0), window)
+    return WHITE - shown if invert else shown
 
 
 def _windowed(padded: np.ndarray, values: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:
@@ -96,7 +115,7 @@ def _windowed(padded: np.ndarray, values: np.ndarray, window: tuple[float, float
     low, high = window if window is not None else (float(v) for v in np.percentile(values, (0.5, 99.5)))
     if high <= low:
         low, high = float(values.min()), float(values.max())
-    scaled = (padded - low) * (WHITE / max(high - low, 1e-6))
+    scaled = (padded.astype(np.float32) - np.float32(low)) * np.float32(WHITE / max(high - low, 1e-6))
     return np.clip(np.rint(scaled), 0, WHITE).astype(np.uint8)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+GATE = "text_gate"  # first word of the reader that stands for the gate
 SMALL_SIDE = 64  # pixels; an image whose longer side has as many may hold a line of text, however low it is
 
 
@@ -13,7 +14,8 @@ class ReaderSettings:
 
     `readers`: `ppocr` (detector and recogniser) and `tesseract` (second reader, or alone where the models are missing).
     `languages`, `page_segmentation` and `whitelist` are Tesseract's. `max_rounds` counts the scans of one image at most.
-    `frames_to_sample` 0 looks at every frame.
+    `frames_to_sample` 0 looks at every frame. `thoroughness`: `full` sends everything through the
+    chain, `cascade` lets the gate tell which slices of CT and MR, and which changes in a cine, need it.
     """
 
     readers: tuple[str, ...] = ("ppocr", "tesseract")
@@ -33,6 +35,7 @@ class ReaderSettings:
     min_text_height: int = 3
     max_text_height: float = 0.14  # of the shorter side, never under 48 nor over 120 pixels
     min_side: int = 16
+    thoroughness: str = "full"
     read_label_images: bool = False  # SEG, label maps and RTDOSE too
 
     def too_small(self, rows: int, columns: int) -> bool:

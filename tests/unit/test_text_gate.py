@@ -1,0 +1,123 @@
+"""The gate: what it suspects, that its crops keep their shape, its file; OpenCV as the runtime gives the same boxes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from phi_deid_pipeline.burned_in_text import gate, models
+from phi_deid_pipeline.burned_in_text.chain import read_image
+from phi_deid_pipeline.burned_in_text.models import GATE_FILE, OpenCvModel, have_models, model_path, onnx_metadata
+from phi_deid_pipeline.burned_in_text.prepare import padded_values, stroke_map
+from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
+
+SETTINGS = ReaderSettings(readers=("ppocr",))
+needs_models = pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
+PAGE = Path(__file__).resolve().parents[2] / "resources" / "burned_in_text" / "README.md"
+
+
+def slice_with(text: str, *, side: int = 320, turn: int = 0, value: float = 1500) -> np.ndarray:
+    random = np.random.default_rng(3)
+    image = cv2.GaussianBlur(random.normal(0, 300, (side, side)), (0, 0), 9) * 6 + random.normal(0, 15, (side, side))
+    mask = np.zeros((side, side), np.uint8)
+    cv2.putText(mask, text, (30, 120), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1, cv2.LINE_AA)
+    return np.rint(image + np.rot90(mask, turn) / 255.0 * value).astype(np.int16)
+
+
+def screened(image: np.ndarray, *, invert: bool = False) -> bool:
+    stroke = gate.gate_map(image, invert=invert, settings=SETTINGS)
+    return gate.may_hold_text(image, stroke, invert=invert, window=None, settings=SETTINGS)
+
+
+def test_file_of_the_gate_is_small_and_its_hash_stands_in_the_page():
+    path = model_path(GATE_FILE)
+    assert path is not None
+    content = path.read_bytes()
+    assert len(content) < 100_000
+    assert hashlib.sha256(content).hexdigest() in PAGE.read_text(encoding="utf-8")
+    assert re.search(rf"threshold.{{0,40}}{re.escape(str(gate.THRESHOLD))}", PAGE.read_text(encoding="utf-8"))
+
+
+def test_one_logit_stands_for_each_tile():
+    for rows, columns in ((320, 320), (264, 400), (301, 333)):
+        stroke = np.full((rows, columns), 128, np.uint8)
+        assert gate.logits(stroke).shape == (-(-rows // gate.TILE), -(-columns // gate.TILE))
+
+
+@needs_models
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+@pytest.mark.parametrize("value", [1500, -1500])
+def test_text_of_either_polarity_and_turned_passes(turn, value):
+    assert screened(slice_with("MUSTER^ERIKA", turn=turn, value=value))
+
+
+@needs_models
+def test_empty_slices_do_not_pass():
+    assert not screened(slice_with(""))
+    assert not screened(np.full((256, 256), 7, np.int16))
+
+
+def test_map_of_an_inverted_picture_is_that_of_the_picture():
+    image = slice_with("MUSTER^ERIKA")
+    plain = gate.gate_map(image, invert=False, settings=SETTINGS).astype(int)
+    turned = gate.gate_map((-image).astype(np.int16), invert=True, settings=SETTINGS).astype(int)
+    assert np.abs(plain - turned).max() <= 1
+    assert np.ptp(plain) > 200
+
+
+@needs_models
+def test_suspicious_part_lies_in_the_map_holds_the_text_and_has_sides_for_the_detector():
+    stroke = gate.gate_map(slice_with("MUSTER^ERIKA"), invert=False, settings=SETTINGS)
+    parts = gate.suspicious(stroke)
+    assert any(p.x <= 62 and p.y <= 142 and p.x + p.w >= 180 and p.y + p.h >= 152 for p in parts)
+    for part in parts:
+        assert part.x >= 0 and part.y >= 0
+        assert part.x + part.w <= stroke.shape[1] and part.y + part.h <= stroke.shape[0]
+        assert part.w % gate.CROP_STEP == 0 or part.w == stroke.shape[1]
+
+
+@pytest.mark.parametrize(("start", "length", "limit"), [(0, 10, 400), (390, 10, 400), (100, 65, 400), (0, 400, 400)])
+def test_stretched_range_holds_the_old_one_and_stays_inside(start, length, limit):
+    left, whole = gate._stretched(start, length, limit)
+    assert 0 <= left <= start and start + length <= left + whole <= limit
+    assert whole % gate.CROP_STEP == 0 or whole == limit
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16])
+def test_stroke_map_of_integers_is_that_of_the_same_numbers_as_floats(dtype):
+    random = np.random.default_rng(1)
+    reach = np.iinfo(dtype)
+    image = random.integers(reach.min, reach.max, (120, 90), dtype=dtype, endpoint=True)
+    image[::2] = image[::2] // 8
+    whole = stroke_map(padded_values(image, 32)).astype(int)
+    assert np.abs(whole - stroke_map(padded_values(image.astype(np.float32), 32)).astype(int)).max() <= 1
+
+
+@needs_models
+def test_opencv_reads_the_metadata_and_finds_the_same_boxes(monkeypatch):
+    image = slice_with("MUSTER^ERIKA 4711")
+    expected = read_image(image, settings=SETTINGS).regions
+    assert expected
+    suspected = gate.suspicious(gate.gate_map(image, invert=False, settings=SETTINGS))
+    monkeypatch.setattr(models, "runtime", lambda: models.OPENCV)
+    assert isinstance(models.recogniser_model(), OpenCvModel)
+    found = read_image(image, settings=SETTINGS).regions
+    assert [(r.box, r.text) for r in found] == [(r.box, r.text) for r in expected]
+    assert gate.suspicious(gate.gate_map(image, invert=False, settings=SETTINGS)) == suspected
+
+
+@needs_models
+def test_metadata_of_a_model_are_those_that_the_runtime_gives():
+    path = model_path(models.RECOGNISER_FILE)
+    assert path is not None
+    assert onnx_metadata(path.read_bytes())["character"] == models.OnnxruntimeModel(path).metadata["character"]
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(ValueError, match="protocol buffer"):
+        onnx_metadata(b"\x77\x77")
