@@ -313,10 +313,17 @@ class Reference:
             self._each(element, self.new_uid)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
+        elif vr in ("DA", "DT"):
+            self._each(element, lambda text: self._without_births(vr, text))
         elif (
             vr in ("CS", "DS", "IS") and tag != 0x00080005 and any(self._is_known(vr, t) for t in self._texts(element))
         ):
             self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text) else text)
+
+    def _without_births(self, vr: str, text: str) -> str:
+        day = text.strip(" \0")
+        day = day.replace(".", "", 2) if day[4:5] == "." else day
+        return DUMMIES[vr][0] if day[:8] in self.births else text
 
     def _is_known(self, vr: str, text: str) -> bool:
         words = [text, *text.replace("_", " ").split(), text.replace("_", "").replace(" ", "")]
@@ -326,9 +333,7 @@ class Reference:
     def _changed_date(self, vr: str, text: str) -> str:
         if self.policy.dates == "shift":
             return shifted(vr, text, self.offset_days, self.births)
-        day = text.strip(" \0")
-        day = day.replace(".", "", 2) if day[4:5] == "." else day
-        return DUMMIES[vr][0] if day[:8] in self.births else year_of(vr, text)
+        return year_of(vr, text) if self._without_births(vr, text) == text else DUMMIES[vr][0]
 
     def _is_well_formed(self, element: DataElement) -> bool:
         allowed = ALLOWED[element.VR]

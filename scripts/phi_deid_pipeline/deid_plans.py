@@ -187,7 +187,7 @@ class Planner:
         ):
             plan.action = fallback if fallback in ("D", "Z", "X") else "D"
             return _plain_kind(plan, plan.action)
-        if plan.vr == "TM" or (self.dates not in ("shift", "year") and not plan.private):
+        if plan.vr == "TM":
             return Kind.CHECKED
         return Kind.DATE
 

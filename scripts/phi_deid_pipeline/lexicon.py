@@ -77,6 +77,11 @@ class Lexicon:
         return frozenset(e.value for e in self.entries if e.category is Category.BIRTH_DATE)
 
     @cached_property
+    def days(self) -> frozenset[str]:
+        """Return month and day (MMDD) of every known date."""
+        return frozenset(date[4:] for date in self._index.dates)
+
+    @cached_property
     def codes(self) -> frozenset[str]:
         """Return what identifies as a whole code: words of `MIN_WORD` letters, codes of `MIN_CODE`, long numbers, dates.
 

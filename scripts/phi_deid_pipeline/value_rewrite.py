@@ -61,7 +61,7 @@ class ValueRewrite:
                 return self._known_code(plan, value) if plan.vr in CODE_VRS and len(value) >= MIN_WORD else None
             return self._remembered(("kept", plan.vr), value, charset)
         if kind is Kind.DATE:
-            return self._date(plan, value)
+            return self._date(plan, value, charset)
         if kind is Kind.AGE or kind is Kind.CODE:
             return self._code_value(plan, value, charset)
         if kind is Kind.EMPTY:
@@ -90,7 +90,7 @@ class ValueRewrite:
         gone = fallback.kind is Kind.REMOVE or fallback.kind is Kind.PRIVATE
         return fallback, None if gone else self._act(fallback, value, charset, element)
 
-    def _date(self, plan: Plan, value: bytes) -> bytes | None:
+    def _date(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
         """Return a date moved by the patient's offset, or cut to the year; None if it stays (blank, or kept in full)."""
         how, offset = self.engine.planner.dates, self.patient.offset_days
         births = self._birth_dates()
@@ -105,6 +105,8 @@ class ValueRewrite:
             new = shift_date(plan.vr, value, offset, births)
         else:
             new = without_dates(plan.vr, value, births)
+            if new is None and not is_well_formed(plan.vr, value):
+                return self._remembered(("kept", plan.vr), value, charset)
         if len(value) <= MEMO_BYTES:
             self.memo[key] = new
         return new

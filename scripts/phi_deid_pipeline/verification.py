@@ -254,7 +254,10 @@ class SeriesVerifier:
         for value in original.values:
             if value.vr in _DATE_VRS:
                 day = original.layout.bytes_of(value)[:8].decode("ascii", "replace")
-                (births if value.path == (0x00100030,) else others).add(day)
+                if value.path == (0x00100030,):
+                    births.add(day)
+                elif value.path == (0x00080020,):
+                    others.add(day)
         return frozenset(day for day in births - others if day.isdigit() and day != "19000101")
 
     def _identifiers(

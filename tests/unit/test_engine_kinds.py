@@ -230,7 +230,7 @@ def test_year_keeps_the_year_alone(run, policy) -> None:
 
 
 def test_full_dates_stay_and_the_birth_date_goes(run, policy) -> None:
-    ds = base(PatientBirthDate="19510314", StudyDate="20240102", StudyTime="120000")
+    ds = base(PatientBirthDate="19510314", StudyDate="20240102", StudyTime="120000", ContentDate="19510314")
     out, _, data = run(ds, policy("options: [clean_pixel_data, retain_long_full_dates]"), offset=0)
     assert (out.StudyDate, out.StudyTime) == ("20240102", "120000")
     assert b"19510314" not in data
@@ -333,6 +333,30 @@ def test_a_private_age_that_cannot_be_read_goes(run, policy) -> None:
     site = policy(f"{SHIFT}\noverrides: [{row}]")
     assert run(private("95Y"), site)[0][0x00191092].value == "090Y"
     assert 0x00191092 not in run(private("old"), site)[0]
+
+
+@pytest.mark.parametrize(
+    ("meaning", "value", "unit", "after"),
+    [
+        ("Current age", "93", "a", "90"),
+        ("Patient age", "1093", "mo", "1080"),
+        ("Alter des Patienten", "34000", "d", "32850"),
+        ("Âge", "93", "a", "90"),
+        ("Average", "93", "a", "93"),
+        ("Age score", "93", "{score}", "93"),
+    ],
+)
+def test_number_whose_concept_is_called_an_age_is_capped(
+    run, policy, meaning: str, value: str, unit: str, after: str
+) -> None:
+    units, measured = Dataset(), Dataset()
+    units.CodeValue, units.CodingSchemeDesignator, units.CodeMeaning = unit, "UCUM", "unit"
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = value, Sequence([units])
+    item = _content("NUM", "63900-5", MeasuredValueSequence=Sequence([measured]))
+    item.ConceptNameCodeSequence[0].CodeMeaning = meaning
+    ds = base(SOPClassUID=SR, Modality="SR", ContentSequence=Sequence([item]), SpecificCharacterSet="ISO_IR 100")
+    out, _, _ = run(ds, policy(SHIFT))
+    assert str(out.ContentSequence[0].MeasuredValueSequence[0].NumericValue) == after
 
 
 @pytest.mark.parametrize(

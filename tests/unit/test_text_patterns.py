@@ -7,7 +7,8 @@ import time
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
-from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
 
 EMPTY = Lexicon()
 VOCABULARY = load_vocabulary()
@@ -102,6 +103,28 @@ def test_address_goes_with_its_numbers(text, left):
 )
 def test_age_in_words_and_rare_months_go(text, left):
     assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("chest fe80::1ff:fe23:4567:890a left", "chest left"),
+        ("chest 00:1A:2B:3C:4D:5E left", "chest left"),
+        ("chest x.de/y left", "chest left"),
+        ("chest #4711", "chest"),
+        ("pacemaker SN AB12 left", "pacemaker left"),
+    ],
+)
+def test_addresses_of_machines_and_marked_numbers_go(text, left):
+    assert _clean(text) == left
+
+
+def test_known_date_without_its_year_goes_and_a_fraction_stays():
+    known = Lexicon([Entry(Category.DATE, "20210315"), Entry(Category.DATE, "20210102")])
+    for text in ("chest 3/15 left", "chest 15/3 left", "chest 15.3. left"):
+        assert clean_descriptor(text, known, load_vocabulary()) == "chest left"
+    for text in ("phase 1/2", "chest 16/3 left", "3.15 mm", "3-15 mm"):
+        assert clean_descriptor(text, known, load_vocabulary()) == text
 
 
 @pytest.mark.parametrize(

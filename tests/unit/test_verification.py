@@ -525,6 +525,9 @@ def test_kept_dates_leave_the_birth_date_forbidden(bench: Bench) -> None:
     assert bench.residuals() == []
     bench.dataset.ImageComments = "born 23.05.1948"
     assert bench.residuals() == [("dates", "00204000", "date")]
+    del bench.dataset.ImageComments
+    bench.original.ContentDate = bench.dataset.ContentDate = "19480523"
+    assert bench.residuals() == [("dates", "00080023", "date")], "under another name, too"
 
 
 def test_moved_date_may_meet_another_source_date_but_not_its_own(bench: Bench) -> None:

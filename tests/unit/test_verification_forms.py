@@ -28,7 +28,7 @@ TEXT = b"the patient is known to us"
         zlib.compress(TEXT),
         zlib.compress(TEXT, 0),
         zlib.compress(TEXT, 9) + b"rest",
-        b"head" + gzip.compress(TEXT) + b"tail",
+        b"head" + gzip.compress(TEXT, mtime=0) + b"tail",
         base64.b64encode(TEXT),
         b"x" + base64.b64encode(TEXT),
         b"xyz" + base64.b64encode(TEXT).rstrip(b"="),
