@@ -34,6 +34,7 @@ POLICY_MODULES = {
     "policy_files",
     "policy_json",
     "policy_rows",
+    "policy_yaml",
     "conformance",
 }
 ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
