@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.deid_plans import Plan, Planner
+from phi_deid_pipeline.element_memo import ElementMemo
 from phi_deid_pipeline.free_text import Vocabulary, load_vocabulary
 from phi_deid_pipeline.instance_rewrite import InstanceRewrite
 from phi_deid_pipeline.instance_write import NO_PIXELS, write_instance
@@ -83,6 +84,7 @@ class InstanceDeidentifier:
         # How often a word went from an attribute because the vocabulary lacks it, by folded word and keyword.
         self.unknown_words: Counter[tuple[str, str]] = Counter()
         self.planner = Planner(policy)
+        self.elements = ElementMemo()
         self._memo: dict[object, object] = {}
         self._memo_lexicon: Lexicon | None = None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import ItemContent, element_header, encode_element, encode_item, padded
 from phi_deid_pipeline.deid_plans import Kind
 from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, format_path, keyword_of
+from phi_deid_pipeline.element_memo import LONGEST, Outcome, condition
 from phi_deid_pipeline.element_rewrite import ElementRewrite, Output
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.free_text import clean_descriptor
@@ -161,6 +163,8 @@ class InstanceRewrite(ElementRewrite):
 
     def dataset(self) -> tuple[list[memoryview | bytes], tuple[int, int]]:
         """Return the new data set as chunks and the range of chunks that are the pixel value; (-1, -1) if none."""
+        under = condition(self.root, self.source, self.charset, self.patient)
+        known = self.engine.elements.known(self.patient.lexicon, under)
         out = Output(self.buffer)
         pending = sorted(tag for tag, data in self.overrides.items() if data is not None)
         pending.reverse()
@@ -178,11 +182,46 @@ class InstanceRewrite(ElementRewrite):
             elif tag in PIXEL_TAGS:
                 self._pixels(element, out)
             else:
-                self._element(element, self.root, self.charset, self.source.little, out)
+                self._top_element(element, known, out)
         while pending:
             out.put(self.overrides[pending.pop()] or b"")
         out.flush()
         return out.chunks, self.pixel_range
+
+    def _top_element(self, element: Element, known: dict[bytes, Outcome], out: Output) -> None:
+        """Handle an element, or repeat what became of the same bytes."""
+        if element.end - element.start > LONGEST:
+            self._element(element, self.root, self.charset, self.source.little, out)
+            return
+        data = bytes(self.buffer[element.start : element.end])
+        outcome = known.get(data)
+        if outcome is None:
+            outcome = known[data] = self._outcome(element)
+        elif outcome.unknown:
+            self.engine.unknown_words.update(outcome.unknown)
+        done = self._done
+        for key, count in outcome.done:
+            done[key] = done.get(key, 0) + count
+        self.private_elements += outcome.private_elements
+        self.uids_replaced += outcome.uids_replaced
+        if outcome.new is None:
+            out.keep(element.start, element.end)
+        elif outcome.new:
+            out.put(outcome.new)
+
+    def _outcome(self, element: Element) -> Outcome:
+        """Handle an element by itself: what is counted on the way is its own."""
+        counted = self._done, self.private_elements, self.uids_replaced
+        self._done, self.private_elements, self.uids_replaced, self.unknown = Counter(), 0, 0, []
+        inner = Output(self.buffer)
+        try:
+            self._element(element, self.root, self.charset, self.source.little, inner)
+            inner.flush()
+            new = b"".join(inner.chunks) if inner.changed else None
+            done = tuple(self._done.items())
+            return Outcome(new, done, self.private_elements, self.uids_replaced, tuple(self.unknown))
+        finally:
+            self._done, self.private_elements, self.uids_replaced = counted
 
     def _count_override(self, element: Element) -> None:
         if element.tag == ICON_IMAGE_SEQUENCE:

@@ -1,7 +1,8 @@
-"""The words by which free text shows a person, a date or an address, per language: resources/free_text/*.yaml."""
+"""The words by which free text shows a person, a date or an address, per language: resources/free_text/*.json."""
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -9,13 +10,10 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
 from phi_deid_pipeline.errors import PolicyError
 
 LANGUAGES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "free_text"
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as quick, and every job reads these
 _ALLOWED = re.compile(r"[^\W\d_][\w .'/°º-]*")  # what a row may be: the loader makes patterns of it
 
 
@@ -70,7 +68,7 @@ def load_languages(names: tuple[str, ...] = LANGUAGES, folder: Path = LANGUAGES_
     """Read the files of these languages and join their lists; PolicyError names file, key and row at fault."""
     if not names:
         raise PolicyError("free_text.languages is empty; name at least one language.")
-    read = [_read(folder / f"{name}.yaml") for name in sorted(set(names))]
+    read = [_read(folder / f"{name}.json") for name in sorted(set(names))]
     return Languages(**{key: tuple(dict.fromkeys(row for one in read for row in one[key])) for key in KEYS})
 
 
@@ -92,10 +90,10 @@ def spellings(rows: Iterable[str]) -> list[str]:
 
 def _read(path: Path) -> dict[str, list[str]]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PolicyError(f"{path.name}: there are no words for this language in {path.parent.name}/.") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise PolicyError(f"{path.name}: cannot be read ({type(error).__name__}).") from None
     if not isinstance(content, dict):
         raise PolicyError(f"{path.name}: must hold keys with lists of words.")

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.policy_rows import DATE_VRS
 from phi_deid_pipeline.ps3_15_rules import OPTIONS, format_tag, parse_tag
@@ -115,29 +113,10 @@ _OVERRIDE_KEYS = frozenset({"tag", "action", "reason", *_CONDITIONS})
 _PRIVATE = re.compile(r"\(([0-9A-F]{3}[13579BDF]),XX([0-9A-F]{2})\)")
 
 
-TWICE = "a key stands twice"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which no key may stand twice: the first of two lists of overrides would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value]
-        for number, (key, _) in enumerate(node.value):
-            if key.value in keys[:number]:
-                raise yaml.constructor.ConstructorError(None, None, TWICE, key.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
 def _read_yaml(path: Path) -> dict:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise PolicyError(f"policy {path.name}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        what = TWICE if getattr(error, "problem", "") == TWICE else "is no YAML"
-        raise PolicyError(f"policy {path.name}: {what}{f' (line {mark.line + 1})' if mark else ''}") from error
+    from phi_deid_pipeline.policy_yaml import load_yaml  # not where a resolved policy is all that is read
+
+    content = load_yaml(path)
     if not isinstance(content, dict):
         raise PolicyError(f"policy {path.name}: must hold keys and values; known keys are {', '.join(sorted(_KEYS))}")
     if unknown := sorted(str(key) for key in content if key not in _KEYS):

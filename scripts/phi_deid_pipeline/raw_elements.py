@@ -103,6 +103,7 @@ class RawInstance:
         self.elements: list[Element] = []
         self.trailing = 0
         self._by_tag: dict[int, Element] | None = None
+        self._charset: tuple[str, ...] | None = None
 
     def __enter__(self) -> RawInstance:
         return self
@@ -145,8 +146,10 @@ class RawInstance:
 
     def charset(self) -> tuple[str, ...]:
         """Return the terms of the top-level Specific Character Set; () where there is none."""
-        element = self.find(CHARSET_TAG)
-        return () if element is None else self.charset_of(element)
+        if self._charset is None:
+            element = self.find(CHARSET_TAG)
+            self._charset = () if element is None else self.charset_of(element)
+        return self._charset
 
     def charset_of(self, element: Element) -> tuple[str, ...]:
         """Return the terms of one Specific Character Set element."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
 
@@ -54,10 +53,6 @@ def _known_forms(languages: Languages) -> Iterator[str]:
         rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}",  # quinze mars
         r"(?<![\w])#[ ]?\d{4,}(?![^\W_])",  # #4711
         r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])",  # IP address
-        r"(?<![\w:])(?=[\d:]*(?:[a-f]|::))[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,7}(?![\w:])",  # IPv6
-        r"(?<![\w:-])[0-9a-f]{2}(?P<mac>[:-])[0-9a-f]{2}(?:(?P=mac)[0-9a-f]{2}){4}(?![\w:-])",  # MAC
-        r"(?<![\w@.])(?:[a-z0-9-]+\.)+[a-z]{2,6}/[^\s,;]+",  # host/path
-        r"(?<![\w#])# ?\d{4,}(?![\w.])",  # #4711
         r"(?<![\w.])[0-2](?:\.\d+){4,}",  # UID
         r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
         r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
@@ -120,16 +115,63 @@ def _addresses(languages: Languages) -> Iterator[str]:
     yield rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}"  # 1234 AB Town
 
 
-@dataclass(frozen=True, slots=True)
-class Patterns:
-    """Compiled expressions and folded word sets of some languages."""
+def _full_date(languages: Languages) -> str:
+    month = _any(languages.months)
+    return "|".join(
+        (
+            rf"{_YEAR}(?P<a>[-/.]){_MONTH_NUMBER}(?P=a){_DAY}",  # 2020-01-31
+            rf"{_DAY}(?P<b>[-/.]){_DAY}(?P=b){_YEAR}",  # 31.01.2020, 01/31/2020
+            rf"{_YEAR}{_TWO_MONTH}{_TWO_DAY}(?:[-_T ]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\.\d+)?)?",  # 20200131 120000
+            rf"{_DAY}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{month}\.?[-\s./,']{{0,2}}{_YEAR}",  # 31 January 2020
+            rf"{month}\.?[-\s./]{{1,2}}{_DAY}(?:st|nd|rd|th)?[-\s./,]{{1,2}}{_YEAR}",
+            rf"{_YEAR}[-\s./,]{{1,2}}{month}[-\s./,]{{1,2}}{_DAY}",
+        )
+    )
 
-    described: re.Pattern[str]
-    labelled: re.Pattern[str]
-    addresses: tuple[re.Pattern[str], ...]
-    street_names: frozenset[str]  # words of imaging that streets are called by too
-    kept: re.Pattern[str]
-    kept_date: re.Pattern[str]
+
+def _kept_forms(languages: Languages) -> tuple[str, ...]:
+    date = _full_date(languages)
+    before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
+    at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
+    return (
+        r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}",  # e-mail
+        r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+",  # URL
+        _NETWORK,
+        rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
+        rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
+        r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)",  # UID: checked for its length
+        r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])",  # checked for digits
+        r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])",
+        r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])",  # local telephone
+    )
+
+
+class Patterns:
+    """Expressions of some languages, each compiled when the first text asks for it, and folded word sets."""
+
+    def __init__(self, languages: Languages) -> None:
+        self.languages = languages
+        self.street_names = frozenset(languages.street_names)  # words of imaging that streets are called by too
+
+    @cached_property
+    def described(self) -> re.Pattern[str]:
+        return re.compile("|".join(_known_forms(self.languages)), re.IGNORECASE)
+
+    @cached_property
+    def labelled(self) -> re.Pattern[str]:
+        return re.compile("|".join(_labelled(self.languages)), re.IGNORECASE)
+
+    @cached_property
+    def addresses(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in _addresses(self.languages))
+
+    @cached_property
+    def kept(self) -> re.Pattern[str]:
+        return re.compile("|".join(_kept_forms(self.languages)), re.IGNORECASE)
+
+    @cached_property
+    def kept_date(self) -> re.Pattern[str]:
+        return re.compile(rf"(?:{_full_date(self.languages)})", re.IGNORECASE)
 
     def in_description(self, text: str, is_imaging: Callable[[str], bool]) -> Iterator[Span]:
         """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging."""
@@ -174,36 +216,5 @@ def _is_identifying(found: str) -> bool:
 
 @lru_cache(maxsize=8)
 def compile_patterns(languages: Languages) -> Patterns:
-    """Compile the expressions of these languages, once."""
-    month = _any(languages.months)
-    date = "|".join(
-        (
-            rf"{_YEAR}(?P<a>[-/.]){_MONTH_NUMBER}(?P=a){_DAY}",  # 2020-01-31
-            rf"{_DAY}(?P<b>[-/.]){_DAY}(?P=b){_YEAR}",  # 31.01.2020, 01/31/2020
-            rf"{_YEAR}{_TWO_MONTH}{_TWO_DAY}(?:[-_T ]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\.\d+)?)?",  # 20200131 120000
-            rf"{_DAY}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{month}\.?[-\s./,']{{0,2}}{_YEAR}",  # 31 January 2020
-            rf"{month}\.?[-\s./]{{1,2}}{_DAY}(?:st|nd|rd|th)?[-\s./,]{{1,2}}{_YEAR}",
-            rf"{_YEAR}[-\s./,]{{1,2}}{month}[-\s./,]{{1,2}}{_DAY}",
-        )
-    )
-    before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
-    at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
-    kept = (
-        r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}",  # e-mail
-        r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+",  # URL
-        _NETWORK,
-        rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
-        rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
-        r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)",  # UID: checked for its length
-        r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])",  # checked for digits
-        r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])",
-        r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])",  # local telephone
-    )
-    return Patterns(
-        described=re.compile("|".join(_known_forms(languages)), re.IGNORECASE),
-        labelled=re.compile("|".join(_labelled(languages)), re.IGNORECASE),
-        addresses=tuple(re.compile(pattern, re.IGNORECASE) for pattern in _addresses(languages)),
-        street_names=frozenset(languages.street_names),
-        kept=re.compile("|".join(kept), re.IGNORECASE),
-        kept_date=re.compile(rf"(?:{date})", re.IGNORECASE),
-    )
+    """Return the expressions of these languages, the same for all that ask."""
+    return Patterns(languages)

@@ -48,6 +48,7 @@ class ValueRewrite:
         self.memo = engine.memo_for(patient.lexicon)
         self.private_elements = 0
         self.uids_replaced = 0
+        self.unknown: list[tuple[str, str]] = []  # words of the element at hand that the vocabulary lacks
         self._births: frozenset[str] | None = None
         self._known: frozenset[bytes] | None = None
 
@@ -169,7 +170,10 @@ class ValueRewrite:
         """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
         key = ("unknown", (("clean", plan.vr), value, charset))
         unknown = self.memo.get(key, ()) if len(value) <= MEMO_BYTES else self.memo.pop(key, ())
-        self.engine.unknown_words.update((word, keyword_of(plan.tag)) for word in unknown)  # type: ignore[attr-defined]
+        if unknown:
+            noted = [(word, keyword_of(plan.tag)) for word in unknown]  # type: ignore[attr-defined]
+            self.engine.unknown_words.update(noted)
+            self.unknown += noted
 
     def _uid(self, value: bytes) -> bytes:
         found = self.memo.get(value)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError
@@ -15,7 +16,7 @@ from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
 _FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
 SURNAMES_FILE = _FOLDER / "name_words.txt"
 VOCABULARY_FILE = _FOLDER / "vocabulary.txt"
-_STRENGTHS = frozenset({"strong", "plain", "name"})
+_STRENGTHS = ("strong", "plain", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +65,31 @@ def load_vocabulary(
 
     PolicyError names the line of an unknown strength, or the row of a language that is at fault.
     """
-    found: dict[str, set[str]] = {strength: set() for strength in _STRENGTHS}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("#") or not line:
-            continue
-        word, _, strength = line.partition("\t")
-        if strength not in found or not word:
-            raise PolicyError(f"{path.name}: line {number}: must be a word, a tab and strong, plain or name")
-        found[strength].add(word)
+    strong, plain, name = _words(path)
     rows = load_languages(languages)
-    known = found["strong"] | found["plain"] | found["name"]
     return Vocabulary(
-        frozenset(found["strong"]),
-        frozenset(found["plain"] | (accepted - known)),
-        frozenset(found["name"]),
-        frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split()) & found["strong"],
+        strong,
+        plain | (accepted - strong - name),
+        name,
+        frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split()) & strong,
         _cues(rows),
         compile_patterns(rows),
     )
+
+
+def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Return the words of a file by strength: strong, plain, name."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    rows = [line for line in lines if line and line[0] != "#"]
+    fields = "\t".join(rows).split("\t")
+    words, strengths = fields[::2], fields[1::2]
+    if len(fields) != 2 * len(rows) or not set(strengths) <= set(_STRENGTHS) or "" in words:
+        ends = tuple(f"\t{strength}" for strength in _STRENGTHS)
+        faulty = (line not in ends and line.count("\t") == 1 and line.endswith(ends) for line in rows)
+        number = lines.index(rows[list(faulty).index(False)]) + 1
+        raise PolicyError(f"{path.name}: line {number}: must be a word, a tab and strong, plain or name")
+    found = [frozenset(compress(words, map(strength.__eq__, strengths))) for strength in _STRENGTHS]
+    return found[0], found[1], found[2]
 
 
 def parse_accepted_words(text: str) -> frozenset[str]:

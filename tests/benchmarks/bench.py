@@ -1,10 +1,11 @@
 """Speed and memory in one run: our steps beside a plain copy, hashing and other de-identifiers, on the same instances.
 
-    bench.py [--instances N] [--data FOLDER] [--repeats N] [--large GB] [--json FILE]
+    bench.py [--instances N] [--data FOLDER] [--repeats N] [--only NAMES] [--large GB] [--json FILE]
 
 Each line is a process of its own with everything a user waits for (start, imports, all instances), run in turns with the
-others, `--repeats` times; medians are shown. `x copy` and `x ours` are ratios of CPU time to the plain copy and to our
-step `deidentify`. Peers are found as `peers.sh` leaves them; absent ones are named. `--large` sends one instance of that
+others: once uncounted, so that Python has its bytecode as in daily use, and `--repeats` times; medians are shown. `x copy`
+and `x ours` are ratios of CPU time to the plain copy and to our step `deidentify`. `--only` names processes. Peers are
+found as `peers.sh` leaves them; absent ones are named. `--large` sends one instance of that
 size through scan, de-identification and verification and shows the peak memory of each.
 """
 
@@ -27,6 +28,7 @@ ROOT = HERE.parents[1]
 PEERS = Path(os.environ.get("PEERS", ROOT / ".cache" / "peers"))
 PYTHON_PEERS = ("kitware", "dicognito", "deid")
 DATA = ROOT.parent / "shared" / "data"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 READ_TEXT_INSTANCES = 20  # as in steps.py
 
 
@@ -42,6 +44,9 @@ class Contender:
     wall: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     failed: int = 0
+
+    def forget(self) -> None:
+        self.cpu, self.wall, self.memory = [], [], []
 
 
 def ours(name: str, work: Path, instances: int, *writes: str) -> Contender:
@@ -93,7 +98,7 @@ def measure(one: Contender, work: Path) -> None:
     log = work / f"{one.name}.log"
     with log.open("wb") as stream:
         start = time.perf_counter()
-        process = subprocess.Popen(one.command, stdout=stream, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(one.command, stdout=stream, stderr=subprocess.STDOUT, env=ENVIRONMENT)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         one.wall.append(time.perf_counter() - start)
@@ -135,13 +140,18 @@ def make(work: Path, source: str) -> int:
     return len(list((work / "input").iterdir()))
 
 
-def compare(work: Path, source: str, repeats: int, *, slow_steps: bool) -> list[dict[str, object]]:
+def compare(work: Path, source: str, repeats: int, only: str | None, *, slow_steps: bool) -> list[dict[str, object]]:
     """Measure everything on one input, in turns."""
     instances = make(work, source)
     measured, absent = contenders(work, instances)
-    for _ in range(repeats):
+    if only:
+        wanted = {"copy", "deidentify", *only.split(",")}
+        measured, absent = [one for one in measured if one.name in wanted], sorted(wanted & set(absent))
+    for number in range(repeats + 1):
         for one in measured:
             measure(one, work)
+            if number == 0:
+                one.forget()
     if slow_steps:
         measured.append(ours("geometry", work, instances))
         measured.append(ours("read_text", work, min(instances, READ_TEXT_INSTANCES)))
@@ -193,6 +203,9 @@ def main() -> int:
     parser.add_argument("--instances", type=int, default=300, metavar="N", help="CT instances (default: 300; 0: none)")
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="real instances, where they are")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each process (default: 3)")
+    parser.add_argument(
+        "--only", metavar="NAMES", help="processes to measure, with commas between; copy and deidentify always"
+    )
     parser.add_argument("--large", type=float, default=0, metavar="GB", help="also one instance of that size")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
@@ -201,11 +214,15 @@ def main() -> int:
         work = Path(folder)
         if arguments.instances:
             title = f"{arguments.instances} CT instances of 512 x 512"
-            tables[title] = compare(work / "ct", str(arguments.instances), arguments.repeats, slow_steps=True)
+            tables[title] = compare(
+                work / "ct", str(arguments.instances), arguments.repeats, arguments.only, slow_steps=not arguments.only
+            )
             show(title, tables[title])
         if arguments.data.is_dir():
             title = "real instances"
-            tables[title] = compare(work / "real", str(arguments.data), arguments.repeats, slow_steps=False)
+            tables[title] = compare(
+                work / "real", str(arguments.data), arguments.repeats, arguments.only, slow_steps=False
+            )
             show(title, tables[title])
         if arguments.large:
             title = "one large instance"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phi_deid_pipeline.errors import ConfigError
+from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
@@ -66,3 +66,11 @@ def test_unknown_words_are_those_that_went_for_want_of_a_vocabulary():
     text = "CT Glarfotomy 3.0 VBX17A for Smith, Quux, Mrs Jones, KLUGMAN MD, 12 Oakum Street, ünbekannt"
     clean_descriptor(text, known, load_vocabulary(), unknown)
     assert unknown == ["glarfotomy", "vbx", "unbekannt"]
+
+
+@pytest.mark.parametrize("line", ["head", "\tstrong", "head\tloud", "head\tplain\tname", "head\tplain\tname\tx"])
+def test_faulty_line_of_a_vocabulary_is_named(tmp_path, line):
+    path = tmp_path / "words.txt"
+    path.write_text(f"# ours\nchest\tstrong\n\n{line}\nneck\tname\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"words\.txt: line 4: must be a word, a tab and strong, plain or name"):
+        load_vocabulary(path)
