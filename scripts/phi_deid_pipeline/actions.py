@@ -286,15 +286,37 @@ def is_well_formed(vr: str, value: bytes) -> bool:
     return not value.translate(None, _REPERTOIRES[vr])
 
 
+# A word with letters beyond ASCII, long enough not to come about by misreading another encoding; or ideographs, kana.
+_MISREAD = re.compile(r"(?=[a-zA-Z]*[^\W\d_a-zA-Z])[^\W\d_]{4,}|[\u3040-\u9fff\uac00-\ud7af]{2}")
+
+
+def _without_misread(value: bytes, charset: tuple[str, ...], lexicon: Lexicon) -> bytes:
+    """Cut identifiers that only show when the bytes are read as UTF-8 or ISO 8859-1, whatever is declared."""
+    if value.isascii():
+        return value
+    declared = decode_text(value, charset)[0]
+    for encoding in ("utf-8", "latin-1"):
+        text = value.decode(encoding, "surrogateescape")
+        if text == declared:
+            continue  # read so by the caller
+        spans = [(start, end) for start, end, _ in lexicon.hits(text) if _MISREAD.search(text[start:end])]
+        for start, end in reversed(spans):
+            text = text[:start] + text[end:]
+        if spans:
+            value = text.encode(encoding, "surrogateescape")
+    return value
+
+
 def kept_text(
     vr: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon, vocabulary: Vocabulary | None = None
 ) -> bytes | None:
     """Drop known identifiers from a text that is kept; None if nothing had to go."""
-    text, encodings = decode_text(value, charset if vr in TEXT_VRS else ())
+    read = _without_misread(value, charset if vr in TEXT_VRS else (), lexicon)
+    text, encodings = decode_text(read, charset if vr in TEXT_VRS else ())
     body = text.rstrip(" \x00")
     # A name may stand over several values, as in OTHER\NAMES, so the text is searched as a whole.
     cleaned = drop_identifiers(body, lexicon, vocabulary)
-    if cleaned == body:
+    if cleaned == body and read == value:
         return None
     if not cleaned.strip() and vr in TEXT_VRS:
         cleaned = DEIDENTIFIED  # the attribute may be of Type 1
@@ -332,11 +354,12 @@ def cleaned_text(
 
     `unknown` gets the folded words that go because the vocabulary lacks them.
     """
-    text, encodings = decode_text(value, charset)
+    read = _without_misread(value, charset, lexicon)
+    text, encodings = decode_text(read, charset)
     body = text.rstrip(" \x00")
     parts = body.split("\\") if vr in MULTI_VALUED_TEXT_VRS else [body]
     cleaned = [clean_descriptor(part, lexicon, vocabulary, unknown) for part in parts]
-    if cleaned == parts:
+    if cleaned == parts and read == value:
         # Also looked at as a whole: a name may be spread over the values.
         return None if drop_identifiers(body, lexicon, vocabulary) == body else b""
     if not any(part.strip() for part in cleaned):

@@ -71,10 +71,23 @@ def harvest(instance: RawInstance) -> frozenset[Entry]:
             found.update(entries_of(category, value))
             if tag == _BIRTH_DATE:
                 found.update(Entry(Category.BIRTH_DATE, entry.value) for entry in entries_of(category, value))
+        if _is_other_utf8(bytes(instance.value(element))):  # the declaration may be wrong
+            for value in instance.texts(element, ("ISO_IR 192",)):
+                found.update(entries_of(category, value))
     for tag in _AE_TITLES_OF_META:
         value = bytes(instance.meta.get(tag, b"")).decode("ascii", "replace")
         found.update(entries_of(Category.DEVICE, value))
     return frozenset(found)
+
+
+def _is_other_utf8(value: bytes) -> bool:
+    if value.isascii():
+        return False
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _category(path: tuple[int, ...], vr: str) -> Category | None:

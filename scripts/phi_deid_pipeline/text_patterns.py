@@ -26,27 +26,42 @@ def _any(rows: Iterable[str]) -> str:
     return f"(?:{'|'.join(found)})" if found else _NEVER
 
 
+_MAC = r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
+_GROUPS = r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}"
+_IPV6 = rf"(?=[a-f:]*[0-9])(?:(?:[0-9a-f]{{1,4}}:){{7}}[0-9a-f]{{1,4}}|{_GROUPS}::(?:{_GROUPS})?)(?:%\w+)?"
+_NETWORK = rf"(?<![\w:.-])(?:{_MAC}|{_IPV6})(?![\w:-])"
+# Hosts without a scheme: of countries only with a path where their code is a word of imaging too (us, ca, it, at).
+_HOST = (
+    r"(?<![\w.-])(?:[a-z0-9-]{1,63}\.){1,4}(?:(?:com|org|net|edu|gov|mil|info|de|fr|nl|eu|uk|pl)(?![\w-])(?:/[^\s\\]*)?"
+    r"|(?:us|ca|it|at|ch|es|be|se|dk|no|fi|jp|cn|io)/[^\s\\]+)"
+)
+
+
 def _known_forms(languages: Languages) -> Iterator[str]:
     month = _any(languages.months)
+    of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
     old = _any(languages.age_words)
     short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
     yield from (
         r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}",  # e-mail
+        r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}",  # an account without a domain, as mk@host
         r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+",  # URL
+        _HOST,
+        _NETWORK,
+        rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+",
+        rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?[^\W\d_]{{1,3}}{_END}",  # MTRA: xy
+        rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}",  # quinze mars
+        r"(?<![\w])#[ ]?\d{4,}(?![^\W_])",  # #4711
         r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])",  # IP address
-        r"(?<![\w:])(?=[\d:]*(?:[a-f]|::))[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,7}(?![\w:])",  # IPv6
-        r"(?<![\w:-])[0-9a-f]{2}(?P<mac>[:-])[0-9a-f]{2}(?:(?P=mac)[0-9a-f]{2}){4}(?![\w:-])",  # MAC
-        r"(?<![\w@.])(?:[a-z0-9-]+\.)+[a-z]{2,6}/[^\s,;]+",  # host/path
-        r"(?<![\w#])# ?\d{4,}(?![\w.])",  # #4711
         r"(?<![\w.])[0-2](?:\.\d+){4,}",  # UID
-        r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)",  # 2020-01-31
+        r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
         r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
         rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
         r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
         r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
         r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])",  # S M I T H, known or not
-        rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{month}\.?[-\s./,']{{0,2}}(?:\d{{4}}|\d\d)?(?![^\W_])",
+        rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",
         rf"(?<![^\W_]){month}\.?[-\s./]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:[-\s./,]{{1,2}}\d{{2,4}})?(?![^\W_])",
         rf"(?<!\w)\d{{1,2}}\.?[-\s./]{{1,2}}{_any(languages.ambiguous_months)}[-\s./]{{1,2}}{_YEAR}{_END}",
         r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])",  # time of day
@@ -172,6 +187,7 @@ def compile_patterns(languages: Languages) -> Patterns:
     kept = (
         r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}",  # e-mail
         r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+",  # URL
+        _NETWORK,
         rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
         rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
         r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)",  # UID: checked for its length

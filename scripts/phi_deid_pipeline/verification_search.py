@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ ENCODINGS = (
     *("utf-8", "utf-16-le", "utf-16-be", "latin-1", "iso8859-2", "iso8859-3", "iso8859-4", "iso8859-5", "iso8859-6"),
     *("iso8859-7", "iso8859-8", "iso8859-9", "iso8859-15", "tis-620", "shift_jis", "iso2022_jp_2", "euc_kr", "gb18030"),
 )
+_SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "AE", "Ö": "OE", "Ü": "UE"})
 _TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _ONE_VALUE_VRS = frozenset({"LT", "ST", "UT", "UR"})
 _DATE_VRS = frozenset({"DA", "DT"})
@@ -220,7 +222,11 @@ class Search:
 
     def _in_text(self, data: bytes, vr: str, charset: bytes, dates: frozenset[str]) -> Iterator[Category]:
         text, _ = decode_text(data, terms(charset))
-        for form in {text, unescaped(text)}:
+        texts = {text, unescaped(text)}
+        if not data.isascii():  # whatever is declared
+            texts |= {data.decode("utf-8", "replace"), data.decode("latin-1")}
+            texts |= {unicodedata.normalize("NFC", read).translate(_SPELLED_OUT) for read in texts}
+        for form in texts:
             for part in [form] if vr in _ONE_VALUE_VRS else form.split("\\"):
                 yield from (category for category, _ in self.needles.hits(part, dates=dates))
 

@@ -192,3 +192,19 @@ def test_dummy_items_are_known_for_all_sequences_with_code_d() -> None:
 
 def test_kept_text_of_which_nothing_is_left_becomes_a_dummy():
     assert kept_text("LO", b"https://example.org/scanner ", (), Lexicon()) == b"DEIDENTIFIED"
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "declared"),
+    [
+        ("Muehlenkoetter^Anne", "utf-8", "ISO_IR 100"),
+        ("Mühlenkötter^Anne", "latin-1", "ISO_IR 144"),
+        ("Mühlenkötter^Anne", "utf-8", "ISO_IR 144"),
+    ],
+)
+def test_identifier_in_another_encoding_than_declared_goes(name, encoding, declared):
+    known = Lexicon([Entry(Category.NAME, name)])
+    value = "Scanner Mühlenkötter".encode(encoding)
+    assert kept_text("LO", value, (declared,), known) == b"Scanner "
+    cleaned = cleaned_text("LO", "chest Mühlenkötter".encode(encoding), (declared,), known, load_vocabulary())
+    assert cleaned == b"chest "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
@@ -201,3 +203,52 @@ def test_age_above_89_goes_with_its_number_in_every_form(age):
 def test_number_that_is_no_age_above_89_stays(text):
     digits = [part for part in text.split() if any(map(str.isdigit, part))]
     assert all(part in _clean(text).split() for part in digits)
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "15 de marzo de 2021",
+        "15 marzo del 2021",
+        "quinze mars",
+        "2021-03-15T10:11:12",
+        "ID 42",
+        "#4711",
+        "SN AB12",
+        "ticket 887",
+        "bib 42",
+        "fe80::1ff:fe23:4567:890a",
+        "2001:db8:0:0:0:0:0:1",
+        "00:1A:2B:3C:4D:5E",
+        "00-1a-2b-3c-4d-5e",
+        "x.de/y",
+        "mercy.org",
+        "mk31@x",
+        "insta mk_31",
+        "MTRA: xy",
+        "tech: jd",
+        "signed: KL",
+    ],
+)
+def test_account_address_label_and_date_go_whole(identifier):
+    assert _clean(f"{identifier} thorax") == _clean(f"thorax {identifier}") == "thorax"
+
+
+@pytest.mark.parametrize(
+    "text", ["MRI@3T", "Segment #12", "Case 3 liver", "1:2:3 dilution", "Abdomen.US", "T1.se", "MARS knee", "CT: ap"]
+)
+def test_what_looks_like_an_account_or_label_and_is_none_stays(text):
+    known = [word for word in text.split() if word != "dilution"]
+    assert all(word in _clean(text) for word in known)
+
+
+def test_hardware_and_network_addresses_leave_kept_text_too():
+    assert drop_identifiers("v1 00:1A:2B:3C:4D:5E fe80::1 x", EMPTY) == "v1   x"
+    assert drop_identifiers("std::abc 1.2.3 10:11", EMPTY) == "std::abc 1.2.3 10:11"
+
+
+@pytest.mark.parametrize("run", ["a" * 20_000, "a:" * 10_000, "a." * 10_000, "ab-" * 7_000, "1:" * 10_000])
+def test_long_runs_are_searched_in_time(run):
+    begin = time.process_time()
+    _clean(run), drop_identifiers(run, EMPTY)
+    assert time.process_time() - begin < 5

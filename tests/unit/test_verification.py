@@ -314,6 +314,13 @@ def test_name_in_a_wrong_encoding_is_found(bench: Bench, encoding: str) -> None:
     assert bench.residuals() == [("lexicon", "00204000", "name")]
 
 
+def test_transliterated_name_in_utf8_under_another_declaration_is_found(bench: Bench) -> None:
+    bench.lexicon = Lexicon([Entry(Category.NAME, "Muehlenkoetter^Anne")])
+    bench.dataset.SpecificCharacterSet = "ISO_IR 100"
+    bench.dataset.add_new(0x00204000, "LT", "bei Mühlenkötter".encode())
+    assert bench.residuals() == [("lexicon", "00204000", "name")]
+
+
 @pytest.mark.parametrize(
     ("data", "category"),
     [
