@@ -10,6 +10,7 @@ name_words.txt from files with one name or place per line; the list in use came 
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import unicodedata
@@ -26,11 +27,9 @@ MIN_INFLECTED = 4  # letters of a word whose plural is listed
 
 def never_words() -> set[str]:
     """Return months, titles and credentials of all languages: what they stand for, or stand beside, is never imaging."""
-    import yaml
-
     found: set[str] = set()
-    for path in sorted(LANGUAGES_FOLDER.glob("*.yaml")):
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted(LANGUAGES_FOLDER.glob("*.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
         for key in ("months", "titles", "credentials"):
             found.update(fold(word) for word in rows[key])
     return found

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.raw_elements import RawInstance
 
-BIRTH_DATE, MIME_TYPE = 0x00100030, 0x00420012
+STUDY_DATE, MIME_TYPE = 0x00080020, 0x00420012
 LONGEST = 1024  # bytes of an element that is remembered
 MOST = 20_000  # elements remembered at most
 Condition = tuple[object, ...]
@@ -36,11 +36,11 @@ class Outcome:
 def condition(root: Plan, source: RawInstance, charset: tuple[str, ...], patient: PatientContext) -> Condition:
     """Return all of an instance and its patient that an outcome depends on beside policy, lexicon and the bytes.
 
-    The plan of the root stands for SOP class, modality and manufacturer; dates look at the birth date, the dummy of an
-    encapsulated document at its MIME type.
+    The plan of the root stands for SOP class, modality and manufacturer; dates are no birth date where the study is of that
+    day, the dummy of an encapsulated document looks at its MIME type.
     """
     names = patient.pseudonym, patient.name, patient.offset_days
-    others = source.text(BIRTH_DATE), source.text(MIME_TYPE)
+    others = source.text(STUDY_DATE), source.text(MIME_TYPE)
     return root, source.explicit, source.little, charset, *names, *others
 
 

@@ -96,26 +96,28 @@ def test_an_engine_that_remembers_writes_what_a_new_one_writes(policy: Policy, t
     assert seen["bytes"] > 100
 
 
-def test_a_date_that_is_the_birth_date_of_one_instance_alone_is_handled_in_each_by_its_own(tmp_path: Path) -> None:
-    """(0040,A121) Date is kept as it stands where it tells the birth date, and moved elsewhere; its bytes are the same."""
+def test_a_birth_date_is_told_by_the_study_date_of_each_instance(tmp_path: Path) -> None:
+    """Content Date is a dummy where it is the birth date, and moved where the study is of that day; its bytes are the same."""
     policy = load_policy("research_longitudinal")
     engine = InstanceDeidentifier(policy, UIDS)
+    patient = replace(PATIENTS[0], lexicon=Lexicon([Entry(Category.BIRTH_DATE, "19480523")]))
     written = []
-    for birth in (b"19500101", b"19600101", b"19500101"):
-        values = {0x00080016: (b"UI", b"1.2.3.4\0"), 0x00080018: (b"UI", b"1.2.3.5\0"), 0x00100030: (b"DA", birth)}
-        values[0x0040A121] = (b"DA", b"19500101")
+    for study in (b"20200312", b"19480523", b"20200312"):
+        values = {0x00080016: (b"UI", b"1.2.3.4\0"), 0x00080018: (b"UI", b"1.2.3.5\0"), 0x00080020: (b"DA", study)}
+        values[0x00080023] = (b"DA", b"19480523")
         body = b"".join(
             (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr + bytes([len(v), 0]) + v
             for tag, (vr, v) in values.items()
         )
         data = bytes(128) + b"DICM" + body
-        found = outcome(engine, data, PATIENTS[0], tmp_path / "x")
-        assert found == outcome(InstanceDeidentifier(policy, UIDS), data, PATIENTS[0], tmp_path / "y")
+        found = outcome(engine, data, patient, tmp_path / "x")
+        assert found == outcome(InstanceDeidentifier(policy, UIDS), data, patient, tmp_path / "y")
         written.append(found[0])
-    assert written[0] == written[2] != written[1]
+    assert written[0] == written[2] and b"DA\x08\x0019000101" in written[0]
+    assert b"DA\x08\x0019000101" not in written[1] and b"19480523" not in written[1]
 
 
-@pytest.mark.parametrize(("tag", "vr"), [(0x00100030, b"DA"), (0x00080016, b"UI"), (0x00080005, b"CS")])
+@pytest.mark.parametrize(("tag", "vr"), [(0x00080020, b"DA"), (0x00080016, b"UI"), (0x00080005, b"CS")])
 def test_another_value_of_what_outcomes_depend_on_is_another_condition(tag: int, vr: bytes) -> None:
     engine = InstanceDeidentifier(load_policy("hipaa_safe_harbor"), UIDS)
 

@@ -29,7 +29,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SCHEMA = json.loads((ROOT / "resources" / "audit_schemas" / "metadata_audit.schema.json").read_text())
 STAGED = "2.25.1/2.25.2/2.25.3.dcm"
-JOINED_LATER = {"text_regions_hidden": 0, "pixels_redacted": False, "series_incomplete": False}
+JOINED_LATER = {
+    "text_regions_hidden": 0,
+    "pixels_redacted": False,
+    "recognizable_visual_features": False,
+    "series_incomplete": False,
+}
 PYTHON_TYPES = {"string": str, "int64": int, "float64": float, "bool": bool}
 
 
