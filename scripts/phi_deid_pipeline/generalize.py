@@ -27,7 +27,34 @@ _UNITS = {
     **dict.fromkeys(["d", "day", "days", "tag", "tage", "jours", "dias", "giorni", "dagen"], "d"),
 }
 # A ZIP code stands behind the letters of a state, or at the end, with or without its four further digits.
-_ZIP = re.compile(r"(?:\b[A-Z]{2}[ ,.^]+(\d{5})(?:-?\d{4})?(?![\d-]))|(?:(?<![\w-])(\d{5})(?:-\d{4})?\s*$)", re.ASCII)
+_ZIP = re.compile(
+    r"\b(?P<state>[A-Z]{2})[ ,.^]+(?P<behind>\d{5})(?:-?\d{4})?(?![\d-])|(?<![\w-])(?P<last>\d{5})(?:-\d{4})?\s*$",
+    re.ASCII | re.IGNORECASE,
+)
+_STATE_LETTERS = """
+    AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC
+    SD TN TX UT VT VA WA WV WI WY DC PR VI GU AS MP AA AE AP
+"""
+_STATES = frozenset(_STATE_LETTERS.split())
+# States whose letters also name a country with codes of five digits: the first digits that the state has.
+_ALSO_A_COUNTRY = {
+    "DE": ("197", "198", "199"),
+    "ID": ("83",),
+    "IL": ("60", "61", "62"),
+    "MA": ("01", "02", "055"),
+    "ME": ("039", "04"),
+}
+_AT_HOME = _STATES | {"US", "ST", "RD", "DR", "LN"}  # and words of streets
+_COUNTRIES = re.compile(
+    r"\b(?:germany|deutschland|allemagne|alemania|france|frankreich|francia|italy|italia|italie|italien|spain|espana|españa"
+    r"|spanien|mexico|méxico|turkey|turkiye|türkiye|poland|polska|finland|suomi|sweden|sverige|greece|croatia|hrvatska"
+    r"|estonia|ukraine|serbia|morocco|maroc|algeria|algérie|egypt|israel|saudi arabia|korea|thailand|malaysia|indonesia"
+    r"|pakistan|philippines|peru|perú|cuba|guatemala|uruguay|kuwait|jordan|iraq|taiwan|vietnam"
+    r"|deu|fra|ita|esp|mex|tur|fin|swe|grc|hrv|est|ukr|dza|egy|isr|sau|kor|tha|mys|idn|pak)\b",
+    re.IGNORECASE,
+)
+_BEFORE = re.compile(r"(?:^|[\s,.^(])([a-z]{1,2})[ ,.^]+$", re.IGNORECASE | re.ASCII)
+_BOX = re.compile(r"\b(?:box|pob|postfach|apartado)\W*$", re.IGNORECASE)
 
 
 def capped_age(value: bytes, max_age: int) -> bytes | None:
@@ -94,8 +121,24 @@ def _age_words() -> re.Pattern[str]:
 
 
 def zip3(text: str) -> str:
-    """Return the first three digits of the US ZIP code in an address, 000 for a restricted area; "" if there is none."""
-    found = [first or second for first, second in _ZIP.findall(text.strip(" \x00"))]
+    """Return the first three digits of the US ZIP code in an address, 000 for a restricted area; "" if there is none.
+
+    The number of a box is none, nor is a code behind the letters of another country or, without a state, beside its name.
+    """
+    text = text.strip(" \x00")
+    found = [code for match in _ZIP.finditer(text) if (code := _zip_code(text, match))]
     if not found:
         return ""
     return "000" if found[-1][:3] in RESTRICTED_ZIP3 else found[-1][:3]
+
+
+def _zip_code(text: str, match: re.Match[str]) -> str:
+    if _BOX.search(text[: match.start()]):
+        return ""
+    code, state = match["behind"] or match["last"], (match["state"] or "").upper()
+    if state in _STATES:
+        return code if code.startswith(_ALSO_A_COUNTRY.get(state, ("",))) else ""
+    before = _BEFORE.search(text[: match.end() - len(match[0]) + match[0].index(code)])
+    foreign = before is not None and before[1].upper() not in _AT_HOME
+    at_end = not text[match.end() :]
+    return code if at_end and not foreign and not _COUNTRIES.search(text) else ""
