@@ -77,12 +77,10 @@ class Planner:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.dates: str = getattr(policy, "dates", "remove")
-        self.max_age: int = getattr(policy, "max_age", 0)
-        overrides = getattr(policy, "overrides", ())
-        self.conditional = any(row.modality or row.manufacturer for row in overrides)
-        safe_private = getattr(policy, "safe_private", None)
-        self.keeps_private = bool(safe_private) or any(row.private_creator for row in overrides)
+        self.dates = policy.dates
+        self.max_age = policy.max_age
+        self.conditional = any(row.modality or row.manufacturer for row in policy.overrides)
+        self.keeps_private = bool(policy.safe_private) or any(row.private_creator for row in policy.overrides)
         self._roots: dict[Scene, Plan] = {}
 
     def root(self, sop_class_uid: str, modality: str = "", manufacturer: str = "") -> Plan:
@@ -138,11 +136,11 @@ class Planner:
         elif plan.vr == "SQ":
             plan.kind = self._sequence_kind(plan, action)
         else:
-            plan.kind = self._value_kind(plan, action, str(getattr(resolution, "fallback", "D")))
+            plan.kind = self._value_kind(plan, action, str(resolution.fallback))
         if plan.private and plan.kind is Kind.REMOVE:
             plan.kind = Kind.PRIVATE
         if plan.kind in (Kind.CLEAN, Kind.ADDRESS):
-            wanted = str(getattr(resolution, "fallback", "Z"))
+            wanted = str(resolution.fallback)
             plan.fallback = Plan(plan.path, plan.vr, plan.scene, private=plan.private)
             self._settle(plan.fallback, code, wanted if wanted in ("D", "Z", "X") else "Z", resolution)
 
@@ -160,8 +158,7 @@ class Planner:
 
     def concept(self, code: str, scheme: str, value_type: str) -> Resolution | None:
         """Return the rule of Table E.3.4-1 for a content item, where the policy has them."""
-        find = getattr(self.policy, "resolve_concept", None)
-        return find(code, scheme, value_type) if find is not None else None
+        return self.policy.resolve_concept(code, scheme, value_type)
 
     def _value_kind(self, plan: Plan, action: str, fallback: str) -> Kind:
         vr = plan.vr

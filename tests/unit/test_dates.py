@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -223,3 +224,12 @@ def test_to_year_keeps_nothing_but_a_plausible_year(vr: str, before: str, after:
     value = to_year(vr, before.encode())
     assert value is not None
     assert value.decode() == after
+
+
+@pytest.mark.parametrize("missing", ["dates", "max_age", "overrides", "safe_private"])
+def test_a_policy_that_lacks_a_setting_is_refused(missing: str) -> None:
+    settings = {"dates": "shift", "max_age": 89, "overrides": (), "safe_private": {}}
+    assert Planner(SimpleNamespace(**settings)).dates == "shift"
+    del settings[missing]
+    with pytest.raises(AttributeError, match=missing):
+        Planner(SimpleNamespace(**settings))

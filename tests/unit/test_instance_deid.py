@@ -63,9 +63,16 @@ class Rules:
     method_codes: tuple[tuple[str, str, str], ...] = ()
     method_texts: tuple[str, ...] = ("texts",)
     longitudinal: str = "UNMODIFIED"
+    dates: str = "remove"
+    max_age: int = 0
+    overrides: tuple[Any, ...] = ()
+    safe_private: dict[tuple[int, int, str], Any] = field(default_factory=dict)
 
     def resolve(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Answer:
         return self.actions.get(path[-1], Answer("K", "K"))
+
+    def resolve_concept(self, code: str, scheme: str, value_type: str) -> None:
+        return None
 
 
 @pytest.fixture(scope="module")
