@@ -1,9 +1,11 @@
 """The known identifiers of one patient: gathered from headers, found again in any text.
 
 Two halves: `harvest` reads every identifying value of an instance at any depth; `Lexicon.hits` finds those values in
-text in the forms in which people and devices write them. Names match by whole words in any order, with case, accents
-and transliteration folded; numbers with their separators left out; dates in the usual written forms; institutions and
-addresses as word sequences and by their distinctive words. Scripts written without blanks match anywhere.
+text in the forms in which people and devices write them. Names match by whole words in any order, with case, accents,
+transliteration, kana, long vowels of Japanese and Russian endings folded, joined or divided by hyphens; a name of two
+letters and one only in full. Numbers match with their separators and zeros in front left out; dates in the usual written
+forms; institutions and addresses as word sequences and by their distinctive words. Scripts written without blanks match
+anywhere. Simplified and traditional characters are not taken for each other.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ __all__ = [
 
 _SIGNATURE = re.compile(r"(?<![^\W_])(?<!\w\.)(?:[^\W\d_]\.[ -]?){1,2}[^\W\d_]\.(?![^\W_])")
 MIN_WORD, MIN_CODE, MIN_NUMBER = 4, 5, 6  # characters of what counts as a whole code
+MAX_GAP = 3  # characters between two parts of a name
+_HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
 Span = tuple[int, int, Category]
@@ -112,7 +116,7 @@ class Lexicon:
         found = [*self._words(folded), *self._numbers(folded), *self._dates(folded), *self._inside(folded)]
         found += [*self._signatures(folded), *self._spelled(folded)]
         if positions is not None:
-            found = [(positions[start], positions[end - 1] + 1, category) for start, end, category in found]
+            found = [(positions[start], _end(positions, end), category) for start, end, category in found]
         return _merge(found)
 
     def _words(self, folded: str) -> Iterator[Span]:
@@ -120,7 +124,14 @@ class Lexicon:
         if not (index.alone or index.names or index.sequences):
             return
         words = [(match.start(), match.end(), match[0]) for match in WORD.finditer(folded)]
-        for at, (start, _, word) in enumerate(words):
+        if index.whole and (whole := index.whole.get(tuple(word for _, _, word in words))):
+            yield words[0][0], words[-1][1], whole
+        for at, (start, end, word) in enumerate(words):
+            yield from self._hyphened(words, at, folded)
+            if at + 1 < len(words) and (word, words[at + 1][2]) in index.shorts:
+                gap = folded[end : words[at + 1][0]]
+                if len(gap) <= MAX_GAP and "\n" not in gap:
+                    yield start, words[at + 1][1], index.shorts[word, words[at + 1][2]]
             for form in (word, *RUN.findall(word)) if not word.isalpha() else (word,):
                 if form in index.alone:
                     offset = word.find(form)
@@ -130,6 +141,16 @@ class Lexicon:
             for sequence, category in index.sequences.get(word, ()):
                 if tuple(w for _, _, w in words[at : at + len(sequence)]) == sequence:
                     yield start, words[at + len(sequence) - 1][1], category
+
+    def _hyphened(self, words: list[tuple[int, int, str]], at: int, folded: str) -> Iterator[Span]:
+        """Find a name with hyphens or apostrophes inside that its header does not have: Muehlen-koetter."""
+        joined, end = words[at][2], words[at][1]
+        for start, next_end, word in words[at + 1 : at + 3]:
+            if start - end != 1 or folded[end] not in _HYPHENS:
+                return
+            joined, end = joined + word, next_end
+            if len(joined) >= MIN_CODE and joined.isalpha() and joined in self._index.alone:
+                yield words[at][0], end, self._index.alone[joined]
 
     def _name_neighbours(self, words: list[tuple[int, int, str]], at: int, folded: str) -> Iterator[Span]:
         """Join a part of a name with the parts and initials of the same name that stand directly beside it."""
@@ -142,7 +163,7 @@ class Lexicon:
             other_start, other_end, neighbour = words[other]
             low, high = min(start, other_start), max(end, other_end)
             gap = folded[min(end, other_end) : max(start, other_start)]
-            if len(gap) > 3 or "\n" in gap:
+            if len(gap) > MAX_GAP or "\n" in gap:
                 continue
             shared = index.names[word] & index.names.get(neighbour, set())
             if shared and neighbour != word:
@@ -184,13 +205,23 @@ class Lexicon:
                 if gap:
                     gaps.append(gap)
                 compact, previous_end = compact + run, run_end
-                if len(compact) > index.longest or (len(compact) >= 3 and compact[:3] not in index.starts):
+                known_as = self._known_number(compact)
+                if len(known_as) > index.longest or (len(known_as) >= 3 and known_as[:3] not in index.starts):
                     break
-                known = index.numbers.get(compact)
+                known = index.numbers.get(known_as)
+                if len(known_as) < len(compact) and len(known_as) < MIN_CODE:
+                    continue
                 if not known or (gaps and not known[1]) or (compact.isdigit() and gaps == ["."]):
                     continue
                 if _stands_alone(folded, start, run_end, whole_word=len(compact) < 6):
                     yield start, run_end, known[0]
+
+    def _known_number(self, compact: str) -> str:
+        """Return a number without the zeros in front that the header's does not have: 00001234567 of 12-34-567."""
+        if compact[0] != "0" or not compact.isdigit() or compact[:3] in self._index.starts:
+            return compact
+        bare = compact.lstrip("0")
+        return bare if len(bare) >= MIN_NUMBER or len(bare) < 3 or bare[:3] in self._index.starts else compact
 
     def _dates(self, folded: str) -> Iterator[Span]:
         dates = self._index.dates
@@ -232,6 +263,11 @@ class Lexicon:
 def needle_form(text: str) -> str:
     """Return text in the normal form of `Lexicon.needles`: upper case, folded, letters and digits only."""
     return compacted(text).upper()
+
+
+def _end(positions: list[int], end: int) -> int:
+    """Return where a folded span ends in the text, with the marks that folding left out behind it."""
+    return max(positions[end - 1] + 1, positions[end])
 
 
 _INTEGER_PART = re.compile(r"(?:^|[^\d.])\d{1,4}[.,]$")

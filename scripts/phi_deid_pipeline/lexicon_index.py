@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from phi_deid_pipeline.lexicon_words import (
@@ -14,6 +15,7 @@ from phi_deid_pipeline.lexicon_words import (
     compacted,
     distinctive,
     fold,
+    name_variants,
     variants,
 )
 from phi_deid_pipeline.records import Category
@@ -21,6 +23,12 @@ from phi_deid_pipeline.records import Category
 _PARTICLES = frozenset(
     {"van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "la", "le", "el", "al", "ter", "ten"}
 )
+# Words of two letters that name a kind of image, a view or a side: no name beside one letter.
+_TERMS = """
+    ad ap ax bw ce cr cs ct dr dx ep et fa fs gr hr id im ir ll lr mg mr nm no ob pa pd pt rl rr sa se sr st te ti tr us vr
+    xa
+"""
+_SHORT_TERMS = frozenset(_TERMS.split())
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
 
@@ -32,6 +40,8 @@ class Index:
         self.names: dict[str, set[int]] = {}  # word -> names it is a part of
         self.initials: dict[int, set[str]] = {}
         self.signatures: dict[str, Category] = {}  # initials in the orders in which people sign: jd, dj, jqd
+        self.whole: dict[tuple[str, ...], Category] = {}  # names of short parts: they count as a whole value only
+        self.shorts: dict[tuple[str, str], Category] = {}  # two letters and one that are a name beside each other
         self.sequences: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.numbers: dict[str, tuple[Category, bool]] = {}  # compact form -> category, may be split by separators
         self.dates: set[str] = set()
@@ -60,11 +70,13 @@ class Index:
         number = len(self.initials)
         words: list[set[str]] = []
         plain: list[str] = []
-        for text in re.split(r"[\W_]*[\s^,;_]+[\W_]*", entry.value):
+        name = unicodedata.normalize("NFC", entry.value)
+        for text in re.split(r"[\W_]*[\s^,;_]+[\W_]*", name):
             pieces = re.findall(r"[^\W_]+", text)
             if len(pieces) > 1:  # O'Brien, Smith-Jones: each piece and the joined form
-                words.append(variants("".join(pieces)))
-            words.extend(variants(piece) for piece in pieces)
+                words.append(name_variants("".join(pieces)))
+            words.extend(name_variants(piece) for piece in pieces)
+            words.extend({joined} for joined in _neighbours_joined(pieces))
             plain.append(fold("".join(pieces)))
         self.initials[number] = {form[0] for forms in words for form in forms if form}
         letters = [text[0] for text in plain if text and text[0].isalpha() and text not in _PARTICLES]
@@ -74,16 +86,33 @@ class Index:
         for forms in words:
             for form in forms:
                 self._add_name_word(form, number, entry.category)
+        self._add_whole_name([word for word in plain if word], number, entry.category)
         plain = [word for word in plain[:3] if len(word) >= 2 and word not in WEAK_NAME_WORDS]
         for joined in {a + b for a in plain for b in plain if a != b}:  # JohnDoe, DOEJOHN
             if len(joined) >= 5 and joined.isalpha():
                 self._add_name_word(joined, number, entry.category)
-        if NO_BLANKS.search(entry.value) and len(whole := compacted(entry.value)) >= 2:
+        if NO_BLANKS.search(fold(name)) and len(whole := compacted(name)) >= 2:
             self.inside.setdefault(whole, entry.category)
-            parts = [part for part in map(fold, re.split(r"[\s^,;_]+", entry.value)) if part]
+            parts = [part for part in map(fold, re.split(r"[\s^,;_]+", name)) if part]
             for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
                 for separator in _NAME_SEPARATORS:
                     self.inside.setdefault(separator.join(order), entry.category)
+
+    def _add_whole_name(self, parts: list[str], number: int, category: Category) -> None:
+        """Add a name as one word in the orders in which it is written, and what short parts make of it."""
+        if not 2 <= len(parts) <= 6 or not all(part.isalpha() for part in parts) or NO_BLANKS.search("".join(parts)):
+            return
+        orders = {tuple(parts), (*parts[1:], parts[0]), (parts[-1], *parts[:-1])}
+        long = [part for part in parts if len(part) >= 2]
+        if len(long) == len(parts) > 2 and any(part not in WEAK_NAME_WORDS for part in parts):
+            for order in orders:
+                self._add_name_word("".join(order), number, category)
+        if all(len(part) <= 2 and part not in _SHORT_TERMS for part in parts) and long:
+            for order in orders:
+                self.whole.setdefault(order, category)
+            if len(parts) == 2 and len(long) == 1:
+                for one, other in (parts, parts[::-1]):
+                    self.shorts.setdefault((one, other), category)
 
     def _add_name_word(self, form: str, number: int, category: Category) -> None:
         letters = sum(char.isalpha() for char in form)
@@ -144,3 +173,9 @@ class Index:
         bare = compact.lstrip("0")
         if bare != compact and len(bare) >= 5:
             self.numbers.setdefault(bare, (category, len(bare) >= 7))
+
+
+def _neighbours_joined(pieces: list[str]) -> list[str]:
+    """Return the folded pieces of O'Brien-Smith that stand beside each other as one word, but not all of them."""
+    spans = [(i, j) for i in range(len(pieces)) for j in range(i + 2, len(pieces) + 1) if j - i < len(pieces) <= 6]
+    return [joined for i, j in spans if len(joined := fold("".join(pieces[i:j]))) >= 4]

@@ -85,6 +85,7 @@ _TRANSLITERATED = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "Ä": "ae", "Ö": "oe", "Ü": "ue", "Å": "aa", "Ø": "oe"}
 )
 _VOICING = "\u3099\u309a"  # voicing marks of kana are no accents
+_HIRAGANA, _TO_KATAKANA = frozenset(map(chr, (*range(0x3041, 0x3097), 0x309D, 0x309E))), 0x60
 WORD = re.compile(r"[^\W_]+")
 RUN = re.compile(r"\d+|[^\W\d_]+")
 # Scripts without blanks between words (Thai to Khmer, kana, ideographs, Hangul): their values match inside a run too.
@@ -97,21 +98,33 @@ def _fold_char(char: str) -> str:
     if lower in _LETTERS:
         return _LETTERS[lower]
     bare = "".join(c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c) or c in _VOICING)
-    return unicodedata.normalize("NFC", bare)
+    composed = unicodedata.normalize("NFC", bare)
+    return chr(ord(composed) + _TO_KATAKANA) if composed in _HIRAGANA else composed
+
+
+def _fold_parts(text: str) -> list[str]:
+    """Return what each character becomes; a kana and its voicing mark, apart in half width, become one with the kana."""
+    parts = [_fold_char(char) for char in text]
+    for at in range(1, len(parts)):
+        if parts[at] and parts[at] in _VOICING:
+            whole = unicodedata.normalize("NFC", parts[at - 1] + parts[at])
+            if len(whole) == len(parts[at - 1]):
+                parts[at - 1], parts[at] = whole, ""
+    return parts
 
 
 def fold(text: str) -> str:
-    """Return text in lower case without accents and compatibility forms."""
+    """Return text in lower case without accents and compatibility forms; hiragana as katakana."""
     if text.isascii():
         return text.lower()
-    return "".join(map(_fold_char, text))
+    return "".join(_fold_parts(text))
 
 
 def fold_with_index(text: str) -> tuple[str, list[int] | None]:
     """Return the folded text and, where lengths differ, the source position of each folded character (and the end)."""
     if text.isascii():
         return text.lower(), None
-    parts = [_fold_char(char) for char in text]
+    parts = _fold_parts(text)
     folded = "".join(parts)
     if len(folded) == len(text) and all(len(part) == 1 for part in parts):
         return folded, None
@@ -158,3 +171,59 @@ def romanised(text: str) -> set[str]:
     stem = letters[1][:-2] if letters[1].endswith("iy") else ""
     shorter = {stem + "y", stem + "i"} if stem else set()  # Yury and Yuri, Dostoevsky
     return {*letters, *shorter, letters[1].replace("kh", "h").replace("yu", "ju").replace("ya", "ja").replace("y", "j")}
+
+
+_ENDINGS = (  # of a man's and a woman's family name, in Cyrillic and in Latin letters
+    ("ов", "ова"),
+    ("ев", "ева"),
+    ("ин", "ина"),
+    ("ын", "ына"),
+    ("ский", "ская"),
+    ("цкий", "цкая"),
+    ("ov", "ova"),
+    ("ev", "eva"),
+    ("sky", "skaya"),
+    ("skiy", "skaya"),
+)
+_MIN_INFLECTED = 5  # letters
+_JAPANESE = re.compile(
+    r"(?:(?:[kgsztdnhbpmrjfwy]|[kgnhbpmr]y|sh|ch|ts)?[aiueo]|n(?![aiueoy])|(?<=o)h(?=[kstnmrgzdbj]h?[aiueoy]|$))+"
+)
+_LONG_O, _LONG_U = re.compile(r"ou|^oo|oh(?![aiueoy])"), re.compile(r"uu")
+_MIN_JAPANESE = 4
+_NO_NAMES = frozenset(
+    {"dose", "hose", "rose", "mose", "route", "mouse", "house", "douse", "source", "mode", "node", "nose"}
+)
+
+
+def name_variants(text: str) -> set[str]:
+    """Return the variants of a word of a name: also the other gender's ending and the long vowels of Japanese."""
+    word = fold(text) if not romanised(text) else unicodedata.normalize("NFC", text).lower().replace("ё", "е")
+    forms = variants(text)
+    if len(word) >= _MIN_INFLECTED:
+        for other in _other_gender(word):
+            forms |= {fold(other)} | romanised(other)
+    if romanised(text):
+        forms |= {form.replace("v", "w") for form in forms if form.isascii()}  # Iwanow, as in German
+    return forms | _long_vowels(word)
+
+
+def _other_gender(word: str) -> set[str]:
+    found = set()
+    for man, woman in _ENDINGS:
+        for ending, other in ((man, woman), (woman, man)):
+            if word.endswith(ending):
+                found.add(word.removesuffix(ending) + other)
+    return found
+
+
+def _long_vowels(word: str) -> set[str]:
+    """Return a romanised Japanese word with one o or u at a time short and long: taro, tarou, taroh."""
+    if len(word) < _MIN_JAPANESE or not word.isascii() or not _JAPANESE.fullmatch(word):
+        return set()
+    short = _LONG_U.sub("u", _LONG_O.sub("o", word))
+    forms = {short}
+    for at, letter in enumerate(short):
+        for long in {"o": ("ou", "oh") if at else ("oo", "oh"), "u": ("uu",)}.get(letter, ()):
+            forms.add(short[:at] + long + short[at + 1 :])
+    return {form for form in forms if len(form) >= _MIN_JAPANESE} - _NO_NAMES - GENERIC - WEAK_NAME_WORDS

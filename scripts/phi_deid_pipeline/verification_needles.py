@@ -7,10 +7,11 @@ The rules, in the order in which they apply:
    same holds of `PLACE_WORDS`.
 2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
    only directly beside another part of the same name, in either order. Written letter by letter it counts from
-   `MIN_SPELLED` letters.
+   `MIN_SPELLED` letters. A name of three parts and more counts as one word, one of short parts as a whole value.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
    `MIN_DIGIT_WORD`, as a whole value from `MIN_WHOLE`; years, repeated digits and fractions of decimals never count.
-   In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more; a UID never counts there.
+   Zeros in front of the first kind are left out. In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN`
+   digits and more; a UID never counts there.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, shorter ones as a whole value.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text with a year of four digits in the usual orders.
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
@@ -64,12 +65,15 @@ _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1}
 _BYTE_SPELLED = re.compile(rb"[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z](?![a-z])")
 
 
+_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
+
+
 def fold(text: str) -> str:
-    """Return text in lower case without accents."""
+    """Return text in lower case without accents, hiragana as katakana."""
     if text.isascii():
         return text.lower()
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    return unicodedata.normalize("NFC", plain)
+    return unicodedata.normalize("NFC", plain).translate(_KATAKANA)
 
 
 def _spellings(text: str) -> set[str]:
@@ -132,6 +136,7 @@ class Needles:
             for word in sorted(_spellings(original)):
                 words.append(word)
                 self._add_name_word(word, category)
+        self._add_joined([fold(word) for word in _WORD.findall(text)], category)
         parts = [w for w in words if w not in PARTICLES and len(w) >= (1 if _NO_BLANKS.search(w) else 2)]
         for one in parts:
             for other in parts:
@@ -143,6 +148,20 @@ class Needles:
                     self.letters.setdefault(joined, category)
                 elif _NO_BLANKS.search(joined):
                     self.inside.setdefault(joined, category)
+
+    def _add_joined(self, parts: list[str], category: Category) -> None:
+        """Add a name of several parts as one word; one of short parts counts as a whole value, in both orders."""
+        if len(parts) < 2 or not all(part.isalpha() for part in parts) or _NO_BLANKS.search("".join(parts)):
+            return
+        if all(part in self._harmless for part in parts):
+            return
+        plain = not any(part in self._harmless or part in PARTICLES for part in parts)
+        short = plain and len("".join(parts)) >= MIN_WHOLE and max(map(len, parts)) <= 2
+        for order in (parts, [*parts[1:], parts[0]], [parts[-1], *parts[:-1]]):
+            if short:
+                self.whole.setdefault(" ".join(order), category)
+            elif len(parts) > 2 and min(map(len, parts)) >= 2:
+                self.letters.setdefault("".join(order), category)
 
     def _add_name_word(self, word: str, category: Category) -> None:
         if word in self._harmless or word in PARTICLES:
@@ -235,7 +254,7 @@ class Needles:
         if _BYTE_SPELLED.search(data):
             return True
         runs = _BYTE_DIGITS.findall(data)
-        if not self._byte_digits.isdisjoint(runs):
+        if not self._byte_digits.isdisjoint((*runs, *(run.lstrip(b"0") for run in runs))):
             return True
         if not self.dates:
             return False
@@ -298,8 +317,9 @@ class Needles:
                 yield self.letters[run], len(run)
         if not fraction:
             for run in _DIGITS.findall(word):
-                if run in self.digits:
-                    yield self.digits[run], len(run)
+                known = run if run in self.digits else run.lstrip("0")
+                if known in self.digits:
+                    yield self.digits[known], len(known)
 
     def may_be_numbers(self, data: bytes, *, dates: frozenset[str]) -> bool:
         """Tell quickly whether `numbers` may find something in values of DS and IS."""

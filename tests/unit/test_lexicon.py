@@ -387,3 +387,115 @@ def test_name_is_found_in_latin_letters_and_its_transliterations(value, text):
 )
 def test_identifier_of_each_kind_is_found_as_people_write_it(pair, text):
     assert bool(lexicon(pair).hits(text)) is bool(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("Li^X", "LI X", ["LI X"]),
+        ("Li^X", "X Li", ["X Li"]),
+        ("Li^X", "Li, X", ["Li, X"]),
+        ("Li^X", "knee of X Li left", ["X Li"]),
+        ("Li^X", "Li", []),
+        ("Li^X", "X", []),
+        ("Li^X", "lix", []),
+        ("Li^X^Y", "y li x", ["y li x"]),
+        ("Sa^G", "SAG", []),
+        ("Ax^T", "AX T", []),
+        ("Nguyen^Van^An", "nguyenvanan", ["nguyenvanan"]),
+        ("Nguyen^Van^An", "VanAnNguyen scan", ["VanAnNguyen"]),
+        ("O'Brien-Smith^Ann", "OBrien", ["OBrien"]),
+        ("O'Brien-Smith^Ann", "BrienSmith", ["BrienSmith"]),
+        ("M\u00fchlenk\u00f6tter^Jan", "M\u00fchlen-k\u00f6tter", ["M\u00fchlen-k\u00f6tter"]),
+        ("M\u00fchlenk\u00f6tter^Jan", "muehlen\u2010koetter CT", ["muehlen\u2010koetter"]),
+        ("M\u00fchlenk\u00f6tter^Jan", "M\u00fchlen k\u00f6tter, koetter-muehlen", []),
+        ("OBrien^Ann", "O'Brien", ["O'Brien"]),
+        ("Xray^Ann", "x-ray", []),
+    ],
+)
+def test_name_of_short_joined_or_divided_parts_is_found_and_no_word_of_imaging(value, text, hits):
+    assert found(lexicon((NAME, value)), text) == [(hit, "name") for hit in hits]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\u3084\u307e\u3060^\u305f\u308d\u3046",
+        "\u30e4\u30de\u30c0^\u30bf\u30ed\u30a6",
+        "\uff94\uff8f\uff80\uff9e^\uff80\uff9b\uff73",
+    ],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u3084\u307e\u3060 \u305f\u308d\u3046",
+        "\u30e4\u30de\u30c0 \u30bf\u30ed\u30a6",
+        "\uff94\uff8f\uff80\uff9e \uff80\uff9b\uff73",
+        "\u30e4\u30de\u30bf\u3099 \u30bf\u30ed\u30a6",
+    ],
+)
+def test_kana_are_one_in_hiragana_katakana_and_half_width(value, name):
+    ((start, end, category),) = lexicon((NAME, value)).hits(f"CT {name} T1")
+    assert (f"CT {name} T1"[start:end], category) == (name, NAME)
+
+
+def test_a_voicing_mark_in_half_width_goes_with_its_name():
+    text = "\uff94\uff8f\uff80\uff9e"
+    assert lexicon((NAME, "\u3084\u307e\u3060^A")).hits(text) == [(0, len(text), NAME)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hit"),
+    [
+        ("Yamada^Tarou", "Taro", True),
+        ("Yamada^Tarou", "TAROH", True),
+        ("Yamada^Taro", "tarou", True),
+        ("Oota^Yuuki", "yuki", True),
+        ("Boone^Ann", "bone", False),
+        ("Douse^Ann", "dose", False),
+        ("Yamada^Tarou", "Tara", False),
+        ("\u0418\u0432\u0430\u043d\u043e\u0432^\u0418", "IWANOW", True),
+        ("\u0418\u0432\u0430\u043d\u043e\u0432^\u0418", "\u0418\u0432\u0430\u043d\u043e\u0432\u0430", True),
+        ("\u0418\u0432\u0430\u043d\u043e\u0432\u0430^\u0418", "Ivanov", True),
+        ("Dostoevskaya^A", "Dostoevsky", True),
+        ("\u0418\u0432\u0430\u043d\u043e\u0432^\u0418", "\u0418\u0432\u0430\u043d", False),
+        ("Nov^A", "nova", False),
+    ],
+)
+def test_long_vowels_and_endings_of_the_other_gender_are_the_same_name(value, text, hit):
+    assert bool(lexicon((NAME, value)).hits(text)) is hit
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("12-34-567", "00001234567", ["00001234567"]),
+        ("12-34-567", "0012-34-567", ["0012-34-567"]),
+        ("00001234567", "01234567", ["01234567"]),
+        ("12-34-567", "0.00001234567", []),
+        ("12-34-567", "000012345678", []),
+        ("1234", "0001234", []),
+    ],
+)
+def test_zeros_in_front_of_a_number_do_not_hide_it(value, text, hits):
+    assert found(lexicon((RECORD, value)), text) == [(hit, "record_number") for hit in hits]
+
+
+def test_forms_of_a_name_are_no_words_of_imaging():
+    words = ("bone", "dose", "AX T", "AX T2", "SAG", "ROUTE", "MODE", "nose", "LI", "X-ray", "AP L", "CT A", "joon")
+    names = (
+        "Boone^Ann",
+        "Douse^Jo",
+        "Soura^Ao",
+        "Kohn^Bo",
+        "Doe^John",
+        "Li^X",
+        "Ax^T",
+        "Moore^A",
+        "Ct^A",
+        "Mr^B",
+        "Us^C",
+        "Genov^A",
+    )
+    assert [word for word in words if lexicon(*((NAME, name) for name in names)).hits(word)] == []
+    assert lexicon(*((NAME, name) for name in names)).hits("CT A, MR B, US C") == []

@@ -25,3 +25,25 @@ def test_a_name_written_letter_by_letter_counts(text: str, found: bool) -> None:
     assert bool(list(NEEDLES.hits(text))) is found
     if found:
         assert NEEDLES.may_hit(text.lower().encode())
+
+
+@pytest.mark.parametrize(
+    ("category", "value", "text", "found"),
+    [
+        (Category.NAME, "Nguyen^Van^An", "nguyenvanan", True),
+        (Category.NAME, "Li^X", "X LI", True),
+        (Category.NAME, "Li^X", "LI", False),
+        (Category.NAME, "Li^X", "LI X axial", False),
+        (Category.NAME, "\u3084\u307e\u3060^\u305f\u308d\u3046", "\uff94\uff8f\uff80\uff9e", True),
+        (Category.NAME, "\u3084\u307e\u3060^\u305f\u308d\u3046", "\u30e4\u30de\u30c0\u30bf\u30ed\u30a6", True),
+        (Category.RECORD_NUMBER, "12-34-567", "00001234567", True),
+        (Category.RECORD_NUMBER, "12-34-567", "10001234567", False),
+    ],
+)
+def test_a_name_counts_joined_in_kana_and_a_number_with_zeros_in_front(
+    category: Category, value: str, text: str, found: bool
+) -> None:
+    needles = Needles([Entry(category, value)], frozenset())
+    assert bool(list(needles.hits(text))) is found
+    if found and text.isascii() and text.isalnum():
+        assert needles.may_hit(text.lower().encode())
