@@ -319,7 +319,7 @@ class Reference:
             self._dummy(element, answer.code)
         elif action in ("D", "U"):
             self._each(element, self.new_uid)
-        elif vr in FORMED and not self._is_well_formed(element):
+        elif vr in FORMED and tag != 0x00080005 and not self._is_well_formed(element):
             self._describe(element)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)

@@ -60,21 +60,8 @@ class Plan:
     """
 
     __slots__ = (
-        *(
-            "action",
-            "children",
-            "code",
-            "fallback",
-            "forced",
-            "form",
-            "hipaa",
-            "kind",
-            "path",
-            "private",
-            "scene",
-            "tag",
-        ),
-        *("unit", "variants", "vr"),
+        *("action", "children", "code", "fallback", "forced", "form", "hipaa", "kind", "path", "private", "scene"),
+        *("tag", "unit", "variants", "vr"),
     )
 
     def __init__(self, path: tuple[int, ...], vr: str, scene: Scene = ("", "", ""), *, private: bool = False) -> None:
@@ -158,9 +145,10 @@ class Planner:
             found = plan.variants[CODE_MEANING, "local"] = Plan(plan.path, "SQ", plan.scene)
             found.children = {key: child for key, child in plan.children.items() if key[0] != CODE_MEANING}
             found.forced = plan.forced
-            meaning = self.decide(found, CODE_MEANING, "LO")
-            if meaning.kind is Kind.TEXT:
-                self._clean_or_dummy(meaning)
+            for vr in sorted(TEXT_VRS):  # whatever VR was written
+                meaning = self.decide(found, CODE_MEANING, vr)
+                if meaning.kind is Kind.TEXT:
+                    self._clean_or_dummy(meaning)
         return found
 
     def _clean_or_dummy(self, plan: Plan) -> None:
@@ -258,6 +246,8 @@ def _kept_kind(plan: Plan) -> Kind:
     if kind is Kind.COPY:
         numbers = plan.vr in NUMBER_VRS and not NUMBER_VRS.isdisjoint(stated)
         return kind if numbers or not BYTE_VRS.isdisjoint(stated) else Kind.REMOVE
+    if plan.vr == "UI":
+        return Kind.UID
     if stated[0] in ("DA", "DT", "TM"):
         return Kind.DUMMY
     if stated[0] not in FORMS:

@@ -62,7 +62,7 @@ class ValueRewrite:
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.form, value):
                 return self._known_code(plan, value) if plan.form in CODE_VRS and len(value) >= MIN_WORD else None
-            if plan.form in FORMED_VRS:
+            if plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
                 return self._described(plan, value, charset)
             return self._remembered(("kept", plan.vr), value, charset)
         if kind is Kind.DATE:
@@ -76,8 +76,8 @@ class ValueRewrite:
             return padded(plan.vr, text.encode("ascii"))
         if kind is Kind.REFUSE:
             raise UnreadableInstance(RejectReason.CANNOT_CLEAN, format_path(plan.path))
-        if not value.strip(b" \x00") and plan.vr in STRING_VRS and "/" in plan.code:
-            return None  # the compound code allows an empty value, and there is nothing to replace
+        if not value.strip(b" \x00") and plan.vr in STRING_VRS and ("/" in plan.code or plan.action == "K"):
+            return None  # the code allows an empty value, and there is nothing to replace
         if plan.tag == ENCAPSULATED_DOCUMENT:
             return dummy_document(self.source.text(0x00420012))
         return dummy_value(plan.tag, plan.vr, value, element.little)

@@ -637,6 +637,8 @@ KEEPING = f"options: [{OPTIONS}, retain_device_identity, retain_long_full_dates]
         ("PatientWeight", "LO", b"82", b"82"),
         ("PatientWeight", "CS", b"QUILL MD", b"DEIDENTIFIED"),
         ("Rows", "SH", b"Quill ", b"DEIDENTIFIED"),
+        ("StudyTime", "LO", b"", b""),
+        ("SpecificCharacterSet", "CS", b"ISO-IR 100", b"ISO-IR 100"),
         ("StudyTime", "LO", b"20210315", b"DEIDENTIFIED"),
         ("PatientSize", "OB", b"Zzyzx Anne Quill", None),
         ("PatientSize", "FD", b"Quill MD", None),
@@ -652,6 +654,20 @@ def test_a_kept_value_that_is_not_of_its_vr_holds_no_words_of_strangers(
     with parse_instance(data) as out:
         found = [bytes(out.value(e)).rstrip(b" ") for e in out.elements if e.tag == Tag(keyword)]
     assert found == ([] if left is None else [left])
+
+
+def test_a_number_written_as_a_uid_becomes_one(run, policy) -> None:
+    out, _, data = run(written_as("PatientWeight", "UI", b"Quill MD"), policy(KEEPING))
+    assert b"Quill" not in data and "PatientWeight" in out
+
+
+@pytest.mark.parametrize("vr", ["SH", "UT"])
+def test_the_meaning_of_a_local_code_is_cleaned_whatever_vr_was_written(run, policy, vr: str) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator = "T-1", "99LOCAL"
+    code[0x00080104] = DataElement(0x00080104, vr, "Thorax Quill")
+    _, _, data = run(base(AnatomicRegionSequence=Sequence([code])), policy(SHIFT))
+    assert b"Thorax" in data and b"Quill" not in data
 
 
 def test_a_time_that_holds_a_date_goes_where_dates_are_shifted(run, policy) -> None:
