@@ -189,6 +189,9 @@ class Maker:
         if self.rng.random() < 0.2:
             value_type = self.rng.choice(sorted(CONTENT_VALUES))
         concept = [Node(0x00080100, "SH", code.encode()), Node(0x00080102, "SH", scheme.encode())]
+        if code == "99999" and self.rng.random() < 0.5:
+            concept[1] = Node(0x00080102, "SH", b"99LOCAL")
+            concept.append(Node(0x00080104, "LO", self.value("LO", self.charset)))
         nodes = [
             Node(0x0040A010, "CS", b"CONTAINS"),
             Node(0x0040A040, "CS", value_type.encode()),

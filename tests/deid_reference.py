@@ -15,12 +15,12 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from deid_reference_options import capped, creator_of, creators_of, is_published, is_uid, shifted, year_of
+from deid_reference_options import capped, creator_of, creators_of, is_published, is_time, is_uid, shifted, year_of
 from phi_deid_pipeline.actions import dummy_document, dummy_item
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.generalize import zip3
 from phi_deid_pipeline.lexicon import Lexicon
-from phi_deid_pipeline.policies import Policy, Resolution
+from phi_deid_pipeline.policies import Action, Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
 from phi_deid_pipeline.records import Category
 
@@ -40,6 +40,7 @@ ALLOWED: dict[str, str | None] = {
     "UR": None,
 }
 STRINGS = TEXT | set(ALLOWED)
+FORMED = {"AS", "CS", "DA", "DS", "DT", "IS", "TM"}  # what is not well-formed for them is read as a description
 NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "I"}
 WORDS = {"OW": "H", "OF": "f", "OL": "I", "OD": "d", "OV": "Q"}
 DUMMIES = {
@@ -139,6 +140,9 @@ class Reference:
 
     def _dataset(self, ds: Dataset, above: tuple[int, ...], forced: dict[int, Resolution] | None = None) -> None:
         creators = creators_of(ds)
+        scheme = _first(ds.get("CodingSchemeDesignator")).upper() if above else ""
+        local = scheme[:2] == "99" or (scheme[:1] == "L" and scheme != "LN")
+        local = local and "clean_descriptors" in self.policy.options
         for tag in sorted(map(int, ds.keys())):
             path = (*above, tag)
             element = ds[tag]
@@ -152,6 +156,8 @@ class Reference:
                 self._remove(ds, element, path)
             else:
                 answer = (forced or {}).get(tag) or self.policy.resolve(path, element.VR, self.sop_class)
+                if local and (tag, answer.action) == (0x00080104, Action.KEEP) and element.VR in TEXT:
+                    answer = Resolution(answer.code, Action.CLEAN, "local", "", Action.DUMMY)
                 if element.VR == "SQ":
                     self._sequence(ds, element, str(answer.action), path)
                 else:
@@ -179,6 +185,8 @@ class Reference:
         else:
             text = "\\".join(self._texts(element)) if element.VR in STRINGS else ""
             known = action == "K" and element.VR in STRINGS - TEXT and drop_identifiers(text, self.lexicon) != text
+            if action == "K" and element.VR in FORMED - {"AS", "DA"}:
+                known |= self._described(element) != self._texts(element)
             if known or (action in "UK" and element.VR == "UI" and not all(map(is_uid, text.split("\\")))):
                 self.private += 1
                 del ds[path[-1]]
@@ -284,7 +292,7 @@ class Reference:
                 if vr != "TM":
                     self._each(element, lambda text: self._changed_date(vr, text))
                 elif not self._is_well_formed(element):
-                    self._drop(element)
+                    self._describe(element)
                 return
             action = str(answer.fallback) if str(answer.fallback) in ("D", "Z", "X") else "D"
         if (vr == "AS" or (tag == 0x00101010 and vr in STRINGS)) and action == "K" and self.policy.max_age:
@@ -311,6 +319,8 @@ class Reference:
             self._dummy(element, answer.code)
         elif action in ("D", "U"):
             self._each(element, self.new_uid)
+        elif vr in FORMED and tag != 0x00080005 and not self._is_well_formed(element):
+            self._describe(element)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
         elif vr in ("DA", "DT"):
@@ -335,9 +345,32 @@ class Reference:
             return shifted(vr, text, self.offset_days, self.births)
         return year_of(vr, text) if self._without_births(vr, text) == text else DUMMIES[vr][0]
 
+    def _describe(self, element: DataElement) -> None:
+        new = self._described(element)
+        if new != self._texts(element):
+            element.value = new if len(new) > 1 else new[0]
+
+    def _described(self, element: DataElement) -> list[str]:
+        """Return what is left of values not well formed, read as descriptions: the dummy where anything has to go."""
+        vr, texts = element.VR, self._texts(element)
+        if self._is_well_formed(element):
+            return texts
+        dummy = TERMS.get(int(element.tag), DUMMIES[vr])[0]
+        new = [t if self._fits(vr, t) or (vr != "TM" and self._is_imaging(t.strip(" \0"))) else dummy for t in texts]
+        whole = "\\".join(new).rstrip(" \0")
+        return new if drop_identifiers(whole, self.lexicon, self.vocabulary) == whole else [dummy] * len(new)
+
+    def _is_imaging(self, text: str) -> bool:
+        return clean_descriptor(text, self.lexicon, self.vocabulary) == text
+
     def _is_well_formed(self, element: DataElement) -> bool:
-        allowed = ALLOWED[element.VR]
-        values = "".join(self._texts(element))
+        return all(self._fits(element.VR, text) for text in self._texts(element))
+
+    @staticmethod
+    def _fits(vr: str, values: str) -> bool:
+        allowed = ALLOWED[vr]
+        if vr == "TM":
+            return is_time(values)
         blanks = " \0"
         return all(character in (allowed or "") + (blanks if allowed else "") for character in values)
 

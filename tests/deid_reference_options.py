@@ -45,6 +45,13 @@ def shifted(vr: str, text: str, days: int, unwanted: set[str]) -> str:
     return (f"{moved:%Y.%m.%d}" if dotted else new) + time + zone
 
 
+def is_time(text: str) -> bool:
+    """Tell whether a TM value is empty or has the fields of a time, with colons or without."""
+    plain = text.strip(" \0")
+    plain = plain.replace(":", "") if plain[2:3] == ":" else plain
+    return any(_parses(plain, form) for form in TIMES)
+
+
 def _parses(time: str, form: str) -> bool:
     if len(time.partition(".")[0]) != 2 * (form.count("%") - form.count(".")):
         return False

@@ -87,12 +87,14 @@ _REPERTOIRES = {
     "IS": b"0123456789+- \\\x00",
     "UI": b"0123456789.\\\x00 ",
     "DA": b"0123456789.- \\\x00",
-    "TM": b"0123456789.:- \\\x00",
     "DT": b"0123456789.+- \\\x00",
     "AS": b"0123456789DWMY \\\x00",
     "AE": b"",
     "UR": b"",
 }
+_TIME = re.compile(
+    rb"(?:(?:[01]\d|2[0-3])(?:(:?)[0-5]\d(?:\1(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?)?",
+)
 
 Value = object
 """A value for `encode_value`: str, bytes, number, a sequence of str or numbers, or for SQ a sequence of items."""
@@ -282,7 +284,12 @@ def new_uids(value: bytes, uids: UidMapper) -> tuple[bytes, int]:
 
 
 def is_well_formed(vr: str, value: bytes) -> bool:
-    """Tell whether a kept string value holds only what its VR allows; AE and UR never count as such."""
+    """Tell whether a kept string value holds only what its VR allows; AE and UR never count as such.
+
+    A time is well formed by its fields, as its characters make dates as well (PS3.5 6.2; with colons in ACR-NEMA).
+    """
+    if vr == "TM":
+        return all(_TIME.fullmatch(part.strip(b" \x00")) for part in value.split(b"\\"))
     return not value.translate(None, _REPERTOIRES[vr])
 
 
@@ -321,6 +328,29 @@ def kept_text(
     if not cleaned.strip() and vr in TEXT_VRS:
         cleaned = DEIDENTIFIED  # the attribute may be of Type 1
     return padded(vr, encode_text(cleaned, encodings))
+
+
+def described_codes(
+    tag: int, vr: str, form: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon, vocabulary: Vocabulary
+) -> bytes | None:
+    """Clean a value that is not well formed for the VR `form` as a description; None if it stays.
+
+    Where anything has to go, the dummy of the VR takes the place of the component, or of a text as a whole. A time with
+    other fields is no description but a dummy: it may be a date.
+    """
+    whole = vr in TEXT_VRS
+    charset = charset if whole else ()
+    dummy = _TERM_DUMMIES.get(tag, _STRING_DUMMIES[vr])[0].encode("ascii")
+    new = []
+    for part in [value] if whole else value.split(b"\\"):
+        stays = not whole and is_well_formed(form, part)
+        stays = stays or (vr != "TM" and cleaned_text(vr, part.strip(b" \x00"), charset, lexicon, vocabulary) is None)
+        new.append(part if stays else dummy)
+    joined = b"\\".join(new)
+    if kept_text(vr, joined, charset, lexicon, vocabulary) is not None:  # spread over the components
+        new = [dummy] * len(new)
+        joined = b"\\".join(new)
+    return None if joined == value else padded(vr, joined.rstrip(b" \x00"))
 
 
 def known_codes(lexicon: Lexicon, vocabulary: Vocabulary) -> frozenset[bytes]:

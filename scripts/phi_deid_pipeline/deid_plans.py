@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.data_dictionary import attribute
 from phi_deid_pipeline.dates import PUBLISHED_DATES
 from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, keyword_of
 
@@ -16,6 +17,13 @@ Scene = tuple[str, str, str]
 PATIENT_NAME, PATIENT_ID, PATIENT_AGE = 0x00100010, 0x00100020, 0x00101010
 ADDRESSES = frozenset({0x00101040, 0x00102152})  # Patient's Address, Region of Residence: may keep part of a ZIP code
 MEASURED_VALUE, NUMERIC_VALUE = 0x0040A300, 0x0040A30A
+CODE_MEANING = 0x00080104
+NUMBER_VRS = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "AT", "FL", "FD", "OF", "OD", "OL", "OV"})
+BYTE_VRS = frozenset({"OB", "OW", "UN"})
+# VR of the dictionary -> the VR whose characters a value may hold that was written as a string of another kind.
+FORMS = {"CS": "CS", "DS": "DS", "IS": "IS", "AS": "AS", "FL": "DS", "FD": "DS"} | dict.fromkeys(
+    ("US", "SS", "UL", "SL", "UV", "SV", "AT"), "IS"
+)
 TRAILING_PADDING = 0xFFFCFFFC
 # Sequences whose items are content items (PS3.3 10.2, C.17.3): value type, concept name and one value.
 CONTENT_SEQUENCES = frozenset({0x0040A730, 0x00400555, 0x00400612, 0x00400440, 0x0040B020})
@@ -26,7 +34,7 @@ class Kind(Enum):
 
     COPY = auto()
     TEXT = auto()  # kept, known identifiers dropped
-    CHECKED = auto()  # kept if well-formed, else as TEXT
+    CHECKED = auto()  # kept if well-formed for `form`, else word by word or not at all
     RECURSE = auto()
     CONTENT = auto()  # recursion into content items
     PRIVATE = auto()  # private, removed
@@ -52,14 +60,15 @@ class Plan:
     """
 
     __slots__ = (
-        *("action", "children", "code", "fallback", "forced", "hipaa", "kind", "path", "private", "scene", "tag"),
-        *("unit", "variants", "vr"),
+        *("action", "children", "code", "fallback", "forced", "form", "hipaa", "kind", "path", "private", "scene"),
+        *("tag", "unit", "variants", "vr"),
     )
 
     def __init__(self, path: tuple[int, ...], vr: str, scene: Scene = ("", "", ""), *, private: bool = False) -> None:
         self.path = path
         self.tag = path[-1] if path else 0
         self.vr = vr
+        self.form = vr  # whose characters a kept value may hold
         self.scene = scene
         self.private = private
         self.kind = Kind.RECURSE
@@ -126,6 +135,25 @@ class Planner:
                 number = self.decide(measured, NUMERIC_VALUE, "DS")
                 number.kind, number.unit = (Kind.AGE if number.action == "K" else number.kind), unit
         return found
+
+    def local_item(self, plan: Plan) -> Plan:
+        """Return the plan of an item with a code of a local scheme: people write its meaning, so it is a description."""
+        found = plan.variants.get((CODE_MEANING, "local"))
+        if found is None:
+            found = plan.variants[CODE_MEANING, "local"] = Plan(plan.path, "SQ", plan.scene)
+            found.children = {key: child for key, child in plan.children.items() if key[0] != CODE_MEANING}
+            found.forced = plan.forced
+            for vr in sorted(TEXT_VRS):  # whatever VR was written
+                meaning = self.decide(found, CODE_MEANING, vr)
+                if meaning.kind is Kind.TEXT:
+                    self._clean_or_dummy(meaning)
+        return found
+
+    def _clean_or_dummy(self, plan: Plan) -> None:
+        plan.kind = Kind.CLEAN
+        plan.fallback = Plan(plan.path, plan.vr, plan.scene)
+        plan.fallback.kind, plan.fallback.hipaa = Kind.DUMMY, plan.hipaa
+        plan.fallback.code, plan.fallback.action = plan.code, "D"
 
     def _settle(self, plan: Plan, code: str, action: str, resolution: Resolution) -> None:
         plan.code, plan.action, plan.hipaa = code, action, resolution.hipaa
@@ -202,6 +230,24 @@ def _plain_kind(plan: Plan, action: str) -> Kind:
         return Kind.UID if plan.vr in STRING_VRS else Kind.REMOVE
     if action == "C":
         return Kind.CLEAN if plan.vr in TEXT_VRS else Kind.REFUSE
-    if plan.vr in TEXT_VRS:
-        return Kind.TEXT
-    return Kind.CHECKED if plan.vr in STRING_VRS else Kind.COPY
+    return _kept_kind(plan)
+
+
+def _kept_kind(plan: Plan) -> Kind:
+    """Return how a value stays; one written with a VR of another kind than the dictionary's may hold anything."""
+    kind = Kind.TEXT if plan.vr in TEXT_VRS else Kind.CHECKED if plan.vr in STRING_VRS else Kind.COPY
+    known = None if plan.private else attribute(plan.tag)
+    stated = () if known is None or known.vr == "NONE" else known.vr.split(" or ")
+    if not stated or plan.vr in stated:
+        return kind
+    if kind is Kind.COPY:
+        numbers = plan.vr in NUMBER_VRS and not NUMBER_VRS.isdisjoint(stated)
+        return kind if numbers or not BYTE_VRS.isdisjoint(stated) else Kind.REMOVE
+    if plan.vr == "UI":
+        return Kind.UID
+    if stated[0] in ("DA", "DT", "TM"):
+        return Kind.DUMMY
+    if stated[0] not in FORMS:
+        return kind
+    plan.form = FORMS[stated[0]]
+    return Kind.CHECKED

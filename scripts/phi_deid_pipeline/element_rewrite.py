@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
-from phi_deid_pipeline.deid_plans import Kind, Plan
+from phi_deid_pipeline.deid_plans import CODE_MEANING, Kind, Plan
 from phi_deid_pipeline.dicom_utils import keyword_of
 from phi_deid_pipeline.generalize import means_age, time_unit
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
@@ -31,7 +31,7 @@ CONTENT_VALUES = {
     "CODE": 0x0040A168,
     "NUM": 0x0040A300,
 }
-MEASURED_VALUE, UNITS, CODE_MEANING = 0x0040A300, 0x004008EA, 0x00080104
+MEASURED_VALUE, UNITS, SCHEME = 0x0040A300, 0x004008EA, 0x00080102
 # Concepts of ages that are numbers: code value and coding scheme.
 AGES = frozenset({("121033", "DCM"), ("424144002", "SCT"), ("397669002", "SCT"), ("30525-0", "LN")})
 
@@ -75,6 +75,7 @@ class ElementRewrite(ValueRewrite):
     def __init__(self, engine: InstanceDeidentifier, source: RawInstance, patient: PatientContext) -> None:
         super().__init__(engine, source, patient)
         self.keeps_private = engine.planner.keeps_private
+        self.cleans_local = "clean_descriptors" in engine.policy.options
         self._done: Counter[tuple[Plan, str]] = Counter()
 
     def _plan_of(self, parent: Plan, tag: int, vr: str) -> Plan:
@@ -249,7 +250,10 @@ class ElementRewrite(ValueRewrite):
     def _item(self, item: Item, plan: Plan, charset: tuple[str, ...]) -> tuple[bool, list[memoryview | bytes]]:
         """Return whether an item changed, and its bytes."""
         inner = Output(self.buffer)
-        self._elements(item.elements, plan, self.source.item_charset(item, charset), item.little, inner)
+        charset = self.source.item_charset(item, charset)
+        if self.cleans_local and item.elements and item.elements[0].tag <= SCHEME and self._is_local(item, charset):
+            plan = self.engine.planner.local_item(plan)
+        self._elements(item.elements, plan, charset, item.little, inner)
         if not inner.changed:
             return False, [self.buffer[item.start : item.end]]
         inner.flush()
@@ -313,7 +317,12 @@ class ElementRewrite(ValueRewrite):
         return values[0] if values else ""
 
     def _code(self, item: Item, charset: tuple[str, ...]) -> tuple[str, str]:
-        return self._child_text(item, 0x00080100, charset), self._child_text(item, 0x00080102, charset)
+        return self._child_text(item, 0x00080100, charset), self._child_text(item, SCHEME, charset)
+
+    def _is_local(self, item: Item, charset: tuple[str, ...]) -> bool:
+        """Tell whether the code of an item is of a local scheme: 99 or L in front (PS3.3 8.2), but not LOINC."""
+        scheme = self._child_text(item, SCHEME, charset).upper()
+        return scheme.startswith(("99", "L")) and scheme != "LN"
 
 
 def _is_foreign(element: Element, little: bool) -> bool:

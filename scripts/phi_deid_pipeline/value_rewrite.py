@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from phi_deid_pipeline.actions import (
     ENCAPSULATED_DOCUMENT,
     cleaned_text,
+    described_codes,
     dummy_document,
     dummy_value,
     is_well_formed,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 CHARACTER_SET, STUDY_DATE = 0x00080005, 0x00080020
 CODE_VRS = frozenset({"CS", "DS", "IS"})
+FORMED_VRS = CODE_VRS | {"AS", "DA", "DT", "TM"}  # what is not well formed for them is no value of theirs
 NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
 MEMO_BYTES = 1024  # longer values are not remembered
 
@@ -58,8 +60,10 @@ class ValueRewrite:
         if kind is Kind.UID:
             return NOTHING if plan.private and not are_uids(value) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
-            if kind is Kind.CHECKED and is_well_formed(plan.vr, value):
-                return self._known_code(plan, value) if plan.vr in CODE_VRS and len(value) >= MIN_WORD else None
+            if kind is Kind.CHECKED and is_well_formed(plan.form, value):
+                return self._known_code(plan, value) if plan.form in CODE_VRS and len(value) >= MIN_WORD else None
+            if plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
+                return self._described(plan, value, charset)
             return self._remembered(("kept", plan.vr), value, charset)
         if kind is Kind.DATE:
             return self._date(plan, value, charset)
@@ -72,8 +76,8 @@ class ValueRewrite:
             return padded(plan.vr, text.encode("ascii"))
         if kind is Kind.REFUSE:
             raise UnreadableInstance(RejectReason.CANNOT_CLEAN, format_path(plan.path))
-        if not value.strip(b" \x00") and plan.vr in STRING_VRS and "/" in plan.code:
-            return None  # the compound code allows an empty value, and there is nothing to replace
+        if not value.strip(b" \x00") and plan.vr in STRING_VRS and ("/" in plan.code or plan.action == "K"):
+            return None  # the code allows an empty value, and there is nothing to replace
         if plan.tag == ENCAPSULATED_DOCUMENT:
             return dummy_document(self.source.text(0x00420012))
         return dummy_value(plan.tag, plan.vr, value, element.little)
@@ -106,8 +110,10 @@ class ValueRewrite:
             new = shift_date(plan.vr, value, offset, births)
         else:
             new = without_dates(plan.vr, value, births)
-            if new is None and not is_well_formed(plan.vr, value):
-                return self._remembered(("kept", plan.vr), value, charset)
+            rest = value if new is None else new
+            if not is_well_formed(plan.vr, rest):
+                described = self._described(plan, rest, charset)
+                return new if described is None else described
         if len(value) <= MEMO_BYTES:
             self.memo[key] = new
         return new
@@ -131,7 +137,10 @@ class ValueRewrite:
                 return NOTHING if plan.private and not new.strip() else new
             if not plan.private:
                 return None
-        kept = self._remembered(("kept", plan.vr), value, charset)
+        if plan.vr in FORMED_VRS and not is_well_formed(plan.vr, value):
+            kept = self._described(plan, value, charset)
+        else:
+            kept = self._remembered(("kept", plan.vr), value, charset)
         return NOTHING if kept is not None and plan.private else kept
 
     def _known_code(self, plan: Plan, value: bytes) -> bytes | None:
@@ -141,6 +150,8 @@ class ValueRewrite:
             if key not in self.memo:
                 self.memo[key] = known_codes(self.patient.lexicon, self.engine.vocabulary)
             self._known = self.memo[key]  # type: ignore[assignment]
+        if plan.form != plan.vr:
+            return self._remembered(("kept", plan.vr), value, ())
         if plan.vr != "CS":
             return without_codes(plan.vr, value, self._known) if len(value) >= MIN_NUMBER else None
         if plan.tag == CHARACTER_SET:
@@ -149,6 +160,17 @@ class ValueRewrite:
         if found is NOTHING:
             found = self.memo[plan.vr, value] = without_codes(plan.vr, value, self._known)
         return found  # type: ignore[return-value]
+
+    def _described(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
+        """Return a value that is not well formed for its VR without words that the vocabulary lacks, None if it stays."""
+        key = ("described", plan.tag, plan.vr, value, charset)
+        if key in self.memo:
+            return self.memo[key]  # type: ignore[return-value]
+        vocabulary = self.engine.vocabulary
+        new = described_codes(plan.tag, plan.vr, plan.form, value, charset, self.patient.lexicon, vocabulary)
+        if len(value) <= MEMO_BYTES:
+            self.memo[key] = new
+        return new
 
     def _remembered(self, what: tuple[str, str], value: bytes, charset: tuple[str, ...]) -> bytes | None:
         key = (what, value, charset)

@@ -140,6 +140,13 @@ def test_unchanged_descriptor_is_none() -> None:
         ("UI", b"1.2.Doe\0", False),
         ("AE", b"STATION ", False),
         ("TM", b"101500.5", True),
+        ("TM", b"10\\1015 \\235960", True),
+        ("TM", b"10:15:00.5", True),
+        ("TM", b"1015:00 ", False),
+        ("TM", b"20210315", False),
+        ("TM", b"101500.1234567", False),
+        ("TM", b"2515", False),
+        ("TM", b"101", False),
         ("AE", b"", True),
     ],
 )

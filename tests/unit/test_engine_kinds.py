@@ -10,9 +10,10 @@ from typing import Any
 
 import pydicom
 import pytest
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from phi_deid_pipeline.dates import offset_days
@@ -601,3 +602,107 @@ def test_name_and_trial_attributes_come_from_the_table_of_subjects(run, policy, 
 def test_a_stranger_in_text_outside_the_table_goes(run, policy, keyword: str) -> None:
     _, _, data = run(base(**{keyword: "Thorax of Quill"}), policy("options: [clean_descriptors]"))
     assert b"Quill" not in data
+
+
+# --------------------------------------------------------------------------- values that are not of their VR
+
+
+def written_as(keyword: str, vr: str, value: bytes) -> Dataset:
+    """Return an instance with bytes under an attribute, whatever its VR allows."""
+    ds, tag = base(), Tag(keyword)
+    ds[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+    return ds
+
+
+KEEPING = f"options: [{OPTIONS}, retain_device_identity, retain_long_full_dates]"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value", "left"),
+    [
+        ("KVP", "DS", b"Quill MD", b"0"),
+        ("KVP", "DS", b"120 kV", b"120 kV"),
+        ("PixelSpacing", "DS", b"0.5\\Quill ", b"0.5\\0"),
+        ("SeriesNumber", "IS", b"Quill 82", b"0"),
+        ("PatientSex", "CS", b"Quill MD", b"O"),
+        ("BodyPartExamined", "CS", b"Abdomen ", b"Abdomen"),
+        ("ImageType", "CS", b"ORIGINAL\\PRIMARY\\Quill ", b"ORIGINAL\\PRIMARY\\DEIDENTIFIED"),
+        ("ScanOptions", "CS", b"Quixotte\\Marvin ", b"DEIDENTIFIED\\DEIDENTIFIED"),
+        ("StudyTime", "TM", b"Quill MD 20210315", b"000000"),
+        ("StudyTime", "TM", b"20210315101112", b"000000"),
+        ("StudyTime", "TM", b"20210315", b"000000"),
+        ("StudyTime", "TM", b"101112.123456 ", b"101112.123456"),
+        ("StudyDate", "DA", b"Quill MD", b"19000101"),
+        ("PatientWeight", "LO", b"Quill 82", b"DEIDENTIFIED"),
+        ("PatientWeight", "LO", b"82", b"82"),
+        ("PatientWeight", "CS", b"QUILL MD", b"DEIDENTIFIED"),
+        ("Rows", "SH", b"Quill ", b"DEIDENTIFIED"),
+        ("StudyTime", "LO", b"", b""),
+        ("SpecificCharacterSet", "CS", b"ISO-IR 100", b"ISO-IR 100"),
+        ("StudyTime", "LO", b"20210315", b"DEIDENTIFIED"),
+        ("PatientSize", "OB", b"Zzyzx Anne Quill", None),
+        ("PatientSize", "FD", b"Quill MD", None),
+        ("Rows", "OB", b"Quill ", None),
+        ("Rows", "SS", b"\x00\x02", b"\x00\x02"),
+        ("RedPaletteColorLookupTableData", "OB", b"\x00\x02", b"\x00\x02"),
+    ],
+)
+def test_a_kept_value_that_is_not_of_its_vr_holds_no_words_of_strangers(
+    run, policy, keyword: str, vr: str, value: bytes, left: bytes | None
+) -> None:
+    _, _, data = run(written_as(keyword, vr, value), policy(KEEPING))
+    with parse_instance(data) as out:
+        found = [bytes(out.value(e)).rstrip(b" ") for e in out.elements if e.tag == Tag(keyword)]
+    assert found == ([] if left is None else [left])
+
+
+def test_a_number_written_as_a_uid_becomes_one(run, policy) -> None:
+    out, _, data = run(written_as("PatientWeight", "UI", b"Quill MD"), policy(KEEPING))
+    assert b"Quill" not in data and "PatientWeight" in out
+
+
+@pytest.mark.parametrize("vr", ["SH", "UT"])
+def test_the_meaning_of_a_local_code_is_cleaned_whatever_vr_was_written(run, policy, vr: str) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator = "T-1", "99LOCAL"
+    code[0x00080104] = DataElement(0x00080104, vr, "Thorax Quill")
+    _, _, data = run(base(AnatomicRegionSequence=Sequence([code])), policy(SHIFT))
+    assert b"Thorax" in data and b"Quill" not in data
+
+
+def test_a_time_that_holds_a_date_goes_where_dates_are_shifted(run, policy) -> None:
+    _, _, data = run(written_as("StudyTime", "TM", b"20210315101112"), policy(SHIFT))
+    assert b"20210315" not in data and b"TM\x06\x00000000" in data
+
+
+# --------------------------------------------------------------------------- codes of local schemes
+
+
+@pytest.mark.parametrize(
+    ("scheme", "meaning", "left"),
+    [
+        ("99LOCAL", "Thorax Quill", "Thorax"),
+        ("L", "Quill", "DEIDENTIFIED"),
+        ("LOCAL", "Thorax axial", "Thorax axial"),
+        ("LN", "Thorax of Quill", "Thorax of Quill"),
+        ("SCT", "Thorax of Quill", "Thorax of Quill"),
+    ],
+)
+@ALL
+def test_the_meaning_of_a_local_code_is_a_description(
+    run, policy, syntax: str, scheme: str, meaning: str, left: str
+) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-1", scheme, meaning
+    content = _content("CODE", "121071", ConceptCodeSequence=Sequence([code]))
+    ds = base(SOPClassUID=SR, AnatomicRegionSequence=Sequence([code]), ContentSequence=Sequence([content]))
+    out, _, _ = run(ds, policy(SHIFT), syntax)
+    for item in (out.AnatomicRegionSequence[0], out.ContentSequence[0].ConceptCodeSequence[0]):
+        assert (item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning) == ("T-1", scheme, left)
+
+
+def test_without_clean_descriptors_a_local_code_keeps_its_meaning(run, policy) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-1", "99LOCAL", "Thorax of Quill"
+    out, _, _ = run(base(AnatomicRegionSequence=Sequence([code])), policy("options: [clean_pixel_data]"))
+    assert out.AnatomicRegionSequence[0].CodeMeaning == "Thorax of Quill"
