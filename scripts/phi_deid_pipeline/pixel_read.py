@@ -25,7 +25,7 @@ from phi_deid_pipeline.pixel_codecs import (
     high_bits,
     to_values,
 )
-from phi_deid_pipeline.raw_elements import Element, RawInstance, read_instance
+from phi_deid_pipeline.raw_elements import WINDOW_BYTES, Element, RawInstance, forget_pages, read_instance
 from phi_deid_pipeline.records import RejectReason
 
 KEY_VERSION = "1"  # of the content key; a change reads every picture again
@@ -112,7 +112,7 @@ class SourcePixels:
         try:
             pieces = _fragments(value)
             if len(pieces) == layout.frames:  # the rule: one fragment a frame, found without a copy of them all
-                yield from pieces
+                yield from self._passed_on(pieces)
                 return
             # A table of offsets of the wrong size is a common fault; fragments alone then tell the frames apart.
             source = generate_frames(bytes(value), number_of_frames=layout.frames)
@@ -125,6 +125,16 @@ class SourcePixels:
             raise _undecodable(f"fragments: {type(error).__name__}") from None
         if count < layout.frames:
             raise _undecodable("fewer frames than the header says")
+
+    def _passed_on(self, pieces: list[memoryview]) -> Iterator[memoryview]:
+        """Yield fragments; pages of a mapped file that were read are given back now and then."""
+        size = 0
+        for piece in pieces:
+            yield piece
+            size += len(piece)
+            if size > WINDOW_BYTES:
+                forget_pages(self._instance.buffer)
+                size = 0
 
     def frames(self) -> Iterator[Frame]:
         """Decode one frame at a time; raises UnreadableInstance(PIXELS_UNDECODABLE)."""
