@@ -51,6 +51,8 @@ rule all:
         per_batch("private/links/{batch}.jsonl"),
         per_batch("private/metadata/{batch}.jsonl"),
         per_batch("private/geometry/{batch}.jsonl"),
+        per_batch("private/figures/{batch}.jsonl") if PICTURES else [],
+        per_batch("private/volumes/{batch}.jsonl") if VOLUMES else [],
         AUDITS,
     log:
         "logs/all.log",

@@ -1,6 +1,7 @@
 """Entry of rule release: the next numbered release, from what passed verification."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from audit_release import release_contents
@@ -9,12 +10,12 @@ from phi_deid_pipeline import pipeline
 from record_io import atomic_write_bytes, write_json_if_changed
 
 
-def main(output: Path, policy: Path, salt: Path, code: str, target: Path) -> None:
+def main(output: Path, policy: Path, salt: Path, code: str, target: Path, products: Sequence[Path] = ()) -> None:
     """Build the release where something changed; `target` names the newest one."""
     resolved = pipeline.read_policy(policy.read_text(encoding="utf-8"))
     statement = output / "private" / "conformance_statement.md"
     write_json_if_changed(statement, pipeline.conformance_statement(resolved, salt.read_bytes()))
-    files, checksums, info = release_contents(output, policy, statement)
+    files, checksums, info = release_contents(output, policy, statement, products)
     info |= {"policy": resolved.name, "policy_digest": resolved.digest, "script_version": pipeline.script_version(code)}
     pipeline.build_release(output, files, checksums, info, salt.read_bytes())
     newest = (output / "release").readlink().name
@@ -24,4 +25,5 @@ def main(output: Path, policy: Path, salt: Path, code: str, target: Path) -> Non
 if __name__ == "__main__":
     with job(snakemake.log[0]):  # noqa: F821
         smk = snakemake  # noqa: F821
-        main(Path(), Path(smk.input.policy), Path(smk.input.salt), smk.params.pipeline_code, Path(smk.output[0]))
+        made = list(map(Path, (*smk.input.drawn, *smk.input.resampled)))
+        main(Path(), Path(smk.input.policy), Path(smk.input.salt), smk.params.pipeline_code, Path(smk.output[0]), made)

@@ -35,8 +35,11 @@ STAGES = {
     "verify_series": "verifying",
     "extract_metadata": "extracting metadata",
     "measure_ct_geometry": "measuring CT geometry",
+    "draw_stacks": "drawing CT stacks",
+    "resample": "resampling CT stacks",
     "check_links": "checking links",
     "assemble_audits": "assembling audits",
+    "gather_figures": "gathering figures",
     "release": "releasing",
     "prune_withdrawn": "pruning",
 }

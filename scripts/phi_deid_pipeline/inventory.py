@@ -39,6 +39,7 @@ from phi_deid_pipeline.subjects import Patients, PseudonymStore, SubjectTable, p
 from phi_deid_pipeline.uid_mapping import UidMapper, salt_id
 
 _WRITER = source_digest("inventory", "batches", "records")  # another writer makes all side files anew
+_MARKING = ("SEG", "RTSTRUCT")  # modalities of objects that mark places in images of other series
 _FILES_PER_TASK = 32
 _FILES_PER_COMMIT = 1024  # what a kill can cost in reads
 
@@ -405,22 +406,46 @@ class _Scan:
         self.db.execute("COMMIT")
 
     def _write_manifests(self) -> Iterator[str]:
-        index = [("batch", "series", "instances", "frames", "work", "patients", "digest")]
+        index = [("batch", "series", "instances", "frames", "work", "patients", "digest", "marked_by")]
         query = "SELECT DISTINCT batch FROM series s JOIN files f ON f.series = s.id WHERE verdict = '' ORDER BY batch"
         decided = self._decisions_by_batch()
         find = self._subject_finder()
+        marking = self._marking_batches()
         for (number,) in self.db.execute(query).fetchall():
             batch = f"b{number:06d}"
             name = f"manifests/{batch}.json"
             counts, signature = self._batch_summary(number)
             digest = self.side.put(name, signature, lambda n=number: self._manifest(n))
-            index.append((batch, *counts, digest[:16]))
+            marked_by = ",".join(f"b{other:06d}" for other in sorted(marking.get(number, ())))
+            index.append((batch, *counts, digest[:16], marked_by))
             yield name
             lines = "".join(_json_line(decision) for decision in decided.get(number, ())).encode("utf-8")
             yield self._put_bytes(f"decisions/{batch}.jsonl", lines)
             lines = "".join(map(_json_line, self._subjects_of(number, find))).encode("utf-8", "backslashreplace")
             yield self._put_bytes(f"subjects/{batch}.jsonl", lines)
         yield self._put_bytes("index.tsv", "".join("\t".join(row) + "\n" for row in index).encode("ascii"))
+
+    def _marking_batches(self) -> dict[int, set[int]]:
+        """Return for each batch those whose SEG and RTSTRUCT name a series of it, or where they name none, an instance."""
+        found: dict[int, set[int]] = defaultdict(set)
+        batch_of = {
+            UidType.SERIES: "SELECT DISTINCT batch FROM series WHERE series_uid = ?",
+            UidType.SOP: "SELECT DISTINCT s.batch FROM files f JOIN series s ON s.id = f.series WHERE f.sop_uid = ?",
+        }
+        query = (
+            "SELECT s.batch, f.uids FROM files f JOIN series s ON s.id = f.series"
+            f" WHERE f.verdict = '' AND f.modality IN ({', '.join('?' * len(_MARKING))}) ORDER BY f.path"
+        )
+        for own, uids in self.db.execute(query, _MARKING).fetchall():
+            uses = [UidUse(uid, UidType(role), *rest) for uid, role, *rest in json.loads(uids)]
+            for kind, batches_of in batch_of.items():
+                named = sorted({use.uid.strip("\0 ") for use in uses if use.uid_type is kind and not use.identity})
+                hits = {batch for uid in named for (batch,) in self.db.execute(batches_of, (uid,)) if batch is not None}
+                for batch in hits:
+                    found[batch].add(own)
+                if hits:
+                    break
+        return found
 
     def _put_bytes(self, name: str, data: bytes) -> str:
         self.side.put(name, hashlib.sha256(data).hexdigest(), lambda: data)

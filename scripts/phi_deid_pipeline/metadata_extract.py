@@ -55,6 +55,7 @@ _MR_TIMING = "MRTimingAndRelatedParametersSequence"
 _CT_EXPOSURE = "CTExposureSequence"
 _CT_RECONSTRUCTION = "CTReconstructionSequence"
 _VOI = "FrameVOILUTSequence"
+_UNASSIGNED = ("UnassignedPerFrameConvertedAttributesSequence", "UnassignedSharedConvertedAttributesSequence")
 _BOOLEANS = {"YES": True, "NO": False, "01": True, "00": False}
 
 # fmt: off
@@ -241,6 +242,8 @@ class _Header:
         self._encodings = self._read_encodings()
         self.shared = self._groups("SharedFunctionalGroupsSequence")
         self.per_frame = self._groups("PerFrameFunctionalGroupsSequence")
+        some = zip((self.per_frame[:1], self.shared[:1]), _UNASSIGNED, strict=True)
+        self.converted = any(tag_for_keyword(name) in group for groups, name in some for group in groups)
 
     def _read_encodings(self) -> list[str]:
         names = self.dataset.get("SpecificCharacterSet") or "ISO_IR 6"
@@ -257,7 +260,11 @@ class _Header:
 
     def column(self, name: str, frame: int = 0) -> object:
         """Return the typed value of a column for one frame (0-based); None if absent or invalid."""
-        source = _BY_NAME[name]
+        return self.value_of(_BY_NAME[name], frame)
+
+    def value_of(self, source: _Source, frame: int = 0) -> object:
+        """Return the typed value of a source for one frame (0-based); None if absent or invalid."""
+        name = source.name
         try:
             parts = self._parts(source, frame)
             if parts is None:
@@ -278,7 +285,17 @@ class _Header:
                     parts = self._values(item, source.frame_keyword or source.keyword)
                     if parts is not None:
                         return parts
-        return self._values(self.dataset, source.keyword)
+        parts = self._values(self.dataset, source.keyword)
+        return self._unassigned(source.keyword, frame) if parts is None and self.converted else parts
+
+    def _unassigned(self, keyword: str, frame: int) -> list[object] | None:
+        """Ask the attributes that a legacy-converted object carries over unchanged (PS3.3 C.7.6.16.2.25)."""
+        for groups, name in ((self.per_frame[frame : frame + 1], _UNASSIGNED[0]), (self.shared[:1], _UNASSIGNED[1])):
+            for item in [item for group in groups for item in _items(group, name)][:1]:
+                parts = self._values(item, keyword)
+                if parts is not None:
+                    return parts
+        return None
 
     def _values(self, dataset: Dataset, keyword: str) -> list[object] | None:
         """Return the parts of an attribute from its bytes; None if absent or empty; ValueError if they do not parse."""
@@ -413,10 +430,16 @@ _SLICE_COLUMNS = {
     "rescale_intercept": "rescale_intercept",
     "rescale_type": "rescale_type",
     "pixel_padding_value": "pixel_padding_value",
+    "photometric_interpretation": "photometric_interpretation",
+    "samples_per_pixel": "samples_per_pixel",
+    "bits_allocated": "bits_allocated",
     "bits_stored": "bits_stored",
+    "high_bit": "high_bit",
     "pixel_representation": "pixel_representation",
 }
-_TEXT_FIELDS = frozenset({"frame_of_reference_uid", "rescale_type"})
+_TEXT_FIELDS = frozenset({"frame_of_reference_uid", "rescale_type", "photometric_interpretation"})
+# Per frame, Frame Type says what Image Type says of an instance (PS3.3 C.8.15.3.1).
+_FRAME_TYPE = _Source("image_type", "list<string>", "", "", "ImageType", "CTImageFrameTypeSequence", 0, "FrameType")
 
 
 def slice_attributes(path: Path) -> list[SliceAttributes]:
@@ -437,7 +460,7 @@ def _slice(header: _Header, frame: int, frames: int) -> SliceAttributes:
     before, header.invalid = header.invalid, set()
     fields: dict[str, object] = {}
     for field, column in _SLICE_COLUMNS.items():
-        value = header.column(column, frame)
+        value = header.value_of(_FRAME_TYPE, frame) if field == "image_type" else header.column(column, frame)
         if field in _TEXT_FIELDS:
             value = value or ""
         elif isinstance(value, list):

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phi_deid_pipeline.errors import DeidError, UnreadableInstance
+from phi_deid_pipeline.errors import AuditContractError, DeidError, UnreadableInstance
 from phi_deid_pipeline.records import (
     Box,
     DeidRecord,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.inventory import InventorySummary
     from phi_deid_pipeline.links import LinkRecord, LinkRow
     from phi_deid_pipeline.policies import Policy
-    from phi_deid_pipeline.records import Decision, Reading, SliceAttributes, StudySubject, VerificationRecord
+    from phi_deid_pipeline.records import Decision, Reading, StackProduct, StudySubject, VerificationRecord
 
 # Where Tesseract stands in for missing models it sees text in most anatomy: what it finds there a person has to judge.
 ANATOMY = frozenset({"CT", "MR", "CR", "DX"})
@@ -472,31 +472,55 @@ def measure_ct_geometry(
 ) -> Iterable[CtGeometry]:
     """Yield the geometry of each CT series in staging, by study and series UID."""
     from phi_deid_pipeline.geometry import GeometrySettings, measure_series
-    from phi_deid_pipeline.metadata_extract import slice_attributes
+    from phi_deid_pipeline.stack_series import ct_series, pixel_digests
 
-    series: dict[tuple[str, str], list] = {}
-    staged: dict[str, Path] = {}
-    for record in records:
-        if record.staged_path and record.modality == "CT" and record.pixel_data != "none":
-            try:
-                slices = slice_attributes(staging / record.staged_path)
-            except UnreadableInstance:
-                continue
-            staged[record.sop_uid] = staging / record.staged_path
-            series.setdefault((record.study_uid, record.series_uid), []).extend(slices)
-
-    def pixel_digest(one: SliceAttributes) -> str:
-        return _pixel_digest(staged[one.sop_uid])
-
-    for key in sorted(series):
-        yield measure_series(series[key], GeometrySettings.from_config(settings), pixel_digest)
+    for series in ct_series(staging, records):
+        yield measure_series(list(series.slices), GeometrySettings.from_config(settings), pixel_digests(series))
 
 
-def _pixel_digest(path: Path) -> str:
-    from phi_deid_pipeline.raw_elements import pixel_checksum, read_instance
+Staged = tuple[Path, Iterable[DeidRecord]]  # the staging of a batch and what it says of it
 
-    with read_instance(path) as instance:
-        return pixel_checksum(instance)
+
+def draw_stacks(
+    batch: Staged, marking: Iterable[Staged], settings: Mapping[str, Any], target: Path
+) -> Iterable[StackProduct]:
+    """Draw the stacks of each CT series of a batch below `target`; `marking` are batches whose SEG and RTSTRUCT count."""
+    from phi_deid_pipeline.geometry import GeometrySettings
+    from phi_deid_pipeline.stack_series import ct_series, markers_of
+
+    if found := ct_series(*batch):
+        from phi_deid_pipeline import stack_products
+
+        markers = [marker for staging, records in marking for marker in markers_of(staging, records)]
+        for series in found:
+            yield from stack_products.draw_stacks(series, markers, GeometrySettings.from_config(settings), target)
+
+
+def resample_stacks(
+    batch: Staged, marking: Iterable[Staged], settings: Mapping[str, Any], kind: str, target: Path
+) -> Iterable[StackProduct]:
+    """Make the recommended volumes of each CT series of a batch below `target`, as nii.gz or nrrd, masks along with them."""
+    from phi_deid_pipeline.geometry import GeometrySettings
+    from phi_deid_pipeline.stack_series import ct_series, markers_of
+
+    if found := ct_series(*batch):
+        from phi_deid_pipeline import stack_products
+
+        markers = [marker for staging, records in marking for marker in markers_of(staging, records)]
+        for series in found:
+            made = stack_products.make_volumes(series, markers, GeometrySettings.from_config(settings), kind, target)
+            yield from made
+
+
+def draw_overview(audit: Mapping[str, Any]) -> bytes:
+    """Return the figure of a data set, as PNG, from its CT preprocessing audit; raises AuditContractError."""
+    from phi_deid_pipeline.geometry.drawing import picture_problems
+    from phi_deid_pipeline.geometry.overview import draw_overview as draw
+
+    data = draw(audit["series"])
+    if problems := picture_problems(data):
+        raise AuditContractError(f"The overview holds more than a picture: {', '.join(problems)}.")
+    return data
 
 
 @dataclass(frozen=True, slots=True)

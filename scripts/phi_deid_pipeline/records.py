@@ -407,6 +407,29 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class StackProduct:
+    """A file made of a CT stack: a picture, a volume, or a mask along with it (UIDs are new ones).
+
+    It may be released where every instance of `sources` is and `problems` is empty.
+    """
+
+    series_uid: str
+    stack: int  # from 1, as in the CT preprocessing audit
+    kind: str  # picture, image, mask
+    sources: tuple[str, ...]
+    segment: int = 0
+    lost: int = 0  # planes of the segment that lie on no slice
+    name: str = ""  # in the release
+    sha256: str = ""
+    size: int = 0
+    problems: tuple[str, ...] = ()
+    spacing: tuple[float, ...] = ()
+    matrix: tuple[int, ...] = ()
+    origin: tuple[float, ...] = ()
+    direction: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SliceAttributes:
     """Geometry attributes of one slice (an instance, or one frame of it) as its header states them; None where absent.
 
@@ -435,6 +458,10 @@ class SliceAttributes:
     rescale_intercept: float | None = None
     rescale_type: str = ""
     pixel_padding_value: int | None = None  # a stored value
+    photometric_interpretation: str = ""
+    samples_per_pixel: int | None = None
+    bits_allocated: int | None = None
     bits_stored: int | None = None
+    high_bit: int | None = None
     pixel_representation: int | None = None
     invalid_attributes: tuple[str, ...] = ()  # names of the fields above whose value in the header cannot be used

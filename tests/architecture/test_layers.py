@@ -37,7 +37,7 @@ POLICY_MODULES = {
     "policy_yaml",
     "conformance",
 }
-ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
+ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK", "matplotlib"}}
 ORCHESTRATION = {"pipeline"}
 PURE = {"records", "errors", "data_dictionary"}
 SALTED = {"uid_mapping", "seal"}

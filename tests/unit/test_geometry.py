@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 
 import record_io
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.geometry import CtGeometry, Gap, GeometryFlag, GeometrySettings, StackFigures, measure_series
+from phi_deid_pipeline.geometry import (
+    CtGeometry,
+    Duplicate,
+    Gap,
+    GeometryFlag,
+    GeometrySettings,
+    StackFigures,
+    measure_series,
+)
 from phi_deid_pipeline.metadata_extract import slice_attributes
 from phi_deid_pipeline.records import SliceAttributes
 
@@ -104,7 +112,11 @@ def test_regular_stack_has_exact_figures_and_needs_no_resampling():
     assert result.volume_extent_mm == (16 * 1.25, 12 * 1.5, 40.0)
     assert (result.shear_angle_deg, result.shear, result.in_plane_deviation_mm) == (0.0, (0.0, 0.0), 0.0)
     assert result.is_uniform_spacing is True and result.spacing_tolerance == 0.02
-    assert result.requires_resampling is False and result.target_grid is None and result.simpleitk == ""
+    assert result.requires_resampling is False
+    grid = result.target_grid
+    assert (grid.spacing, grid.size, grid.origin) == ((1.25, 1.5, 2.0), (16, 12, 20), result.origin)
+    assert grid.direction == result.direction == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    assert (result.pixel_spacing_source, result.spacing_between_slices_measured) == ("PixelSpacing", 2.0)
     assert steps(result) == ["order_slices", "rescale_to_hu", "clip_hu"]
     rescale = result.recommended_preprocessing_pipeline[1].parameters
     assert rescale == {"slope": 1.0, "intercept": -1024.0, "per_slice": False, "unit": "HU"}
@@ -204,13 +216,13 @@ def test_thick_and_thin_slices_in_one_stack_are_no_missing_slices():
     assert {FLAG.NON_UNIFORM_SPACING, FLAG.MIXED_THICKNESS} <= set(result.flags)
 
 
-def test_frames_of_one_instance_are_not_called_identical_by_the_digest_of_all_frames():
+def test_frames_of_one_instance_are_compared_by_their_own_digests():
     slices = [
         replace(one, sop_uid="2.25.5", frame=i, number_of_frames=3) for i, one in enumerate(stack([0.0, 2.0, 2.0]))
     ]
     result = measured(slices, pixel_digest=lambda one: "a")
     assert odd(result) == {FLAG.DUPLICATE_POSITIONS, FLAG.MULTI_FRAME}
-    assert any("not compared" in reason for reason in result.reasons)
+    assert result.stacks[0].duplicates == (Duplicate(2.0, 2, "identical"),)
 
 
 def test_missing_slice_of_overlapping_slices_is_missing_though_its_neighbours_touch():
@@ -231,12 +243,13 @@ def test_duplicate_positions_are_counted_and_their_pixels_compared_where_known(d
     slices.append(replace(slices[7], sop_uid="2.25.x"))
     known = dict(zip((slices[7].sop_uid, "2.25.x"), digests, strict=True))
     result = measured(slices, pixel_digest=lambda one: known[one.sop_uid])  # no other slice is asked for
-    assert odd(result) == {FLAG.DUPLICATE_POSITIONS}
+    differ = {FLAG.DUPLICATES_DIFFER} if digests == ("a", "b") else set()
+    assert odd(result) == {FLAG.DUPLICATE_POSITIONS} | differ
     assert (result.num_slices, result.num_positions, result.is_uniform_spacing) == (21, 20, True)
-    assert result.stacks[0].duplicate_positions_mm == (14.0,)
+    verdict = {("", ""): "not_compared", ("a", "a"): "identical", ("a", "b"): "different"}[digests]
+    assert result.stacks[0].duplicates == (Duplicate(14.0, 2, verdict),)
     assert result.requires_resampling is False and "drop_duplicates" in steps(result)
-    word = {("", ""): "not compared", ("a", "a"): "differ at 0", ("a", "b"): "differ at 1"}[digests]
-    assert any(word in reason for reason in result.reasons)
+    assert any("14 mm" in reason for reason in result.reasons)
 
 
 @pytest.mark.parametrize("amplitude", [0.001, 0.003, 0.009, 0.011, 0.05, 0.2, 1.0])
@@ -327,7 +340,7 @@ def test_other_header_facts_are_flagged_with_their_figures():
     assert odd(result) == {FLAG.MISSING_ATTRIBUTES, FLAG.RESCALE_NOT_HU}
     assert "rescale_slope in 5" in " ".join(result.reasons)
     mask = next(step for step in result.recommended_preprocessing_pipeline if step.step == "mask_padding")
-    assert mask.parameters == {"stored_value": -2000, "becomes_hu": -1024.0}
+    assert mask.parameters == {"stored_value": -2000, "per_slice": False, "becomes_hu": -1024.0}
     detector = measured(stack(regular(5), pixel_spacing=None, imager_pixel_spacing=(0.5, 0.5)), isotropic_ratio=9.0)
     assert set(detector.flags) == {FLAG.SPACING_AT_DETECTOR}
     assert detector.pixel_spacing == (0.5, 0.5)
@@ -343,8 +356,15 @@ def test_unusable_pixel_spacing_gives_no_extent_and_no_grid(spacing):
 
 def test_rows_and_columns_that_are_not_at_right_angles_are_flagged():
     angle = math.radians(85)
-    result = measured(stack(regular(5), orientation=(1.0, 0.0, 0.0, math.cos(angle), math.sin(angle), 0.0)))
-    assert FLAG.NON_ORTHOGONAL in result.flags
+    slices = stack(regular(5), orientation=(1.0, 0.0, 0.0, math.cos(angle), math.sin(angle), 0.0))
+    result = measured(slices)
+    assert FLAG.NON_ORTHOGONAL in result.flags and result.requires_resampling is True
+    values = sitk.GetArrayFromImage(carry_out(result, slices))
+    grid = result.target_grid
+    assert values.shape == tuple(reversed(grid.size)) == (5, 12, 18) and grid.direction == result.direction
+    for x, y in ((3, 0), (5, 4), (12, 10)):
+        point = np.array(grid.origin) + np.array([x, y, 2]) * grid.spacing
+        assert values[2, y, x] == pytest.approx(float(linear(point)), abs=1e-3)
 
 
 # --- several stacks -----------------------------------------------------------------------------------------------
@@ -391,14 +411,18 @@ def test_localizer_is_set_apart_and_never_needs_resampling():
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"temporal_position": 2}, {"acquisition_number": 2}, {"image_type": ("DERIVED", "SECONDARY", "AXIAL")}],
+    ("change", "flag"),
+    [
+        ({"temporal_position": 2}, FLAG.SEVERAL_TEMPORAL_POSITIONS),
+        ({"acquisition_number": 2}, FLAG.SEVERAL_ACQUISITIONS),
+        ({"image_type": ("DERIVED", "SECONDARY", "AXIAL")}, FLAG.MIXED_IMAGE_TYPE),
+    ],
 )
-def test_phases_over_the_same_positions_are_stacks_of_their_own(change):
+def test_phases_over_the_same_positions_are_stacks_of_their_own(change, flag):
     result = measured(
         stack(regular(8), temporal_position=1) + stack(regular(8), uid="b", **{"temporal_position": 1, **change})
     )
-    assert odd(result) == {FLAG.SEVERAL_STACKS}
+    assert odd(result) == {FLAG.SEVERAL_STACKS, flag}
     assert [one.figures.num_slices for one in result.stacks] == [8, 8]
 
 
@@ -537,10 +561,7 @@ def test_recommended_code_gives_the_stated_grid_with_true_values(orientation, sh
     slices = stack(depths, shear=shear, orientation=orientation)
     result = measured(slices)
     needed = shear != (0.0, 0.0) or set(gaps) != {2.0}
-    assert result.requires_resampling is needed
-    if not needed:
-        assert result.simpleitk == ""
-        return
+    assert result.requires_resampling is needed and ("sitk.Resample" in result.simpleitk) is needed
     image, grid = carry_out(result, slices), result.target_grid
     assert image.GetSize() == grid.size
     assert image.GetOrigin() == pytest.approx(grid.origin) and image.GetSpacing() == pytest.approx(grid.spacing)
@@ -550,7 +571,7 @@ def test_recommended_code_gives_the_stated_grid_with_true_values(orientation, sh
     z, y, x = np.meshgrid(*(np.arange(size) for size in reversed(grid.size)), indexing="ij")
     points = np.array(grid.origin) + (np.stack([x, y, z], axis=-1) * grid.spacing) @ direction.T
     # Inside: where the stack was acquired, the shear taken back.
-    local = (points - np.array(slices[0].position)) @ direction
+    local = (points - np.array(slices[0].position)) @ np.array(result.orientation_matrix).T
     u, v, depth = local[..., 0] - shear[0] * local[..., 2], local[..., 1] - shear[1] * local[..., 2], local[..., 2]
     inside = (u >= 0) & (u <= 15 * 1.25) & (v >= 0) & (v <= 11 * 1.5) & (depth <= depths[-1])
     assert inside.mean() > 0.4
@@ -558,7 +579,8 @@ def test_recommended_code_gives_the_stated_grid_with_true_values(orientation, sh
     outside = (u < -1.25) | (u > 16 * 1.25) | (v < -1.5) | (v > 12 * 1.5)
     assert outside.any() == (shear != (0.0, 0.0)) and np.all(values[outside] == -1024)
     # Nothing acquired lies outside the grid.
-    corners = [np.array(one.position) + a * 15 * 1.25 * direction[:, 0] + b * 11 * 1.5 * direction[:, 1]
+    row, column, _ = np.array(result.orientation_matrix)
+    corners = [np.array(one.position) + a * 15 * 1.25 * row + b * 11 * 1.5 * column
                for one in slices for a in (0, 1) for b in (0, 1)]  # fmt: skip
     for corner in corners:
         index = np.array(image.TransformPhysicalPointToContinuousIndex(corner.tolist()))
@@ -607,7 +629,8 @@ REAL = {
     "pymedphys-fluence/collapsedcone/dicom/fluence.zip/fluence": (303, 303, 2.0, 2.0, 0.0, set()),
     "ibsi2-phantom/ibsi2_phase_1/orientation": (64, 64, 2.0, 2.0, 0.0, set()),
     "pymedphys-water/tests/dicom/data/ct/lfs-water_phantom.zip": (24, 24, 1.0, 1.0, 0.0, set()),
-    "dcm_qa_ct-GE/GE": (28, 28, 1.081089, 6.998629, 18.5, {FLAG.NON_UNIFORM_SPACING, FLAG.GANTRY_TILT}),
+    # By Image Type a stack of 4 mm through the base of the skull and one of 7 mm above; together they are not uniform.
+    "dcm_qa_ct-GE/GE": (14, 14, 6.998629, 6.998629, 18.5, {FLAG.NON_UNIFORM_SPACING, FLAG.GANTRY_TILT}),
     "dicom2nifti/failing/sliceincrement/001": (4, 4, 5.0, 10.0, 0.0, {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}),
     "dicom2nifti/failing/gantrytilting/001": (4, 4, 4.851479, 4.851479, 14.0, {FLAG.GANTRY_TILT}),
     "dcmqi/ct-3slice": (3, 3, 1.0, 1.0, 0.0, set()),

@@ -194,7 +194,7 @@ def test_scan_lists_lexicons_by_patient_with_their_key(root, private):
 def test_scan_index_names_every_batch_with_counts_and_digest(root, private):
     run(root, private)
     head, *rows = [line.split("\t") for line in (private / "index.tsv").read_text().splitlines()]
-    assert head == ["batch", "series", "instances", "frames", "work", "patients", "digest"]
+    assert head == ["batch", "series", "instances", "frames", "work", "patients", "digest", "marked_by"]
     assert [row[0] for row in rows] == [manifest["batch"] for manifest in manifests(private)]
     assert sum(int(row[2]) for row in rows) == 6
     for row in rows:

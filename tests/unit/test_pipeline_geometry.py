@@ -35,4 +35,5 @@ def test_pixels_of_slices_at_one_position_are_compared(tmp_path: Path, same: boo
     )
     assert [(r.pixel_data, r.pixel_sha256) for r in records] == [("untouched", "")] * 4
     (measured,) = pipeline.measure_ct_geometry(tmp_path / "staging", records, {})
-    assert any(f"pixels differ at {int(not same)}" in reason for reason in measured.reasons)
+    (duplicate,) = measured.stacks[0].duplicates
+    assert duplicate.pixels == ("identical" if same else "different")

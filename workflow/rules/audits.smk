@@ -66,7 +66,7 @@ rule assemble_audits:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=config["geometry"],
+        settings=GEOMETRY_SETTINGS,
         code=code_digest("assemble_audits"),
         pipeline_code=code_digest("deidentify_series"),
     script:
@@ -84,6 +84,10 @@ rule release:
         ct_prepro="audits/ct_prepro/ct_prepro_audit.json",
         deid_seal="audits/deid/deid_audit.seal.json",
         seal="audits/seal.json",
+        figures="audits/figures" if PICTURES else [],
+        drawn=per_batch("private/figures/{batch}.jsonl") if PICTURES else [],
+        volumes=per_batch("private/volumes/{batch}") if VOLUMES else [],
+        resampled=per_batch("private/volumes/{batch}.jsonl") if VOLUMES else [],
     output:
         "private/release.json",
     log:

@@ -33,6 +33,15 @@ SHARED_BOXES = (
     [] if config["ocr"]["group_by"] == "series" else ["private/shared_boxes.json"]
 )
 
+# What decides how stacks are measured; the other keys of `geometry` say what is made of them.
+GEOMETRY_SETTINGS = {
+    key: value
+    for key, value in config["geometry"].items()
+    if key not in ("pictures", "resample", "format")
+}
+PICTURES = config["geometry"]["pictures"]
+VOLUMES = config["geometry"]["resample"]
+
 
 wildcard_constraints:
     batch=r"b\d+",
@@ -72,6 +81,16 @@ def lexicons_of_batch(wildcards):
     """Lexicons of the patients of a batch."""
     patients = read_index()[wildcards.batch]["patients"].split(",")
     return [f"private/lexicons/{patient}.json" for patient in patients]
+
+
+def marking(pattern):
+    """Input function: the pattern for every batch whose SEG and RTSTRUCT name series of this one."""
+
+    def places(wildcards):
+        others = read_index()[wildcards.batch]["marked_by"]
+        return [pattern.format(batch=batch) for batch in others.split(",") if batch]
+
+    return places
 
 
 def memory_of_batch(base, per_work, limit=16000):

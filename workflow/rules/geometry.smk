@@ -32,8 +32,86 @@ rule measure_ct_geometry:
         mem_mb=memory_of_batch(800, 0.1),
         runtime=minutes_of_batch(5, 0.005),
     params:
-        settings=config["geometry"],
+        settings=GEOMETRY_SETTINGS,
         environment=ENVIRONMENT,
         code=code_digest("measure_ct_geometry"),
     script:
         "../../scripts/measure_ct_geometry.py"
+
+
+rule draw_stacks:
+    input:
+        dicom="private/staging/{batch}",
+        records="private/records/{batch}.jsonl",
+        marking=marking("private/staging/{batch}"),
+        marking_records=marking("private/records/{batch}.jsonl"),
+    output:
+        figures=directory("private/figures/{batch}"),
+        products="private/figures/{batch}.jsonl",
+    log:
+        "logs/draw_stacks/{batch}.log",
+    benchmark:
+        "benchmarks/draw_stacks/{batch}.tsv"
+    resources:
+        mem_mb=memory_of_batch(1500, 1),
+        runtime=minutes_of_batch(5, 0.02),
+    params:
+        settings=GEOMETRY_SETTINGS,
+        environment=ENVIRONMENT,
+        code=code_digest("draw_stacks"),
+    script:
+        "../../scripts/draw_stacks.py"
+
+
+# Off by default: geometry.resample asks for it.
+rule resample:
+    input:
+        dicom="private/staging/{batch}",
+        records="private/records/{batch}.jsonl",
+        marking=marking("private/staging/{batch}"),
+        marking_records=marking("private/records/{batch}.jsonl"),
+    output:
+        volumes=directory("private/volumes/{batch}"),
+        products="private/volumes/{batch}.jsonl",
+    log:
+        "logs/resample/{batch}.log",
+    benchmark:
+        "benchmarks/resample/{batch}.tsv"
+    resources:
+        mem_mb=memory_of_batch(2000, 6, limit=64000),
+        runtime=minutes_of_batch(10, 0.1),
+    params:
+        settings=GEOMETRY_SETTINGS,
+        format=config["geometry"]["format"],
+        environment=ENVIRONMENT,
+        code=code_digest("resample"),
+    script:
+        "../../scripts/resample.py"
+
+
+# What the report shows: figures of released stacks alone, and that of the data set.
+rule gather_figures:
+    input:
+        figures=per_batch("private/figures/{batch}"),
+        products=per_batch("private/figures/{batch}.jsonl"),
+        statuses="private/statuses.jsonl",
+        ct_prepro="audits/ct_prepro/ct_prepro_audit.json",
+    output:
+        report(
+            directory("audits/figures"),
+            patterns=["overview.png", "{study}/{series}/{stack}.png"],
+            caption="../report/figures.rst",
+            category="CT stacks",
+        ),
+    log:
+        "logs/gather_figures/gather_figures.log",
+    benchmark:
+        "benchmarks/gather_figures/gather_figures.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        environment=ENVIRONMENT,
+        code=code_digest("gather_figures"),
+    script:
+        "../../scripts/gather_figures.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from phi_deid_pipeline.geometry.figures import (
     CtGeometry,
+    Duplicate,
     Gap,
     GeometryFlag,
     GeometrySettings,
@@ -12,10 +13,12 @@ from phi_deid_pipeline.geometry.figures import (
     StackGeometry,
     TargetGrid,
 )
-from phi_deid_pipeline.geometry.measure import measure_series
+from phi_deid_pipeline.geometry.measure import Arranged, arrange_series, measure_series
 
 __all__ = [
+    "Arranged",
     "CtGeometry",
+    "Duplicate",
     "Gap",
     "GeometryFlag",
     "GeometrySettings",
@@ -23,5 +26,6 @@ __all__ = [
     "StackFigures",
     "StackGeometry",
     "TargetGrid",
+    "arrange_series",
     "measure_series",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +27,7 @@ from phi_deid_pipeline.geometry.placement import (
     is_uniform,
     itk_direction,
 )
+from phi_deid_pipeline.geometry.plan import Plan, box_corners, code_of, even_grid, steps
 
 
 @dataclass(slots=True)
@@ -41,8 +41,7 @@ class Advice:
     gaps: list[Gap]
     resampling_required: bool
     steps: list[PipelineStep] = field(default_factory=list)
-    code: list[str] = field(default_factory=list)
-    grid: TargetGrid | None = None
+    plan: Plan | None = None
 
     def build(self, kind: str) -> None:
         if kind == "localizer":
@@ -59,15 +58,11 @@ class Advice:
             self._add("restore_positions", {}, "Without position and orientation slices cannot be put together.")
         first, last = self._split_at_gaps() if kind == "volume" else (0, 0)
         self._values()
-        if kind == "volume" and last > first:
-            self._resample(first, last)
-        if kind == "volume" and self.notes.has(GeometryFlag.NON_AXIAL):
-            self._add(
-                "reorient",
-                {"to": "LPS", "simpleitk": 'image = sitk.DICOMOrient(image, "LPS")'},
-                "Models for CT mostly expect axial slices; flips and swaps of axes change no value.",
-                required=False,
-            )
+        if kind == "volume" and last > first and self._complete():
+            self._make(first, last)
+
+    def _complete(self) -> bool:
+        return bool(self.figures.pixel_spacing and self.figures.rows and self.figures.columns)
 
     def _add(self, step: str, parameters: dict[str, object], why: str, required: bool = True) -> None:
         self.steps.append(PipelineStep(step, parameters, why, required))
@@ -111,7 +106,11 @@ class Advice:
         if figures.pixel_padding_value is not None:
             self._add(
                 "mask_padding",
-                {"stored_value": figures.pixel_padding_value, "becomes_hu": self.settings.pad_hu},
+                {
+                    "stored_value": figures.pixel_padding_value,
+                    "per_slice": self.notes.has(GeometryFlag.MIXED_PADDING),
+                    "becomes_hu": self.settings.pad_hu,
+                },
                 "Padding lies outside the field of view and is no tissue; set it after rescaling.",
             )
         known = figures.rescale_slope is not None and figures.rescale_intercept is not None
@@ -147,32 +146,61 @@ class Advice:
         step = rounded(np.median(np.diff(distances)))
         return (pixel[1], pixel[0], step), "Pixel spacing is kept; slices stand at their median distance."
 
-    def _resample(self, first: int, last: int) -> None:
+    def _make(self, first: int, last: int) -> None:
+        """Advise on the volume of these positions and keep the plan of it."""
         placed, figures = self.placed, self.figures
+        pixel = (figures.pixel_spacing[1], figures.pixel_spacing[0])
         distances = placed.distances[first : last + 1]
-        if not (figures.pixel_spacing and figures.rows and figures.columns):
-            return
         target = self._target_spacing(distances)
-        if target is None:
-            return
-        spacing, why = target
-        sheared = is_sheared(placed, self.settings)
+        sheared, skewed = is_sheared(placed, self.settings), self.notes.has(GeometryFlag.NON_ORTHOGONAL)
         line = placed.shear if sheared else np.zeros(2)
-        self._align(first, last)
-        self.code.append("# In slice order: slices, HU as float [slice, row, column]; positions, mm from the first")
-        step = self._interpolate(distances)
+        shifts = self._align(first, last)
+        uniform, step, count = self._interpolate(distances)
         # Where the straight line through the slices crosses the first of them.
         offsets = placed.in_plane - line * placed.distances[:, None]
-        start = np.median(offsets, axis=0) + line * distances[0]
-        self._stand(start, distances[0], line, step, sheared)
-        self.grid = self._target_grid(spacing, start, distances, line)
+        start = np.array([*(np.median(offsets, axis=0) + line * distances[0]), distances[0]])
+        column = placed.column if skewed else placed.basis[1]
+        stand = self._stand(start, column, line, step, sheared or skewed)
+        reorient = self.notes.has(GeometryFlag.NON_AXIAL)
+        if reorient:
+            why = "Models for CT mostly expect axial slices; flips and swaps of axes change no value."
+            self._add("reorient", {"to": "LPS"}, why, required=False)
+        rows = (figures.rows - 1) * pixel[1] * (placed.basis @ column)
+        columns = np.array([(figures.columns - 1) * pixel[0], 0.0, 0.0])
+        depth = (count - 1) * step if target is None else float(distances[-1] - distances[0])
+        corner, sides = box_corners(start, columns, rows, np.array([*line, 1.0]), depth)
+        spacing = (*pixel, rounded(step)) if target is None else target[0]
+        grid = even_grid(corner, sides, placed.basis, spacing, reorient)
+        keep = [min(placed.members[i], key=self._name) for i in range(first, last + 1)]
+        self.plan = Plan(
+            keep=tuple(keep),
+            positions=rounded_all(distances - distances[0]),
+            shifts=shifts,
+            uniform=uniform,
+            step=step,
+            count=count,
+            pixel=pixel,
+            **stand,
+            reorient=reorient,
+            resample=target is not None,
+            pad=self.settings.pad_hu,
+            grid=grid,
+        )
+        if target is not None:
+            self._resample(grid, target[1])
+
+    def _name(self, index: int) -> tuple[str, int]:
+        one = self.placed.slices[index]
+        return one.sop_uid, one.frame
+
+    def _resample(self, grid: TargetGrid, why: str) -> None:
         self._add(
             "resample",
             {
-                "spacing": list(self.grid.spacing),
-                "size": list(self.grid.size),
-                "origin": list(self.grid.origin),
-                "direction": list(self.grid.direction),
+                "spacing": list(grid.spacing),
+                "size": list(grid.size),
+                "origin": list(grid.origin),
+                "direction": list(grid.direction),
                 "interpolator": "sitkLinear",
                 "mask_interpolator": "sitkNearestNeighbor",
                 "pad_hu": self.settings.pad_hu,
@@ -180,88 +208,66 @@ class Advice:
             why,
             required=self.resampling_required,
         )
-        grid = self.grid
-        self.code.append(
-            f"image = sitk.Resample(image, {grid.size}, sitk.Transform(), sitk.sitkLinear, {grid.origin}, "
-            f"{grid.spacing}, {grid.direction}, {self.settings.pad_hu})"
-        )
 
-    def _align(self, first: int, last: int) -> None:
-        """Advise on slices that lie off the line."""
+    def _align(self, first: int, last: int) -> tuple[tuple[int, float, float], ...]:
+        """Advise on slices that lie off the line; return their index from the first and how far off they lie."""
         if not self.notes.has(GeometryFlag.SHIFTED_SLICES):
-            return
+            return ()
         placed = self.placed
         off = in_plane_residuals(placed, self.settings)
-        shifted = [
-            [rounded(placed.distances[i] - placed.distances[0]), *rounded_all(off[i])]
-            for i in range(first, last + 1)
-            if np.hypot(*off[i]) > self.settings.in_plane_tolerance_mm + EPSILON_MM
-        ]
+        far = np.hypot(*off.T) > self.settings.in_plane_tolerance_mm + EPSILON_MM
+        shifted = [i for i in range(first, last + 1) if far[i]]
         if shifted:
             self._add(
                 "align_slices",
-                {"position_and_shift_mm": shifted},
+                {
+                    "position_and_shift_mm": [
+                        [rounded(placed.distances[i] - placed.distances[0]), *rounded_all(off[i])] for i in shifted
+                    ]
+                },
                 "Resample each of these slices in its plane: it lies this far along row and column from the line.",
             )
+        return tuple((i - first, *rounded_all(off[i])) for i in shifted)
 
-    def _interpolate(self, distances: np.ndarray) -> float:
-        """Advise on even slice distances; return the distance that holds afterwards."""
+    def _interpolate(self, distances: np.ndarray) -> tuple[bool, float, int]:
+        """Advise on even slice distances; return whether they are even, the distance and the slices that hold after."""
         if is_uniform(distances, self.settings):
-            self.code.append("image = sitk.GetImageFromArray(slices)")
-            return float(np.mean(np.diff(distances)))
+            return True, float(np.mean(np.diff(distances))), len(distances)
         step = rounded(np.median(np.diff(distances)))
-        count = _steps(distances[-1] - distances[0], step)
+        count = steps(distances[-1] - distances[0], step)
         self._add(
             "interpolate_slices",
             {"spacing_mm": step, "size": count, "weights": "linear between neighbouring slices, nearest outside"},
             "Images have one slice distance; these slices stand at their own.",
         )
-        self.code += [
-            f"index = np.interp(np.arange({count}) * {step}, positions, np.arange(len(positions)))",
-            "below = np.minimum(index.astype(int), len(positions) - 2); weight = (index - below)[:, None, None]",
-            "image = sitk.GetImageFromArray((1 - weight) * slices[below] + weight * slices[below + 1])",
-        ]
-        return step
+        return False, step, count
 
-    def _stand(self, start: np.ndarray, depth: float, line: np.ndarray, step: float, sheared: bool) -> None:
-        """Give the image its place: where slices are sheared, its third axis runs along the line through them."""
+    def _stand(
+        self, start: np.ndarray, column: np.ndarray, line: np.ndarray, step: float, skewed: bool
+    ) -> dict[str, tuple[float, ...]]:
+        """Return the image's place; where slices are sheared, its third axis runs along the line through them."""
         placed, pixel = self.placed, self.figures.pixel_spacing
         third = placed.basis[2] + line @ placed.basis[:2]
         length = float(np.linalg.norm(third))
-        axes = np.stack([placed.basis[0], placed.basis[1], third / length])
-        origin = rounded_all(np.array([*start, depth]) @ placed.basis)
+        direction = itk_direction(np.stack([placed.basis[0], column, third / length]))
         spacing = rounded_all([pixel[1], pixel[0], step * length])
-        if sheared:
+        if skewed:
             self._add(
                 "deshear",
-                {"shear": list(rounded_all(line)), "direction": list(itk_direction(axes)), "spacing": list(spacing)},
+                {"shear": list(rounded_all(line)), "direction": list(direction), "spacing": list(spacing)},
                 "Stand the slices along their true line; the resampling after it straightens the volume in one go.",
             )
-        self.code.append(
-            f"image.SetOrigin({origin}); image.SetSpacing({spacing}); image.SetDirection({itk_direction(axes)})"
-        )
+        return {"origin": rounded_all(start @ placed.basis), "spacing": spacing, "direction": direction}
 
-    def _target_grid(
-        self, spacing: tuple[float, ...], start: np.ndarray, distances: np.ndarray, line: np.ndarray
-    ) -> TargetGrid:
-        """Return the smallest grid along row, column and normal that holds every acquired pixel centre."""
-        depth = float(distances[-1] - distances[0])
-        drift = line * depth
-        corner = start + np.minimum(drift, 0)
-        pixel = self.figures.pixel_spacing
-        sides = [
-            (self.figures.columns - 1) * pixel[1] + abs(drift[0]),
-            (self.figures.rows - 1) * pixel[0] + abs(drift[1]),
-            depth,
-        ]
-        return TargetGrid(
-            spacing=rounded_all(spacing),
-            size=tuple(_steps(side, step) for side, step in zip(sides, spacing, strict=True)),
-            origin=rounded_all(np.array([*corner, distances[0]]) @ self.placed.basis),
-            direction=itk_direction(self.placed.basis),
-        )
+    @property
+    def grid(self) -> TargetGrid | None:
+        """The grid of the volume; None where there is none."""
+        return self.plan.grid if self.plan else None
 
-
-def _steps(length: float, step: float) -> int:
-    """Return how many samples at `step` cover `length`; a hundredth of a step may stay outside."""
-    return math.ceil(length / step - 0.01) + 1
+    @property
+    def code(self) -> str:
+        """The plan as SimpleITK code; "" where there is no volume."""
+        if self.plan is None:
+            return ""
+        part = len(self.plan.keep) < len(self.placed.distances)
+        return code_of(self.plan, self.figures.columns, self.figures.rows, part)

@@ -21,6 +21,7 @@ class GeometryFlag(StrEnum):
     NON_UNIFORM_SPACING = "non_uniform_spacing"
     MISSING_SLICES = "missing_slices"
     DUPLICATE_POSITIONS = "duplicate_positions"
+    DUPLICATES_DIFFER = "duplicates_differ"  # slices at one position have different pixels
     GANTRY_TILT = "gantry_tilt"  # positions are sheared against the slice normal
     TILT_ONLY_STORED = "tilt_only_stored"  # the header states a tilt, the positions show none
     TILT_DISAGREES = "tilt_disagrees"
@@ -29,6 +30,9 @@ class GeometryFlag(StrEnum):
     MIXED_PIXEL_SPACING = "mixed_pixel_spacing"
     MIXED_MATRIX = "mixed_matrix"
     MIXED_FRAME_OF_REFERENCE = "mixed_frame_of_reference"
+    MIXED_IMAGE_TYPE = "mixed_image_type"
+    SEVERAL_ACQUISITIONS = "several_acquisitions"
+    SEVERAL_TEMPORAL_POSITIONS = "several_temporal_positions"
     SEVERAL_STACKS = "several_stacks"
     SINGLE_SLICE = "single_slice"
     LOCALIZER = "localizer"
@@ -43,6 +47,10 @@ class GeometryFlag(StrEnum):
     NON_ORTHOGONAL = "non_orthogonal"
     MIXED_RESCALE = "mixed_rescale"
     RESCALE_NOT_HU = "rescale_not_hu"
+    MIXED_PADDING = "mixed_padding"
+    MIXED_PIXEL_FORMAT = "mixed_pixel_format"  # bit depth, sign or photometric interpretation
+    LOW_BIT_DEPTH = "low_bit_depth"
+    NOT_MONOCHROME2 = "not_monochrome2"
     SPACING_AT_DETECTOR = "spacing_at_detector"  # Imager Pixel Spacing stands in for Pixel Spacing
     MISSING_ATTRIBUTES = "missing_attributes"
     MULTI_FRAME = "multi_frame"
@@ -73,6 +81,8 @@ class GeometrySettings:
         """Return settings from a configuration mapping; lists become tuples, keys that are no setting are left out."""
         known = {one.name for one in fields(cls)}
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+        if not values.get("target_spacing_mm"):
+            values["target_spacing_mm"] = None
         return cls(**{key: value for key, value in values.items() if key in known})
 
 
@@ -86,8 +96,17 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A position that holds several slices, mm from the stack's first slice."""
+
+    position_mm: float
+    slices: int
+    pixels: str  # identical, different, not_compared
+
+
+@dataclass(frozen=True, slots=True)
 class TargetGrid:
-    """The grid to resample to: x along a row, y along a column, z along the normal; ITK direction, row-major."""
+    """The grid of the recommended volume: spacing, size and origin by axis; ITK direction, row-major."""
 
     spacing: tuple[float, ...]
     size: tuple[int, ...]
@@ -113,16 +132,19 @@ class StackFigures:
     num_positions: int  # distinct along the normal
     slice_thickness: float | None
     pixel_spacing: tuple[float, ...] | None  # between rows, between columns
+    pixel_spacing_source: str  # PixelSpacing, ImagerPixelSpacing, "" if unknown
     z_spacing_mean: float | None
     z_spacing_median: float | None
     z_spacing_std: float | None  # population
     z_spacing_min: float | None
     z_spacing_max: float | None
     spacing_between_slices: float | None  # as stored
+    spacing_between_slices_measured: float | None  # median, along the normal
     spacing_tolerance: float | None  # as used
     orientation_matrix: tuple[tuple[float, ...], ...] | None  # row direction, column direction, normal
     orientation_code: str  # direction of rising column, row and slice index, such as LPS; "" if unknown
     origin: tuple[float, ...] | None  # position of the slice that is lowest along the normal
+    direction: tuple[float, ...] | None  # ITK's: row-major, the axes are its columns
     rows: int | None
     columns: int | None
     volume_extent_mm: (
@@ -136,8 +158,13 @@ class StackFigures:
     rescale_slope: float | None
     rescale_intercept: float | None
     rescale_type: str
+    rescale_varies: bool
     pixel_padding_value: int | None
+    photometric_interpretation: str
+    samples_per_pixel: int | None
+    bits_allocated: int | None
     bits_stored: int | None
+    high_bit: int | None
     pixel_representation: int | None
 
 
@@ -151,12 +178,13 @@ class StackGeometry:
     reasons: tuple[str, ...]
     flags: tuple[GeometryFlag, ...]
     gaps: tuple[Gap, ...]  # where slices are missing
-    duplicate_positions_mm: tuple[float, ...]  # mm from the first slice
+    duplicates: tuple[Duplicate, ...]
     slice_positions_mm: tuple[float, ...]  # distinct, mm from the first slice; only where spacing is not uniform
     image_type: tuple[str, ...]
     acquisition_number: int | None
     temporal_position: int | None
     sop_instance_uids: tuple[str, ...]  # in slice order; only in a series of several stacks
+    frame_numbers: tuple[int, ...]  # the same for frames of one instance, from 1
     recommended_preprocessing_pipeline: tuple[PipelineStep, ...]
     target_grid: TargetGrid | None
     simpleitk: str
@@ -173,16 +201,19 @@ class CtGeometry:
     num_positions: int
     slice_thickness: float | None
     pixel_spacing: tuple[float, ...] | None
+    pixel_spacing_source: str
     z_spacing_mean: float | None
     z_spacing_median: float | None
     z_spacing_std: float | None
     z_spacing_min: float | None
     z_spacing_max: float | None
     spacing_between_slices: float | None
+    spacing_between_slices_measured: float | None
     spacing_tolerance: float | None
     orientation_matrix: tuple[tuple[float, ...], ...] | None
     orientation_code: str
     origin: tuple[float, ...] | None
+    direction: tuple[float, ...] | None
     rows: int | None
     columns: int | None
     volume_extent_mm: tuple[float | None, ...] | None
@@ -194,8 +225,13 @@ class CtGeometry:
     rescale_slope: float | None
     rescale_intercept: float | None
     rescale_type: str
+    rescale_varies: bool
     pixel_padding_value: int | None
+    photometric_interpretation: str
+    samples_per_pixel: int | None
+    bits_allocated: int | None
     bits_stored: int | None
+    high_bit: int | None
     pixel_representation: int | None
     requires_resampling: bool
     reasons: tuple[str, ...]

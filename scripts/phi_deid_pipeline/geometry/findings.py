@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from phi_deid_pipeline.geometry.figures import (
     LISTED,
+    Duplicate,
     Gap,
     GeometryFlag,
     GeometrySettings,
@@ -24,13 +27,15 @@ from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
     SAME_PIXEL_SPACING,
     Placed,
+    is_localizer,
     is_placed,
     is_sheared,
+    is_uniform,
     spacing_of,
     unit_axes,
     usable_spacing,
 )
-from phi_deid_pipeline.geometry.stacks import classes
+from phi_deid_pipeline.geometry.stacks import acquisition_of, classes, distances_of, temporal_position_of
 from phi_deid_pipeline.records import SliceAttributes
 
 PixelDigest = Callable[[SliceAttributes], str]
@@ -39,6 +44,7 @@ _RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
 _AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
 _TILT_AGREEMENT_DEG = 0.5  # between stored and measured tilt
 _REGIME_RUN = 3  # as many equal wide gaps in a row are another spacing, not missing slices
+_LOW_BITS = 8  # stored, up to which a CT cannot hold its range of values
 _NEEDED = (
     "position",
     "orientation",
@@ -83,11 +89,44 @@ def note_header(slices: list[SliceAttributes], figures: StackFigures, notes: Not
     if len(thicknesses) > 1:
         values = listed([f"{written(value)} mm" for value in thicknesses])
         notes.add(GeometryFlag.MIXED_THICKNESS, f"Slice thickness differs: {values}.")
+    if len({one.pixel_padding_value for one in slices}) > 1:
+        notes.add(GeometryFlag.MIXED_PADDING, "Slices state different Pixel Padding Values, or some state none.")
+    _note_pixels(slices, figures, notes)
     rescales = {(one.rescale_slope, one.rescale_intercept, one.rescale_type) for one in slices}
     if len(rescales) > 1:
-        notes.add(GeometryFlag.MIXED_RESCALE, f"{len(rescales)} different pairs of rescale slope and intercept.")
+        notes.add(GeometryFlag.MIXED_RESCALE, f"{len(rescales)} different sets of rescale slope, intercept and type.")
     if figures.rescale_type not in ("", "HU"):
         notes.add(GeometryFlag.RESCALE_NOT_HU, "Rescale Type is not HU: rescaled values are no Hounsfield units.")
+
+
+def _note_pixels(slices: list[SliceAttributes], figures: StackFigures, notes: Notes) -> None:
+    """Note bit depths and photometric interpretations that a CT volume should not have."""
+    formats = {
+        (
+            one.photometric_interpretation, one.samples_per_pixel, one.bits_allocated, one.bits_stored, one.high_bit,
+            one.pixel_representation,
+        )
+        for one in slices
+    }  # fmt: skip
+    if len(formats) > 1:
+        notes.add(
+            GeometryFlag.MIXED_PIXEL_FORMAT,
+            f"Slices have {len(formats)} different combinations of photometric interpretation, bit depth and sign.",
+        )
+    depths = [one.bits_stored for one in slices if one.bits_stored is not None]
+    if depths and min(depths) <= _LOW_BITS:
+        notes.add(
+            GeometryFlag.LOW_BIT_DEPTH,
+            f"{min(depths)} bits stored hold {2 ** min(depths)} values: too few for the range of CT numbers.",
+        )
+    other = sum(
+        one.photometric_interpretation not in ("", "MONOCHROME2") or (one.samples_per_pixel or 1) != 1 for one in slices
+    )
+    if other:
+        notes.add(
+            GeometryFlag.NOT_MONOCHROME2,
+            f"{other} slices are not MONOCHROME2 with one sample a pixel: their values are no plain CT numbers.",
+        )
 
 
 def note_orientation(placed: Placed, notes: Notes) -> None:
@@ -111,10 +150,8 @@ def note_positions(
     figures: StackFigures,
     settings: GeometrySettings,
     notes: Notes,
-    pixel_digest: PixelDigest,
 ) -> list[Gap]:
-    """Note duplicates, single slices, irregular spacing and missing slices; return where slices are missing."""
-    _note_duplicates(placed, settings, notes, pixel_digest)
+    """Note single slices, irregular spacing and missing slices; return where slices are missing."""
     if figures.num_positions < 2:
         notes.add(GeometryFlag.SINGLE_SLICE, "One slice position: spacing cannot be measured.")
         return []
@@ -144,21 +181,37 @@ def note_positions(
     return gaps
 
 
-def _note_duplicates(placed: Placed, settings: GeometrySettings, notes: Notes, pixel_digest: PixelDigest) -> None:
-    shared = [[placed.slices[i] for i in members] for members in placed.members if len(members) > 1]
-    if not shared:
-        return
-    # The digest is of all frames of an instance, so it tells nothing about frames of one instance.
-    digests = [{pixel_digest(one) if one.number_of_frames == 1 else "" for one in group} for group in shared]
-    known = [digest for digest in digests if "" not in digest]
-    different = sum(len(digest) > 1 for digest in known)
-    pixels = f"pixels differ at {different}" if len(known) == len(digests) else "pixels not compared"
-    extra = sum(len(group) - 1 for group in shared)
+def note_duplicates(
+    placed: Placed, settings: GeometrySettings, notes: Notes, pixel_digest: PixelDigest
+) -> list[Duplicate]:
+    """Note positions that hold several slices, and whether their pixels are the same; return them."""
+    found = []
+    for index, members in enumerate(placed.members):
+        if len(members) > 1:
+            digests = {pixel_digest(placed.slices[i]) for i in members}
+            same = "identical" if len(digests) == 1 else "different"
+            pixels = "not_compared" if "" in digests else same
+            found.append(Duplicate(rounded(placed.distances[index] - placed.distances[0]), len(members), pixels))
+    if not found:
+        return found
+    count = Counter(one.pixels for one in found)
+    pixels = f"pixels identical at {count['identical']}, different at {count['different']}"
+    if count["not_compared"]:
+        pixels += f", not compared at {count['not_compared']}"
+    where = listed([f"{written(one.position_mm)} mm" for one in found])
     notes.add(
         GeometryFlag.DUPLICATE_POSITIONS,
-        f"{extra} slice(s) more than positions: {len(shared)} position(s) hold several slices ({pixels}; positions "
-        f"within {written(settings.duplicate_tolerance_mm)} mm are one).",
+        f"{sum(one.slices - 1 for one in found)} slice(s) more than positions: {len(found)} position(s) hold several "
+        f"slices ({pixels}; positions within {written(settings.duplicate_tolerance_mm)} mm are one), from the first "
+        f"slice on: {where}.",
     )
+    if count["different"]:
+        notes.add(
+            GeometryFlag.DUPLICATES_DIFFER,
+            f"Slices of different content share {count['different']} position(s): which belongs to the volume is for a "
+            "person to say.",
+        )
+    return found
 
 
 def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
@@ -272,6 +325,7 @@ def note_series(
         (stack.figures.pixel_spacing for stack in stacks),
         lambda a, b: all(abs(x - y) <= SAME_PIXEL_SPACING * y for x, y in zip(a, b, strict=True)),
     )
+    images = [part for part in parts if not is_localizer(part[0])]
     counts = {
         GeometryFlag.MIXED_ORIENTATION: ("slice orientations", len(set(directions.values()) - {-1})),
         GeometryFlag.MIXED_PIXEL_SPACING: ("pixel spacings", len(set(spacings.values()) - {-1})),
@@ -280,7 +334,39 @@ def note_series(
             "frames of reference",
             len({part[0].frame_of_reference_uid for part in parts}),
         ),
+        GeometryFlag.MIXED_IMAGE_TYPE: ("image types", _between(images, lambda one: one.image_type)),
+        GeometryFlag.SEVERAL_ACQUISITIONS: ("sets of acquisitions", _between(images, acquisition_of)),
+        GeometryFlag.SEVERAL_TEMPORAL_POSITIONS: ("temporal positions", _between(images, temporal_position_of)),
     }
     for flag, (what, count) in counts.items():
         if count > 1:
             notes.add(flag, f"The series holds {count} {what}.")
+    _note_joined(images, directions, settings, notes)
+
+
+def _note_joined(
+    parts: list[list[SliceAttributes]], directions: dict, settings: GeometrySettings, notes: Notes
+) -> None:
+    """Note where stacks that follow each other in one geometry make no even volume together."""
+    groups: dict[tuple, list[list[SliceAttributes]]] = {}
+    for part in parts:
+        one = part[0]
+        if is_placed(one):
+            key = (directions[one.orientation], one.rows, one.columns, spacing_of(one), one.frame_of_reference_uid)
+            groups.setdefault(key, []).append(part)
+    for group in groups.values():
+        places = sorted((distances_of(part) for part in group), key=lambda places: places[0])
+        joined = np.concatenate(places)
+        apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
+        if len(group) > 1 and apart and len(joined) > 2 and not is_uniform(joined, settings):
+            gaps = np.diff(joined)
+            notes.add(
+                GeometryFlag.NON_UNIFORM_SPACING,
+                f"{len(group)} stacks follow each other in one geometry; taken as one volume their slice distances would "
+                f"run from {written(np.min(gaps))} to {written(np.max(gaps))} mm.",
+            )
+
+
+def _between(parts: list[list[SliceAttributes]], key: Callable) -> int:
+    """Return in how many ways stacks differ in an attribute; stacks, not their slices, are compared."""
+    return len({frozenset(key(one) for one in part) for part in parts})

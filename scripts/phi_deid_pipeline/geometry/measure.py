@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from phi_deid_pipeline.geometry.advice import Advice
 from phi_deid_pipeline.geometry.figures import (
     ORDER,
     CtGeometry,
+    Duplicate,
     Gap,
     GeometryFlag,
     GeometrySettings,
@@ -25,6 +26,7 @@ from phi_deid_pipeline.geometry.figures import (
 )
 from phi_deid_pipeline.geometry.findings import (
     PixelDigest,
+    note_duplicates,
     note_header,
     note_line,
     note_orientation,
@@ -34,22 +36,34 @@ from phi_deid_pipeline.geometry.findings import (
 )
 from phi_deid_pipeline.geometry.placement import (
     Placed,
-    duplicate_positions,
     is_localizer,
     is_placed,
     is_uniform,
+    itk_direction,
     orientation_code,
     place_slices,
     spacing_of,
     spacing_tolerance,
+    usable_spacing,
 )
+from phi_deid_pipeline.geometry.plan import Plan
 from phi_deid_pipeline.geometry.stacks import split_stacks
 from phi_deid_pipeline.records import SliceAttributes
 
 
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """A measured stack with its slices in order, where they are placed, and the plan of its volume (None if none)."""
+
+    geometry: StackGeometry
+    slices: tuple[SliceAttributes, ...]
+    placed: Placed | None
+    plan: Plan | None
+
+
 def _measure_stack(
     slices: list[SliceAttributes], settings: GeometrySettings, name_instances: bool, pixel_digest: PixelDigest
-) -> StackGeometry:
+) -> Arranged:
     notes = Notes()
     spacing = commonest(spacing_of(one) for one in slices)
     placed = place_slices(slices, settings) if is_placed(slices[0]) else None
@@ -59,34 +73,44 @@ def _measure_stack(
     figures = _figures(ordered, placed, spacing, settings)
     note_header(ordered, figures, notes)
     gaps: list[Gap] = []
+    duplicates: list[Duplicate] = []
     if kind == "localizer":
         notes.add(GeometryFlag.LOCALIZER, f"{len(slices)} localizer image(s) by Image Type: not part of the volume.")
     elif placed:
         note_orientation(placed, notes)
-        gaps = note_positions(placed, figures, settings, notes, pixel_digest)
+        duplicates = note_duplicates(placed, settings, notes, pixel_digest)
+        gaps = note_positions(placed, figures, settings, notes)
         note_line(placed, figures, settings, notes)
         note_proportions(figures, settings, notes)
     required = kind == "volume" and notes.has(*_forcing(settings))
     advice = Advice(placed, figures, settings, notes, gaps, required)
     advice.build(kind)
     uneven = placed is not None and figures.is_uniform_spacing is False
-    return StackGeometry(
+    geometry = StackGeometry(
         kind=kind,
         figures=figures,
         requires_resampling=required,
         reasons=notes.reasons,
         flags=notes.flags,
         gaps=tuple(gaps),
-        duplicate_positions_mm=duplicate_positions(placed) if placed else (),
+        duplicates=tuple(duplicates),
         slice_positions_mm=rounded_all(placed.distances - placed.distances[0]) if uneven else (),
         image_type=commonest(one.image_type for one in slices) or (),
         acquisition_number=_only(one.acquisition_number for one in slices),
         temporal_position=_only(one.temporal_position for one in slices),
         sop_instance_uids=tuple(dict.fromkeys(one.sop_uid for one in ordered)) if name_instances else (),
+        frame_numbers=_frame_numbers(ordered) if name_instances else (),
         recommended_preprocessing_pipeline=tuple(advice.steps),
         target_grid=advice.grid,
-        simpleitk="\n".join(advice.code),
+        simpleitk=advice.code,
     )
+    return Arranged(geometry, tuple(ordered), placed, advice.plan)
+
+
+def _frame_numbers(slices: list[SliceAttributes]) -> tuple[int, ...]:
+    if slices[0].number_of_frames < 2 or len({one.sop_uid for one in slices}) > 1:
+        return ()
+    return tuple(one.frame + 1 for one in slices)
 
 
 _KINDS = ("unplaced", "single_slice", "volume")
@@ -99,6 +123,7 @@ def _forcing(settings: GeometrySettings) -> tuple[GeometryFlag, ...]:
         GeometryFlag.MISSING_SLICES,
         GeometryFlag.GANTRY_TILT,
         GeometryFlag.SHIFTED_SLICES,
+        GeometryFlag.NON_ORTHOGONAL,
     )
     return (*forcing, GeometryFlag.ANISOTROPIC) if settings.resample_anisotropic else forcing
 
@@ -112,6 +137,12 @@ def _only(values: Iterable[int | None]) -> int | None:
     return distinct.pop() if len(distinct) == 1 else None
 
 
+def _spacing_source(slices: list[SliceAttributes]) -> str:
+    if any(usable_spacing(one.pixel_spacing) for one in slices):
+        return "PixelSpacing"
+    return "ImagerPixelSpacing" if any(spacing_of(one) for one in slices) else ""
+
+
 def _figures(
     slices: list[SliceAttributes], placed: Placed | None, spacing: tuple[float, ...] | None, settings: GeometrySettings
 ) -> StackFigures:
@@ -121,7 +152,8 @@ def _figures(
         name: commonest(getattr(one, name) for one in slices)
         for name in (
             "slice_thickness", "spacing_between_slices", "rows", "columns", "gantry_tilt", "rescale_slope",
-            "rescale_intercept", "rescale_type", "pixel_padding_value", "bits_stored", "pixel_representation",
+            "rescale_intercept", "rescale_type", "pixel_padding_value", "photometric_interpretation",
+            "samples_per_pixel", "bits_allocated", "bits_stored", "high_bit", "pixel_representation",
         )
     }  # fmt: skip
     depth = float(np.sum(gaps) + np.mean(gaps)) if several else common["slice_thickness"]
@@ -134,16 +166,19 @@ def _figures(
         num_positions=len(placed.distances) if placed else 0,
         slice_thickness=rounded(common["slice_thickness"]),
         pixel_spacing=rounded_all(spacing) if spacing else None,
+        pixel_spacing_source=_spacing_source(slices),
         z_spacing_mean=rounded(np.mean(gaps)) if several else None,
         z_spacing_median=rounded(np.median(gaps)) if several else None,
         z_spacing_std=rounded(np.std(gaps)) if several else None,
         z_spacing_min=rounded(np.min(gaps)) if several else None,
         z_spacing_max=rounded(np.max(gaps)) if several else None,
         spacing_between_slices=rounded(common["spacing_between_slices"]),
+        spacing_between_slices_measured=rounded(np.median(gaps)) if several else None,
         spacing_tolerance=rounded(spacing_tolerance(gaps, settings)) if several else None,
         orientation_matrix=tuple(rounded_all(row) for row in matrix) if placed else None,
         orientation_code=orientation_code(placed.basis) if placed else "",
         origin=rounded_all(placed.slices[0].position) if placed else None,
+        direction=itk_direction(placed.basis) if placed else None,
         rows=common["rows"],
         columns=common["columns"],
         volume_extent_mm=extent,
@@ -155,10 +190,26 @@ def _figures(
         rescale_slope=rounded(common["rescale_slope"]),
         rescale_intercept=rounded(common["rescale_intercept"]),
         rescale_type=common["rescale_type"] or "",
+        rescale_varies=len({(one.rescale_slope, one.rescale_intercept, one.rescale_type) for one in slices}) > 1,
         pixel_padding_value=common["pixel_padding_value"],
+        photometric_interpretation=common["photometric_interpretation"] or "",
+        samples_per_pixel=common["samples_per_pixel"],
+        bits_allocated=common["bits_allocated"],
         bits_stored=common["bits_stored"],
+        high_bit=common["high_bit"],
         pixel_representation=common["pixel_representation"],
     )
+
+
+def arrange_series(
+    slices: Iterable[SliceAttributes], settings: GeometrySettings, pixel_digest: PixelDigest = _no_digest
+) -> tuple[Arranged, ...]:
+    """Measure the stacks of one series, the one that stands for it first. ValueError if there are no slices."""
+    ordered = sorted(slices, key=lambda one: (one.sop_uid, one.frame))
+    if not ordered:
+        raise ValueError("a series without slices has no geometry")
+    parts = split_stacks(ordered, settings)
+    return tuple(_measure_stack(part, settings, len(parts) > 1, pixel_digest) for part in parts)
 
 
 def measure_series(
@@ -168,11 +219,8 @@ def measure_series(
 
     `pixel_digest` is asked for slices at one position alone and tells identical ones from others; "" if not known.
     """
-    if not slices:
-        raise ValueError("a series without slices has no geometry")
-    slices = sorted(slices, key=lambda one: (one.sop_uid, one.frame))
-    parts = split_stacks(slices, settings)
-    stacks = tuple(_measure_stack(part, settings, len(parts) > 1, pixel_digest) for part in parts)
+    arranged = arrange_series(slices, settings, pixel_digest)
+    parts, stacks = [list(one.slices) for one in arranged], tuple(one.geometry for one in arranged)
     main = stacks[0]
     notes = Notes()
     note_series(parts, stacks, settings, notes)

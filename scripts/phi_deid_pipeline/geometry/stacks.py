@@ -14,6 +14,7 @@ from phi_deid_pipeline.geometry.placement import (
     SAME_PIXEL_SPACING,
     is_localizer,
     is_placed,
+    is_uniform,
     spacing_of,
     unit_axes,
 )
@@ -64,32 +65,54 @@ def split_stacks(slices: list[SliceAttributes], settings: GeometrySettings) -> l
     return sorted(stacks, key=lambda stack: (is_localizer(stack[0]), not is_placed(stack[0]), -len(stack)))
 
 
-_PHASES: tuple[Callable[[SliceAttributes], object], ...] = (
-    lambda one: one.image_type,
-    lambda one: -1 if one.temporal_position is None else one.temporal_position,
-    lambda one: -1 if one.acquisition_number is None else one.acquisition_number,
-)
+def acquisition_of(one: SliceAttributes) -> int:
+    return -1 if one.acquisition_number is None else one.acquisition_number
+
+
+def temporal_position_of(one: SliceAttributes) -> int:
+    return -1 if one.temporal_position is None else one.temporal_position
 
 
 def _split_phases(slices: list[SliceAttributes], settings: GeometrySettings) -> list[list[SliceAttributes]]:
-    """Split slices that share positions by image type, temporal position, acquisition, if that leaves no duplicate.
+    """Split slices of one geometry by image type and temporal position, and by acquisition where that is a border.
 
-    The fewest attributes that do so are taken. Parts of one position each are no phases.
+    Acquisitions that lie over each other are phases or reconstructions, each a stack. Those that follow each other are
+    one volume (scanners number every table position too), unless each is even by itself and all together are not.
     """
-    if not is_placed(slices[0]) or not _has_duplicates(slices, settings):
+    if not is_placed(slices[0]):
         return [slices]
-    for count in range(1, len(_PHASES) + 1):
-        for keys in itertools.combinations(_PHASES, count):
-            parts: dict[tuple, list[SliceAttributes]] = {}
-            for one in slices:
-                parts.setdefault(tuple(key(one) for key in keys), []).append(one)
-            whole = all(len(part) > 1 and not _has_duplicates(part, settings) for part in parts.values())
-            if len(parts) > 1 and whole:
-                return [parts[key] for key in sorted(parts)]
-    return [slices]
+    parts = [
+        part for by_type in _parts(slices, lambda one: one.image_type) for part in _parts(by_type, temporal_position_of)
+    ]
+    return [one for part in parts for one in _split_acquisitions(part, settings)]
 
 
-def _has_duplicates(slices: list[SliceAttributes], settings: GeometrySettings) -> bool:
+def _parts(slices: list[SliceAttributes], key: Callable) -> list[list[SliceAttributes]]:
+    parts: dict[object, list[SliceAttributes]] = {}
+    for one in slices:
+        parts.setdefault(key(one), []).append(one)
+    return [parts[value] for value in sorted(parts)]
+
+
+def _split_acquisitions(slices: list[SliceAttributes], settings: GeometrySettings) -> list[list[SliceAttributes]]:
+    parts = _parts(slices, acquisition_of)
+    if len(parts) < 2 or 2 * len(parts) > len(slices):  # a number a slice tells no volumes apart
+        return [slices]
+    before, places = _extra(slices, settings), [distances_of(part) for part in parts]
+    if before:
+        return parts if sum(_extra(part, settings) for part in parts) < before else [slices]
+    places.sort(key=lambda distances: distances[0])
+    apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
+    even = all(len(one) > 2 and is_uniform(one, settings) for one in places)
+    return parts if apart and even and not is_uniform(np.concatenate(places), settings) else [slices]
+
+
+def distances_of(slices: list[SliceAttributes]) -> np.ndarray:
+    """Return the sorted positions of placed slices along the normal of the first, in mm."""
     axes = unit_axes(slices[0].orientation)
-    distances = np.sort(np.array([one.position for one in slices]) @ np.cross(axes[0], axes[1]))
-    return bool(np.any(np.diff(distances) <= settings.duplicate_tolerance_mm + EPSILON_MM))
+    return np.sort(np.array([one.position for one in slices]) @ np.cross(axes[0], axes[1]))
+
+
+def _extra(slices: list[SliceAttributes], settings: GeometrySettings) -> int:
+    """Return how many slices there are more than positions."""
+    return int(np.sum(np.diff(distances_of(slices)) <= settings.duplicate_tolerance_mm + EPSILON_MM))

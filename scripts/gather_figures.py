@@ -1,0 +1,26 @@
+"""Entry of rule gather_figures: the figures of what is released, and that of the data set."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from audit_release import released_products
+from job_log import job
+from phi_deid_pipeline import pipeline
+
+
+def main(private: Path, products: Sequence[Path], ct_prepro: Path, target: Path) -> None:
+    """Copy the figures of stacks of which every instance is released to `target`, and draw the overview."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name, (path, _) in released_products(private, products).items():
+        place = target / name.removeprefix("figures/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    (target / "overview.png").write_bytes(pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):  # noqa: F821
+        smk = snakemake  # noqa: F821
+        main(Path("private"), list(map(Path, smk.input.products)), Path(smk.input.ct_prepro), Path(smk.output[0]))

@@ -1,0 +1,109 @@
+"""One figure of a data set: spacing, thickness and extent of every CT stack, and who needs resampling and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from phi_deid_pipeline.geometry.drawing import DPI, font, png, ticks
+
+_NEEDS, _FINE, _OTHER = "#d70015", "#248a3d", "#8e8e93"
+_LISTED = 60  # stacks that get a line each; of more, distributions are drawn
+_SHOWN_UID = 12  # last digits of a new series UID
+
+
+def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the figure as PNG; `series` are rows of the CT preprocessing audit."""
+    stacks = [
+        (f"...{row['series_instance_uid'][-_SHOWN_UID:]} / {number}", stack)
+        for row in series
+        for number, stack in enumerate(row["stacks"], start=1)
+    ]
+    needing = sum(stack["requires_resampling"] for _, stack in stacks)
+    title = f"{len(series)} CT series with {len(stacks)} stacks; {needing} stacks require resampling"
+    return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
+
+
+def _colour(stack: Mapping[str, Any]) -> str:
+    if stack["kind"] != "volume":
+        return _OTHER
+    return _NEEDS if stack["requires_resampling"] else _FINE
+
+
+def _verdict(stack: Mapping[str, Any]) -> str:
+    if stack["kind"] != "volume":
+        return stack["kind"].replace("_", " ") + ": "
+    return "resample: " if stack["requires_resampling"] else ""
+
+
+def _lines(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> bytes:
+    height = max(2.2, 0.24 * len(stacks) + 1.4)
+    figure = Figure(figsize=(14, height), dpi=DPI, facecolor="white")
+    edges = {"left": 0.13, "right": 0.985, "top": 1 - 0.75 / height, "bottom": 0.5 / height, "wspace": 0.06}
+    spacing, extent, why = figure.subplots(1, 3, sharey=True, width_ratios=(2, 2, 4.5), gridspec_kw=edges)
+    for place, (_, stack) in enumerate(stacks):
+        figures, colour = stack["figures"], _colour(stack)
+        if figures["z_spacing_min"] is not None:
+            spacing.plot([figures["z_spacing_min"], figures["z_spacing_max"]], [place] * 2, color=colour, linewidth=1.5)
+            spacing.plot([figures["z_spacing_median"]], [place], marker="o", markersize=4, color=colour)
+        if figures["slice_thickness"]:
+            spacing.plot([figures["slice_thickness"]], [place], marker="|", markersize=8, color="black")
+        sides = figures["volume_extent_mm"]
+        if sides and all(sides):
+            extent.plot([0, sides[2]], [place] * 2, color=colour, linewidth=3)
+            extent.plot([sides[0]], [place], marker="|", markersize=8, color="black")
+        flags = ", ".join(flag.replace("_", " ") for flag in stack["flags"])
+        words = (_verdict(stack) + (flags or "nothing odd"))[:150]
+        why.text(0.0, place, words, color=colour, va="center", fontproperties=font(7))
+    spacing.set_xscale("symlog", linthresh=1)
+    why.axis("off")
+    spacing.set_yticks(range(len(stacks)), [name for name, _ in stacks])
+    spacing.set_ylim(len(stacks) - 0.4, -0.6)
+    ticks(spacing, "slice distance: least, median, most; thickness: | (mm)")
+    ticks(extent, "extent along the normal; along a row: | (mm)")
+    why.set_title("flags", fontproperties=font(8), loc="left")
+    figure.text(0.01, 1 - 0.3 / height, title, fontproperties=font(10))
+    return png(figure)
+
+
+def _distributions(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> bytes:
+    figure = Figure(figsize=(14, 7), dpi=DPI, facecolor="white")
+    grid = figure.subplots(
+        1, 3, width_ratios=(2, 2, 2.5), gridspec_kw={"left": 0.05, "right": 0.985, "top": 0.88, "bottom": 0.09}
+    )
+    spacing, extent, why = grid
+    for stack in (stack for _, stack in stacks):
+        figures = stack["figures"]
+        if figures["z_spacing_median"] is not None and figures["slice_thickness"]:
+            spacing.plot(
+                [figures["slice_thickness"]],
+                [figures["z_spacing_median"]],
+                "o",
+                markersize=3,
+                alpha=0.5,
+                color=_colour(stack),
+            )
+        sides = figures["volume_extent_mm"]
+        if sides and all(sides):
+            extent.plot([sides[0]], [sides[2]], "o", markersize=3, alpha=0.5, color=_colour(stack))
+    ticks(spacing, "median slice distance over thickness (mm)")
+    ticks(extent, "extent along the normal over that along a row (mm)")
+    _bars(why, Counter((flag, stack["requires_resampling"]) for _, stack in stacks for flag in stack["flags"]))
+    figure.text(0.01, 0.95, title, fontproperties=font(10))
+    return png(figure)
+
+
+def _bars(axes: Axes, counts: Counter[tuple[str, bool]]) -> None:
+    names = sorted({flag for flag, _ in counts}, key=lambda name: (-counts[name, True] - counts[name, False], name))
+    places = np.arange(len(names))
+    needing = np.array([counts[name, True] for name in names])
+    axes.barh(places, needing, color=_NEEDS)
+    axes.barh(places, [counts[name, False] for name in names], left=needing, color=_OTHER)
+    axes.set_yticks(places, [name.replace("_", " ") for name in names])
+    axes.invert_yaxis()
+    ticks(axes, "stacks by flag; red: of those that require resampling")

@@ -1,0 +1,199 @@
+"""What is made of CT stacks beside their figures: pictures, volumes of the recommended preprocessing, masks along with them.
+
+All is read from de-identified instances; a product names the instances it was made of, so that it is released with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.geometry import Arranged, GeometrySettings, arrange_series
+from phi_deid_pipeline.geometry.drawing import (
+    Overlay,
+    StackView,
+    choose_cuts,
+    draw_stack,
+    draw_unplaced,
+    picture_problems,
+)
+from phi_deid_pipeline.geometry.placement import Placed, spacing_of
+from phi_deid_pipeline.geometry.resampling import (
+    Drawn,
+    SlicePlanes,
+    carry_out,
+    mask_slices,
+    planes_of,
+    volume_problems,
+    write_volume,
+)
+from phi_deid_pipeline.records import RejectReason, StackProduct
+from phi_deid_pipeline.stack_pixels import MaskPlane, SliceReader, contours, mask_planes
+from phi_deid_pipeline.stack_series import Marker, Series, linked, pixel_digests
+
+_PAD = -1024.0  # HU of padding in pictures
+_CUT_SLICES = 1000  # that the cuts of a picture are made of at most; more would show no more
+_CONTOUR_LIMIT = 5000  # drawn of one object
+
+
+def _stacks(series: Series, settings: GeometrySettings) -> tuple[Arranged, ...]:
+    return arrange_series(series.slices, settings, pixel_digests(series))
+
+
+def make_volumes(
+    series: Series, markers: Sequence[Marker], settings: GeometrySettings, kind: str, target: Path
+) -> Iterator[StackProduct]:
+    """Write the recommended volume of each stack of a series below `target`, and the masks of the segments on it.
+
+    `kind` is nii.gz or nrrd. A stack of which a slice cannot be decoded makes no volume.
+    """
+    for number, stack in enumerate(_stacks(series, settings), start=1):
+        if stack.plan is None or stack.geometry.kind != "volume":
+            continue
+        kept = [stack.slices[i] for i in stack.plan.keep]
+        reader = SliceReader(dict(series.paths))
+        try:
+            volume = np.stack([reader.hounsfield(one, settings.pad_hu) for one in kept])
+        except UnreadableInstance:
+            continue
+        np.clip(volume, *settings.hu_clip, out=volume)
+        base = f"{series.study_uid}/{series.series_uid}/stack_{number}"
+        sources = tuple(sorted({one.sop_uid for one in kept}))
+        image = carry_out(stack.plan, volume)
+        del volume
+        yield _volume(image, stack, target, f"{base}.{kind}", StackProduct(series.series_uid, number, "image", sources))
+        del image
+        for marker in (one for one in linked(stack, series, markers) if one.is_mask):
+            yield from _masks(stack, number, marker, series, target, base, kind, sources)
+
+
+def _masks(
+    stack: Arranged, number: int, marker: Marker, series: Series, target: Path, base: str, kind: str, sources: tuple
+) -> Iterator[StackProduct]:
+    plan, shape = stack.plan, (stack.geometry.figures.rows, stack.geometry.figures.columns)
+    planes = planes_of(stack.placed, plan.keep, plan.pixel, shape, _reach(stack))
+    for segment, drawn in _segments(marker):
+        mask, lost = mask_slices(planes, drawn)
+        if mask.any():
+            name = f"{base}_{marker.sop_uid}_{segment}.{kind}"
+            product = StackProduct(
+                series.series_uid, number, "mask", tuple(sorted({*sources, marker.sop_uid})), segment=segment, lost=lost
+            )
+            yield _volume(carry_out(plan, mask, mask=True), stack, target, name, product)
+
+
+def _segments(marker: Marker) -> Iterator[tuple[int, list[Drawn]]]:
+    """Yield the planes of each segment of a SEG; none where it cannot be read."""
+    try:
+        planes = mask_planes(marker.path)
+    except UnreadableInstance:
+        return
+    for segment in sorted({one.segment for one in planes}):
+        yield segment, [_drawn(one) for one in planes if one.segment == segment and spacing_of(one.place)]
+
+
+def _drawn(one: MaskPlane) -> Drawn:
+    return Drawn(one.place.position, one.place.orientation, spacing_of(one.place), one.mask)
+
+
+def _reach(stack: Arranged) -> float:
+    """Return how far from a slice a plane may lie to belong to it: half a step, or half a slice where there is one."""
+    figures = stack.geometry.figures
+    return (figures.z_spacing_median or figures.slice_thickness or 1.0) / 2
+
+
+def _volume(image: Any, stack: Arranged, target: Path, name: str, product: StackProduct) -> StackProduct:
+    path = target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_volume(image, path)
+    grid = stack.plan.grid
+    done = _written(product, f"volumes/{name}", path, volume_problems(path, grid))
+    return replace(done, spacing=grid.spacing, matrix=grid.size, origin=grid.origin, direction=grid.direction)
+
+
+def _written(product: StackProduct, name: str, path: Path, problems: list[str]) -> StackProduct:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return replace(product, name=name, sha256=digest.hexdigest(), size=path.stat().st_size, problems=tuple(problems))
+
+
+def draw_stacks(
+    series: Series, markers: Sequence[Marker], settings: GeometrySettings, target: Path
+) -> Iterator[StackProduct]:
+    """Write a figure of each placed stack of a series below `target`; none of a stack that cannot be decoded."""
+    for number, stack in enumerate(_stacks(series, settings), start=1):
+        marks = linked(stack, series, markers)
+        try:
+            data = _drawn_stack(stack, series, f"series {series.series_uid}, stack {number}", marks)
+        except UnreadableInstance:
+            continue
+        name = f"{series.study_uid}/{series.series_uid}/stack_{number}.png"
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        sources = tuple(sorted({*(one.sop_uid for one in stack.slices), *(one.sop_uid for one in marks)}))
+        product = StackProduct(series.series_uid, number, "picture", sources)
+        yield _written(product, f"figures/{name}", path, picture_problems(data))
+
+
+def _drawn_stack(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) -> bytes:
+    if stack.placed is None or not stack.geometry.figures.pixel_spacing:
+        values = SliceReader(dict(series.paths)).hounsfield(stack.slices[0], _PAD)
+        return draw_unplaced(stack.geometry, values, title)
+    return draw_stack(_view(stack, series, title, marks))
+
+
+def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) -> StackView:
+    placed, figures = stack.placed, stack.geometry.figures
+    pixel, shape = (figures.pixel_spacing[1], figures.pixel_spacing[0]), (figures.rows, figures.columns)
+    firsts = [
+        min(members, key=lambda i: (placed.slices[i].sop_uid, placed.slices[i].frame)) for members in placed.members
+    ]
+    planes = planes_of(placed, firsts, pixel, shape, _reach(stack))
+    overlays = [overlay for marker in marks for overlay in _overlays(marker, planes, placed)]
+    index, row, column = choose_cuts(placed, shape, pixel, overlays)
+    reader = SliceReader(dict(series.paths))
+    values = reader.hounsfield(placed.slices[firsts[index]], _PAD)
+    if values.shape != shape:
+        raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, "another matrix than its header says")
+    every = max(1, -(-len(firsts) // _CUT_SLICES))
+    rows = np.full((len(firsts), shape[1]), np.nan, np.float32)
+    columns = np.full((len(firsts), shape[0]), np.nan, np.float32)
+    for place in range(len(firsts)):
+        if place % every == 0:
+            one = reader.hounsfield(placed.slices[firsts[place]], _PAD)
+            rows[place], columns[place] = one[row], one[:, column]
+        else:
+            rows[place], columns[place] = rows[place - 1], columns[place - 1]
+    return StackView(
+        geometry=stack.geometry,
+        placed=placed,
+        pixel=pixel,
+        index=index,
+        row=row,
+        column=column,
+        slice_values=values,
+        row_values=rows,
+        column_values=columns,
+        overlays=tuple(overlays),
+        title=title,
+        half=_reach(stack),
+    )
+
+
+def _overlays(marker: Marker, planes: SlicePlanes, placed: Placed) -> Iterator[Overlay]:
+    if not marker.is_mask:
+        points = [one.points @ placed.basis.T for one in contours(marker.path)[:_CONTOUR_LIMIT]]
+        yield Overlay(contours=tuple(points))
+        return
+    for _, drawn in _segments(marker):
+        mask, _lost = mask_slices(planes, drawn)
+        yield Overlay(mask=mask)
