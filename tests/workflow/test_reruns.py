@@ -203,7 +203,7 @@ def test_changed_code_of_a_step_reruns_that_step_and_its_dependents(place: Workp
     module.write_text(text + "\nUNUSED_LIMIT_MM = 1.0\n", encoding="utf-8")
     run = place.run()
     closing = [rule for rule in CLOSING_RULES if rule != "check_links"]
-    assert run.jobs == jobs(place.batches().values(), ["measure_ct_geometry"], closing)
+    assert run.jobs == jobs(place.batches().values(), ["draw_stacks", "measure_ct_geometry"], closing)
     assert place.releases() == ["0001"]
 
 
@@ -221,12 +221,17 @@ def test_dry_run_names_the_batches_with_work_and_changes_no_result(place: Workpl
 @pytest.mark.parametrize(
     ("folder", "suffix", "rules", "closing"),
     [
-        ("metadata", ".jsonl", ["extract_metadata"], ["assemble_audits", "release", "prune_withdrawn"]),
+        (
+            "metadata",
+            ".jsonl",
+            ["extract_metadata"],
+            ["assemble_audits", "gather_figures", "release", "prune_withdrawn"],
+        ),
         ("uid_map", ".parquet", ["map_uids", "verify_series"], CLOSING_RULES),
         (
             "staging",
             "",
-            ["deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry"],
+            ["deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry", "draw_stacks"],
             CLOSING_RULES,
         ),
     ],
