@@ -431,6 +431,68 @@ def test_acquisitions_that_follow_each_other_stay_one_volume():
     assert odd(result) == set() and result.num_slices == 16
 
 
+def test_acquisitions_that_are_even_alone_and_not_together_are_stacks_of_their_own():
+    two = stack([50.0 + depth for depth in regular(6, 5.0)], uid="b", acquisition_number=2)
+    result = measured(stack(regular(8)) + two)
+    assert {FLAG.SEVERAL_ACQUISITIONS, FLAG.SEVERAL_STACKS, FLAG.NON_UNIFORM_SPACING} <= set(result.flags)
+    assert [(one.figures.num_slices, one.figures.z_spacing_mean) for one in result.stacks] == [(8, 2.0), (6, 5.0)]
+    assert result.requires_resampling is False and "follow each other" in " ".join(result.reasons)
+
+
+def test_a_number_for_every_table_position_and_a_missing_slice_leave_one_volume():
+    slices = [replace(one, acquisition_number=index) for index, one in enumerate(stack(regular(12)))]
+    assert len(measured(slices).stacks) == 1
+    del slices[5]
+    assert odd(measured(slices)) == {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}
+    halves = stack(regular(6)) + stack([depth + 14 for depth in regular(5)], uid="b", acquisition_number=2)
+    del halves[8]
+    assert odd(measured(halves)) == {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}
+
+
+def test_a_phase_with_a_duplicate_of_its_own_is_still_a_phase():
+    first, second = stack(regular(8)), stack(regular(8), uid="b", acquisition_number=2)
+    result = measured([*first, *second, replace(second[3], sop_uid="2.25.x")])
+    assert odd(result) == {FLAG.SEVERAL_STACKS, FLAG.SEVERAL_ACQUISITIONS, FLAG.DUPLICATE_POSITIONS}
+    assert [(one.figures.num_slices, one.figures.num_positions) for one in result.stacks] == [(9, 8), (8, 8)]
+
+
+@pytest.mark.parametrize("field", ["image_type", "temporal_position"])
+def test_image_types_and_temporal_positions_always_part(field):
+    value = {"image_type": ("DERIVED", "SECONDARY", "AXIAL"), "temporal_position": 2}[field]
+    flag = {"image_type": FLAG.MIXED_IMAGE_TYPE, "temporal_position": FLAG.SEVERAL_TEMPORAL_POSITIONS}[field]
+    result = measured(stack(regular(8)) + stack([depth + 16 for depth in regular(4)], uid="b", **{field: value}))
+    assert odd(result) == {flag, FLAG.SEVERAL_STACKS} and [len(one.sop_instance_uids) for one in result.stacks] == [
+        8,
+        4,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "flags"),
+    [
+        ({"bits_stored": 8}, {FLAG.LOW_BIT_DEPTH}),
+        ({"photometric_interpretation": "MONOCHROME1"}, {FLAG.NOT_MONOCHROME2}),
+        ({"photometric_interpretation": "RGB", "samples_per_pixel": 3}, {FLAG.NOT_MONOCHROME2}),
+        ({"pixel_padding_value": -2000}, set()),
+    ],
+)
+def test_pixel_facts_are_flagged_whether_all_or_some_slices_have_them(change, flags):
+    everywhere = measured(stack(regular(5), **change))
+    assert odd(everywhere) == flags
+    slices = stack(regular(5))
+    slices[2] = replace(slices[2], **change)
+    mixed = FLAG.MIXED_PADDING if "pixel_padding_value" in change else FLAG.MIXED_PIXEL_FORMAT
+    assert odd(measured(slices)) == flags | {mixed}
+
+
+def test_rescale_that_varies_is_said_in_the_figures():
+    slices = stack(regular(5))
+    assert measured(slices).rescale_varies is False
+    slices[1] = replace(slices[1], rescale_intercept=-1000.0)
+    result = measured(slices)
+    assert result.rescale_varies is True and odd(result) == {FLAG.MIXED_RESCALE}
+
+
 @pytest.mark.parametrize(
     "change", [{"position": None}, {"orientation": None}, {"orientation": (0.0,) * 6}, {"position": (1.0,)}]
 )
@@ -595,6 +657,34 @@ def test_anisotropy_is_advised_on_and_required_only_where_configured():
     assert (resample.step, resample.required, resample.parameters["spacing"]) == ("resample", False, [1.5, 1.5, 1.5])
     forced = measured(slices, resample_anisotropic=True)
     assert forced.requires_resampling is True and forced.recommended_preprocessing_pipeline[-1].required is True
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [CORONAL, (0.0, 1.0, 0.0, 0.0, 0.0, -1.0), (0.0, -1.0, 0.0, 0.0, 0.0, 1.0), (-0.8, 0.6, 0, 0, 0, -1.0)],
+)
+def test_reoriented_grid_is_the_one_that_simpleitk_gives(orientation):
+    slices = stack(regular(6), orientation=tuple(map(float, orientation)))
+    result = measured(slices)
+    image, grid = carry_out(result, slices), result.target_grid
+    assert "DICOMOrient" in result.simpleitk and steps(result)[-1] == "reorient"
+    assert image.GetSize() == grid.size and image.GetSpacing() == pytest.approx(grid.spacing)
+    assert image.GetOrigin() == pytest.approx(grid.origin, abs=1e-5)
+    assert image.GetDirection() == pytest.approx(grid.direction, abs=1e-6)
+
+
+@pytest.mark.parametrize("places", [[4], [0, 5, 11]])
+def test_shifted_slices_are_put_back_by_the_recommended_code(places):
+    slices = stack(regular(12))
+    for index in places:
+        x, y, z = slices[index].position
+        slices[index] = replace(slices[index], position=(x + 2.5, y - 3.0, z))
+    result = measured(slices)
+    assert odd(result) == {FLAG.SHIFTED_SLICES} and "align_slices" in steps(result)
+    values, grid = sitk.GetArrayFromImage(carry_out(result, slices)), result.target_grid
+    for z in range(12):
+        point = np.array(grid.origin) + np.array([6, 6, z]) * grid.spacing
+        assert values[z, 6, 6] == pytest.approx(float(linear(point)), abs=1e-3)
 
 
 def test_configured_target_spacing_is_used():

@@ -454,3 +454,41 @@ def test_damaged_headers_give_rows_or_are_unreadable_and_never_end_the_job(tmp_p
         except UnreadableInstance:
             outcomes.add("unreadable")
     assert outcomes == {"dict", "unreadable"}
+
+
+# --- frames of enhanced and legacy-converted objects --------------------------------------------------------------
+
+
+def test_frame_type_and_frame_content_take_the_place_of_image_type_and_acquisition(tmp_path):
+    dataset = enhanced(4)
+    for frame, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        kind, content = Dataset(), Dataset()
+        kind.FrameType = ["ORIGINAL", "PRIMARY", "VOLUME" if frame else "LOCALIZER", "NONE"]
+        content.FrameAcquisitionNumber, content.TemporalPositionIndex = 7, 1 + frame % 2
+        group.CTImageFrameTypeSequence, group.FrameContentSequence = [kind], [content]
+    slices = slice_attributes(written(tmp_path, dataset))
+    assert [one.image_type[2] for one in slices] == ["LOCALIZER", "VOLUME", "VOLUME", "VOLUME"]
+    assert [(one.acquisition_number, one.temporal_position) for one in slices] == [(7, 1), (7, 2)] * 2
+    result = measure_series(slices, GeometrySettings())
+    assert [(one.kind, one.frame_numbers) for one in result.stacks] == [
+        ("volume", (4, 2)),
+        ("single_slice", (3,)),
+        ("localizer", (1,)),
+    ]
+    assert {GeometryFlag.LOCALIZER, GeometryFlag.SEVERAL_TEMPORAL_POSITIONS} <= set(result.flags)
+
+
+def test_legacy_converted_frames_take_what_their_conversion_left_unassigned(tmp_path):
+    dataset = enhanced(3)
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.2"
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        kept = Dataset()
+        kept.GantryDetectorTilt, kept.AcquisitionNumber = 12.5, 3
+        group.UnassignedPerFrameConvertedAttributesSequence = [kept]
+    shared = Dataset()
+    shared.PixelPaddingValue = 0
+    dataset.SharedFunctionalGroupsSequence[0].UnassignedSharedConvertedAttributesSequence = [shared]
+    slices = slice_attributes(written(tmp_path, dataset))
+    assert {(one.gantry_tilt, one.acquisition_number, one.pixel_padding_value) for one in slices} == {(12.5, 3, 0)}
+    del dataset.PerFrameFunctionalGroupsSequence[1].UnassignedPerFrameConvertedAttributesSequence
+    assert [one.gantry_tilt for one in slice_attributes(written(tmp_path, dataset))] == [12.5, None, 12.5]

@@ -159,10 +159,10 @@ def _draw_slice(axes: Axes, view: StackView, limits: tuple[float, float]) -> Non
                 np.pad(xs, 1, mode="reflect", reflect_type="odd"),
                 np.pad(ys, 1, mode="reflect", reflect_type="odd"),
             )
-            axes.contour(xs, ys, mask, levels=[0.5], colors=colour, linewidths=0.8)
+            axes.contour(xs, ys, mask, levels=[0.5], colors=colour, linewidths=1.3)
         for points in overlay.contours:
             if abs(points[0, 2] - depth) <= half:
-                axes.plot(*np.concatenate([points, points[:1]])[:, :2].T, color=colour, linewidth=0.8)
+                axes.plot(*np.concatenate([points, points[:1]])[:, :2].T, color=colour, linewidth=1.3)
     axes.axhline(y0 + view.row * py, color="#ffd60a", linewidth=0.4, linestyle=":")
     axes.axvline(x0 + view.column * px, color="#ffd60a", linewidth=0.4, linestyle=":")
     axes.set_xlim(extent[0], extent[1])
@@ -194,7 +194,7 @@ def _draw_cut(axes: Axes, view: StackView, along: int, limits: tuple[float, floa
             mask = overlay.mask[:, fixed, :] if along == 0 else overlay.mask[:, :, fixed]
             marked = _cut(mask.astype(float), starts, pixel, placed.distances, across, up, view.half)
             if np.nanmax(marked, initial=0) > 0.5:
-                axes.contour(across, up, np.nan_to_num(marked), levels=[0.5], colors=colour, linewidths=0.8)
+                axes.contour(across, up, np.nan_to_num(marked), levels=[0.5], colors=colour, linewidths=1.3)
         for points in overlay.contours:
             nearest = int(np.argmin(np.abs(placed.distances - points[0, 2])))
             line = placed.in_plane[nearest, 1 - along] + fixed * view.pixel[1 - along]

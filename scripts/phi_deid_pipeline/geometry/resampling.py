@@ -202,6 +202,6 @@ def _nifti_problems(path: Path) -> list[str]:
 def _nrrd_problems(path: Path) -> list[str]:
     with path.open("rb") as stream:
         lines = stream.read(4096).split(b"\n\n", 1)[0].decode("latin-1").split("\n")
-    names = {line.partition(":")[0] for line in lines[1:] if not line.startswith("#")}
-    other = len(names - _NRRD_FIELDS) + sum(":=" in line for line in lines)
+    fields = [line for line in lines[1:] if not line.startswith("#")]
+    other = sum(":=" in line or line.partition(":")[0] not in _NRRD_FIELDS for line in fields)
     return [f"{other} further fields"] if other else []
