@@ -183,7 +183,7 @@ def _columns() -> dict[str, Column]:
 METADATA_COLUMNS: dict[str, Column] = _columns()
 
 # What pydicom raises on elements or sequences that do not parse.
-_PARSE_ERRORS = (
+PARSE_ERRORS = (
     OSError,
     EOFError,
     ValueError,
@@ -201,13 +201,13 @@ _TEXT_DELIMITERS = {0x0A, 0x0C, 0x0D, 0x5C}
 _INT64_LIMIT = 2**63
 
 
-def _read(path: Path) -> Dataset:
-    """Read the header up to the pixel data; raise UnreadableInstance where that cannot be done."""
+def read_header(path: Path) -> Dataset:
+    """Return the header up to the pixel data; raise UnreadableInstance where that cannot be done."""
     try:
         return pydicom.dcmread(path, stop_before_pixels=True)
     except InvalidDicomError as error:
         raise UnreadableInstance(RejectReason.NOT_DICOM) from error
-    except _PARSE_ERRORS as error:
+    except PARSE_ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the data
         raise UnreadableInstance(RejectReason.MALFORMED, type(error).__name__) from error
@@ -217,7 +217,7 @@ def _has(dataset: Dataset, tag: int) -> bool:
     """Tell whether an attribute is there. ValueError where the look-up itself meets an element that does not parse."""
     try:
         return tag in dataset
-    except _PARSE_ERRORS as error:
+    except PARSE_ERRORS as error:
         raise ValueError("look-up") from error
 
 
@@ -228,7 +228,7 @@ def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
         return []
     try:
         value = dataset[tag].value
-    except _PARSE_ERRORS as error:
+    except PARSE_ERRORS as error:
         raise ValueError(keyword) from error
     return [item for item in value if isinstance(item, Dataset)] if isinstance(value, pydicom.Sequence) else []
 
@@ -304,7 +304,7 @@ class _Header:
             return None
         try:
             element = dataset.get_item(tag)
-        except _PARSE_ERRORS as error:
+        except PARSE_ERRORS as error:
             raise ValueError(keyword) from error
         dictionary_vr = dictionary_VR(tag)
         if not isinstance(element, RawDataElement):
@@ -377,7 +377,7 @@ def _referenced_instances(header: _Header) -> int | None:
     """Count the distinct Referenced SOP Instance UIDs at any depth."""
     try:
         found = [header._values(dataset, "ReferencedSOPInstanceUID") or [] for dataset in _walk(header.dataset)]
-    except _PARSE_ERRORS:
+    except PARSE_ERRORS:
         header.invalid.add("referenced_instances")
         return None
     return len({uid for uids in found for uid in uids})
@@ -398,7 +398,7 @@ def extract_metadata(path: Path, staged: str) -> MetadataRow:
 
     Raises UnreadableInstance where the header does not parse.
     """
-    header = _Header(_read(path))
+    header = _Header(read_header(path))
     values: dict[str, object] = {source.name: header.column(source.name) for source in _SOURCES}
     values["path"] = staged
     name = UID_dictionary.get(str(values["sop_class_uid"]), ("",))[0]
@@ -448,7 +448,7 @@ def slice_attributes(path: Path) -> list[SliceAttributes]:
     A multi-frame object without functional groups gives one entry without a position, because its frames have none.
     Raises UnreadableInstance where the header does not parse.
     """
-    header = _Header(_read(path))
+    header = _Header(read_header(path))
     frames = max(1, header.column("number_of_frames") or 1, len(header.per_frame))
     if header.per_frame:
         return [_slice(header, frame, frames) for frame in range(len(header.per_frame))]

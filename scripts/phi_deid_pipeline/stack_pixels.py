@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.metadata_extract import slice_attributes
+from phi_deid_pipeline.metadata_extract import PARSE_ERRORS, read_header, slice_attributes
 from phi_deid_pipeline.pixel_read import open_pixels
 from phi_deid_pipeline.records import RejectReason, SliceAttributes
 
+T = TypeVar("T")
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -94,9 +97,25 @@ class SliceReader:
         return values
 
 
+def _parsed(read: Callable[[Path], T]) -> Callable[[Path], T]:
+    """Turn what pydicom raises on elements that do not parse into UnreadableInstance."""
+
+    @wraps(read)
+    def wrapped(path: Path) -> T:
+        try:
+            return read(path)
+        except PARSE_ERRORS as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk, not the data
+            raise UnreadableInstance(RejectReason.MALFORMED, type(error).__name__) from error
+
+    return wrapped
+
+
+@_parsed
 def named_instances(path: Path) -> frozenset[str]:
-    """Return the SOP Instance UIDs and Series Instance UIDs that an object refers to, at any depth."""
-    header = pydicom.dcmread(path, stop_before_pixels=True)
+    """Return the SOP and Series Instance UIDs that an object refers to, at any depth. Raises UnreadableInstance."""
+    header = read_header(path)
     found: set[str] = set()
     own = {str(header.get("SOPInstanceUID")), str(header.get("SeriesInstanceUID"))}
 
@@ -108,9 +127,10 @@ def named_instances(path: Path) -> frozenset[str]:
     return frozenset(found - own)
 
 
+@_parsed
 def mask_planes(path: Path) -> list[MaskPlane]:
     """Return the planes of a SEG that has positions, by segment and frame. Raises UnreadableInstance."""
-    header = pydicom.dcmread(path, stop_before_pixels=True)
+    header = read_header(path)
     places = slice_attributes(path)
     if not all(one.position and one.orientation for one in places):
         return []
@@ -135,9 +155,10 @@ def _segment_of(header: Dataset, frame: int) -> int:
     raise UnreadableInstance(RejectReason.MALFORMED, "SegmentIdentificationSequence")
 
 
+@_parsed
 def contours(path: Path) -> list[Contour]:
-    """Return the planar contours of an RTSTRUCT, by region of interest and as stored."""
-    header = pydicom.dcmread(path)
+    """Return the planar contours of an RTSTRUCT, by region of interest and as stored. Raises UnreadableInstance."""
+    header = read_header(path)
     found = []
     for roi in header.get("ROIContourSequence", []):
         for one in roi.get("ContourSequence", []):

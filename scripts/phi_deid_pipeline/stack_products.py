@@ -191,7 +191,10 @@ def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) 
 
 def _overlays(marker: Marker, planes: SlicePlanes, placed: Placed) -> Iterator[Overlay]:
     if not marker.is_mask:
-        points = [one.points @ placed.basis.T for one in contours(marker.path)[:_CONTOUR_LIMIT]]
+        try:
+            points = [one.points @ placed.basis.T for one in contours(marker.path)[:_CONTOUR_LIMIT]]
+        except UnreadableInstance:
+            return
         yield Overlay(contours=tuple(points))
         return
     for _, drawn in _segments(marker):

@@ -64,13 +64,16 @@ def pixel_digests(series: Series) -> Callable[[SliceAttributes], str]:
 
 
 def markers_of(staging: Path, records: Iterable[DeidRecord]) -> list[Marker]:
-    """Return the SEG and RTSTRUCT objects in staging, by SOP Instance UID."""
+    """Return the SEG and RTSTRUCT objects in staging, by SOP Instance UID; what cannot be read marks nothing."""
     found = []
     for record in records:
         if record.staged_path and record.sop_class_uid in _MARKERS:
             path = staging / record.staged_path
             is_mask = record.sop_class_uid != STRUCTURE_SET
-            found.append(Marker(record.sop_uid, path, is_mask, named_instances(path)))
+            try:
+                found.append(Marker(record.sop_uid, path, is_mask, named_instances(path)))
+            except UnreadableInstance:
+                continue
     return sorted(found, key=lambda one: one.sop_uid)
 
 

@@ -183,6 +183,15 @@ def read_radiograph(work: Path) -> None:
     assert _series([work / "radiograph" / "radiograph"])
 
 
+def measure_slices(work: Path) -> None:
+    """Write how long CT geometry takes once headers are read to WORK/geometry.json."""
+    import json
+
+    from benchmarks.geometry import geometry_rows
+
+    (work / "geometry.json").write_text(json.dumps(geometry_rows()), encoding="utf-8")
+
+
 def _series(paths: list[Path]) -> list:
     from phi_deid_pipeline import series_text
     from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
