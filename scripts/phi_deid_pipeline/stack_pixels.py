@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import wraps
@@ -46,7 +46,7 @@ class Contour:
 def frame_digests(path: Path) -> list[str]:
     """Return a digest of the decoded values of each frame; none where they cannot be decoded."""
     try:
-        return [_digest(values) for values in frame_values(path)]
+        return [_digest(values) for values in frame_values(path, colour=True)]
     except UnreadableInstance:
         return []
 
@@ -55,23 +55,30 @@ def _digest(values: np.ndarray) -> str:
     return hashlib.sha256(f"{values.shape}{values.dtype}".encode() + np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
-def frame_values(path: Path) -> Iterator[np.ndarray]:
-    """Yield the values of each frame as stored, grey (rows, columns). Raises UnreadableInstance where there are none."""
+def frame_values(path: Path, *, colour: bool = False) -> Iterator[np.ndarray]:
+    """Yield the values of each frame as stored (rows, columns); of colours the brightness, where they are allowed.
+
+    Raises UnreadableInstance where there are none.
+    """
     pixels = open_pixels(path)
     if pixels is None:
         raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, "no pixels")
     with pixels:
         for frame in pixels.frames():
-            if frame.values.ndim != 2:
+            if frame.values.ndim == 2:
+                yield frame.values
+            elif colour:
+                yield frame.values[..., 0] if frame.photometric.startswith("YBR") else frame.values.mean(axis=2)
+            else:
                 raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, "more than one sample a pixel")
-            yield frame.values
 
 
 class SliceReader:
     """Reads the stored values of slices by their order; frames of one instance are decoded in one go."""
 
-    def __init__(self, paths: dict[str, Path]) -> None:
-        """`paths` are staged instances by new SOP Instance UID."""
+    def __init__(self, paths: Mapping[str, Path], *, colour: bool = False) -> None:
+        """`paths` are staged instances by new SOP Instance UID; `colour` takes the brightness of colours."""
+        self._colour = colour
         self._paths = paths
         self._open = ""
         self._kept: dict[int, np.ndarray] = {}
@@ -80,10 +87,10 @@ class SliceReader:
         """Return the values (rows, columns) of one slice. Raises UnreadableInstance."""
         path = self._paths[one.sop_uid]
         if one.number_of_frames < 2:
-            with closing(frame_values(path)) as frames:
+            with closing(frame_values(path, colour=self._colour)) as frames:
                 return next(frames)
         if self._open != one.sop_uid:
-            self._kept = dict(enumerate(frame_values(path)))
+            self._kept = dict(enumerate(frame_values(path, colour=self._colour)))
             self._open = one.sop_uid
         return self._kept[one.frame]
 

@@ -57,7 +57,7 @@ def make_volumes(
         if stack.plan is None or stack.geometry.kind != "volume":
             continue
         kept = [stack.slices[i] for i in stack.plan.keep]
-        reader = SliceReader(dict(series.paths))
+        reader = SliceReader(series.paths)
         try:
             volume = np.stack([reader.hounsfield(one, settings.pad_hu) for one in kept])
         except UnreadableInstance:
@@ -146,7 +146,7 @@ def draw_stacks(
 
 def _drawn_stack(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) -> bytes:
     if stack.placed is None or not stack.geometry.figures.pixel_spacing:
-        values = SliceReader(dict(series.paths)).hounsfield(stack.slices[0], _PAD)
+        values = SliceReader(series.paths, colour=True).hounsfield(stack.slices[0], _PAD)
         return draw_unplaced(stack.geometry, values, title)
     return draw_stack(_view(stack, series, title, marks))
 
@@ -160,7 +160,7 @@ def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) 
     planes = planes_of(placed, firsts, pixel, shape, _reach(stack))
     overlays = [overlay for marker in marks for overlay in _overlays(marker, planes, placed)]
     index, row, column = choose_cuts(placed, shape, pixel, overlays)
-    reader = SliceReader(dict(series.paths))
+    reader = SliceReader(series.paths, colour=True)
     values = reader.hounsfield(placed.slices[firsts[index]], _PAD)
     if values.shape != shape:
         raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, "another matrix than its header says")
