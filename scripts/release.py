@@ -1,6 +1,7 @@
 """Entry of rule release: the next numbered release, from what passed verification."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,12 @@ from record_io import atomic_write_bytes, write_json_if_changed
 
 
 def main(output: Path, policy: Path, salt: Path, code: str, target: Path, products: Sequence[Path] = ()) -> None:
-    """Build the release where something changed; `target` names the newest one."""
+    """Build the release where something changed; `target` names the newest one.
+
+    `products` are lists of what was made of CT stacks. Where no pictures are asked for, those of earlier runs go.
+    """
+    if not any(path.parent.name == "figures" for path in products):
+        shutil.rmtree(output / "audits" / "figures", ignore_errors=True)
     resolved = pipeline.read_policy(policy.read_text(encoding="utf-8"))
     statement = output / "private" / "conformance_statement.md"
     write_json_if_changed(statement, pipeline.conformance_statement(resolved, salt.read_bytes()))

@@ -33,7 +33,7 @@ from phi_deid_pipeline.geometry.resampling import (
     volume_problems,
     write_volume,
 )
-from phi_deid_pipeline.records import RejectReason, StackProduct
+from phi_deid_pipeline.records import RejectReason, SliceAttributes, StackProduct
 from phi_deid_pipeline.stack_pixels import MaskPlane, SliceReader, contours, mask_planes
 from phi_deid_pipeline.stack_series import Marker, Series, linked, pixel_digests
 
@@ -59,7 +59,7 @@ def make_volumes(
         kept = [stack.slices[i] for i in stack.plan.keep]
         reader = SliceReader(series.paths)
         try:
-            volume = np.stack([reader.hounsfield(one, settings.pad_hu) for one in kept])
+            volume = _stacked(reader, kept, settings.pad_hu)
         except UnreadableInstance:
             continue
         np.clip(volume, *settings.hu_clip, out=volume)
@@ -71,6 +71,18 @@ def make_volumes(
         del image
         for marker in (one for one in linked(stack, series, markers) if one.is_mask):
             yield from _masks(stack, number, marker, series, target, base, kind, sources)
+
+
+def _stacked(reader: SliceReader, kept: Sequence[SliceAttributes], pad: float) -> np.ndarray:
+    """Return the slices (n, rows, columns) in HU, without a second copy of them all."""
+    first = reader.hounsfield(kept[0], pad)
+    volume = np.empty((len(kept), *first.shape), np.float32)
+    for index, one in enumerate(kept):
+        values = reader.hounsfield(one, pad)
+        if values.shape != first.shape:
+            raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, "another matrix than its header says")
+        volume[index] = values
+    return volume
 
 
 def _masks(

@@ -42,7 +42,7 @@ _RERUNS = """
 | `free_text.*` | cleaning, verification and what follows |
 | `ocr.*` | reading of pixels, and what follows from a reading that changed |
 | `verification.*` | verification and the assembly of audits |
-| `geometry.*` | CT geometry and the assembly of audits |
+| `geometry.*` | CT geometry, pictures, volumes and the assembly of audits; of `pictures`, `resample` and `format` what they name |
 | `container` | nothing |
 
 Policies are described in [policies/README.md](policies/README.md).

@@ -35,7 +35,7 @@ def carry_out(plan: Plan, slices: np.ndarray, *, mask: bool = False) -> sitk.Ima
     """
     pad = 0.0 if mask else plan.pad
     method = sitk.sitkNearestNeighbor if mask else sitk.sitkLinear
-    slices = slices.astype(np.uint8 if mask else np.float32, copy=True)
+    slices = slices.astype(np.uint8 if mask else np.float32, copy=bool(plan.shifts))
     for index, x, y in plan.shifts:
         slices[index] = _moved(slices[index], x, y, plan.pixel, method, pad)
     image = sitk.GetImageFromArray(_evened(plan, slices, mask))

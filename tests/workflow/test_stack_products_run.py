@@ -1,0 +1,42 @@
+"""Pictures and volumes of CT stacks in whole runs: what is asked for is released, and nothing of a held series is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from harness import NOT_ALL_RELEASED, Workplace, jobs
+
+pytestmark = pytest.mark.workflow
+ASKED = ("--set", "geometry.resample=true")
+
+
+def of_kind(place: Workplace, kind: str) -> set[str]:
+    return {name for name in place.manifest()["files"] if name.startswith(f"{kind}/")}
+
+
+def test_volumes_are_made_when_asked_for_and_gone_from_the_next_release_when_not(place: Workplace) -> None:
+    pictures = of_kind(place, "figures")
+    assert of_kind(place, "volumes") == set() and "figures/overview.png" in pictures and len(pictures) > 1
+    run = place.run(*ASKED)
+    assert run.jobs == jobs(place.batches().values(), ["resample"], ["release", "prune_withdrawn"])
+    made = of_kind(place, "volumes")
+    assert made and {name.rsplit("/", 1)[0].replace("volumes", "figures") for name in made} <= {
+        name.rsplit("/", 1)[0] for name in pictures
+    }
+    assert of_kind(place, "figures") == pictures
+    assert place.run(*ASKED).jobs == []
+    assert place.run().jobs == jobs([], closing=["release", "prune_withdrawn"])
+    assert of_kind(place, "volumes") == set() and of_kind(place, "figures") == pictures
+
+
+def test_no_picture_of_a_held_series_is_released_or_shown(place: Workplace) -> None:
+    series = place.new_series()
+    held = next(uid for uid in series.values() if any(uid in name for name in of_kind(place, "figures")))
+    decisions = place.source.parent / "decisions.csv"
+    decisions.write_text(f"what,verdict,who,when,why\n{held},withhold,A Reader,2026-01-01,a test\n", encoding="utf-8")
+    place.run("--decisions", str(decisions), expect=NOT_ALL_RELEASED)
+    assert not any(held in name for name in place.manifest()["files"])
+    assert not any(held in path.as_posix() for path in (place.output / "audits" / "figures").rglob("*"))
+    audit = json.loads((place.output / "audits/ct_prepro/ct_prepro_audit.json").read_bytes())
+    assert held not in {row["series_instance_uid"] for row in audit["series"]}
