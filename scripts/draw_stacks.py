@@ -1,5 +1,6 @@
 """Entry of rule draw_stacks: a figure of each CT stack of a batch, from de-identified instances."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def main(
     target.mkdir(parents=True, exist_ok=True)
     made = list(pipeline.draw_stacks(batch, others, settings, target))
     write_jsonl(products, made)
+    logging.info("%d pictures, %d of them not to be released", len(made), sum(bool(one.problems) for one in made))
 
 
 if __name__ == "__main__":

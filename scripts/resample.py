@@ -1,5 +1,6 @@
 """Entry of rule resample: the recommended volumes of the CT stacks of a batch, from de-identified instances."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def main(
     target.mkdir(parents=True, exist_ok=True)
     made = list(pipeline.resample_stacks(batch, others, settings, kind, target))
     write_jsonl(products, made)
+    logging.info("%d volumes, %d of them not to be released", len(made), sum(bool(one.problems) for one in made))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def make_volumes(
 ) -> Iterator[StackProduct]:
     """Write the recommended volume of each stack of a series below `target`, and the masks of the segments on it.
 
-    `kind` is nii.gz or nrrd. A stack of which a slice cannot be decoded makes no volume.
+    `kind` is nii.gz or nrrd. Of a stack that cannot be decoded the product says why there is no volume.
     """
     for number, stack in enumerate(_stacks(series, settings), start=1):
         if stack.plan is None or stack.geometry.kind != "volume":
@@ -60,7 +60,8 @@ def make_volumes(
         reader = SliceReader(series.paths)
         try:
             volume = _stacked(reader, kept, settings.pad_hu)
-        except UnreadableInstance:
+        except UnreadableInstance as error:
+            yield StackProduct(series.series_uid, number, "image", (), problems=(str(error),))
             continue
         np.clip(volume, *settings.hu_clip, out=volume)
         base = f"{series.study_uid}/{series.series_uid}/stack_{number}"
@@ -140,12 +141,13 @@ def _written(product: StackProduct, name: str, path: Path, problems: list[str]) 
 def draw_stacks(
     series: Series, markers: Sequence[Marker], settings: GeometrySettings, target: Path
 ) -> Iterator[StackProduct]:
-    """Write a figure of each placed stack of a series below `target`; none of a stack that cannot be decoded."""
+    """Write a figure of each stack of a series below `target`; of one that cannot be decoded the product says so."""
     for number, stack in enumerate(_stacks(series, settings), start=1):
         marks = linked(stack, series, markers)
         try:
             data = _drawn_stack(stack, series, f"series {series.series_uid}, stack {number}", marks)
-        except UnreadableInstance:
+        except UnreadableInstance as error:
+            yield StackProduct(series.series_uid, number, "picture", (), problems=(str(error),))
             continue
         name = f"{series.study_uid}/{series.series_uid}/stack_{number}.png"
         path = target / name

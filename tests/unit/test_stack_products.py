@@ -230,7 +230,13 @@ def test_slice_that_cannot_be_decoded_makes_no_volume(tmp_path: Path) -> None:
     broken = pydicom.dcmread(path)
     broken.PixelData = broken.PixelData[:100]
     broken.save_as(path)
-    assert list(stack_products.make_volumes(series, markers, SETTINGS, "nii.gz", tmp_path / "out")) == []
+    for made_of in (
+        stack_products.make_volumes(series, markers, SETTINGS, "nii.gz", tmp_path / "out"),
+        stack_products.draw_stacks(series, markers, SETTINGS, tmp_path / "out"),
+    ):
+        (product,) = made_of
+        assert (product.name, product.sources) == ("", ()) and "pixels_undecodable" in product.problems[0]
+    assert not (tmp_path / "out").exists()
 
 
 # --- verification -------------------------------------------------------------------------------------------------
