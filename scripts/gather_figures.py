@@ -10,17 +10,23 @@ from job_log import job
 from phi_deid_pipeline import pipeline
 
 
-def main(private: Path, products: Sequence[Path], ct_prepro: Path, target: Path) -> None:
-    """Copy the figures of stacks of which every instance is released to `target`, and draw the overview."""
+def main(private: Path, products: Sequence[Path], ct_prepro: Path, overview: Path, target: Path) -> None:
+    """Copy the figures of stacks of which every instance is released to `target`, and draw `overview`."""
     target.mkdir(parents=True, exist_ok=True)
     for name, (path, _) in released_products(private, products).items():
         place = target / name.removeprefix("figures/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
-    (target / "overview.png").write_bytes(pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
+    overview.write_bytes(pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
 
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):  # noqa: F821
         smk = snakemake  # noqa: F821
-        main(Path("private"), list(map(Path, smk.input.products)), Path(smk.input.ct_prepro), Path(smk.output[0]))
+        main(
+            Path("private"),
+            list(map(Path, smk.input.products)),
+            Path(smk.input.ct_prepro),
+            Path(smk.output.overview),
+            Path(smk.output.stacks),
+        )

@@ -84,7 +84,7 @@ rule release:
         ct_prepro="audits/ct_prepro/ct_prepro_audit.json",
         deid_seal="audits/deid/deid_audit.seal.json",
         seal="audits/seal.json",
-        figures="audits/figures" if PICTURES else [],
+        figures="audits/figures/overview.png" if PICTURES else [],
         drawn=per_batch("private/figures/{batch}.jsonl") if PICTURES else [],
         volumes=per_batch("private/volumes/{batch}") if VOLUMES else [],
         resampled=per_batch("private/volumes/{batch}.jsonl") if VOLUMES else [],

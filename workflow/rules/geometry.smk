@@ -97,9 +97,14 @@ rule gather_figures:
         statuses="private/statuses.jsonl",
         ct_prepro="audits/ct_prepro/ct_prepro_audit.json",
     output:
-        report(
-            directory("audits/figures"),
-            patterns=["overview.png", "{study}/{series}/{stack}.png"],
+        overview=report(
+            "audits/figures/overview.png",
+            caption="../report/overview.rst",
+            category="CT stacks",
+        ),
+        stacks=report(
+            directory("audits/figures/stacks"),
+            patterns=["{study}/{series}/{stack}.png"],
             caption="../report/figures.rst",
             category="CT stacks",
         ),
