@@ -35,9 +35,11 @@ STAGES = {
     "verify_series": "verifying",
     "extract_metadata": "extracting metadata",
     "measure_ct_geometry": "measuring CT geometry",
+    "draw_pictures": "drawing pictures",
     "check_links": "checking links",
     "assemble_audits": "assembling audits",
     "release": "releasing",
+    "report_pictures": "making pages with pictures",
     "prune_withdrawn": "pruning",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 BATCH_FOLDERS = (
     "uid_map", "read", "findings", "staging", "records", "words", "verification", "links", "metadata", "geometry", "decisions",
+    "pictures",
 )  # fmt: skip
 _BATCH = re.compile(r"b\d{6,}")
 

@@ -23,12 +23,13 @@ from sample_identity import BARNABY, OTTOLINE, source_uid
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("Snakefile", "workflow", "scripts", "config", "resources", "envs")
 PATIENT_RULES = (
-    "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry",
+    "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry", "draw_pictures",
 )  # fmt: skip
 BATCH_RULES = ("map_uids", "read_burned_in_text", *PATIENT_RULES)
-CLOSING_RULES = ("check_links", "assemble_audits", "release", "prune_withdrawn")
+CLOSING_RULES = ("check_links", "assemble_audits", "release", "report_pictures", "prune_withdrawn")
 BATCH_RESULTS = (
     "uid_map", "read", "findings", "staging", "records", "words", "verification", "links", "metadata", "geometry",
+    "pictures",
 )  # fmt: skip
 RELEASED, NOT_ALL_RELEASED = 0, 3
 _EVERY_RUN = frozenset({"inventory", "all"})  # the scan looks at the input in every run; `all` does nothing
