@@ -479,6 +479,7 @@ class PictureRow:
     frame: int
     frames: int
     marks: tuple[PictureMark, ...]
+    number: int | None = None  # Instance Number
     original: Picture | None = None
     boxes: Picture | None = None
     result: Picture | None = None

@@ -44,9 +44,9 @@ def series(
             0,
             3,
             (mark,),
-            picture(1),
-            picture(2),
-            picture(3),
+            original=picture(1),
+            boxes=picture(2),
+            result=picture(3),
             alike=2,
             kept_elsewhere=(text,),
         )
@@ -212,7 +212,8 @@ def test_labels_of_links_are_escaped() -> None:
 
 
 def test_page_without_series_is_whole() -> None:
-    Outline("".join(findings_page([], gather.Totals(), navigation([]), "../pictures", first=True)))
+    page = Outline("".join(findings_page([], gather.Totals(), navigation([]), "../pictures", first=True)))
+    assert [tag for tag, _ in page.found].count("h1") == 1
 
 
 def test_pdf_shows_each_picture_once_and_text_beyond_its_font_as_a_mark() -> None:

@@ -120,6 +120,7 @@ class Drawer:
                 frame=frame,
                 frames=max(seen.frames, 1),
                 marks=tuple(self._mark(n, seen, f, original) for n, f in enumerate(findings, 1)),
+                number=original.number if original else None,
                 original=self._picture(original),
                 boxes=self._picture(original, _outlines(findings, boxes)) if original else None,
                 result=self._picture(result),
@@ -166,9 +167,10 @@ class Drawer:
     def _thumbnail(
         self, picture: Rendered, frame: int, index: int, seen: InstanceFindings, record: DeidRecord
     ) -> Thumbnail:
-        findings = [f for f in seen.findings if f.frame == frame and (f.hide or state_of(f) in (KEPT, REVIEW))]
+        # Text that stays is told in the first frame that shows it, and stands in later ones too.
+        findings = [f for f in seen.findings if f.frame <= frame and state_of(f) in (KEPT, REVIEW)]
         filled = [Outline(box, COLOURS[HIDDEN]) for at, box in record.boxes if at in (EVERY_FRAME, frame)]
-        left = [Outline(f.box, COLOURS[state_of(f)]) for f in findings if not f.hide]
+        left = [Outline(f.box, COLOURS[state_of(f)]) for f in findings]
         image, scale = sized(picture.picture, THUMB_SIDE)
         states = {state_of(f) for f in findings} | ({HIDDEN} if filled else set())
         return Thumbnail(

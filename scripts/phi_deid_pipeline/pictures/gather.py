@@ -56,7 +56,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a series stands and what the pages need to know of it before it is read; `ends` hold what is not released."""
+    """Where a series stands and what the pages need to know before it is read; `ends` hold what is not released."""
 
     study_uid: str
     series_uid: str
@@ -66,6 +66,7 @@ class Entry:
     thumbnails: int
     released: int
     review: bool
+    pictured: bool
     ends: Mapping[str, str]
     number: int = 0  # of the series among all, from 1
 
@@ -115,7 +116,9 @@ class Gathered:
             entries += self._index(batch, lines(batch), [])
         entries.sort(key=lambda entry: (entry.study_uid, entry.series_uid))
         entries = [replace(entry, number=number) for number, entry in enumerate(entries, 1)]
-        self.with_rows = sorted((e for e in entries if e.rows), key=lambda entry: not entry.review)
+        self.with_rows = sorted(
+            (e for e in entries if e.rows), key=lambda entry: (not entry.review, not entry.pictured)
+        )
         self.with_thumbnails = [entry for entry in entries if entry.thumbnails]
 
     def _index(self, batch: str, lines: Iterable[SeriesPictures], ended: Sequence[Mapping]) -> Iterator[Entry]:
@@ -136,6 +139,7 @@ class Gathered:
                 thumbnails=thumbs,
                 released=released,
                 review=bool(series.findings.get(REVIEW)) or any(end.startswith("held") for end in own.values()),
+                pictured=bool(series.rows),
                 ends=own,
             )
 

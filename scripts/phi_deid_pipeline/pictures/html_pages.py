@@ -41,12 +41,12 @@ th{color:var(--soft);font-weight:500;border:0}.num{text-align:right}.counts{widt
 td img{display:block;background:#000;max-width:300px}
 .note{color:#facd28}.soft{color:var(--soft)}
 .sheet{display:grid;grid-template-columns:repeat(8,1fr);gap:6px;margin:10px 0 26px}
-.sheet a{display:block;background:#000;aspect-ratio:1;color:inherit;text-decoration:none}
-.sheet img{width:100%;height:100%;object-fit:contain;display:block}
+.sheet a{display:block;position:relative;background:#000;padding-top:100%}
+.sheet img{position:absolute;left:0;top:0;width:100%;height:100%;object-fit:contain}
 .cell p{margin:1px 0 0;font-size:11px;color:var(--soft);white-space:nowrap;overflow:hidden}
 nav{margin:10px 0}nav b,nav a{margin-right:10px}
 @media (max-width:900px){.trio{grid-template-columns:1fr}.sheet{grid-template-columns:repeat(4,1fr)}}
-@media print{body{background:#fff;color:#000}.row{background:#fff;break-inside:avoid}}
+@media print{body{background:#fff;color:#000}.row{background:#fff}.private{background:#fff}a{color:inherit}}
 """
 
 
@@ -106,7 +106,8 @@ def caption(placed: Placed) -> str:
 def heading(row: PictureRow, series: Shown) -> str:
     """Return which instance and frame a row shows."""
     frame = f", frame {row.frame + 1} of {row.frames}" if row.frames > 1 else ""
-    return f"Instance {row.position} of {series.series.instances}{frame}"
+    number = f" (Instance Number {row.number})" if row.number is not None else ""
+    return f"Instance {row.position} of {series.series.instances}{number}{frame}"
 
 
 def series_heading(shown: Shown, count: int) -> str:
@@ -233,7 +234,7 @@ def _mark(mark: PictureMark, folder: str) -> str:
     )
     plane = "" if mark.plane == "pixels" else f' <span class="soft">({escape(mark.plane)})</span>'
     return (
-        f'<tr><td class="num">{mark.number}</td><td>{image}</td><td class="text">{escape(mark.text)}{plane}</td>'
+        f'<tr><td class="num"><span class="chip" style="background:{_css(mark.state)}">{mark.number}</span></td><td>{image}</td><td class="text">{escape(mark.text)}{plane}</td>'
         f'<td><span class="chip" style="background:{_css(mark.state)}">{WORDS[mark.state]}</span></td>'
         f"<td>{escape(mark.verdict.replace('_', ' '))}: {escape(mark.reason)}</td><td>{escape(mark.category.replace('_', ' '))}</td>"
         f'<td class="num">{mark.confidence:.2f}</td><td>{escape(mark.reader)}</td><td><code>{escape(mark.id)}</code></td></tr>'

@@ -23,8 +23,9 @@ from phi_deid_pipeline.records import PictureMark, PictureRow, Unread
 MARGIN = 28.0
 WIDTH, HEIGHT = A4
 INNER = WIDTH - 2 * MARGIN
-PICTURE_HEIGHT = 275.0
+PICTURE_HEIGHT = 275.0  # at least as much room as pictures may take
 LINE = 21.0  # points of a finding in the table
+UNREAD_PER_PAGE = 13
 GREY, RULE, BLACK, WARNING = (90, 90, 90), (210, 210, 210), (0, 0, 0), (170, 90, 0)
 # Column: title, left edge, width, in points.
 COLUMNS = (
@@ -42,11 +43,16 @@ COLUMNS = (
 def findings_pages(shown: Iterable[Shown], totals: Totals) -> Iterator[Page]:
     """Yield the pages of all findings, one row of pictures a page; a long table goes on on the next."""
     yield _cover(totals)
+    unread: list[tuple[Shown, Unread]] = []
     for series in shown:
         for row in series.series.rows:
             yield from _row_pages(row, series, totals.series)
-        if series.series.unread:
-            yield _unread_page(series, totals.series)
+        unread += [(series, one) for one in series.series.unread]
+        while len(unread) >= UNREAD_PER_PAGE:
+            yield _unread_page(unread[:UNREAD_PER_PAGE], totals.series)
+            unread = unread[UNREAD_PER_PAGE:]
+    if unread:
+        yield _unread_page(unread, totals.series)
 
 
 def sheet_pages(sheets: Iterable[Sequence[Placed]], count: int, totals: Totals) -> Iterator[Page]:
@@ -95,7 +101,7 @@ def _cover(totals: Totals) -> Page:
     page.text(
         MARGIN,
         y + 44,
-        "Each page: the original, the same with boxes, and what was written. Series that need review come first.",
+        "Each page: original, the same with boxes, what was written. Series that need review come first, what was not looked at last.",
         10,
     )
     return _footed(page)
@@ -106,7 +112,8 @@ def _row_pages(row: PictureRow, shown: Shown, count: int) -> Iterator[Page]:
     y = _header(page, row, shown, count)
     third = (INNER - 16) / 3
     pictures = ((row.original, "Original"), (row.boxes, "Boxes"), (row.result, "Result"))
-    high = min(PICTURE_HEIGHT, max((third * p.height / p.width for p, _ in pictures if p), default=12.0))
+    room = max(PICTURE_HEIGHT, HEIGHT - y - 70 - len(row.marks) * LINE)
+    high = min(room, max((third * p.height / p.width for p, _ in pictures if p), default=12.0))
     for place, (picture, name) in enumerate(pictures):
         x = MARGIN + place * (third + 8)
         page.rectangle(x, y, third, high, BLACK)
@@ -171,19 +178,16 @@ def _table(page: Page, y: float, marks: Sequence[PictureMark], batch: str) -> No
         y += LINE
 
 
-def _unread_page(shown: Shown, count: int) -> Page:
+def _unread_page(unread: Sequence[tuple[Shown, Unread]], count: int) -> Page:
     page = Page()
-    page.text(MARGIN, 24, series_heading(shown, count), 11, bold=True)
-    y = 50.0
-    for unread in shown.series.unread:
-        page.text(
-            MARGIN, y, f"Instance {unread.position} of {shown.series.instances}: {shown.end(unread)}", 10, bold=True
-        )
-        page.text(MARGIN, y + 13, _unread_words(unread), 9, colour=WARNING)
-        page.text(MARGIN, y + 25, f"SOP Instance UID (new) {unread.sop_uid}", 7, colour=GREY)
-        y += 44
-        if y > HEIGHT - 60:
-            break
+    page.text(MARGIN, 24, "Not looked at", 11, bold=True)
+    y = 48.0
+    for shown, one in unread:
+        title = f"{series_heading(shown, count)} · instance {one.position}: {shown.end(one)}"
+        page.text(MARGIN, y, title, 9, bold=True)
+        page.text(MARGIN, y + 12, _unread_words(one), 9, colour=WARNING)
+        page.text(MARGIN, y + 22, f"SOP Instance UID (new) {one.sop_uid}", 7, colour=GREY)
+        y += 38
     return _footed(page)
 
 

@@ -17,20 +17,24 @@ from phi_deid_pipeline.pixel_read import Frame, SourcePixels, displayed, open_pi
 from phi_deid_pipeline.records import Box
 
 OVERLAY_COLOUR = (90, 220, 255)
-PICTURE_SIDE, THUMB_SIDE = 640, 208  # pixels of the longer side
+PICTURE_SIDE, THUMB_SIDE = 640, 224  # pixels of the longer side
 MAX_ZOOM = 4  # small images are shown larger, up to so many times
 CROP_MARGIN, CROP_HEIGHT, CROP_WIDTH = 3, 44, 300  # pixels
 QUALITY, THUMB_QUALITY = 85, 78
 TAG_HEIGHT = 15  # pixels of the number at a box
 INVERTED = "MONOCHROME1"
+INSTANCE_NUMBER = 0x00200013
+
+Corners = tuple[int, int, int, int]  # left, top, right, bottom, all within
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A frame as shown, 8 bit RGB of shape (rows, columns, 3), and the values that its window was taken from."""
+    """A frame as shown, 8 bit RGB of shape (rows, columns, 3), the values that its window was taken from, Instance Number."""
 
     picture: np.ndarray
     values: np.ndarray
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ def _render(source: SourcePixels, frame: Frame, overlays: Sequence, reference: n
     if frame.high is not None:
         used = frame.high if frame.high.ndim == 2 else frame.high.max(axis=2)
         _paint(picture, used, 0, 0)
-    return Rendered(picture, values)
+    number = source.text(INSTANCE_NUMBER).strip()
+    return Rendered(picture, values, int(number) if number.isdecimal() and len(number) < 9 else None)
 
 
 def _planes(overlays: Sequence, index: int) -> list:
@@ -125,37 +130,61 @@ def sized(picture: np.ndarray, side: int) -> tuple[Image.Image, float]:
 
 
 def with_outlines(image: Image.Image, scale: float, outlines: Iterable[Outline], width: int = 2) -> Image.Image:
-    """Return a copy with boxes drawn around what they hold, numbers beside them."""
+    """Return a copy with boxes drawn around what they hold, numbers beside them where no other box lies."""
     image = image.copy()
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(TAG_HEIGHT - 3)
+    taken: list[Corners] = []
     tags = []
     for outline in outlines:
-        box = outline.box
-        left, top = int(box.x * scale) - width, int(box.y * scale) - width
-        right, bottom = int((box.x + box.w) * scale) + width, int((box.y + box.h) * scale) + width
-        corners = max(left, 0), max(top, 0), min(right, image.width - 1), min(bottom, image.height - 1)
-        if corners[2] <= corners[0] or corners[3] <= corners[1]:
+        corners = _around(outline.box, scale, width, image.size)
+        if corners is None:
             continue
         if outline.dashed:
             _dashed(draw, corners, outline.colour, width)
         else:
             draw.rectangle(corners, outline=outline.colour, width=width)
+        taken.append(corners)
         if outline.label:
             tags.append((corners, outline))
     for corners, outline in tags:  # above all boxes, so that none is crossed out
-        _tag(draw, image.size, corners, outline, font)
+        place = _tag_place(corners, int(font.getlength(outline.label)) + 6, image.size, taken)
+        taken.append(place)
+        draw.rectangle(place, fill=outline.colour)
+        draw.text((place[0] + 3, place[1] + 1), outline.label, fill=(0, 0, 0), font=font)
     return image
 
 
-def _tag(draw: ImageDraw.ImageDraw, size: tuple[int, int], corners: tuple, outline: Outline, font) -> None:
-    """Write the number of a box outside it: right of it, else left of it, else on its corner."""
-    wide = int(font.getlength(outline.label)) + 6
+def _around(box: Box, scale: float, width: int, size: tuple[int, int]) -> Corners | None:
+    """Return the corners of the line around a box as drawn, None where it lies outside the picture."""
+    left, top = int(box.x * scale) - width, int(box.y * scale) - width
+    right, bottom = int((box.x + box.w) * scale) + width, int((box.y + box.h) * scale) + width
+    corners = max(left, 0), max(top, 0), min(right, size[0] - 1), min(bottom, size[1] - 1)
+    return corners if corners[2] > corners[0] and corners[3] > corners[1] else None
+
+
+def _tag_place(corners: Corners, wide: int, size: tuple[int, int], taken: Sequence[Corners]) -> Corners:
+    """Return where the number of a box goes: beside, above or below it, where it covers least of other boxes."""
     left, top, right, bottom = corners
-    x = right + 1 if right + wide < size[0] else left - wide - 1 if left >= wide + 1 else max(right - wide, 0)
-    y = min(max((top + bottom - TAG_HEIGHT) // 2, 0), max(size[1] - TAG_HEIGHT, 0))
-    draw.rectangle((x, y, x + wide, y + TAG_HEIGHT), fill=outline.colour)
-    draw.text((x + 3, y + 1), outline.label, fill=(0, 0, 0), font=font)
+    middle = (top + bottom - TAG_HEIGHT) // 2
+    starts = [(right + 1, middle), (left - wide - 1, middle), (left, top - TAG_HEIGHT - 1), (left, bottom + 1)]
+    starts += [(right - wide, top - TAG_HEIGHT - 1), (right - wide, bottom + 1), (right - wide, top)]
+    best, least = None, 0
+    for x, y in starts:
+        x, y = min(max(x, 0), max(size[0] - wide - 1, 0)), min(max(y, 0), max(size[1] - TAG_HEIGHT - 1, 0))
+        place = x, y, x + wide, y + TAG_HEIGHT
+        covered = sum(_common(place, other) for other in taken)
+        if best is None or covered < least:
+            best, least = place, covered
+    assert best is not None
+    return best
+
+
+def _common(one: Corners, other: Corners) -> int:
+    """Return the number of pixels that two rectangles share."""
+    wide = min(one[2], other[2]) - max(one[0], other[0]) + 1
+    high = min(one[3], other[3]) - max(one[1], other[1]) + 1
+    return max(wide, 0) * max(high, 0)
 
 
 def _dashed(draw: ImageDraw.ImageDraw, corners: tuple, colour: tuple[int, int, int], width: int) -> None:
@@ -188,5 +217,5 @@ def crop(picture: np.ndarray, box: Box) -> Image.Image | None:
 def jpeg(image: Image.Image, quality: int = QUALITY) -> bytes:
     """Return an image as JPEG; the same image gives the same bytes."""
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality, subsampling=0 if quality >= QUALITY else 2, optimize=True)
+    image.save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
     return stream.getvalue()
