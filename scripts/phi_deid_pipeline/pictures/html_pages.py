@@ -233,10 +233,12 @@ def _mark(mark: PictureMark, folder: str) -> str:
         else ""
     )
     plane = "" if mark.plane == "pixels" else f' <span class="soft">({escape(mark.plane)})</span>'
+    category, verdict = escape(mark.category.replace("_", " ")), escape(mark.verdict.replace("_", " "))
+    chip = f'<span class="chip" style="background:{_css(mark.state)}">'
     return (
-        f'<tr><td class="num"><span class="chip" style="background:{_css(mark.state)}">{mark.number}</span></td><td>{image}</td><td class="text">{escape(mark.text)}{plane}</td>'
-        f'<td><span class="chip" style="background:{_css(mark.state)}">{WORDS[mark.state]}</span></td>'
-        f"<td>{escape(mark.verdict.replace('_', ' '))}: {escape(mark.reason)}</td><td>{escape(mark.category.replace('_', ' '))}</td>"
+        f'<tr><td class="num">{chip}{mark.number}</span></td><td>{image}</td>'
+        f'<td class="text">{escape(mark.text)}{plane}</td><td>{chip}{WORDS[mark.state]}</span></td>'
+        f"<td>{verdict}: {escape(mark.reason)}</td><td>{category}</td>"
         f'<td class="num">{mark.confidence:.2f}</td><td>{escape(mark.reader)}</td><td><code>{escape(mark.id)}</code></td></tr>'
     )
 
