@@ -312,3 +312,6 @@ def print_places(output: Path, console: Console) -> None:
         f"Identifying, stays here: {output}/private  (salt, manifests, lexicons, what was rejected and why)",
         highlight=False,
     )
+    pages = [output / "private" / "reports" / name for name in ("burned_in_text.html", "released.html")]
+    if all(page.is_file() for page in pages):
+        console.print(f"To look at, stays here:  {pages[0]}, {pages[1]}", highlight=False)

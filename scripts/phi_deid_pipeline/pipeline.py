@@ -606,10 +606,12 @@ def build_release(
     return releases.build_release(output, files, info=info, salt=salt, checksums=checksums)
 
 
-def prune_withdrawn(output: Path, batches: set[str]) -> dict[str, int]:
-    """Drop what withdrawn series left behind."""
+def prune_withdrawn(output: Path, batches: set[str], *, pictures: bool = True) -> dict[str, int]:
+    """Drop what withdrawn series left behind, and pages with pictures where they are made no more."""
     from phi_deid_pipeline import pruning
 
+    if not pictures:
+        pruning.drop_pictures(output)
     return pruning.prune_withdrawn(output, batches)
 
 

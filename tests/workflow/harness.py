@@ -258,8 +258,11 @@ def differing(left: dict, right: dict) -> list[str]:
 
 
 def assert_same_results(place: Workplace, reference: Workplace) -> None:
-    """Assert that release and audits of two outputs are the same, byte by byte, apart from the time of the run."""
+    """Assert that release, audits and PDFs of two outputs are the same, byte by byte, apart from the time of the run."""
     for folder in ("release", "audits"):
         here, there = content((place.output / folder).resolve()), content((reference.output / folder).resolve())
         assert len(there) > 4
         assert differing(here, there) == []
+    for name in ("burned_in_text.pdf", "released.pdf"):  # the pages for a browser name batches
+        one, other = (output / "private" / "reports" / name for output in (place.output, reference.output))
+        assert one.read_bytes() == other.read_bytes()
