@@ -24,7 +24,7 @@ MARGIN = 28.0
 WIDTH, HEIGHT = A4
 INNER = WIDTH - 2 * MARGIN
 PICTURE_HEIGHT = 275.0  # at least as much room as pictures may take
-LINE = 21.0  # points of a finding in the table
+LINE, NARROW_LINE = 21.0, 14.5  # points of a finding in the table; the second where it saves a page
 UNREAD_PER_PAGE = 13
 GREY, RULE, BLACK, WARNING = (90, 90, 90), (210, 210, 210), (0, 0, 0), (170, 90, 0)
 # Column: title, left edge, width, in points.
@@ -122,15 +122,21 @@ def _row_pages(row: PictureRow, shown: Shown, count: int) -> Iterator[Page]:
         page.text(x, y + high + 9, name if picture else f"{name}: no picture", 7.5, colour=GREY)
     y += high + 20
     marks = list(row.marks)
+    line = LINE if len(marks) <= _room(y, LINE) else NARROW_LINE
     while True:
-        room = max(int((HEIGHT - 40 - y - 12) / LINE), 1)
-        _table(page, y, marks[:room], shown.batch)
+        room = _room(y, line)
+        _table(page, y, marks[:room], shown.batch, line)
         marks = marks[room:]
         yield _footed(page)
         if not marks:
             return
         page = Page()
         y = _header(page, row, shown, count, more=True)
+
+
+def _room(y: float, line: float) -> int:
+    """Return how many findings fit on a page below y."""
+    return max(int((HEIGHT - 34 - y - 12) / line), 1)
 
 
 def _header(page: Page, row: PictureRow, shown: Shown, count: int, *, more: bool = False) -> float:
@@ -150,32 +156,26 @@ def _header(page: Page, row: PictureRow, shown: Shown, count: int, *, more: bool
     return y - 2
 
 
-def _table(page: Page, y: float, marks: Sequence[PictureMark], batch: str) -> None:
+def _table(page: Page, y: float, marks: Sequence[PictureMark], batch: str, line: float) -> None:
     for title, x, _ in COLUMNS:
         page.text(MARGIN + x, y + 7, title, 7, colour=GREY)
     y += 11
     for mark in marks:
         page.rectangle(MARGIN, y, INNER, 0.4, RULE)
-        base = y + LINE / 2 + 3
-        page.rectangle(MARGIN, y + 3, 16, LINE - 6, COLOURS[mark.state])
+        base = y + line / 2 + 3
+        page.rectangle(MARGIN, y + 2, 16, line - 4, COLOURS[mark.state])
         page.text(MARGIN + 3, base, str(mark.number), 8, bold=True)
         if mark.crop:
             _, x, width = COLUMNS[1]
-            page.picture(
-                mark.crop,
-                batch,
-                MARGIN + x,
-                y + 1.5,
-                min(width, mark.crop.width * (LINE - 3) / mark.crop.height),
-                LINE - 3,
-            )
+            wide = min(width, mark.crop.width * (line - 3) / mark.crop.height)
+            page.picture(mark.crop, batch, MARGIN + x, y + 1.5, wide, line - 3)
         text = mark.text if mark.plane == "pixels" else f"{mark.text} ({mark.plane})"
         cells = (text, WORDS[mark.state], f"{mark.verdict.replace('_', ' ')}: {mark.reason}")
         cells += (mark.category.replace("_", " "), f"{mark.confidence:.2f}", mark.reader)
         for (_, x, width), cell in zip(COLUMNS[2:], cells, strict=True):
             bold = cell is text
             page.text(MARGIN + x, base, fitted(cell, 8, width, bold=bold), 8, bold=bold)
-        y += LINE
+        y += line
 
 
 def _unread_page(unread: Sequence[tuple[Shown, Unread]], count: int) -> Page:

@@ -50,17 +50,18 @@ class Outline:
 def render_frames(path: Path, wanted: Sequence[int], like: dict[int, Rendered] | None = None) -> dict[int, Rendered]:
     """Return frames of an instance as shown; `like` gives for each frame the picture whose window is used.
 
-    Frames are decoded one after the other, and only the wanted ones are kept. Raises UnreadableInstance.
+    Raises UnreadableInstance.
     """
     with _opened(path) as source:
         if source is None:
             return {}
         overlays = source.overlays()
         found = {}
-        for frame in _until(source.frames(), max(wanted, default=-1)):
-            if frame.index in wanted:
-                reference = (like or {}).get(frame.index)
-                found[frame.index] = _render(source, frame, overlays, reference.values if reference else None)
+        for frame in source.frames(wanted):
+            reference = (like or {}).get(frame.index)
+            found[frame.index] = _render(source, frame, overlays, reference.values if reference else None)
+            if len(found) == len(wanted):
+                break
         return found
 
 
@@ -72,15 +73,6 @@ def _opened(path: Path) -> Iterator[SourcePixels | None]:
     else:
         with source:
             yield source
-
-
-def _until(frames: Iterable[Frame], last: int) -> Iterator[Frame]:
-    if last < 0:
-        return
-    for frame in frames:
-        yield frame
-        if frame.index >= last:
-            return
 
 
 def _render(source: SourcePixels, frame: Frame, overlays: Sequence, reference: np.ndarray | None) -> Rendered:
