@@ -240,7 +240,7 @@ def three(tmp_path: Path) -> tuple[Path, list[InstanceFindings], list[DeidRecord
         seen(finding(), finding(SCALE, Verdict.BENIGN), uid="1.2.1", path="IM1"),
         seen(finding(replace(NAME, y=50)), uid="1.2.2", path="IM2"),
     ]
-    boxes = ((-1, Box(3, 3, 62, 16)), (-1, Box(100, 50, 20, 10)))
+    boxes = ((-1, Box(3, 3, 62, 16)), (-1, Box(0, 0, 256, 30)))
     return tmp_path, found, [record(row.sop_uid, row.path, boxes=boxes) for row in found]
 
 

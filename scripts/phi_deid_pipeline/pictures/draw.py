@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from phi_deid_pipeline.boxes import overlap
+from phi_deid_pipeline.boxes import iou
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.pictures.choose import (
     MAX_KEPT_TEXTS,
@@ -58,6 +58,7 @@ from phi_deid_pipeline.records import (
 
 EVERY_FRAME = -1
 MAX_MARKS = 60  # findings of one picture that are listed
+SAME_BOX_IOU = 0.4  # a finding and the box filled for it, which is grown by a margin
 SEEN = ("read", "no_pixels")
 ORDER = (IGNORED, KEPT, REVIEW, HIDDEN)  # drawn last lies on top
 
@@ -211,10 +212,10 @@ def _rendered(
 
 
 def _filled(record: DeidRecord, frame: int, findings: Sequence[Finding]) -> list[Box]:
-    """Return the boxes filled in a frame in which nothing was found: of other slices, known places, groups, a second look."""
+    """Return the boxes filled in a frame that are none of its findings: of other slices, known places, groups, a second look."""
     hidden = [finding.box for finding in findings if finding.hide]
     filled = [box for at, box in record.boxes if at in (EVERY_FRAME, frame)]
-    return [box for box in filled if not any(overlap(box, other) for other in hidden)]
+    return [box for box in filled if not any(iou(box, other) >= SAME_BOX_IOU for other in hidden)]
 
 
 def _outlines(findings: Sequence[Finding], further: Sequence[Box]) -> list[Outline]:

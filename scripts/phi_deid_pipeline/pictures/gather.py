@@ -108,10 +108,10 @@ class Gathered:
         self._load = load
         entries: list[Entry] = []
         groups = ((batch, list(rows)) for batch, rows in groupby(ended, key=lambda row: row["batch"]))
-        left = list(batches)
+        left = dict.fromkeys(batches)
         for batch, rows in groups:
             entries += self._index(batch, lines(batch), rows)
-            left.remove(batch)
+            del left[batch]
         for batch in left:  # a batch of which nothing has a status: nothing was released of it
             entries += self._index(batch, lines(batch), [])
         entries.sort(key=lambda entry: (entry.study_uid, entry.series_uid))
