@@ -24,7 +24,7 @@ MARGIN = 28.0
 WIDTH, HEIGHT = A4
 INNER = WIDTH - 2 * MARGIN
 PICTURE_HEIGHT = 275.0  # at least as much room as pictures may take
-LINE, NARROW_LINE = 21.0, 14.5  # points of a finding in the table; the second where it saves a page
+LINES = (21.0, 14.5, 11.5)  # points of a finding in the table; the narrow ones where they save a page
 UNREAD_PER_PAGE = 13
 GREY, RULE, BLACK, WARNING = (90, 90, 90), (210, 210, 210), (0, 0, 0), (170, 90, 0)
 # Column: title, left edge, width, in points.
@@ -94,8 +94,8 @@ def _cover(totals: Totals) -> Page:
         y += 14
     y += 16
     for label, text in summary_rows(totals):
-        page.text(MARGIN, y, label, 10, colour=GREY)
-        page.text(MARGIN + 250, y, text, 10, bold=True)
+        page.text(MARGIN, y, fitted(label, 10, 370), 10, colour=GREY)
+        page.text(MARGIN + 380, y, text, 10, bold=True)
         y += 16
     _legend(page, MARGIN, y + 16, (HIDDEN, KEPT, REVIEW, IGNORED), dashed=True)
     page.text(
@@ -112,7 +112,7 @@ def _row_pages(row: PictureRow, shown: Shown, count: int) -> Iterator[Page]:
     y = _header(page, row, shown, count)
     third = (INNER - 16) / 3
     pictures = ((row.original, "Original"), (row.boxes, "Boxes"), (row.result, "Result"))
-    room = max(PICTURE_HEIGHT, HEIGHT - y - 70 - len(row.marks) * LINE)
+    room = max(PICTURE_HEIGHT, HEIGHT - y - 70 - len(row.marks) * LINES[0])
     high = min(room, max((third * p.height / p.width for p, _ in pictures if p), default=12.0))
     for place, (picture, name) in enumerate(pictures):
         x = MARGIN + place * (third + 8)
@@ -122,7 +122,7 @@ def _row_pages(row: PictureRow, shown: Shown, count: int) -> Iterator[Page]:
         page.text(x, y + high + 9, name if picture else f"{name}: no picture", 7.5, colour=GREY)
     y += high + 20
     marks = list(row.marks)
-    line = LINE if len(marks) <= _room(y, LINE) else NARROW_LINE
+    line = next((line for line in LINES if len(marks) <= _room(y, line)), LINES[1])
     while True:
         room = _room(y, line)
         _table(page, y, marks[:room], shown.batch, line)
@@ -163,7 +163,7 @@ def _table(page: Page, y: float, marks: Sequence[PictureMark], batch: str, line:
     for mark in marks:
         page.rectangle(MARGIN, y, INNER, 0.4, RULE)
         base = y + line / 2 + 3
-        page.rectangle(MARGIN, y + 2, 16, line - 4, COLOURS[mark.state])
+        page.rectangle(MARGIN, y + 1.5, 16, line - 3, COLOURS[mark.state])
         page.text(MARGIN + 3, base, str(mark.number), 8, bold=True)
         if mark.crop:
             _, x, width = COLUMNS[1]
