@@ -279,6 +279,19 @@ def test_same_input_gives_the_same_bytes_under_the_same_names(three) -> None:
     assert all(len(name) == len("0" * 24 + ".jpg") for name in one[1])
 
 
+def test_text_kept_by_its_verdict_but_filled_for_another_frame_is_shown_as_hidden(three) -> None:
+    folder, found, records = three
+    covered = replace(records[0], boxes=(*records[0].boxes, (-1, Box(190, 60, 60, 30))))
+    series, kept = drawn(folder, found, [covered, *records[1:]])
+    assert [(mark.state, mark.reason) for mark in series.rows[0].marks] == [
+        (HIDDEN, "a reason"),
+        (HIDDEN, "a reason; filled all the same"),
+    ]
+    boxes = np.asarray(opened(kept, series.rows[0].boxes), int)
+    assert not (np.abs(boxes - COLOURS[KEPT]).max(axis=2) < 60).any()
+    assert KEPT not in series.thumbnails[0].states
+
+
 def test_limits_hold_and_what_is_left_out_is_counted(three) -> None:
     series, _ = drawn(*three, pictures_per_series=1, thumbnails_per_series=2)
     assert (len(series.rows), series.not_shown, len(series.thumbnails)) == (1, 1, 2)

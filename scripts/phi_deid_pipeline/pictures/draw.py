@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from phi_deid_pipeline.boxes import iou
+from phi_deid_pipeline.boxes import area, iou, overlap
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.pictures.choose import (
     MAX_KEPT_TEXTS,
@@ -57,8 +57,10 @@ from phi_deid_pipeline.records import (
 )
 
 EVERY_FRAME = -1
+FILLED_ANYWAY = "; filled all the same"
 MAX_MARKS = 60  # findings of one picture that are listed
 SAME_BOX_IOU = 0.4  # a finding and the box filled for it, which is grown by a margin
+COVERED = 0.8  # part of a finding that a box of another frame, slice or place fills: it is gone
 SEEN = ("read", "no_pixels")
 ORDER = (IGNORED, KEPT, REVIEW, HIDDEN)  # drawn last lies on top
 
@@ -85,7 +87,7 @@ class Drawer:
         shown = shown_kinds(kinds, found, records, self.settings.pictures_per_series)
         rows = [row for kind in shown for row in self._rows(kind, found[kind.first], records[kind.first])]
         hidden = sum(1 + len(kind.members) for kind in kinds) - sum(1 + len(kind.members) for kind in shown)
-        states = Counter(state_of(finding) for seen in found for finding in seen.findings)
+        states = Counter(end_of(f, record) for seen, record in zip(found, records, strict=True) for f in seen.findings)
         return SeriesPictures(
             study_uid=records[0].study_uid,
             series_uid=records[0].series_uid,
@@ -120,10 +122,10 @@ class Drawer:
                 position=kind.first + 1,
                 frame=frame,
                 frames=max(seen.frames, 1),
-                marks=tuple(self._mark(n, seen, f, original) for n, f in enumerate(findings, 1)),
+                marks=tuple(self._mark(n, seen, f, record, original) for n, f in enumerate(findings, 1)),
                 number=original.number if original else None,
                 original=self._picture(original),
-                boxes=self._picture(original, _outlines(findings, boxes)) if original else None,
+                boxes=self._picture(original, _outlines(findings, boxes, record)) if original else None,
                 result=self._picture(result),
                 further_boxes=len(boxes),
                 note=" ".join(filter(None, notes)),
@@ -131,18 +133,21 @@ class Drawer:
                 kept_elsewhere=kept if number == 0 else (),
             )
 
-    def _mark(self, number: int, seen: InstanceFindings, finding: Finding, original: Rendered | None) -> PictureMark:
+    def _mark(
+        self, number: int, seen: InstanceFindings, finding: Finding, record: DeidRecord, original: Rendered | None
+    ) -> PictureMark:
+        state = end_of(finding, record)
         image = crop(original.picture, finding.box) if original else None
         place = seen.sop_uid, seen.path, finding.frame, finding.plane, finding.box, finding.text
         return PictureMark(
             number=number,
             frame=finding.frame,
             plane=finding.plane,
-            state=state_of(finding),
+            state=state,
             text=finding.text,
             verdict=finding.verdict.value,
             category=finding.category,
-            reason=finding.reason,
+            reason=finding.reason + (FILLED_ANYWAY if state != state_of(finding) else ""),
             confidence=finding.confidence,
             reader=self.readers.get(place, ""),
             id=finding.id,
@@ -169,7 +174,7 @@ class Drawer:
         self, picture: Rendered, frame: int, index: int, seen: InstanceFindings, record: DeidRecord
     ) -> Thumbnail:
         # Text that stays is told in the first frame that shows it, and stands in later ones too.
-        findings = [f for f in seen.findings if f.frame <= frame and state_of(f) in (KEPT, REVIEW)]
+        findings = [f for f in seen.findings if f.frame <= frame and end_of(f, record) in (KEPT, REVIEW)]
         filled = [Outline(box, COLOURS[HIDDEN]) for at, box in record.boxes if at in (EVERY_FRAME, frame)]
         left = [Outline(f.box, COLOURS[state_of(f)]) for f in findings]
         image, scale = sized(picture.picture, THUMB_SIDE)
@@ -196,6 +201,16 @@ class Drawer:
         return Picture(name, image.width, image.height)
 
 
+def end_of(finding: Finding, record: DeidRecord) -> str:
+    """Return what became of a finding in the pixels: what stays by its verdict may be filled for another reason."""
+    state = state_of(finding)
+    if state == HIDDEN or finding.plane != "pixels":
+        return state
+    filled = (box for at, box in record.boxes if at in (EVERY_FRAME, finding.frame))
+    covered = max((overlap(box, finding.box) for box in filled), default=0)
+    return HIDDEN if covered >= COVERED * area(finding.box) else state
+
+
 def readers_of(rows: Iterable[tuple[str, str, Iterable[Region]]]) -> dict[Place, str]:
     """Return who read a text: by source SOP Instance UID, path, frame, plane, box and text."""
     return {(uid, path, r.frame, r.plane, r.box, r.text): r.reader for uid, path, regions in rows for r in regions}
@@ -218,9 +233,9 @@ def _filled(record: DeidRecord, frame: int, findings: Sequence[Finding]) -> list
     return [box for box in filled if not any(iou(box, other) >= SAME_BOX_IOU for other in hidden)]
 
 
-def _outlines(findings: Sequence[Finding], further: Sequence[Box]) -> list[Outline]:
+def _outlines(findings: Sequence[Finding], further: Sequence[Box], record: DeidRecord) -> list[Outline]:
     marks = [Outline(box, COLOURS[HIDDEN], dashed=True) for box in further]
-    numbered = [(state_of(finding), finding.box, str(n)) for n, finding in enumerate(findings, 1)]
+    numbered = [(end_of(finding, record), finding.box, str(n)) for n, finding in enumerate(findings, 1)]
     numbered.sort(key=lambda mark: ORDER.index(mark[0]))
     return marks + [Outline(box, COLOURS[state], label) for state, box, label in numbered]
 
