@@ -243,6 +243,7 @@ class _Targets:
             " PRIMARY KEY (source, target)) WITHOUT ROWID"
         )
         self.status = lru_cache(_REMEMBERED)(self._status)
+        self._any_measured = False
 
     def add(self, ended: Iterable[tuple[str, Status]]) -> None:
         """Note statuses by UID; of several the best holds."""
@@ -259,6 +260,7 @@ class _Targets:
         values = ((r.from_sop_uid, r.to_uid, r.agreement, ",".join(r.reasons), r.off_plane_mm) for r in rows)
         for part in _parts(values):
             self._database.executemany("INSERT INTO measured VALUES (?,?,?,?,?)", part)
+            self._any_measured = True
 
     def _status(self, uid: str) -> Status | None:
         row = self._database.execute("SELECT place FROM targets WHERE uid = ?", (uid,)).fetchone()
@@ -267,7 +269,7 @@ class _Targets:
     def measured(self, source: str, target: str) -> tuple[str, tuple[str, ...], float | None]:
         """Return agreement, reasons and distance of a pair, empty where nothing was measured."""
         query = "SELECT agreement, reasons, mm FROM measured WHERE source = ? AND target = ?"
-        row = self._database.execute(query, (source, target)).fetchone()
+        row = self._database.execute(query, (source, target)).fetchone() if self._any_measured else None
         return ("", (), None) if row is None else (row[0], tuple(filter(None, row[1].split(","))), row[2])
 
 
