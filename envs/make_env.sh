@@ -62,7 +62,7 @@ for name in "$@"; do
     pip=("$folder/bin/python" -m pip install -qq --disable-pip-version-check --no-input --require-hashes)
     "${pip[@]}" --only-binary :all: -r "$envs/build.lock"
     options=(--no-build-isolation --only-binary :all: --no-binary connection-pool)
-    [[ $name == @(models|readers) ]] && options+=(--no-deps) # their own requirements must stay out
+    case $name in models | readers) options+=(--no-deps) ;; esac # their own requirements must stay out
     "${pip[@]}" "${options[@]}" -r "$lock"
     echo "$wanted" >"$stamp"
 done
