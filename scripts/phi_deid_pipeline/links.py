@@ -159,16 +159,18 @@ def instance_links(
     after = seen.after if seen is not None else Counter()
     actions = (*record.tags_removed, *record.tags_cleaned, *record.tags_replaced)
     gone = frozenset(action.path for action in actions if _drops(action))
-    groups: defaultdict[tuple, list[tuple[int, int, bool]]] = defaultdict(list)
+    groups: defaultdict[tuple, list[tuple[int, int, int]]] = defaultdict(list)
     for reference, count in before.items():
         kind, sop_class, defines = roles[reference.path, reference.uid]
         new = uid_map.get(reference.uid, "")
         there = after[replace(reference, uid=new)] + (after[reference] if new != reference.uid else 0)
         key = (reference.path, kind, new, sop_class, reference.frames, reference.segments, defines)
-        groups[key].append((reference.from_frame, count, there >= count))
+        groups[key].append((reference.from_frame, count, there))
     rows = []
     for (path, kind, new, sop_class, frames, segments, defines), found in groups.items():
-        kept = seen is not None and all(there for _, _, there in found)
+        dropped = _dropped(path, gone)
+        # Of equal references in items some of which the policy removes, one that stays is enough.
+        kept = all(there >= count for _, count, there in found) or (dropped and any(there for *_, there in found))
         rows.append(
             LinkRow(
                 from_sop_uid=record.sop_uid,
@@ -178,7 +180,7 @@ def instance_links(
                 path=path,
                 to_sop_class_uid=sop_class,
                 kept=kept,
-                dropped_by_policy=seen is not None and not kept and _dropped(path, gone),
+                dropped_by_policy=seen is not None and not kept and dropped,
                 defines=defines,
                 from_sop_class_uid=record.sop_class_uid,
                 frames=frames,

@@ -193,6 +193,14 @@ def test_one_of_two_equal_references_that_is_gone_is_lost(tmp_path: Path) -> Non
     assert row == edge(5, SOURCE_PATH, kept=False, count=2)
 
 
+def test_reference_that_stays_in_one_of_two_items_that_the_policy_sorts_out_is_kept(tmp_path: Path) -> None:
+    source = segmentation("1.2.3.")
+    source.SourceImageSequence.append(source.SourceImageSequence[0])
+    made = record(tags_removed=(TagAction("00082112", "SourceImageSequence", "SQ", "C", "X"),))
+    (row,) = (row for row in links(segmentation(), tmp_path, made, source=source) if row.path == SOURCE_PATH)
+    assert row == edge(5, SOURCE_PATH, count=2)
+
+
 def with_frames(root: str, frames: list[list[int]]) -> Dataset:
     """Return an object of which each frame names one frame or several of instance 5, and segment 2 of it."""
     ds = segmentation(root)
