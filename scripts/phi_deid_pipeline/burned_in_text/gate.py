@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from phi_deid_pipeline.boxes import area, clipped
 from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
 from phi_deid_pipeline.burned_in_text.models import gate_model
 from phi_deid_pipeline.burned_in_text.prepare import MIDDLE, WHITE, Views, padded_values, stroke_map, windowed
@@ -56,6 +57,15 @@ def suspicious(stroke: np.ndarray, threshold: float = THRESHOLD) -> list[Box]:
         top, height = _stretched(y * TILE, h * TILE, rows)
         parts.append(Box(left, top, width, height))
     return sorted(parts, key=lambda b: (b.y, b.x, b.h, b.w))
+
+
+def suspicious_parts(image: np.ndarray, *, invert: bool, settings: ReaderSettings) -> list[Box]:
+    """Return the suspicious parts of an image in its own pixels, by place."""
+    rows, columns = image.shape[:2]
+    shift = settings.padding
+    parts = suspicious(gate_map(image, invert=invert, settings=settings))
+    inside = [clipped(Box(part.x - shift, part.y - shift, part.w, part.h), rows, columns) for part in parts]
+    return [part for part in inside if area(part)]
 
 
 def _stretched(start: int, length: int, limit: int) -> tuple[int, int]:
