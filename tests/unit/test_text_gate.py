@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+import text_gate_samples as samples
+import train_text_gate as training
 from phi_deid_pipeline.burned_in_text import gate, models
 from phi_deid_pipeline.burned_in_text.chain import read_image
 from phi_deid_pipeline.burned_in_text.models import GATE_FILE, OpenCvModel, have_models, model_path, onnx_metadata
@@ -121,3 +123,92 @@ def test_metadata_of_a_model_are_those_that_the_runtime_gives():
 def test_what_is_no_model_is_refused():
     with pytest.raises(ValueError, match="protocol buffer"):
         onnx_metadata(b"\x77\x77")
+
+
+def test_fonts_and_pictures_of_training_tuning_and_report_are_apart():
+    roles = ("train", "tune", "report")
+    named = {role: samples.font_names([], role) for role in roles}
+    assert sorted(name for names in named.values() for name in names) == sorted(samples.HERSHEY)
+    assert all(named.values())
+    assert samples.font_role("/x/Lato-Bold.ttf") == "report" and samples.font_role("/x/Roboto-Bold.ttf") == "train"
+    sources = {"a/1": ("a", "train"), "dcmqi/2": ("dcmqi", "report"), "pymedphys-water/3": ("pymedphys-water", "tune")}
+    for series, (source, role) in sources.items():
+        assert samples.role_of(samples.Background(source, series, "CT", np.zeros((2, 2), np.float32))) == role
+
+
+def test_fonts_of_symbols_are_left_out(tmp_path):
+    for name in ("STIXNonUni.ttf", "cmex10.ttf", "DejaVuMathTeXGyre.ttf", "Roboto-Bold.ttf"):
+        (tmp_path / name).touch()
+    assert [Path(name).name for name in samples.font_names([tmp_path], "train") if "/" in name] == ["Roboto-Bold.ttf"]
+
+
+def test_planted_line_says_where_its_ink_is_and_a_sample_depends_on_its_seed_alone():
+    def planted() -> tuple[np.ndarray, samples.Planted]:
+        random = np.random.default_rng(5)
+        image = samples.generated(random, 256)
+        before = image.copy()
+        line = samples.plant(random, image, ["hershey simplex"], np.zeros(image.shape, bool), "upright")
+        assert line is not None and not np.array_equal(before, image)
+        assert line.ink.any() and np.array_equal(
+            before[~cv2.dilate(line.ink.astype(np.uint8), np.ones((9, 9))).astype(bool)],
+            image[~cv2.dilate(line.ink.astype(np.uint8), np.ones((9, 9))).astype(bool)],
+        )
+        return image, line
+
+    (one, line), (other, same) = planted(), planted()
+    assert np.array_equal(one, other) and np.array_equal(line.ink, same.ink)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "expected"),
+    [
+        (0, 0, [0.0, 0.0, 100.0]),
+        (0, 100, [0.0, 0.0, 3.62]),
+        (4, 909, [0.44, 0.12, 1.12]),
+        (5, 5, [100.0, 47.82, 100.0]),
+    ],
+)
+def test_interval_is_that_of_clopper_and_pearson(hits, count, expected):
+    assert training.interval(hits, count) == expected
+
+
+def test_part_of_a_sample_keeps_maps_and_labels_together():
+    random = np.random.default_rng(2)
+    labels = random.integers(-1, 4, (training.TILES, training.TILES)).astype(np.int8)
+    strokes = np.kron(labels, np.ones((training.STRIDE, training.STRIDE), np.int8)).astype(np.int16)
+    for _ in range(20):
+        part, tiles = training._part(random, strokes, labels)
+        assert tiles.shape == (training.WINDOW, training.WINDOW)
+        assert np.array_equal(part[:: training.STRIDE, :: training.STRIDE], tiles)
+
+
+def test_normalisation_drawn_into_a_convolution_changes_no_value():
+    random = np.random.default_rng(1)
+    state = {
+        "0.point.weight": random.normal(size=(3, 2, 1, 1)), "0.point.bias": random.normal(size=3),
+        "0.norm.weight": random.normal(size=3), "0.norm.bias": random.normal(size=3),
+        "0.norm.running_mean": random.normal(size=3), "0.norm.running_var": random.uniform(0.5, 2, 3),
+    }  # fmt: skip
+    x = random.normal(size=2)
+    plain = state["0.point.weight"][:, :, 0, 0] @ x + state["0.point.bias"]
+    scale = state["0.norm.weight"] / np.sqrt(state["0.norm.running_var"] + training.NORM_EPSILON)
+    expected = (plain - state["0.norm.running_mean"]) * scale + state["0.norm.bias"]
+    weights = training.folded(state)
+    assert set(weights) == {"0.point.weight", "0.point.bias"}
+    assert np.allclose(weights["0.point.weight"][:, :, 0, 0] @ x + weights["0.point.bias"], expected)
+
+
+def test_figures_count_what_is_found_and_not_kept():
+    rows = [
+        {"style": "upright", "found": True, "highest": 2.0, "kept": {0.0: True}},
+        {"style": "short", "found": True, "highest": -1.0, "kept": {0.0: False}},
+    ]
+    free = [{"shape": [512, 512], "modality": "CT", "highest": 1.0, "gate_ms": 9.0, "full_ms": None,
+             "passed": {0.0: False}, "crops_ms": {0.0: 5.0}, "tiles": {0.0: 0.01}}]  # fmt: skip
+    figures = training.figures_of(rows, free, 0.0)
+    assert (figures["all"]["found"], figures["all"]["lost"], figures["short"]["lost"]) == (2, 1, 1)
+    assert (figures["lost_by_map"], figures["text_free_ct"]["crops_ms"], figures["text_free"]["with_tiles"]) == (
+        1,
+        5.0,
+        1,
+    )
