@@ -329,7 +329,7 @@ LINES_AN_IMAGE = 4
 FULL_EACH = 6  # text-free pictures of which one is timed in full too
 KEPT_MARGIN = 8  # pixels around a line within which a passing box counts as its own
 COVERED = 0.95  # share of a line's ink under the boxes that the full chain fills
-TRIED = (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0)  # thresholds to choose from
+TRIED = (-2.0, -1.5, -1.0, -0.5, 0.0)  # thresholds to choose from
 CT_SIDE = 500  # pixels; over it a CT slice counts as of 512 x 512
 LARGEST = 384  # pixels; longer sides are cut, the detector's scales stay those of 640
 
@@ -352,7 +352,7 @@ def planted_image(index: int) -> tuple[np.ndarray, list[samples.Planted], sample
     rows, columns = background.values.shape
     top, left = (int(random.integers(max(n - LARGEST, 0) + 1)) for n in (rows, columns))
     image = background.values[top : top + LARGEST, left : left + LARGEST]
-    image = np.ascontiguousarray(np.rot90(image[:, :: random.choice([-1, 1])], int(random.integers(4))))
+    image = np.rot90(image[:, :: random.choice([-1, 1])], int(random.integers(4))).copy()  # the picture stays as it is
     if random.random() < 0.5:
         image = samples.degrade(random, image)
     taken, lines = np.zeros(image.shape, bool), []

@@ -1,10 +1,10 @@
 """Read again what was written: text that identifies and is still there widens the boxes, or holds the series.
 
-The first changed frame of an instance is read whole by each reader. Every further one is compared with what was read: what
-is the same there was read with it. Where the surroundings of a box differ, its line is cut out and read by each reader, cuts of many frames
-on one sheet; with the cascade the gate looks at all of the frame instead, and what it suspects is cut out. That every box
-is filled in every frame is checked by verification. Of the frames that nobody changed a share, chosen by the hash of the
-new SOP Instance UID and the frame, is read by the reader that was not the first one.
+The first changed frame of an instance is read whole by each reader. Every further one is compared with what was read around
+its boxes: what is the same there was read with it. Where it differs the line of the box is cut out and read by each reader,
+cuts of many frames on one sheet; with the cascade that is what the gate suspects there. That every box is filled in every
+frame is checked by verification. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID
+and the frame, is read by the reader that was not the first one.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ SHEET_AREA = 640 * 1024  # pixels of cuts with their gaps from which a sheet is 
 class Left:
     """What a second look found: frame, box and the readers that looked.
 
-    `read` counts the frames of which all or a part was read, `same` those that show there what was read before, `gated`
-    those in which the gate suspected nothing new.
+    `read` counts the frames of which all or a part was read, `same` those that show around their boxes what was read
+    before, `gated` those in which the gate suspected nothing there.
     """
 
     boxes: tuple[tuple[int, Box], ...]
@@ -238,15 +238,15 @@ class _Seen:
             self._image, self._unseen = image.copy(), _unseen_difference(image)
             return [_whole(image)], "read"
         rows, columns = image.shape[:2]
+        around = [_grown(box, rows, columns) for box in boxes]
+        near = [n for n, part in enumerate(around) if self._differs(image, part)]
+        if not near:
+            return [], "same"
         if self._gate:
-            if not self._differs(image, _whole(image)):
-                return [], "same"
-            new = [part for part in self._gate(image) if self._differs(image, part)]
+            suspected = [part for part in self._gate(image) if any(overlap(part, around[n]) for n in near)]
+            new = [part for part in suspected if self._differs(image, part)]
         else:
-            near = [box for box in boxes if self._differs(image, _grown(box, rows, columns))]
-            if not near:
-                return [], "same"
-            new = _strips(near, rows, columns)
+            new = _strips([boxes[n] for n in near], rows, columns)
         for part in new:
             self._image[_inside(part)] = image[_inside(part)]
         return new, "read" if new else "gated"

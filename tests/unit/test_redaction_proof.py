@@ -217,12 +217,14 @@ def test_frames_that_show_the_same_around_their_boxes_are_compared_and_not_read(
 
 
 @needs_readers
-def test_with_the_cascade_text_far_from_every_box_is_found_too(tmp_path):
-    frames = speckled(12)
-    cv2.putText(frames[7], "QUIXOTTE", (60, 200), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 255, 2)
+def test_with_the_cascade_the_gate_tells_what_of_moving_surroundings_is_read(tmp_path):
+    beside = [(-1, Box(4, 90, 50, 24))]  # the speckle moves close by
+    frames = speckled(20)
+    cv2.putText(frames[7], "QUIXOTTE", (60, 112), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 230, 2)
     path = saved(dataset(frames), tmp_path / "a")
-    reader = RedactionProof(replace(SETTINGS, thoroughness="cascade"), load_words())
-    assert {frame for frame, _ in reader.left_in(path, MATCHER, FILLED).boxes} == {7}
+    left = RedactionProof(replace(SETTINGS, thoroughness="cascade"), load_words()).left_in(path, MATCHER, beside)
+    assert {frame for frame, _ in left.boxes} == {7}
+    assert left.read + left.same + left.gated == 20 and left.gated > left.read
 
 
 def test_cuts_of_frames_lie_apart_on_a_sheet_and_lead_back():

@@ -17,6 +17,7 @@ from phi_deid_pipeline.burned_in_text.chain import read_image
 from phi_deid_pipeline.burned_in_text.models import GATE_FILE, OpenCvModel, have_models, model_path, onnx_metadata
 from phi_deid_pipeline.burned_in_text.prepare import padded_values, stroke_map
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
+from phi_deid_pipeline.records import Box
 
 SETTINGS = ReaderSettings(readers=("ppocr",))
 needs_models = pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
@@ -81,6 +82,19 @@ def test_suspicious_part_lies_in_the_map_holds_the_text_and_has_sides_for_the_de
         assert part.x >= 0 and part.y >= 0
         assert part.x + part.w <= stroke.shape[1] and part.y + part.h <= stroke.shape[0]
         assert part.w % gate.CROP_STEP == 0 or part.w == stroke.shape[1]
+
+
+def test_tile_that_is_sure_passes_without_the_detector(monkeypatch):
+    image = slice_with("")
+    stroke = gate.gate_map(image, invert=False, settings=SETTINGS)
+    scores = np.full((-(-stroke.shape[0] // gate.TILE), -(-stroke.shape[1] // gate.TILE)), -9.0, np.float32)
+    monkeypatch.setattr(gate, "gate_model", lambda: lambda batch: scores[None, None])
+    monkeypatch.setattr(gate, "detect", lambda *a: pytest.fail("the detector was asked"))
+    arguments = {"invert": False, "window": None, "settings": SETTINGS}
+    assert not gate.may_hold_text(image, stroke, **arguments)
+    scores[5, 7] = gate.SURE + 0.1
+    assert gate.may_hold_text(image, stroke, **arguments)
+    assert next(gate.passing(image, stroke, **arguments)) == Box(7 * gate.TILE, 5 * gate.TILE, gate.TILE, gate.TILE)
 
 
 @pytest.mark.parametrize(("start", "length", "limit"), [(0, 10, 400), (390, 10, 400), (100, 65, 400), (0, 400, 400)])
@@ -157,6 +171,15 @@ def test_planted_line_says_where_its_ink_is_and_a_sample_depends_on_its_seed_alo
 
     (one, line), (other, same) = planted(), planted()
     assert np.array_equal(one, other) and np.array_equal(line.ink, same.ink)
+
+
+def test_picture_is_not_written_on_when_lines_are_planted_into_a_copy_of_it(monkeypatch):
+    values = samples.generated(np.random.default_rng(3), 256)
+    background = samples.Background("a", "a/1", "MR", values.copy())
+    monkeypatch.setattr(training, "_state", {"seed": 1, "backgrounds": [[background]], "fonts": ["hershey simplex"]})
+    planted = [training.planted_image(index)[0] for index in range(24)]
+    assert np.array_equal(background.values, values)
+    assert not any(np.array_equal(image, values) for image in planted)
 
 
 @pytest.mark.parametrize(

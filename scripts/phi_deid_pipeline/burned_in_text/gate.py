@@ -19,6 +19,7 @@ from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
 THRESHOLD = -1.0  # logit of a tile from which it is suspicious
+SURE = 6.0  # logit of a tile from which no detector is asked: tight crops hide large text from it
 TILE = 8  # pixels; side of what one logit stands for
 GROWTH = 40  # pixels added around suspicious tiles
 CROP_STEP = 64  # pixels; sides of crops, so that scaling for the detector keeps their shape
@@ -45,12 +46,16 @@ def logits(stroke: np.ndarray) -> np.ndarray:
 
 def suspicious(stroke: np.ndarray, threshold: float = THRESHOLD) -> list[Box]:
     """Return the parts of a padded stroke map that hold tiles over the threshold, grown, by place."""
-    tiles = (logits(stroke) > threshold).astype(np.uint8)
+    return _parts(logits(stroke), stroke.shape, threshold)
+
+
+def _parts(scores: np.ndarray, shape: tuple[int, ...], threshold: float) -> list[Box]:
+    tiles = (scores > threshold).astype(np.uint8)
     if not tiles.any():
         return []
     reach = 2 * (GROWTH // TILE) + 1
     count, _, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(tiles, np.ones((reach, reach), np.uint8)))
-    rows, columns = stroke.shape
+    rows, columns = shape
     parts = []
     for x, y, w, h in boxes[1:count, :4].tolist():
         left, width = _stretched(x * TILE, w * TILE, columns)
@@ -84,8 +89,10 @@ def passing(
     settings: ReaderSettings,
     threshold: float = THRESHOLD,
 ) -> Iterator[Box]:
-    """Yield boxes of the image's padded rendering that look like text to detector or reader; `stroke` is its map."""
-    parts = suspicious(stroke, threshold)
+    """Yield boxes of the image's padded rendering that look like text to gate, detector or reader; `stroke` is its map."""
+    found = logits(stroke)
+    yield from (Box(x * TILE, y * TILE, TILE, TILE) for y, x in np.argwhere(found > max(SURE, threshold)).tolist())
+    parts = _parts(found, stroke.shape, threshold)
     if not parts:
         return
     shown = windowed(padded_values(image, settings.padding), image, invert=invert, window=window)
