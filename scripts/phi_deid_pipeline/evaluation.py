@@ -61,28 +61,30 @@ class Evaluation:
             yield from pool.map(self.look, files, chunksize=FILES_AT_ONCE)
 
     def look(self, file: str) -> FileResult:
-        """Return what is in one file; nothing in it raises."""
+        """Return what is in one file; whatever fails on it is a finding, for then nobody has looked."""
         path = self.root / file
-        header = look_at_path(file, self.known)
+        named = tuple(look_at_path(file, self.known))
         if path.is_symlink():
-            return FileResult(file, False, (*header, _fact(file, Severity.POSSIBLE, "link", "a link; not followed")))
+            return FileResult(file, False, (*named, _fact(file, Severity.POSSIBLE, "link", "a link; not followed")))
         try:
-            dataset = _read(path)
+            return self._opened(path, file, named)
         except OSError as error:
             told = f"the file cannot be opened (errno {error.errno})"
-            return FileResult(file, False, (*header, _fact(file, Severity.LIKELY, "unreadable", told)))
-        except Exception as error:  # noqa: BLE001 pydicom fails in many ways on broken bytes: each is a finding
-            told = f"looks like DICOM and cannot be read ({type(error).__name__})"
-            return FileResult(file, False, (*header, _fact(file, Severity.LIKELY, "unreadable", told)))
+        except Exception as error:  # noqa: BLE001 pydicom and decoders fail in many ways on broken bytes
+            told = f"the file cannot be looked through ({type(error).__name__})"
+        return FileResult(file, False, (*named, _fact(file, Severity.LIKELY, "unreadable", told)))
+
+    def _opened(self, path: Path, file: str, named: tuple[HeaderFinding, ...]) -> FileResult:
+        dataset = _read(path)
         if dataset is None:
-            return FileResult(file, False, (*header, *_no_dicom(path, file, self.known)))
-        header += look_at_header(file, dataset, self.known)
+            return FileResult(file, False, (*named, *_no_dicom(path, file, self.known)))
+        header = (*named, *look_at_header(file, dataset, self.known))
         if not self.frame_share:
-            return FileResult(file, True, tuple(header))
+            return FileResult(file, True, header)
         from phi_deid_pipeline.evaluation_pixels import look_at_pixels
 
         pixels = look_at_pixels(path, file, self.known, self.frame_share)
-        return FileResult(file, True, tuple(header), pixels.findings, pixels.frames, pixels.frames_read)
+        return FileResult(file, True, header, pixels.findings, pixels.frames, pixels.frames_read)
 
 
 def _read(path: Path) -> FileDataset | None:

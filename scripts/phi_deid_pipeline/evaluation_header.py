@@ -231,7 +231,7 @@ class _Looker:
             told = [one for one in told if one.kind != "name"]
         for one in told:
             self._add(place, one)
-        if told and told[0].severity is not POSSIBLE:
+        if any(one.severity is not POSSIBLE for one in told):
             return
         if vr == "PN" and not code and not is_dummy(text):
             self.tell(place, LIKELY, "name", text, _row_text(row) if row else "a person's name that looks real")

@@ -101,8 +101,12 @@ _DATES = (
     re.compile(r"(?<![\d.])(\d\d)(\.)(\d\d)\2\d\d(?![\d.])"),
     re.compile(rf"(?<![\w])\d{{1,2}}(?:st|nd|rd|th|\.)?[\s/-]?{_MONTHS}[\s,/-]{{0,2}}(?:{_YEAR4}|\d\d)(?!\d)", re.I),
     re.compile(rf"\b{_MONTHS}[\s/-]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?[\s,/-]{{1,2}}{_YEAR4}(?!\d)", re.I),
+    re.compile(rf"\b{_MONTHS}\s{{1,2}}\d{{1,2}}\s\d\d:\d\d(?::\d\d)?(?:\s[A-Z]{{2,5}})?\s{_YEAR4}(?!\d)", re.I),
     re.compile(r"(?<![\d.])((?:19[2-9]|20[0-3])\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?:\d{6})?(?![\d])"),
 )
+
+
+_COMPACT = len(_DATES) - 1
 
 
 def dates_in(text: str) -> Iterator[str]:
@@ -113,7 +117,7 @@ def dates_in(text: str) -> Iterator[str]:
                 one, other = int(match[1]), int(match[3])
                 if not (1 <= one <= 31 and 1 <= other <= 31 and min(one, other) <= 12):
                     continue
-            if number in (0, 6) and not is_real_date(_iso(match[0])):
+            if number in (0, _COMPACT) and not is_real_date(_iso(match[0])):
                 continue
             yield match[0]
 
