@@ -37,8 +37,8 @@ def _ordinary() -> frozenset[str]:
 
 
 def _sureness(code: str) -> Severity:
-    """Return how sure a hit of a known number is: few digits, or digits that count upwards, stand anywhere."""
-    weak = code.isdigit() and (len(code) < SURE_CODE or code in _COUNTING or not code.strip("0"))
+    """Return how sure a hit of a known number is: few digits, zeros before them, or digits that count upwards, stand anywhere."""
+    weak = code.isdigit() and (len(code.lstrip("0")) < SURE_CODE or code in _COUNTING)
     return Severity.POSSIBLE if weak else Severity.CERTAIN
 
 
@@ -69,8 +69,8 @@ class Known:
             return
         words = [w for w in _WORD.findall(folded(value)) if len(w) >= MIN_WORD and w not in TITLES and not is_dummy(w)]
         if category in WORDS:
-            if len(words) > 1:
-                for word in words:
+            if len(set(words)) > 1:
+                for word in sorted(set(words)):
                     self._phrases.setdefault(word, []).append((frozenset(words), category))
             if category in PERSONS:
                 self._words |= {word: category for word in words if len(word) >= ALONE}

@@ -82,9 +82,9 @@ def _plausible(year: int, month: int, day: int) -> bool:
 
 
 def is_real_time(value: str) -> bool:
-    """Tell whether a TM value is no midnight and no noon: those are dummies of tools."""
-    digits = re.sub(r"\D", "", value)
-    return bool(digits.strip("0")) and digits.rstrip("0") != "12"
+    """Tell whether a TM value is neither noon nor within ten seconds of midnight: those are dummies of tools."""
+    digits = re.sub(r"\D", "", value.partition(".")[0])
+    return len(digits.lstrip("0")) > 1 and digits.rstrip("0") != "12"
 
 
 _ENGLISH_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
@@ -298,7 +298,7 @@ def suspicions(text: str) -> list[Suspicion]:
             inside = any(start < match.end() and match.start() < end for start, end in taken)
             if inside and kind in ("number", "phone", "network"):
                 continue
-            if kind == "number" and _DATE_LIKE.fullmatch(match[0]):
+            if kind == "number" and (_DATE_LIKE.fullmatch(match[0]) or not match[0].strip("0")):
                 continue  # a real one is a date, others are dummies
             if kind == "network" and _VERSION.match(match[0]):
                 continue  # 4.1.3.2 is a version

@@ -17,6 +17,8 @@ ENTRIES = [
     ("name", "Anonymous"),
     ("name", "Water^Zacharias"),
     ("record_number", "1234"),
+    ("institution", "Info^info"),
+    ("device", "0000200"),
     ("record_number", "12345678"),
     ("record_number", "710000"),
 ]
@@ -37,6 +39,7 @@ KNOWN = Known(ENTRIES, ["1.2.3.4.5"])
         ("zacharias", Severity.LIKELY, "known_name"),
         ("code 1234", Severity.POSSIBLE, "known_record_number"),
         ("0123456789", Severity.POSSIBLE, "known_record_number"),
+        ("no 0000200", Severity.POSSIBLE, "known_device"),
         ("71-00-00", Severity.CERTAIN, "known_record_number"),
         ("Zimmérlin, Ottoline Maeve", Severity.CERTAIN, "known_name"),
     ],
@@ -46,7 +49,7 @@ def test_known_identifier_is_found(text: str, severity: Severity, kind: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "CT chest", "S12", "anonymous", "infirmary", "16.08.1953", "mrn", "Zimmer", "710.000"]
+    "text", ["", "CT chest", "S12", "anonymous", "infirmary", "16.08.1953", "mrn", "Zimmer", "710.000", "info"]
 )
 def test_other_text_is_not_found(text: str) -> None:
     assert KNOWN.search(text) == []
