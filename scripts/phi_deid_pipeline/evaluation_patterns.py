@@ -14,7 +14,11 @@ from phi_deid_pipeline.evaluation_findings import ORDER, Severity
 
 NAMES_FILE = Path(__file__).resolve().parents[2] / "resources" / "evaluation" / "names.txt"
 FIRST_YEAR, LAST_YEAR = 1905, 2040  # of a date that looks real
-CODE_LENGTH, CODE_SWITCHES = 10, 2  # characters of a pseudonym; changes between letters and digits in it
+CODE_LENGTH, CODE_SWITCHES, CODE_RUN = (
+    10,
+    2,
+    2,
+)  # characters of a pseudonym; changes between letters and digits; digits in a row
 HIGHEST_AGE = 90  # years, 45 CFR 164.514(b)(2)(i)(C): over 89 only as one group
 
 CERTAIN, LIKELY, POSSIBLE = Severity.CERTAIN, Severity.LIKELY, Severity.POSSIBLE
@@ -62,7 +66,9 @@ def is_code(text: str) -> bool:
     if re.fullmatch(r"\d{24,}", word):
         return True
     classes = [c.isdigit() for c in word if c.isalnum()]
-    return sum(one != other for one, other in itertools.pairwise(classes)) >= CODE_SWITCHES
+    switches = sum(one != other for one, other in itertools.pairwise(classes))
+    run = max((len(digits) for digits in re.findall(r"\d+", word)), default=0)
+    return switches > CODE_SWITCHES or (switches == CODE_SWITCHES and run <= CODE_RUN)  # JOHN1950SMITH is none
 
 
 # --- dates ----------------------------------------------------------------------------------------------------------
