@@ -256,6 +256,18 @@ _FORMS: tuple[tuple[Severity, str, str, re.Pattern[str]], ...] = (
     (CERTAIN, "age", "an age above 89", _OLD),
     (
         LIKELY,
+        "institution",
+        "written like the name of a hospital",
+        re.compile(
+            rf"\b(?!(?:The|This|Our|A|THE)\b){_CAPITAL}\s(?:{_CAPITAL}\s){{0,2}}"
+            r"(?i:hospital|clinic|klinik(?:um)?|infirmary|krankenhaus|med(?:ical)?\.? c(?:en)?te?r|medical centre|"
+            r"health system|h[ôo]pital|ospedale|ziekenhuis)\b"
+            r"|\b(?:Universit[a-zäé]{1,4}|UNIVERSIT[A-ZÄÉ]{1,4}|H[ôo]pital|Hospital|Ospedale|Klinikum)\s(?:of |de |di |zu )?"
+            + _CAPITAL
+        ),
+    ),
+    (
+        LIKELY,
         "address",
         "written like an address",
         re.compile(

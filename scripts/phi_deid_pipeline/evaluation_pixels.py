@@ -44,6 +44,7 @@ UNREAD_SCORE, UNREAD_ASPECT = 0.8, 2.0  # of a box that looks like text and cann
 SAME = 0.5  # share of the smaller of two boxes that lies in the other
 GAP = 1.5  # heights between two pieces of one line
 PSM_SPARSE = 11
+SHORT_WORD = 3  # letters and digits of a word that says nothing
 BITS = 8  # unused high bits that are looked at
 _DIGITS = str.maketrans("OoQDIl|ZzSsBG", "0000111225586")
 
@@ -308,7 +309,9 @@ _MEASURE = re.compile(
 
 def is_measure(text: str) -> bool:
     """Tell whether every word of a text is a bare number, a number with a unit, or one to three letters."""
-    return all(_MEASURE.fullmatch(word) and letters(word) <= 8 for word in text.split())
+    return all(
+        letters(word) <= SHORT_WORD or (re.search(r"\d", word) and _MEASURE.fullmatch(word)) for word in text.split()
+    )
 
 
 def merged(findings: list[PixelFinding]) -> list[PixelFinding]:

@@ -52,7 +52,7 @@ def test_measures_and_letters_are_no_finding(words: str) -> None:
     assert judged([text(words)], Known(), BLANK) == []
 
 
-@pytest.mark.parametrize("words", ["ZIMMERLIN", "St Wendreda", "A1234567890"])
+@pytest.mark.parametrize("words", ["ZIMMERLIN", "St Wendreda", "A1234567890", "BAPTIST", "KIDNEY"])
 def test_words_are_no_measure(words: str) -> None:
     assert not is_measure(words)
 
