@@ -7,6 +7,7 @@ import csv
 import json
 import logging
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NOTHING_SERIOUS, FINDINGS = 0, 1
 HEADER_REPORT, PIXEL_REPORT, SCORE, LOG = "header_findings.tsv", "pixel_findings.tsv", "score.json", "evaluate.log"
+_QUIET = ExitStack()  # of a worker process; a context that nobody holds would end at once
 EPILOG = """The reports quote what was seen: THEY MAY IDENTIFY PATIENTS, keep them as the source is kept. certain: a known identifier,
 or a form that nothing but an identifier has; likely: the standard removes it and the value looks real, text in the pixels
 that is written like an identifier, or nobody could look; possible: a person has to know. score: percentage of the instances
@@ -102,7 +104,7 @@ def _be_quiet() -> None:
     """Keep libraries of a worker process silent for good: their messages quote values."""
     from job_log import silence
 
-    silence().__enter__()
+    _QUIET.enter_context(silence())
 
 
 def _folders(source: Path, output: Path) -> tuple[Path, Path]:
