@@ -30,13 +30,11 @@ from phi_deid_pipeline.evaluation_rules import Row, Table, load_table
 
 CERTAIN, LIKELY, POSSIBLE = Severity.CERTAIN, Severity.LIKELY, Severity.POSSIBLE
 TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-PROSE_VRS = TEXT_VRS - {"AE", "CS"}
 NUMBER_VRS = frozenset({"DS", "IS"})
 BYTE_VRS = frozenset({"OB", "OW", "UN", "OD", "OF", "OL", "OV"})
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-PADDING, DOCUMENT, DOCUMENT_TITLE = 0xFFFCFFFC, 0x00420011, 0x00420010
+PADDING, DOCUMENT = 0xFFFCFFFC, 0x00420011
 PATIENT_ID, PATIENT_NAME, MODALITY = 0x00100020, 0x00100010, 0x00080060
-MARKS = ("PatientIdentityRemoved", "DeidentificationMethod")
 METHOD = frozenset({0x00120062, 0x00120063, 0x00120064})
 RENDERED_MODALITIES = frozenset(
     {"US", "SC", "OT", "XC", "ES", "GM", "SM", "OP", "IVUS"}
