@@ -5,7 +5,7 @@ text in the forms in which people and devices write them. Names match by whole w
 transliteration, kana, long vowels of Japanese and Russian endings folded, joined or divided by hyphens; a name of two
 letters and one only in full. Numbers match with their separators and zeros in front left out; dates in the usual written
 forms; institutions and addresses as word sequences and by their distinctive words. Scripts written without blanks match
-anywhere. Simplified and traditional characters are not taken for each other.
+anywhere, traditional, simplified and Japanese forms of ideographs alike.
 """
 
 from __future__ import annotations
