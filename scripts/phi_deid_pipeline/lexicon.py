@@ -218,9 +218,11 @@ class Lexicon:
 
     def _known_number(self, compact: str) -> str:
         """Return a number without the zeros in front that the header's does not have: 00001234567 of 12-34-567."""
-        if compact[0] != "0" or not compact.isdigit() or compact[:3] in self._index.starts:
+        if compact[0] != "0" or not compact.isdigit() or compact in self._index.numbers:
             return compact
         bare = compact.lstrip("0")
+        if compact[:3] in self._index.starts and bare not in self._index.numbers:
+            return compact
         return bare if len(bare) >= MIN_NUMBER or len(bare) < 3 or bare[:3] in self._index.starts else compact
 
     def _dates(self, folded: str) -> Iterator[Span]:

@@ -13,16 +13,15 @@ from phi_deid_pipeline.actions import (
     dummy_value,
     is_well_formed,
     kept_text,
-    known_codes,
     new_uids,
     padded,
-    without_codes,
 )
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
 from phi_deid_pipeline.deid_plans import PATIENT_NAME, Kind, Plan
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
+from phi_deid_pipeline.known_codes import KnownCodes, known_codes, without_codes
 from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
@@ -52,7 +51,7 @@ class ValueRewrite:
         self.uids_replaced = 0
         self.unknown: list[tuple[str, str]] = []  # words of the element at hand that the vocabulary lacks
         self._births: frozenset[str] | None = None
-        self._known: frozenset[bytes] | None = None
+        self._known: KnownCodes | None = None
 
     def _act(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> bytes | None:
         """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""

@@ -10,12 +10,14 @@ The rules, in the order in which they apply:
    `MIN_SPELLED` letters, and divided by hyphens. A name of three parts and more counts as one word, one of short parts
    as a whole value. How a word may be spelled says `verification_spellings`.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
-   `MIN_DIGIT_WORD`, as a whole value from `MIN_WHOLE`; years, repeated digits and fractions of decimals never count.
-   Zeros in front of the first kind are left out. From `MIN_GROUPED` digits it counts in groups of any size, too. In DS
-   and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more; a UID never counts there. Of a telephone
-   number the last ten and seven digits count, and the number without the code of its country.
-4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, shorter ones as a
-   whole value.
+   `MIN_DIGIT_WORD`, an ID of the patient as a whole value from `MIN_NUMBER`; years, repeated digits and fractions of
+   decimals never count. Zeros in front are left out where `MIN_DIGIT_WORD` digits are left: 00012 is not 12. From
+   `MIN_GROUPED` digits it counts in groups of any size, too. In DS and IS it counts only as a whole component of
+   `MIN_DIGIT_RUN` digits and more; a UID never counts there. Of a telephone number the last ten and seven digits count,
+   and the number without the code of its country.
+4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, one of `MIN_NAME` as
+   a whole value, an ID of the patient from `MIN_WHOLE`. In CS a word of letters never counts that is a term (`CODE_TERMS`)
+   or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`.
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
    In values that are no text a hit counts if it has `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable
@@ -49,6 +51,7 @@ from phi_deid_pipeline.verification_written import holds_date
 
 MIN_NAME = 4
 MIN_WHOLE = 3
+MIN_NUMBER = 4
 MIN_DIGIT_WORD = 5
 MIN_DIGIT_RUN = 6
 MIN_CODE = 5
@@ -235,11 +238,13 @@ class Needles:
         if not compact.isascii():
             self._add_original(text.strip(), category)
         if compact.isdigit():
-            for digits in {compact, compact.lstrip("0")}:
-                self._add_digits(digits, category)
+            self._add_digits(compact, category)
+            bare = compact.lstrip("0")
+            if len(bare) >= MIN_DIGIT_WORD:  # 00012 is not 12
+                self._add_digits(bare, category)
         elif len(compact) >= MIN_CODE or (compact.isalpha() and len(compact) >= MIN_NAME):
             self.words.setdefault(compact, category)
-        elif len(compact) >= MIN_WHOLE:
+        elif not compact.isalpha() and len(compact) >= (MIN_WHOLE if category is Category.RECORD_NUMBER else MIN_NAME):
             self.whole.setdefault(" ".join(words), category)
         if len(compact) >= MIN_DIGIT_WORD:
             self._add_phrase(words, category)
@@ -249,7 +254,7 @@ class Needles:
             self.digits.setdefault(digits, category)
         elif len(digits) >= MIN_DIGIT_WORD:
             self.words.setdefault(digits, category)
-        elif len(digits) >= MIN_WHOLE and not re.fullmatch(r"(19|20)\d\d", digits):
+        elif len(digits) == MIN_NUMBER and category is Category.RECORD_NUMBER and digits[:2] not in ("19", "20"):
             self.whole.setdefault(digits, category)
 
     # ---------------------------------------------------------------- searching
@@ -304,9 +309,16 @@ class Needles:
             self._encoded[key] = sorted(found.items())
         return self._encoded[key]
 
-    def hits(self, text: str, *, dates: frozenset[str] | None = None) -> Iterator[tuple[Category, int]]:
-        """Yield category and length of each identifier in text of any case; `dates` in place of the patient's own."""
+    def hits(
+        self, text: str, *, dates: frozenset[str] | None = None, terms: frozenset[str] = frozenset()
+    ) -> Iterator[tuple[Category, int]]:
+        """Yield category and length of each identifier in text of any case; `dates` in place of the patient's own.
+
+        `terms` are words that count for nothing here, nor do words of three letters then.
+        """
         folded = fold(text)
+        if terms:
+            folded = _without_terms(folded, terms)
         words = [(match.start(), match[0]) for match in _WORD.finditer(folded)]
         for at, (start, word) in enumerate(words):
             yield from self._word_hits(folded, start, word)
@@ -376,11 +388,18 @@ class Needles:
 
     def numbers(self, components: set[bytes], *, dates: frozenset[str] | None = None) -> set[Category]:
         """Return the categories of identifiers among whole components of DS and IS values."""
+        components = components | {component.lstrip(b"0") for component in components}
         found = {self.digits[c.decode()] for c in self._byte_digits & components}
         wanted = self._byte_dates if dates is None else {day.encode() for day in dates}
         if wanted & components:
             found.add(Category.DATE)
         return found
+
+
+def _without_terms(folded: str, terms: frozenset[str]) -> str:
+    """Return text with blanks for runs of letters that are terms and for words of three letters."""
+    less = _LETTERS.sub(lambda match: " " * len(match[0]) if match[0] in terms else match[0], folded)
+    return _WORD.sub(lambda m: " " * len(m[0]) if len(m[0]) == MIN_WHOLE and m[0].isalpha() else m[0], less)
 
 
 def _encode(word: str, encoding: str) -> bytes:
