@@ -33,6 +33,8 @@ CONTENT_VALUES = {
 }
 MEASURED_VALUE, UNITS, SCHEME = 0x0040A300, 0x004008EA, 0x00080102
 # Concepts of ages that are numbers: code value and coding scheme.
+# What they write is of the VR that the attribute has, whichever was written.
+RESTATED = frozenset({Kind.DUMMY, Kind.EMPTY, Kind.PSEUDONYM, Kind.CHECKED, Kind.AGE})
 AGES = frozenset({("121033", "DCM"), ("424144002", "SCT"), ("397669002", "SCT"), ("30525-0", "LN")})
 
 
@@ -189,13 +191,14 @@ class ElementRewrite(ValueRewrite):
             self._replace(element, plan, new, little, out)
 
     def _replace(self, element: Element, plan: Plan, value: bytes, little: bool, out: Output) -> None:
-        """Write an element with a new value, its header as it was written in the source."""
+        """Write an element with a new value; its header as in the source, but for the VR of a dummy under a wrong one."""
         if value == b"" and element.value_end == element.value_start:
             out.keep(element.start, element.end)
             return
         self._done[plan, "C" if plan.action == "K" else plan.action] += 1
         explicit = element.explicit
-        out.put(element_header(element.tag, element.written_vr, len(value), little, explicit) + value)
+        vr = plan.stated if plan.stated and plan.kind in RESTATED and explicit else element.written_vr
+        out.put(element_header(element.tag, vr, len(value), little, explicit) + value)
 
     def _dummy_item(self, element: Element, plan: Plan, little: bool, out: Output) -> None:
         if not element.items:

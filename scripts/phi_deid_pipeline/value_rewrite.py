@@ -60,10 +60,13 @@ class ValueRewrite:
             return NOTHING if plan.private and not are_uids(value) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.form, value):
-                return self._known_code(plan, value) if plan.form in CODE_VRS and len(value) >= MIN_WORD else None
-            if plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
-                return self._described(plan, value, charset)
-            return self._remembered(("kept", plan.vr), value, charset)
+                known = plan.form in CODE_VRS and len(value) >= MIN_WORD
+                new = self._known_code(plan, value) if known else None
+            elif plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
+                new = self._described(plan, value, charset)
+            else:
+                return self._remembered(("kept", plan.vr), value, charset)
+            return new if new is None or plan.form == plan.vr else self._dummy(plan, value, element)
         if kind is Kind.DATE:
             return self._date(plan, value, charset)
         if kind is Kind.AGE or kind is Kind.CODE:
@@ -77,9 +80,12 @@ class ValueRewrite:
             raise UnreadableInstance(RejectReason.CANNOT_CLEAN, format_path(plan.path))
         if not value.strip(b" \x00") and plan.vr in STRING_VRS and ("/" in plan.code or plan.action == "K"):
             return None  # the code allows an empty value, and there is nothing to replace
+        return self._dummy(plan, value, element)
+
+    def _dummy(self, plan: Plan, value: bytes, element: Element) -> bytes:
         if plan.tag == ENCAPSULATED_DOCUMENT:
             return dummy_document(self.source.text(0x00420012))
-        return dummy_value(plan.tag, plan.vr, value, element.little)
+        return dummy_value(plan.tag, plan.stated or plan.vr, value, element.little)
 
     def _clean(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> tuple[Plan, bytes | None]:
         """Clean a text; where nothing is left, the fallback of the policy takes over."""
