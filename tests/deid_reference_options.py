@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from pydicom.datadict import keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -97,7 +97,7 @@ def year_of(vr: str, text: str) -> str:
 
 def is_published(tag: int) -> bool:
     """Tell whether the date of an attribute can be looked up by anybody."""
-    return keyword_for_tag(tag).startswith(OF_MANY)
+    return keyword_for_tag(tag).startswith(OF_MANY) and dictionary_VR(tag) in DUMMY  # times are not moved
 
 
 def is_constant(digits: str) -> bool:
