@@ -208,8 +208,8 @@ class ElementRewrite(ValueRewrite):
         item = dummy_item(element.tag, keyword_of(element.tag))
         first = element.items[0]
         content = b"" if item is None else encode_item(item, first.little, first.explicit)
-        if _is_foreign(element, little):
-            element, content = replace(element, written_vr="SQ"), big_endian_items(*_parsed([content]))
+        if is_foreign(element, little):
+            element, content = replace(element, written_vr="SQ"), big_endian_items(*parsed([content]))
         self._replace(element, plan, content, little, out)
 
     # ----------------------------------------------------------------- sequences
@@ -230,7 +230,7 @@ class ElementRewrite(ValueRewrite):
             item_changed, item_chunks = self._item(item, item_plan, charset)
             changed |= item_changed
             chunks.extend(item_chunks)
-        foreign = _is_foreign(element, little)
+        foreign = is_foreign(element, little)
         if not changed and not foreign:
             out.keep(element.start, element.end)
             return
@@ -238,7 +238,7 @@ class ElementRewrite(ValueRewrite):
             out.changed = True  # all content items were removed: Content Sequence may not be empty
             return
         if foreign:
-            content = big_endian_items(*_parsed(chunks))
+            content = big_endian_items(*parsed(chunks))
             out.put(element_header(element.tag, "SQ", len(content), little=False, explicit=True) + content)
             return
         end = b""
@@ -328,7 +328,7 @@ class ElementRewrite(ValueRewrite):
         return scheme.startswith(("99", "L")) and scheme != "LN"
 
 
-def _is_foreign(element: Element, little: bool) -> bool:
+def is_foreign(element: Element, little: bool) -> bool:
     """Tell whether a sequence is written as UN, little endian in a big endian data set.
 
     PS3.5 6.2.2 asks for that, but common readers stumble over it: it is written as the SQ that it is.
@@ -336,7 +336,8 @@ def _is_foreign(element: Element, little: bool) -> bool:
     return element.written_vr == "UN" and element.little and not little
 
 
-def _parsed(chunks: list[memoryview | bytes]) -> tuple[list[Item], memoryview]:
+def parsed(chunks: list[memoryview | bytes]) -> tuple[list[Item], memoryview]:
+    """Return the items of a sequence written as UN, and the bytes that they lie in."""
     data = b"".join(chunks)
     return parse_items(data), memoryview(data)
 
