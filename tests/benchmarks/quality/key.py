@@ -107,6 +107,8 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
     elif plant.nature == "dummy":
         if there and DATES in options:
             yield ask("text_retained", ("19000101",), "TCIA-P15-DATE-K")
+    elif plant.nature == "unmoved":
+        yield ask("text_removed", plant.gone, "HIPAA-C")
     elif plant.nature == "uid":
         if (code != "keep" or last not in table()) and not set(plant.free) & options:
             for uid in plant.gone:
