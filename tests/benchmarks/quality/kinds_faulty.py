@@ -81,8 +81,9 @@ def faulty_kinds() -> list[Kind]:
 def _age(name: str, form: str) -> Callable[[Context], None]:
     def make(ctx: Context) -> None:
         age = str(ctx.rng.randint(91, 99))
-        put(ctx.ds, (tag("PatientAge"),), "AS", form.format(age=age).split("\\"))
-        ctx.plant(f"faulty/age/{name}", (tag("PatientAge"),), age, nature="age", known=False)
+        values = form.format(age=age).split("\\")
+        put(ctx.ds, (tag("PatientAge"),), "AS", values)
+        ctx.plant(f"faulty/age/{name}", (tag("PatientAge"),), tuple(values), nature="age", known=False)
 
     return make
 

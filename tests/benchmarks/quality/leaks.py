@@ -161,6 +161,9 @@ def _bytes_kind(instance: Instance, text: str) -> str:
     for plant in instance.plants:
         if isinstance(plant.path[0], str) and text in plant.gone:
             return plant.kind
+    for plant in instance.plants:  # in an encoding that the file does not declare
+        if plant.kind.startswith("faulty/charset/") and not plant.kind.endswith("/header") and text in plant.gone:
+            return plant.kind
     return "elsewhere"
 
 
