@@ -147,6 +147,8 @@ def _of_base(instance: Instance, elements: list[tuple[tuple, DataElement]], opti
             continue
         if not stays(path, options) or wish(last, options) != "keep":
             continue
+        if not keyword_for_tag(last) and last >> 24 not in (0x50, 0x60):  # bytes behind the data set, read as elements
+            continue
         if instance.boxes and (last >> 16 == IMAGE_GROUP or last == tag("ImageType")):
             continue
         if path[0] >> 24 in (0x50, 0x60):  # an overlay or curve that holds an identifier may go as a whole
