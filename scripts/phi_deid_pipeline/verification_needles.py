@@ -72,7 +72,7 @@ _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc"
 _BYTE_WORD = re.compile(rb"[0-9a-z]{2,}")
 _BYTE_LETTERS = re.compile(rb"[a-z]{4,}")
 _BYTE_DIGITS = re.compile(rb"[0-9]{6,}")
-_BYTE_DIVIDED = re.compile(rb"[a-z]+(?:[-'`][a-z]+)+")
+_BYTE_DIVIDED = re.compile(rb"(?<![a-z])[a-z]++(?:[-'`][a-z]++)++")
 _BYTE_MARKS = b" -/._,:;+()"  # between the groups of a number or code
 MIN_SPELLED = 5
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
@@ -280,11 +280,10 @@ class Needles:
 
     def _may_be_divided(self, data: bytes) -> bool:
         """Tell quickly whether a name with hyphens inside or a number in groups may stand in bytes."""
-        for match in _BYTE_DIVIDED.finditer(data):
-            parts = re.split(rb"[-'`]", match[0])
-            if any(
-                b"".join(parts[at : at + count]) in self._byte_letters for at in range(len(parts)) for count in (2, 3)
-            ):
+        for divided in set(_BYTE_DIVIDED.findall(data)):
+            parts = re.split(rb"[-'`]", divided)
+            pairs = (b"".join(parts[at : at + count]) for at in range(len(parts) - 1) for count in (2, 3))
+            if not self._byte_letters.isdisjoint(pairs):
                 return True
         if not self._byte_grouped:
             return False
