@@ -338,7 +338,9 @@ class Reference:
     def _is_known(self, vr: str, text: str) -> bool:
         if vr != "CS":
             number = text.strip(" \0").lstrip("+")
-            return number.isdigit() and number.lstrip("0") in {c.lstrip("0") for c in self.lexicon.codes if c.isdigit()}
+            codes = {code for code in self.lexicon.codes if code.isdigit()}
+            bare = number.lstrip("0")
+            return number in codes or (len(bare) >= 6 and bare in {code.lstrip("0") for code in codes})
         text = text.strip(" \0")
         for start, end, category in self.lexicon.hits(text):
             words = text[start:end].lower().replace("_", " ").split()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import dummy_string, padded
+from phi_deid_pipeline.lexicon import MIN_NUMBER
 from phi_deid_pipeline.lexicon_words import WORD, fold
 from phi_deid_pipeline.records import Category
 
@@ -51,7 +52,8 @@ def known_codes(lexicon: Lexicon, vocabulary: Vocabulary) -> KnownCodes:
     """Return what values of CS, DS and IS are compared with."""
     ordinary = vocabulary.strong | vocabulary.plain
     numbers = frozenset(code.encode("ascii") for code in lexicon.codes if code.isascii() and code.isdigit())
-    return KnownCodes(lexicon, ordinary, numbers | {number.lstrip(b"0") for number in numbers})
+    bare = {number.lstrip(b"0") for number in numbers}  # of 000001 nothing is left that tells of anybody
+    return KnownCodes(lexicon, ordinary, numbers | {number for number in bare if len(number) >= MIN_NUMBER})
 
 
 def without_codes(vr: str, value: bytes, known: KnownCodes) -> bytes | None:

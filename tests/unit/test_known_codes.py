@@ -65,6 +65,11 @@ def test_number_is_known_with_zeros_in_front(value: str, goes: bool) -> None:
     assert bool(Needles([Entry(RECORD, "4711123")], frozenset()).numbers(components)) is goes
 
 
+def test_small_numbers_stay_beside_an_id_of_zeros_and_one_digit() -> None:
+    assert after("IS", "1\\2\\3\\4", (RECORD, "000001")) == "1\\2\\3\\4"
+    assert after("IS", "000001", (RECORD, "000001")) == "0"
+
+
 IDS = ("000001", "00123", "1234", "0004711123", "4711123", "A12", "MRN4711", "12-34-567", "0000", "2010", "X1")
 NAMES = ("Quill^Anne", "Doe^Jo", "Lao^Anne", "Norm^Max", "Li^Xu", "Sag^Ann", "Black^Young", "O'Brien^Pat")
 SHAPES = ("{}", "X{}", "IMG{}", "0{}", "T {}", "{}_A", "ABC_{}_7", "{} {}")
