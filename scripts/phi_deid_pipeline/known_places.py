@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from phi_deid_pipeline.boxes import area, clipped
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.raw_elements import Element, Item, RawInstance
 from phi_deid_pipeline.records import Box
+from phi_deid_pipeline.value_objects import dataclass
 
 RESOURCE = Path(__file__).resolve().parents[2] / "resources" / "device_regions.json"
 GROUPS = ("series", "transducer", "folder")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.value_objects import dataclass
 
 
 @dataclass(frozen=True, order=True, slots=True)

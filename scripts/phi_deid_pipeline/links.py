@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +26,7 @@ from phi_deid_pipeline.records import (
     VerificationRecord,
 )
 from phi_deid_pipeline.uid_mapping import is_standard_uid
+from phi_deid_pipeline.value_objects import dataclass, replace
 from phi_deid_pipeline.verification_bytes import read_layout, ui_values
 
 LINK_TYPES = frozenset({UidType.SOP, UidType.SERIES, UidType.STUDY, UidType.FRAME_OF_REFERENCE})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from phi_deid_pipeline.records import (
     UnknownWord,
     Verdict,
 )
+from phi_deid_pipeline.value_objects import dataclass, field_names, replace
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.geometry import CtGeometry
@@ -167,6 +167,8 @@ def _group(file: Path, path: str, group_by: str) -> str:
 
 def gather_boxes(findings: Iterable[InstanceFindings]) -> dict[str, list[dict[str, Any]]]:
     """Return the boxes that the instances of each group share: rows of box and category, by group."""
+    from dataclasses import asdict, astuple
+
     groups: dict[str, dict[Box, str]] = {}
     for found in findings:
         if found.group:
@@ -286,7 +288,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
 
     target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
     try:
-        raw = read_instance(source, sha256=instance.sha256)
+        raw = read_instance(source, sha256=instance.sha256, headers=engine.headers)
     except UnreadableInstance as error:
         if error.reason is RejectReason.UNREADABLE_FILE:
             raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
@@ -425,7 +427,8 @@ def verify_series(
     policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
     # A new name is no excuse: where it holds a word of the patient's own name, that is found.
-    written_of = {(row.patient_key, row.study_uid): astuple(replace(row.subject, name="")) for row in subjects}
+    names = [name for name in field_names(Subject) if name != "name"]
+    written_of = {(r.patient_key, r.study_uid): tuple(getattr(r.subject, name) for name in names) for r in subjects}
     verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
     asked = Asked(records, str((settings or {}).get("dciodvfy", "none")))

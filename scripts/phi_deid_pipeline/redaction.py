@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.known_places import device_boxes, load_device_regions, outside_ultrasound_regions
 from phi_deid_pipeline.raw_elements import NATIVE, RawInstance
 from phi_deid_pipeline.records import Box, Category, InstanceEntry, InstanceFindings
+from phi_deid_pipeline.value_objects import dataclass, field_names
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.burned_in_text.match import Matcher
@@ -46,7 +46,7 @@ class RedactionSettings:
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> RedactionSettings:
         """Return settings from the config; raises ConfigError for an unknown key."""
-        unknown = sorted(set(section) - {field.name for field in fields(cls)})
+        unknown = sorted(set(section) - set(field_names(cls)))
         if unknown:
             raise ConfigError(f"redaction: unknown keys {', '.join(unknown)}; see config/README.md.")
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in section.items()})

@@ -8,7 +8,6 @@ inside values included. Not looked at: the picture (the text scan does that), vi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from phi_deid_pipeline.dicom_utils import format_path
@@ -25,6 +24,7 @@ from phi_deid_pipeline.records import (
     VerificationRecord,
 )
 from phi_deid_pipeline.uid_mapping import is_standard_uid
+from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout, ui_values
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
 from phi_deid_pipeline.verification_dates import ChangedDates, age_problems, number_ages

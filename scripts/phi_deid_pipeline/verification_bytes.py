@@ -8,13 +8,13 @@ import mmap
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from phi_deid_pipeline.dicom_utils import format_path, vr_of
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.value_objects import dataclass, field
 
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 IN_MEMORY_BYTES = 32 << 20  # larger files are mapped
