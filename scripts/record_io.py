@@ -219,10 +219,14 @@ def _fixed_tuple_decoder(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(cls)
     decoders = {name: _decoder(hints[name]) for name in field_names(cls)}
+    plain = {name: hints[name] for name in decoders if hints[name] in (str, int, bool)}
 
     def decode(data: Any) -> Any:
         values = {}
         for name, value in _expect(data, dict).items():
+            if type(value) is plain.get(name):
+                values[name] = value
+                continue
             decoder = decoders.get(name)
             if decoder is None:
                 raise AuditContractError(f"{cls.__name__}: unknown field")
@@ -236,7 +240,25 @@ def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
             missing = [name for name in decoders if name not in values]
             raise AuditContractError(f"{cls.__name__}: missing one of {', '.join(missing)}") from None
 
-    return decode
+    return _remembering(decode) if cls is TagAction else decode
+
+
+def _remembering(decode: Callable[[Any], TagAction]) -> Callable[[Any], TagAction]:
+    """Return a decoder that makes one object of equal rows: the instances of a series share most of them."""
+    known: dict[tuple[Any, ...], TagAction] = {}
+
+    def decoded(data: Any) -> TagAction:
+        if type(data) is not dict or any(type(value) not in (str, int) for value in data.values()):
+            return decode(data)
+        key = tuple(data.items())
+        found = known.get(key)
+        if found is None:
+            found = decode(data)
+            if len(known) < MOST_ROWS:
+                known[key] = found
+        return found
+
+    return decoded
 
 
 # --- files --------------------------------------------------------------------------------------------------------

@@ -56,9 +56,16 @@ def load_device_regions(path: Path = RESOURCE) -> tuple[DeviceRegion, ...]:
         raise ConfigError(f"{path.name} cannot be used ({type(error).__name__}): see its key `about`.") from None
 
 
+@cache
+def _matrices(regions: tuple[DeviceRegion, ...]) -> frozenset[tuple[int, int]]:
+    return frozenset((region.rows, region.columns) for region in regions)
+
+
 def device_boxes(instance: RawInstance, regions: tuple[DeviceRegion, ...]) -> list[Box]:
     """Return the rectangles of all entries that fit an instance's device and matrix."""
     rows, columns = instance.uint(ROWS) or 0, instance.uint(COLUMNS) or 0
+    if (rows, columns) not in _matrices(regions):
+        return []
     manufacturer, model, modality = (_word(instance.text(tag)) for tag in (MANUFACTURER, MODEL, MODALITY))
     fitting = [
         region

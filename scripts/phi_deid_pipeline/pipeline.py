@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -374,8 +374,20 @@ def _record_base(series: SeriesEntry, instance: InstanceEntry, seen: InstanceFin
     }
 
 
-def text_scan(seen: InstanceFindings) -> dict[str, Any]:
+def text_scan(seen: InstanceFindings) -> Mapping[str, Any]:
     """Return the audit's `burned_in_text_scan` of an instance: counts and categories, never text."""
+    if seen.findings or seen.fills or seen.frame_fills:
+        return _text_scan(seen)
+    return _empty_text_scan(seen.status, seen.detail, seen.frames, seen.frames_read, seen.readers, seen.hold)
+
+
+@lru_cache(maxsize=256)
+def _empty_text_scan(status: str, detail: str, frames: int, frames_read: int, readers: tuple, hold: tuple) -> Mapping:
+    """Return the scan that most instances of a series share: nothing was found in them."""
+    return _text_scan(InstanceFindings("", "", status, detail, frames, frames_read, readers, (), hold=hold))
+
+
+def _text_scan(seen: InstanceFindings) -> dict[str, Any]:
     from phi_deid_pipeline.burned_in_text.settings import GATE
 
     by_verdict = Counter(finding.verdict.value for finding in seen.findings)
