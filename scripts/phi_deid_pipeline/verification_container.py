@@ -96,7 +96,7 @@ class Opened:
     def problems(self, layout: Layout, written: Path, source: Path) -> Iterator[Residual]:
         """Yield values that pydicom cannot convert, unless it cannot convert the source's either."""
         shape = (layout.transfer_syntax_uid, layout.shape())
-        if not layout.odd and shape in self._shapes and all(self._known(layout, value) for value in layout.values):
+        if not layout.odd and shape in self._shapes and self._all_known(layout):
             return
         try:
             failing = _unconvertible(written, self._converted, force=False)
@@ -112,6 +112,16 @@ class Opened:
             yield Residual("opens", format_path(path), "", "value cannot be converted")
         if not failing and len(self._shapes) < _MOST_SHAPES:
             self._shapes.add(shape)
+
+    def _all_known(self, layout: Layout) -> bool:
+        for stretch, values in layout.parts():
+            if stretch is not None and stretch.opened:
+                continue
+            if not all(self._known(layout, value) for value in values):
+                return False
+            if stretch is not None:
+                stretch.opened = True
+        return True
 
     def _known(self, layout: Layout, value: Value) -> bool:
         if value.vr == "SQ" or value.start == value.end or value.fragments:
