@@ -89,7 +89,9 @@ def _json_text(value: Any) -> str:
         items = sorted({_key(key): item for key, item in value.items()}.items(), key=itemgetter(0))
         return "{" + ",".join([f"{encode_basestring(key)}:{_json_text(item)}" for key, item in items]) + "}"
     if (names := _json_names(kind)) is not None:
-        return "{" + ",".join([f"{quoted}:{_json_text(getattr(value, name))}" for quoted, name in names]) + "}"
+        values = [(quoted, getattr(value, name)) for quoted, name in names]
+        texts = [f"{q}:{encode_basestring(v) if type(v) is str else _json_text(v)}" for q, v in values]
+        return "{" + ",".join(texts) + "}"
     if isinstance(value, StrEnum):
         return encode_basestring(value.value)
     return json.dumps(to_data(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)

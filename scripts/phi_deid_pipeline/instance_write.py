@@ -77,9 +77,10 @@ def write_instance(
     `pixels` is the range of the chunks that make up the pixel value, NO_PIXELS if it needs no digest. ConfigError where
     the file cannot be written; no part of it stays behind.
     """
-    digest, pixel_digest = hashlib.sha256(), hashlib.sha256()
+    digest, pixel_digest = hashlib.sha256(), hashlib.sha256() if pixels != NO_PIXELS else None
     head = file_meta(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    folder, _, name = str(target).rpartition("/")
+    temporary = f"{folder or '.'}/.{name}.{os.getpid()}.part"
     try:
         try:
             descriptor = _opened(temporary)
@@ -90,26 +91,26 @@ def write_instance(
                     _write_all(descriptor, piece)
             finally:
                 os.close(descriptor)
-            temporary.replace(target)
+            os.replace(temporary, target)  # noqa: PTH105 - paths as objects take longer than the call
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+                Path(temporary).unlink()
             raise
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise ConfigError(
             f"cannot write to the output folder: {reason}; free space or fix it, then run again"
         ) from None
-    return digest.hexdigest(), pixel_digest.hexdigest() if pixels != NO_PIXELS else ""
+    return digest.hexdigest(), pixel_digest.hexdigest() if pixel_digest is not None else ""
 
 
-def _opened(path: Path) -> int:
+def _opened(path: str) -> int:
     """Return the descriptor of a new file, its folders made where they are missing."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o666)
 
 
@@ -130,14 +131,14 @@ def _with_head(head: bytes, pieces: Iterator[Chunk]) -> Iterator[Chunk]:
     yield from pieces
 
 
-def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hashlib._Hash) -> Iterator[Chunk]:
+def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hashlib._Hash | None) -> Iterator[Chunk]:
     """Yield the chunks, short ones joined, long ones cut; pixel bytes pass through their digest."""
     waiting: list[Chunk] = []
     size = 0
     for number, chunk in enumerate(chunks):
         is_pixel = pixels[0] <= number < pixels[1]
         if len(chunk) <= _SMALL:
-            if is_pixel:
+            if is_pixel and pixel_digest is not None:
                 pixel_digest.update(chunk)
             waiting.append(chunk)
             size += len(chunk)
@@ -151,7 +152,7 @@ def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hash
         view = memoryview(chunk)
         for start in range(0, len(view), CHUNK):
             piece = view[start : start + CHUNK]
-            if is_pixel:
+            if is_pixel and pixel_digest is not None:
                 pixel_digest.update(piece)
             yield piece
             if start % WINDOW_BYTES == 0:

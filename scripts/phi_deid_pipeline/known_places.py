@@ -56,22 +56,17 @@ def load_device_regions(path: Path = RESOURCE) -> tuple[DeviceRegion, ...]:
         raise ConfigError(f"{path.name} cannot be used ({type(error).__name__}): see its key `about`.") from None
 
 
-@cache
-def _matrices(regions: tuple[DeviceRegion, ...]) -> frozenset[tuple[int, int]]:
-    return frozenset((region.rows, region.columns) for region in regions)
-
-
 def device_boxes(instance: RawInstance, regions: tuple[DeviceRegion, ...]) -> list[Box]:
     """Return the rectangles of all entries that fit an instance's device and matrix."""
     rows, columns = instance.uint(ROWS) or 0, instance.uint(COLUMNS) or 0
-    if (rows, columns) not in _matrices(regions):
+    regions = tuple(region for region in regions if (region.rows, region.columns) == (rows, columns))
+    if not regions:
         return []
     manufacturer, model, modality = (_word(instance.text(tag)) for tag in (MANUFACTURER, MODEL, MODALITY))
     fitting = [
         region
         for region in regions
-        if (region.rows, region.columns) == (rows, columns)
-        and (region.manufacturer, region.model, region.modality) == (manufacturer, model, modality)
+        if (region.manufacturer, region.model, region.modality) == (manufacturer, model, modality)
         and _begins(instance, region.software, SOFTWARE)
         and _begins(instance, region.transducer, TRANSDUCER_DATA, TRANSDUCER_TYPE)
     ]

@@ -286,7 +286,8 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
     from phi_deid_pipeline.raw_elements import read_instance
     from phi_deid_pipeline.redaction import redact_instance
 
-    target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
+    staged_path = f"{base['study_uid']}/{base['series_uid']}/{base['sop_uid']}.dcm"
+    target = staging / staged_path
     try:
         raw = read_instance(source, sha256=instance.sha256, headers=engine.headers)
     except UnreadableInstance as error:
@@ -319,7 +320,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
             "status": Status.HELD if hold else Status.RELEASED,
             "reason": hold[0] if hold else "",
             "hold": hold,
-            "staged_path": target.relative_to(staging).as_posix(),
+            "staged_path": staged_path,
             "checksum": result.checksum,
             "transfer_syntax_uid": result.transfer_syntax_uid,
             "pixel_data": made.kind if made.replacement or result.has_pixels else "none",

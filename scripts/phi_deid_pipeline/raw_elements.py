@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -288,21 +289,32 @@ def forget_pages(view: memoryview) -> None:
 
 def _open(path: Path) -> tuple[memoryview, mmap.mmap | None]:
     try:
-        with path.open("rb", buffering=0) as stream:
-            size = stream.seek(0, 2)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.lseek(descriptor, 0, os.SEEK_END)
+            if 0 < size <= IN_MEMORY_BYTES:
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                data = _read_all(descriptor, size)
+                size = len(data)
             if size == 0:
                 raise UnreadableInstance(RejectReason.EMPTY)
-            stream.seek(0)
             if size <= IN_MEMORY_BYTES:
-                data = stream.read()
-                if not data:
-                    raise UnreadableInstance(RejectReason.EMPTY)
                 return memoryview(data), None
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         code = error.errno if isinstance(error, OSError) else None
         raise UnreadableInstance(RejectReason.UNREADABLE_FILE, f"errno {code}") from None
     return memoryview(mapped), mapped
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Return the bytes up to the end of a file, which mostly are `size`."""
+    pieces = [os.read(descriptor, size)]
+    while piece := os.read(descriptor, 1 << 12):
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _read(instance: RawInstance, max_depth: int, headers: HeaderMemo | None = None) -> None:

@@ -153,11 +153,13 @@ class SecondLook:
         rounds: int,
     ) -> Again:
         """Look at a written instance, whose boxes were widened `rounds` times: all of a redacted one, a share of another."""
+        if self._ocr is None:
+            return Again([], False, {"frames": 0, "readers": [], "left": 0})
         redacted, count = made.kind == REDACTED, max(instance.frames, 1)
         frames = list(range(count)) if redacted else []
         if not redacted and found.status == "read":
             frames = frames_to_reread(new_sop_uid, count, self.share)
-        if self._ocr is None or not frames:
+        if not frames:
             return Again([], False, {"frames": 0, "readers": [], "left": 0})
         from phi_deid_pipeline.redaction_proof import WIDENINGS, widened
 
