@@ -50,7 +50,9 @@ class _Form:
         self.pattern = pattern
         self._marks = marks
         self._digits = digits
-        self._starts, self._holds = _heads(starts), _heads(holds)
+        self._starts, first = _heads(starts)
+        self._holds, others = _heads(holds)
+        self._written = first + others  # with characters that no word has
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
@@ -60,17 +62,20 @@ class _Form:
         """Tell whether a text may match; `words` are its words in lower case, none where it is not of ASCII alone."""
         if digits < self._digits or (self._marks and not any(mark in text for mark in self._marks)):
             return False
-        if not words:
+        if not words or not (self._starts or self._holds or self._written):
             return True
-        if self._starts and not any(word.startswith(self._starts) for word in words):
-            return False
-        return not self._holds or any(head in word for word in words for head in self._holds)
+        lower = text.lower()
+        return (
+            any(word.startswith(self._starts) for word in words)
+            or any(head in lower for head in self._holds)
+            or any(head in lower for head in self._written)
+        )
 
 
-def _heads(rows: Iterable[str]) -> tuple[str, ...]:
-    """Return the letters and digits with which rows begin; nothing where a row begins otherwise: then none is asked for."""
-    heads = {re.match(r"[^\W_]*", row)[0].lower() for row in spellings(rows)}  # type: ignore[index]
-    return () if "" in heads else tuple(sorted(heads))
+def _heads(rows: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what rows hold in front of their first blank: letters and digits alone, and with other characters."""
+    heads = {row.partition(" ")[0].lower() for row in spellings(rows)}
+    return tuple(sorted(filter(str.isalnum, heads))), tuple(sorted(head for head in heads if not head.isalnum()))
 
 
 def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
