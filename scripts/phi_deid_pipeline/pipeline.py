@@ -212,6 +212,7 @@ def deidentify_series(
     of groups.
     """
     from phi_deid_pipeline.dates import offset_days
+    from phi_deid_pipeline.dicom_utils import keep_freed_memory
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
     from phi_deid_pipeline.languages import LANGUAGES
     from phi_deid_pipeline.lexicon import Lexicon
@@ -221,6 +222,7 @@ def deidentify_series(
     from phi_deid_pipeline.uid_mapping import UidMapper
     from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, load_vocabulary, parse_accepted_words
 
+    keep_freed_memory()
     uids, policy = UidMapper(salt), Policy.from_json(policy_json)
     chosen = LANGUAGES if languages is None else tuple(sorted(languages))
     vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
@@ -431,12 +433,14 @@ def verify_series(
     What the table of subjects says was written on purpose, and is no identifier that was left, but for new names. `settings` are the config
     keys `verification.*`; without them no other program is asked.
     """
+    from phi_deid_pipeline.dicom_utils import keep_freed_memory
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
     from phi_deid_pipeline.verification_dciodvfy import Asked
 
+    keep_freed_memory()
     policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
     # A new name is no excuse: where it holds a word of the patient's own name, that is found.
