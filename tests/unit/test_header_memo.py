@@ -11,7 +11,12 @@ import pytest
 from factories import ct_instance, write
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.header_memo import HeaderMemo
+from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.raw_elements import RawInstance, read_instance
+from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.uid_mapping import UidMapper
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 
@@ -97,3 +102,28 @@ def test_what_stands_again_is_not_parsed_again(tmp_path: Path) -> None:
     with read_instance(paths[-1], headers=memo) as again:
         assert again.header is not None
         assert all(one is other for one, other in zip(first.header.runs, again.header.runs, strict=True))
+
+
+def deidentified(
+    engine: InstanceDeidentifier, path: Path, patient: PatientContext, target: Path, memo: object
+) -> tuple:
+    with read_instance(path, headers=memo) as instance:  # type: ignore[arg-type]
+        options = {"text_scan_found_nothing_left": True, "redacted": False}
+        result = engine.deidentify(instance, target, patient, None, **options)
+    return result, target.read_bytes()
+
+
+@pytest.mark.parametrize("policy", ["hipaa_safe_harbor", "research_longitudinal"])
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG])
+def test_what_is_written_and_recorded_does_not_depend_on_the_instances_before(
+    tmp_path: Path, syntax: str, policy: str
+) -> None:
+    patient = PatientContext("PABC", Lexicon([Entry(Category.NAME, "Zimmerlin^Ottoline")]), offset_days=-77)
+    resolved, memo = load_policy(policy), HeaderMemo()
+    together = InstanceDeidentifier(resolved, UidMapper(bytes(32)))
+    for path in series(tmp_path / "source", syntax):
+        alone = InstanceDeidentifier(resolved, UidMapper(bytes(32)))
+        expected = deidentified(alone, path, patient, tmp_path / "alone" / path.name, None)
+        before = together.unknown_words.copy()
+        assert deidentified(together, path, patient, tmp_path / "together" / path.name, memo) == expected
+        assert together.unknown_words - before == alone.unknown_words
