@@ -124,8 +124,16 @@ class Layout:
     def shape(self) -> bytes:
         """Return a SHA-256 of what the header is made of without its values: path, items, VR, and which are empty."""
         if not self._shape:
-            elements = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
-            self._shape = hashlib.sha256(marshal.dumps(elements, _PLAIN_MARSHAL)).digest()
+            found = hashlib.sha256()
+            for stretch, values in self.parts():
+                form = stretch.form if stretch is not None else b""
+                if not form:
+                    rows = [(v.path, v.items, v.vr, v.start == v.end) for v in values]
+                    form = b"".join([marshal.dumps(row, _PLAIN_MARSHAL) for row in rows])
+                    if stretch is not None:
+                        stretch.form = form
+                found.update(form)
+            self._shape = found.digest()
         return self._shape
 
 

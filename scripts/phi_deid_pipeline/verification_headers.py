@@ -32,10 +32,11 @@ class Unit(NamedTuple):
 class Stretch:
     """Neighbouring elements that did not change: `values` as they lay where the first began at `start`.
 
-    `judged` is the memory in which all of the values were found clean, `opened` tells that pydicom converts them.
+    `judged` is the memory in which all of the values were found clean, `opened` tells that pydicom converts them; `form`
+    is what `Layout.shape` makes of them.
     """
 
-    __slots__ = ("before", "changes", "data", "judged", "opened", "start", "units", "values")
+    __slots__ = ("before", "changes", "data", "form", "judged", "opened", "start", "units", "values")
 
     def __init__(self, data: bytes, units: list[Unit], values: list[Value], before: bytes, *, changes: bool) -> None:
         self.data = data
@@ -46,6 +47,7 @@ class Stretch:
         self.changes = changes
         self.judged: object = None
         self.opened = False
+        self.form = b""
 
     @property
     def charset(self) -> bytes:
