@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -152,6 +152,7 @@ def parse_path(path: str) -> tuple[int, ...]:
     return tuple(int(part, 16) for part in path.split("."))
 
 
+@cache  # once: what is kept would be touched by the next such block
 def keep_freed_memory() -> None:
     """Have the C library keep the memory of one instance for the next, instead of getting it page by page from the system.
 

@@ -16,6 +16,7 @@ _OLD = r"(?:9\d|1[0-3]\d)"  # an age above 89
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _NAME = r"(?-i:[A-ZÀ-ÖØ-Þ][\w'’.-]*)"  # a word with a capital
 _NEVER = "(?!)"  # where a language has no such words
+_HEAD = 32  # characters of a word that are looked at before an expression is
 Span = tuple[int, int]
 
 
@@ -48,41 +49,42 @@ class _Form:
         self, pattern: str, *, marks: str = "", digits: int = 0, starts: Iterable[str] = (), holds: Iterable[str] = ()
     ) -> None:
         self.pattern = pattern
-        self._marks = marks
+        self._marks = frozenset(marks)
         self._digits = digits
         self._starts, first = _heads(starts)
-        self._holds, others = _heads(holds)
-        self._written = first + others  # with characters that no word has
+        self._holds = first | frozenset[str]().union(*_heads(holds))
+        self._asks_words = bool(self._starts or self._holds)
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
         return re.compile(self.pattern, re.IGNORECASE)
 
-    def may_match(self, text: str, words: list[str], digits: int) -> bool:
-        """Tell whether a text may match; `words` are its words in lower case, none where it is not of ASCII alone."""
-        if digits < self._digits or (self._marks and not any(mark in text for mark in self._marks)):
+    def may_match(self, text: str, digits: int, beginnings: frozenset[str]) -> bool:
+        """Tell whether a text may match; `beginnings` of its words in lower case, none where it is not of ASCII alone."""
+        if digits < self._digits or (self._marks and self._marks.isdisjoint(text)):
             return False
-        if not words or not (self._starts or self._holds or self._written):
+        if not beginnings or not self._asks_words or not self._starts.isdisjoint(beginnings):
             return True
+        if not self._holds:
+            return False
         lower = text.lower()
-        return (
-            any(word.startswith(self._starts) for word in words)
-            or any(head in lower for head in self._holds)
-            or any(head in lower for head in self._written)
-        )
+        return any(head in lower for head in self._holds)
 
 
-def _heads(rows: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _heads(rows: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
     """Return what rows hold in front of their first blank: letters and digits alone, and with other characters."""
-    heads = {row.partition(" ")[0].lower() for row in spellings(rows)}
-    return tuple(sorted(filter(str.isalnum, heads))), tuple(sorted(head for head in heads if not head.isalnum()))
+    heads = {row.partition(" ")[0].lower()[:_HEAD] for row in spellings(rows)}
+    plain = frozenset(filter(str.isalnum, heads))
+    return plain, frozenset(heads - plain)
 
 
 def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
     """Yield what one expression of all forms as alternatives would find: the leftmost, of several the first form's."""
-    digits = sum(map(str.isdigit, text))
-    words = re.findall(r"[^\W_]+", text.lower()) if text.isascii() else []
-    found = [(form.compiled, form.compiled.search(text)) for form in forms if form.may_match(text, words, digits)]
+    digits, beginnings = sum(map(str.isdigit, text)), frozenset[str]()
+    if text.isascii():
+        words = re.findall(r"[^\W_]+", text.lower())
+        beginnings = frozenset(word[:end] for word in words for end in range(1, min(len(word), _HEAD) + 1))
+    found = [(form.compiled, form.compiled.search(text)) for form in forms if form.may_match(text, digits, beginnings)]
     at = 0
     while found := [(form, match) for form, match in found if match is not None]:
         best = min((match for _, match in found if match is not None), key=lambda match: match.start())
