@@ -39,7 +39,7 @@ POLICY_MODULES = {
 }
 ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
 ORCHESTRATION = {"pipeline"}
-PURE = {"records", "errors", "data_dictionary", "value_objects"}
+PURE = {"records", "errors", "data_dictionary", "han_forms", "value_objects"}
 SALTED = {"uid_mapping", "seal"}
 
 
