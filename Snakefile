@@ -42,7 +42,7 @@ rule all:
     input:
         "private/release.json",
         "private/pruned.json",
-        per_batch("private/uid_map/{batch}.parquet"),
+        per_batch("private/uid_map/{batch}.jsonl"),
         per_batch("private/read/{batch}.jsonl"),
         per_batch("private/findings/{batch}.jsonl"),
         per_batch("private/staging/{batch}"),

@@ -18,7 +18,7 @@ from phi_deid_pipeline.errors import UidMapError
 from phi_deid_pipeline.records import RejectedFile
 from phi_deid_pipeline.uid_graph import rejected_uid_rows
 from phi_deid_pipeline.uid_mapping import UidMapper
-from record_io import read_jsonl, read_parquet, valid_text, write_parquet
+from record_io import read_jsonl, valid_text, write_parquet
 
 RESTRICTED = 0o600
 
@@ -35,7 +35,6 @@ _COMMON = (
     ("parent_new_uid", pa.string()),
     ("sop_class_uid", pa.string()),
 )
-BATCH_UID_SCHEMA = _schema(*_COMMON, ("identity", pa.bool_()), ("reference_count", pa.int64()))
 UID_MAP_SCHEMA = _schema(
     *_COMMON, ("present_in_dataset", pa.bool_()), ("reference_count", pa.int64()), ("roles_conflict", pa.bool_())
 )
@@ -61,7 +60,7 @@ def assemble_uid_map(private: Path, batches: Sequence[str], salt: bytes, target:
     with temporary_database(private) as database:
         _create(database)
         for batch in batches:
-            _insert(database, read_parquet(private / "uid_map" / f"{batch}.parquet"))
+            _insert(database, read_jsonl(private / "uid_map" / f"{batch}.jsonl"))
         mapper = UidMapper(salt)
         for rejected in read_jsonl(private / "rejected.jsonl", RejectedFile):
             if rejected.is_dicom:

@@ -21,7 +21,7 @@ from audit_links import assemble_links
 from audit_spool import SortedLines, placed_lines, temporary_database
 from audit_status import FinalStatus, statuses_by_batch, unused_decisions, write_statuses
 from audit_summary import Tally, write_summary
-from audit_uids import BATCH_UID_SCHEMA, UID_MAP_SCHEMA, UidMapCounts, assemble_uid_map
+from audit_uids import UID_MAP_SCHEMA, UidMapCounts, assemble_uid_map
 from phi_deid_pipeline import seal
 from phi_deid_pipeline.errors import AuditContractError
 from phi_deid_pipeline.records import HoldReason, RejectedFile, RejectReason, Status
@@ -39,7 +39,7 @@ from record_io import (
 )
 
 __all__ = [
-    "BATCH_UID_SCHEMA", "UID_MAP_SCHEMA", "AuditInfo", "Tally", "UidMapCounts", "assemble_audits", "assemble_ct_prepro",
+    "UID_MAP_SCHEMA", "AuditInfo", "Tally", "UidMapCounts", "assemble_audits", "assemble_ct_prepro",
     "assemble_deid_audit", "assemble_metadata", "assemble_uid_map", "check_contracts", "metadata_schema",
     "verify_output", "write_statuses", "write_summary",
 ]  # fmt: skip

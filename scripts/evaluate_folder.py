@@ -147,10 +147,10 @@ def read_known(path: Path | None) -> Known:
 
 def _known_of_run(folder: Path) -> Known:
     from phi_deid_pipeline.evaluation_known import Known
-    from record_io import read_parquet
+    from record_io import read_jsonl
 
     lexicons = sorted((folder / "lexicons").glob("*.json"))
-    maps = sorted((folder / "uid_map").glob("*.parquet"))
+    maps = sorted((folder / "uid_map").glob("*.jsonl"))
     if not lexicons:
         raise ConfigError("This folder is not the private folder of a run: it has no lexicons; check --identifiers.")
     entries = {
@@ -158,7 +158,7 @@ def _known_of_run(folder: Path) -> Known:
         for path in lexicons
         for category, value in json.loads(path.read_text(encoding="utf-8"))["entries"]
     }
-    return Known(entries, {row["old_uid"] for path in maps for row in read_parquet(path)})
+    return Known(entries, {row["old_uid"] for path in maps for row in read_jsonl(path)})
 
 
 # --- reports --------------------------------------------------------------------------------------------------------

@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-from audit_writers import BATCH_UID_SCHEMA
 from job_log import job
 from phi_deid_pipeline import pipeline
 from phi_deid_pipeline.records import Manifest
-from record_io import from_json, write_parquet
+from record_io import from_json, write_jsonl
 
 
 def main(manifest: Path, salt: Path, uid_map: Path) -> None:
     """Write old and new UIDs of a batch, with role, parent and number of references."""
     rows = pipeline.map_uids(from_json(manifest.read_bytes(), Manifest), salt.read_bytes())
-    write_parquet(uid_map, rows, BATCH_UID_SCHEMA, mode=0o600)
+    write_jsonl(uid_map, rows, mode=0o600)
 
 
 if __name__ == "__main__":

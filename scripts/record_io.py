@@ -6,26 +6,24 @@ as JSON escapes `\\udcXX`: every file is strict UTF-8, and reading gives the sam
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 import itertools
 import json
 import os
-import socket
 import time
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cache, lru_cache
 from json.encoder import encode_basestring
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from phi_deid_pipeline.errors import AuditContractError, ConfigError
 from phi_deid_pipeline.records import Decision, TagAction
+from phi_deid_pipeline.value_objects import field_names, is_data_class
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +32,8 @@ T = TypeVar("T")
 ROWS_PER_GROUP = 20_000
 _TEMPORARY = ".writing"
 _counter = itertools.count()
+MOST_ROWS = 1024
+_known_rows: dict[int, tuple[tuple[TagAction, ...], str]] = {}  # by identity, which the row held here keeps taken
 
 
 # --- dataclass <-> plain data -------------------------------------------------------------------------------------
@@ -43,8 +43,8 @@ def to_data(value: Any) -> Any:
     """Return what JSON can hold: dataclasses in field order, dictionaries and sets sorted, enums as their value."""
     if value is None or type(value) in (str, int, float, bool):
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: to_data(getattr(value, name)) for name in _field_names(type(value))}
+    if is_data_class(type(value)):
+        return {name: to_data(getattr(value, name)) for name in field_names(type(value))}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, dict):
@@ -60,15 +60,12 @@ def to_data(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
+    if type(key) is str:
+        return key
     key = key.value if isinstance(key, Enum) else key
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         raise TypeError(f"A record cannot have a key of type {type(key).__name__}.")
     return str(key)
-
-
-@cache
-def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 def to_json(record: Any) -> str:
@@ -78,27 +75,45 @@ def to_json(record: Any) -> str:
 
 
 def _json_text(value: Any) -> str:
-    """Return the compact JSON of `to_data(value)`; records and tuples of them skip that intermediate."""
+    """Return the compact JSON of `to_data(value)`; records and what they mostly hold skip that intermediate."""
     kind = type(value)
     if kind is str:
         return encode_basestring(value)
     if kind is int:
         return repr(value)
-    if kind is TagAction:
-        return _tag_action_text(value)
-    if kind is tuple:
-        return f"[{','.join(map(_json_text, value))}]"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is tuple or kind is list:
+        return _rows_text(value) if value and type(value[0]) is TagAction else f"[{','.join(map(_json_text, value))}]"
+    if kind is dict:
+        items = sorted({_key(key): item for key, item in value.items()}.items(), key=itemgetter(0))
+        return "{" + ",".join([f"{encode_basestring(key)}:{_json_text(item)}" for key, item in items]) + "}"
     if (names := _json_names(kind)) is not None:
-        return "{" + ",".join([f"{quoted}:{_json_text(getattr(value, name))}" for quoted, name in names]) + "}"
+        values = [(quoted, getattr(value, name)) for quoted, name in names]
+        texts = [f"{q}:{encode_basestring(v) if type(v) is str else _json_text(v)}" for q, v in values]
+        return "{" + ",".join(texts) + "}"
+    if isinstance(value, StrEnum):
+        return encode_basestring(value.value)
     return json.dumps(to_data(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 @cache
 def _json_names(cls: type) -> tuple[tuple[str, str], ...] | None:
-    """Return quoted names and names of the fields of a dataclass, None for another class."""
-    if not dataclasses.is_dataclass(cls):
-        return None
-    return tuple((encode_basestring(name), name) for name in _field_names(cls))
+    """Return quoted names and names of the fields of a data class, None for another class."""
+    return tuple((encode_basestring(name), name) for name in field_names(cls)) if is_data_class(cls) else None
+
+
+def _rows_text(rows: Sequence[TagAction]) -> str:
+    """Return the JSON of what was done to attributes; the instances of a series mostly share these rows as a whole."""
+    known = _known_rows.get(id(rows))
+    if known is not None and known[0] is rows:
+        return known[1]
+    text = f"[{','.join([_tag_action_text(row) if type(row) is TagAction else _json_text(row) for row in rows])}]"
+    if type(rows) is tuple:  # frozen rows in a tuple stay what they are
+        if len(_known_rows) >= MOST_ROWS:
+            _known_rows.clear()
+        _known_rows[id(rows)] = rows, text
+    return text
 
 
 @lru_cache(maxsize=8192)
@@ -136,7 +151,7 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any or kind is object:
         return lambda data: data
-    if dataclasses.is_dataclass(kind):
+    if is_data_class(kind):
         return _dataclass_decoder(kind)
     if origin in (typing.Union, types.UnionType):
         return _optional_decoder(kind, arguments)
@@ -205,11 +220,15 @@ def _fixed_tuple_decoder(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(cls)
-    decoders = {name: _decoder(hints[name]) for name in _field_names(cls)}
+    decoders = {name: _decoder(hints[name]) for name in field_names(cls)}
+    plain = {name: hints[name] for name in decoders if hints[name] in (str, int, bool)}
 
     def decode(data: Any) -> Any:
         values = {}
         for name, value in _expect(data, dict).items():
+            if type(value) is plain.get(name):
+                values[name] = value
+                continue
             decoder = decoders.get(name)
             if decoder is None:
                 raise AuditContractError(f"{cls.__name__}: unknown field")
@@ -223,7 +242,25 @@ def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
             missing = [name for name in decoders if name not in values]
             raise AuditContractError(f"{cls.__name__}: missing one of {', '.join(missing)}") from None
 
-    return decode
+    return _remembering(decode) if cls is TagAction else decode
+
+
+def _remembering(decode: Callable[[Any], TagAction]) -> Callable[[Any], TagAction]:
+    """Return a decoder that makes one object of equal rows: the instances of a series share most of them."""
+    known: dict[tuple[Any, ...], TagAction] = {}
+
+    def decoded(data: Any) -> TagAction:
+        if type(data) is not dict or any(type(value) not in (str, int) for value in data.values()):
+            return decode(data)
+        key = tuple(data.items())
+        found = known.get(key)
+        if found is None:
+            found = decode(data)
+            if len(known) < MOST_ROWS:
+                known[key] = found
+        return found
+
+    return decoded
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -237,7 +274,7 @@ def atomic_file(path: Path, mode: int | None = None, *, durable: bool = False) -
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = f".{path.name}.{socket.gethostname()}-{os.getpid()}-{next(_counter)}{_TEMPORARY}"
+    name = f".{path.name}.{_host()}-{os.getpid()}-{next(_counter)}{_TEMPORARY}"
     temporary = path.parent / name
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 if mode is None else mode)
     try:
@@ -254,12 +291,16 @@ def atomic_file(path: Path, mode: int | None = None, *, durable: bool = False) -
         raise
 
 
+def _host() -> str:
+    return os.uname().nodename
+
+
 def remove_stale_temporaries(folder: Path) -> int:
     """Delete what killed writers on this machine left in a folder; return how many. Living writers keep theirs."""
     removed = 0
     for path in sorted(folder.glob(f".*{_TEMPORARY}")):
         host, _, rest = path.name.removesuffix(_TEMPORARY).rpartition(".")[2].rpartition("-")[0].rpartition("-")
-        if rest.isdigit() and not (host == socket.gethostname().rpartition(".")[2] and _is_alive(int(rest))):
+        if rest.isdigit() and not (host == _host().rpartition(".")[2] and _is_alive(int(rest))):
             path.unlink(missing_ok=True)
             removed += 1
     return removed
@@ -333,13 +374,18 @@ def label(path: Path) -> str:
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table of patients or subjects (CSV) as it was kept."""
+    import csv  # here: few steps read tables, and a job pays for its imports
+
     with path.open(encoding="utf-8", newline="") as table:
         return list(csv.DictReader(table))
 
 
 def read_decisions(path: Path) -> list[Decision]:
     """Return the rows of a decisions table (CSV with the columns what, verdict, who, when, why)."""
-    names = [field.name for field in dataclasses.fields(Decision)]
+    import csv
+    import io
+
+    names = field_names(Decision)
     reader = csv.DictReader(io.StringIO(Path(path).read_text(encoding="utf-8-sig"), newline=""))
     if reader.fieldnames is None or not set(names) <= set(reader.fieldnames):
         raise ConfigError(f"The decisions table needs the columns {', '.join(names)}.")

@@ -7,7 +7,7 @@ from typing import Any
 from job_log import job
 from phi_deid_pipeline import pipeline
 from phi_deid_pipeline.records import DeidRecord, Manifest, StudySubject
-from record_io import from_json, read_jsonl, read_parquet, write_jsonl
+from record_io import from_json, read_jsonl, write_jsonl
 
 
 def main(
@@ -27,7 +27,7 @@ def main(
     verdicts, edges = pipeline.verify_series(
         from_json(manifest.read_bytes(), Manifest),
         list(read_jsonl(records, DeidRecord)),
-        {row["old_uid"]: row["new_uid"] for row in read_parquet(uid_map)},
+        {row["old_uid"]: row["new_uid"] for row in read_jsonl(uid_map)},
         {path.stem: path.read_text(encoding="utf-8") for path in lexicons},
         policy.read_text(encoding="utf-8"),
         input_root.resolve(),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from audit_status import write_statuses
 from audit_writers import (
-    BATCH_UID_SCHEMA,
     AuditInfo,
     assemble_audits,
 )
@@ -33,7 +32,7 @@ from phi_deid_pipeline.records import (
 )
 from phi_deid_pipeline.uid_graph import uid_map_rows
 from phi_deid_pipeline.uid_mapping import UidMapper
-from record_io import read_jsonl, read_parquet, to_data, write_jsonl, write_parquet
+from record_io import read_jsonl, read_parquet, to_data, write_jsonl
 
 SALT = b"s" * 32
 MAPPER = UidMapper(SALT)
@@ -155,7 +154,7 @@ def make_output(
         ct_series = sorted({(row.series_uid, row.study_uid) for row in made if row.modality == "CT"})
         write_jsonl(private / "geometry" / f"{batch}.jsonl", [geometry(uid, study) for uid, study in ct_series])
         write_jsonl(private / "findings" / f"{batch}.jsonl", [findings(row) for row in made])
-        write_parquet(private / "uid_map" / f"{batch}.parquet", uid_map_rows(manifest, MAPPER), BATCH_UID_SCHEMA)
+        write_jsonl(private / "uid_map" / f"{batch}.jsonl", uid_map_rows(manifest, MAPPER))
     write_jsonl(private / "rejected.jsonl", rejects)
     write_jsonl(private / "links.jsonl", LINKS)
     write_decisions(private / "decisions.csv", decisions)

@@ -7,11 +7,13 @@ same condition have the same outcome wherever they stand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from phi_deid_pipeline.value_objects import dataclass
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.deid_plans import Plan
+    from phi_deid_pipeline.header_memo import Run
     from phi_deid_pipeline.instance_deid import PatientContext
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.raw_elements import RawInstance
@@ -20,6 +22,7 @@ STUDY_DATE, MIME_TYPE = 0x00080020, 0x00420012
 LONGEST = 1024  # bytes of an element that is remembered
 MOST = 20_000  # elements remembered at most
 Condition = tuple[object, ...]
+Written = frozenset[tuple[int, bytes | None]]
 
 
 @dataclass(slots=True)
@@ -44,15 +47,29 @@ def condition(root: Plan, source: RawInstance, charset: tuple[str, ...], patient
     return root, source.explicit, source.little, charset, *names, *others
 
 
+class Known:
+    """What is known under one condition: outcomes by the bytes of an element, and of runs of elements.
+
+    What stands for a run depends on what else is written between its elements too: `written`, and how much of it is left.
+    """
+
+    __slots__ = ("elements", "runs")
+
+    def __init__(self) -> None:
+        self.elements: dict[bytes, Outcome] = {}
+        self.runs: dict[tuple[Run, Written, int], tuple[Outcome, int]] = {}
+
+
 class ElementMemo:
-    """Outcomes by condition and bytes; of one patient at a time, and not more than MOST."""
+    """Outcomes by condition; of one patient at a time, and not more than MOST."""
 
     def __init__(self) -> None:
         self._lexicon: Lexicon | None = None
-        self._known: dict[Condition, dict[bytes, Outcome]] = {}
+        self._known: dict[Condition, Known] = {}
 
-    def known(self, lexicon: Lexicon, under: Condition) -> dict[bytes, Outcome]:
+    def known(self, lexicon: Lexicon, under: Condition) -> Known:
         """Return the outcomes under a condition, to look up and to add to."""
-        if lexicon is not self._lexicon or sum(map(len, self._known.values())) > MOST:
+        known = self._known.values()
+        if lexicon is not self._lexicon or sum(len(k.elements) + len(k.runs) for k in known) > MOST:
             self._lexicon, self._known = lexicon, {}
-        return self._known.setdefault(under, {})
+        return self._known.setdefault(under, Known())

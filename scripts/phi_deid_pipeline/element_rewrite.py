@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
@@ -14,6 +13,7 @@ from phi_deid_pipeline.dicom_utils import keyword_of
 from phi_deid_pipeline.generalize import means_age, time_unit
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
 from phi_deid_pipeline.raw_elements import Element, Item, RawInstance, parse_items
+from phi_deid_pipeline.value_objects import replace
 from phi_deid_pipeline.value_rewrite import NOTHING, ValueRewrite
 
 if TYPE_CHECKING:

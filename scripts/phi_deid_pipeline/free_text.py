@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
+from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.deid_plans import Plan, Planner
 from phi_deid_pipeline.element_memo import ElementMemo
 from phi_deid_pipeline.free_text import Vocabulary, load_vocabulary
+from phi_deid_pipeline.header_memo import HeaderMemo
 from phi_deid_pipeline.instance_rewrite import InstanceRewrite
 from phi_deid_pipeline.instance_write import NO_PIXELS, write_instance
 from phi_deid_pipeline.raw_elements import DEFLATED, RawInstance
 from phi_deid_pipeline.records import Box, TagAction
+from phi_deid_pipeline.value_objects import dataclass, field
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
@@ -84,6 +85,7 @@ class InstanceDeidentifier:
         # How often a word went from an attribute because the vocabulary lacks it, by folded word and keyword.
         self.unknown_words: Counter[tuple[str, str]] = Counter()
         self.planner = Planner(policy)
+        self.headers = HeaderMemo()
         self.elements = ElementMemo()
         self._memo: dict[object, object] = {}
         self._memo_lexicon: Lexicon | None = None

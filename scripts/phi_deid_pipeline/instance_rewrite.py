@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import ItemContent, big_endian_items, element_header, encode_element, encode_item, padded
 from phi_deid_pipeline.deid_plans import Kind
 from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, format_path, keyword_of
-from phi_deid_pipeline.element_memo import LONGEST, Outcome, condition
+from phi_deid_pipeline.element_memo import LONGEST, Known, Outcome, condition
 from phi_deid_pipeline.element_rewrite import ElementRewrite, Output, is_foreign, parsed
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.free_text import clean_descriptor
@@ -18,6 +19,7 @@ from phi_deid_pipeline.raw_elements import EXPLICIT_BE, IMPLICIT_LE, NATIVE, PIX
 from phi_deid_pipeline.records import RejectReason, TagAction
 
 if TYPE_CHECKING:
+    from phi_deid_pipeline.header_memo import Header
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext, PixelReplacement
 
 SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
@@ -168,9 +170,39 @@ class InstanceRewrite(ElementRewrite):
         under = condition(self.root, self.source, self.charset, self.patient)
         known = self.engine.elements.known(self.patient.lexicon, under)
         out = Output(self.buffer)
-        pending = sorted(tag for tag, data in self.overrides.items() if data is not None)
-        pending.reverse()
-        for element in self._with_runs(self.source.elements):
+        pending = sorted((tag for tag, data in self.overrides.items() if data is not None), reverse=True)
+        if self.source.header is not None:
+            self._header(self.source.header, known, pending, out)
+        self._top_level(self.source.tail, known.elements, pending, out)
+        while pending:
+            out.put(self.overrides[pending.pop()] or b"")
+        out.flush()
+        return out.chunks, self.pixel_range
+
+    def _header(self, header: Header, known: Known, pending: list[int], out: Output) -> None:
+        """Handle the runs of a header, or repeat what became of the same runs."""
+        written = frozenset(self.overrides.items())
+        for run, start in zip(header.runs, header.starts, strict=True):
+            if run.changes:
+                self._top_level(run.at(start), known.elements, pending, out)
+                continue
+            key = (run, written, len(pending))
+            found = known.runs.get(key)
+            if found is None:
+                outcome = self._outcome(
+                    lambda inner, at=start, run=run: self._top_level(run.at(at), known.elements, pending, inner)
+                )
+                found = known.runs[key] = outcome, len(pending)
+                self._count(outcome)
+            else:
+                self._repeat(found[0])
+                del pending[found[1] :]
+            new = found[0].new
+            out.put(run.data if new is None else new)
+
+    def _top_level(self, elements: list[Element], known: dict[bytes, Outcome], pending: list[int], out: Output) -> None:
+        """Handle elements; those to be written anew or beside them (`pending`, the last one first) go in between."""
+        for element in self._with_runs(elements):
             if isinstance(element, list):
                 while pending and pending[-1] < element[0].tag:
                     out.put(self.overrides[pending.pop()] or b"")
@@ -181,14 +213,11 @@ class InstanceRewrite(ElementRewrite):
                 out.put(self.overrides[pending.pop()] or b"")
             if tag in self.overrides:
                 self._count_override(element)
+                out.changed = True
             elif tag in PIXEL_TAGS:
                 self._pixels(element, out)
             else:
                 self._top_element(element, known, out)
-        while pending:
-            out.put(self.overrides[pending.pop()] or b"")
-        out.flush()
-        return out.chunks, self.pixel_range
 
     def _top_element(self, element: Element, known: dict[bytes, Outcome], out: Output) -> None:
         """Handle an element, or repeat what became of the same bytes."""
@@ -198,32 +227,46 @@ class InstanceRewrite(ElementRewrite):
         data = bytes(self.buffer[element.start : element.end])
         outcome = known.get(data)
         if outcome is None:
-            outcome = known[data] = self._outcome(element)
-        elif outcome.unknown:
+            outcome = known[data] = self._outcome(
+                lambda inner: self._element(element, self.root, self.charset, self.source.little, inner)
+            )
+            self._count(outcome)
+        else:
+            self._repeat(outcome)
+        if outcome.new is None:
+            out.keep(element.start, element.end)
+        else:
+            out.changed = True
+            if outcome.new:
+                out.put(outcome.new)
+
+    def _repeat(self, outcome: Outcome) -> None:
+        """Count what is counted, unknown words of the engine too."""
+        if outcome.unknown:
             self.engine.unknown_words.update(outcome.unknown)
+        self._count(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
         done = self._done
         for key, count in outcome.done:
             done[key] = done.get(key, 0) + count
         self.private_elements += outcome.private_elements
         self.uids_replaced += outcome.uids_replaced
-        if outcome.new is None:
-            out.keep(element.start, element.end)
-        elif outcome.new:
-            out.put(outcome.new)
+        self.unknown += outcome.unknown
 
-    def _outcome(self, element: Element) -> Outcome:
-        """Handle an element by itself: what is counted on the way is its own."""
-        counted = self._done, self.private_elements, self.uids_replaced
+    def _outcome(self, handle: Callable[[Output], None]) -> Outcome:
+        """Handle elements by themselves: what is counted on the way is their own."""
+        counted = self._done, self.private_elements, self.uids_replaced, self.unknown
         self._done, self.private_elements, self.uids_replaced, self.unknown = Counter(), 0, 0, []
         inner = Output(self.buffer)
         try:
-            self._element(element, self.root, self.charset, self.source.little, inner)
+            handle(inner)
             inner.flush()
             new = b"".join(inner.chunks) if inner.changed else None
             done = tuple(self._done.items())
             return Outcome(new, done, self.private_elements, self.uids_replaced, tuple(self.unknown))
         finally:
-            self._done, self.private_elements, self.uids_replaced = counted
+            self._done, self.private_elements, self.uids_replaced, self.unknown = counted
 
     def _count_override(self, element: Element) -> None:
         if element.tag == ICON_IMAGE_SEQUENCE:

@@ -8,6 +8,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from phi_deid_pipeline.actions import encode_element
@@ -22,17 +23,27 @@ _SMALL = 1 << 16  # bytes; shorter chunks are joined before they are written
 
 def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
     """Return preamble, prefix and file meta information: nothing of the source's survives (PS3.15 E.1.1 items 7, 8)."""
-    elements = (
-        (0x00020001, "OB", b"\x00\x01"),
-        (0x00020002, "UI", sop_class_uid),
-        (0x00020003, "UI", sop_instance_uid),
+    before, after = _shared_meta(sop_class_uid, transfer_syntax_uid)
+    own = encode_element(0x00020003, "UI", sop_instance_uid, little=True, explicit=True)
+    size = len(before) + len(own) + len(after)
+    length = encode_element(0x00020000, "UL", size, little=True, explicit=True)
+    return b"".join((bytes(128), b"DICM", length, before, own, after))
+
+
+@lru_cache(maxsize=64)
+def _shared_meta(sop_class_uid: str, transfer_syntax_uid: str) -> tuple[bytes, bytes]:
+    """Return the file meta information in front of the SOP Instance UID, without the length, and behind it."""
+    before = ((0x00020001, "OB", b"\x00\x01"), (0x00020002, "UI", sop_class_uid))
+    after = (
         (0x00020010, "UI", transfer_syntax_uid),
         (0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
         (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
     )
-    content = b"".join(encode_element(tag, vr, value, little=True, explicit=True) for tag, vr, value in elements)
-    length = encode_element(0x00020000, "UL", len(content), little=True, explicit=True)
-    return bytes(128) + b"DICM" + length + content
+    encoded = [
+        b"".join(encode_element(tag, vr, value, little=True, explicit=True) for tag, vr, value in elements)
+        for elements in (before, after)
+    ]
+    return encoded[0], encoded[1]
 
 
 def encapsulate(frames: Sequence[bytes]) -> list[bytes]:
@@ -66,34 +77,47 @@ def write_instance(
     `pixels` is the range of the chunks that make up the pixel value, NO_PIXELS if it needs no digest. ConfigError where
     the file cannot be written; no part of it stays behind.
     """
-    digest, pixel_digest = hashlib.sha256(), hashlib.sha256()
+    digest, pixel_digest = hashlib.sha256(), hashlib.sha256() if pixels != NO_PIXELS else None
     head = file_meta(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    folder, _, name = str(target).rpartition("/")
+    temporary = f"{folder or '.'}/.{name}.{os.getpid()}.part"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb", buffering=0) as stream:
+            descriptor = _opened(temporary)
+            try:
                 pieces = _pieces(chunks, pixels, pixel_digest)
                 for piece in _with_head(head, _deflated(pieces) if deflate else pieces):
                     digest.update(piece)
-                    _write_all(stream.fileno(), piece)
-            temporary.replace(target)
+                    _write_all(descriptor, piece)
+            finally:
+                os.close(descriptor)
+            os.replace(temporary, target)  # noqa: PTH105 - paths as objects take longer than the call
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+                Path(temporary).unlink()
             raise
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise ConfigError(
             f"cannot write to the output folder: {reason}; free space or fix it, then run again"
         ) from None
-    return digest.hexdigest(), pixel_digest.hexdigest() if pixels != NO_PIXELS else ""
+    return digest.hexdigest(), pixel_digest.hexdigest() if pixel_digest is not None else ""
+
+
+def _opened(path: str) -> int:
+    """Return the descriptor of a new file, its folders made where they are missing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def _write_all(descriptor: int, piece: Chunk) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    written = os.write(descriptor, piece)
+    while written < len(piece):
+        written += os.write(descriptor, memoryview(piece)[written:])
 
 
 def _with_head(head: bytes, pieces: Iterator[Chunk]) -> Iterator[Chunk]:
@@ -107,14 +131,14 @@ def _with_head(head: bytes, pieces: Iterator[Chunk]) -> Iterator[Chunk]:
     yield from pieces
 
 
-def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hashlib._Hash) -> Iterator[Chunk]:
+def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hashlib._Hash | None) -> Iterator[Chunk]:
     """Yield the chunks, short ones joined, long ones cut; pixel bytes pass through their digest."""
     waiting: list[Chunk] = []
     size = 0
     for number, chunk in enumerate(chunks):
         is_pixel = pixels[0] <= number < pixels[1]
         if len(chunk) <= _SMALL:
-            if is_pixel:
+            if is_pixel and pixel_digest is not None:
                 pixel_digest.update(chunk)
             waiting.append(chunk)
             size += len(chunk)
@@ -128,7 +152,7 @@ def _pieces(chunks: Sequence[Chunk], pixels: tuple[int, int], pixel_digest: hash
         view = memoryview(chunk)
         for start in range(0, len(view), CHUNK):
             piece = view[start : start + CHUNK]
-            if is_pixel:
+            if is_pixel and pixel_digest is not None:
                 pixel_digest.update(piece)
             yield piece
             if start % WINDOW_BYTES == 0:

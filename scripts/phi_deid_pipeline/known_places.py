@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from phi_deid_pipeline.boxes import area, clipped
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.raw_elements import Element, Item, RawInstance
 from phi_deid_pipeline.records import Box
+from phi_deid_pipeline.value_objects import dataclass
 
 RESOURCE = Path(__file__).resolve().parents[2] / "resources" / "device_regions.json"
 GROUPS = ("series", "transducer", "folder")
@@ -59,12 +59,14 @@ def load_device_regions(path: Path = RESOURCE) -> tuple[DeviceRegion, ...]:
 def device_boxes(instance: RawInstance, regions: tuple[DeviceRegion, ...]) -> list[Box]:
     """Return the rectangles of all entries that fit an instance's device and matrix."""
     rows, columns = instance.uint(ROWS) or 0, instance.uint(COLUMNS) or 0
+    regions = tuple(region for region in regions if (region.rows, region.columns) == (rows, columns))
+    if not regions:
+        return []
     manufacturer, model, modality = (_word(instance.text(tag)) for tag in (MANUFACTURER, MODEL, MODALITY))
     fitting = [
         region
         for region in regions
-        if (region.rows, region.columns) == (rows, columns)
-        and (region.manufacturer, region.model, region.modality) == (manufacturer, model, modality)
+        if (region.manufacturer, region.model, region.modality) == (manufacturer, model, modality)
         and _begins(instance, region.software, SOFTWARE)
         and _begins(instance, region.transducer, TRANSDUCER_DATA, TRANSDUCER_TYPE)
     ]

@@ -6,11 +6,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.value_objects import dataclass, field_names
 
 LANGUAGES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "free_text"
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
@@ -60,7 +60,7 @@ class Languages:
     states: tuple[str, ...]
 
 
-KEYS = tuple(field.name for field in fields(Languages))
+KEYS = field_names(Languages)
 
 
 @lru_cache(maxsize=8)

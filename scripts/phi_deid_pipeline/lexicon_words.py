@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
 from phi_deid_pipeline.han_forms import folded_forms
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.value_objects import dataclass
 
 
 @dataclass(frozen=True, order=True, slots=True)

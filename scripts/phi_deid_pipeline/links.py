@@ -13,7 +13,6 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache
 from typing import Any, Protocol
 
@@ -33,6 +32,7 @@ from phi_deid_pipeline.records import (
 )
 from phi_deid_pipeline.references import BeforeAfter, Reference, References
 from phi_deid_pipeline.uid_mapping import is_standard_uid
+from phi_deid_pipeline.value_objects import dataclass, field_names, replace
 
 LINK_TYPES = frozenset({UidType.SOP, UidType.SERIES, UidType.STUDY, UidType.FRAME_OF_REFERENCE})
 _GONE_BY_ACTION = frozenset({"X", "Z", "D"})  # actions after which the UIDs of an attribute are no longer there
@@ -128,7 +128,7 @@ class LinkRows:
             yield LinkRow(**{**row, "kind": UidType(row["kind"]), **numbers})
 
 
-_CARRIED = frozenset(f.name for f in fields(LinkRow)) & frozenset(f.name for f in fields(LinkRecord))
+_CARRIED = frozenset(field_names(LinkRow)) & frozenset(field_names(LinkRecord))
 
 
 class Ended(Protocol):

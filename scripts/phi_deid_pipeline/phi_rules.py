@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.ps3_15_rules import format_tag, parse_tag
+from phi_deid_pipeline.value_objects import dataclass
 
 HIPAA_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "hipaa"
 LETTERS = "ABCDEFGHIJKLMNOPQR"

@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ from phi_deid_pipeline.records import (
     UnknownWord,
     Verdict,
 )
+from phi_deid_pipeline.value_objects import dataclass, field_names, replace
 
 if TYPE_CHECKING:
     import sqlite3
@@ -172,6 +172,8 @@ def _group(file: Path, path: str, group_by: str) -> str:
 
 def gather_boxes(findings: Iterable[InstanceFindings]) -> dict[str, list[dict[str, Any]]]:
     """Return the boxes that the instances of each group share: rows of box and category, by group."""
+    from dataclasses import asdict, astuple
+
     groups: dict[str, dict[Box, str]] = {}
     for found in findings:
         if found.group:
@@ -215,6 +217,7 @@ def deidentify_series(
     of groups.
     """
     from phi_deid_pipeline.dates import offset_days
+    from phi_deid_pipeline.dicom_utils import keep_freed_memory
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
     from phi_deid_pipeline.languages import LANGUAGES
     from phi_deid_pipeline.lexicon import Lexicon
@@ -224,6 +227,7 @@ def deidentify_series(
     from phi_deid_pipeline.uid_mapping import UidMapper
     from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, load_vocabulary, parse_accepted_words
 
+    keep_freed_memory()
     uids, policy = UidMapper(salt), Policy.from_json(policy_json)
     chosen = LANGUAGES if languages is None else tuple(sorted(languages))
     vocabulary = load_vocabulary(VOCABULARY_FILE, chosen, parse_accepted_words(accepted_words))
@@ -289,9 +293,10 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
     from phi_deid_pipeline.raw_elements import read_instance
     from phi_deid_pipeline.redaction import redact_instance
 
-    target = staging / base["study_uid"] / base["series_uid"] / f"{base['sop_uid']}.dcm"
+    staged_path = f"{base['study_uid']}/{base['series_uid']}/{base['sop_uid']}.dcm"
+    target = staging / staged_path
     try:
-        raw = read_instance(source, sha256=instance.sha256)
+        raw = read_instance(source, sha256=instance.sha256, headers=engine.headers)
     except UnreadableInstance as error:
         if error.reason is RejectReason.UNREADABLE_FILE:
             raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
@@ -322,7 +327,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
             "status": Status.HELD if hold else Status.RELEASED,
             "reason": hold[0] if hold else "",
             "hold": hold,
-            "staged_path": target.relative_to(staging).as_posix(),
+            "staged_path": staged_path,
             "checksum": result.checksum,
             "transfer_syntax_uid": result.transfer_syntax_uid,
             "pixel_data": made.kind if made.replacement or result.has_pixels else "none",
@@ -377,8 +382,20 @@ def _record_base(series: SeriesEntry, instance: InstanceEntry, seen: InstanceFin
     }
 
 
-def text_scan(seen: InstanceFindings) -> dict[str, Any]:
+def text_scan(seen: InstanceFindings) -> Mapping[str, Any]:
     """Return the audit's `burned_in_text_scan` of an instance: counts and categories, never text."""
+    if seen.findings or seen.fills or seen.frame_fills:
+        return _text_scan(seen)
+    return _empty_text_scan(seen.status, seen.detail, seen.frames, seen.frames_read, seen.readers, seen.hold)
+
+
+@lru_cache(maxsize=256)
+def _empty_text_scan(status: str, detail: str, frames: int, frames_read: int, readers: tuple, hold: tuple) -> Mapping:
+    """Return the scan that most instances of a series share: nothing was found in them."""
+    return _text_scan(InstanceFindings("", "", status, detail, frames, frames_read, readers, (), hold=hold))
+
+
+def _text_scan(seen: InstanceFindings) -> dict[str, Any]:
     from phi_deid_pipeline.burned_in_text.settings import GATE
 
     by_verdict = Counter(finding.verdict.value for finding in seen.findings)
@@ -421,16 +438,19 @@ def verify_series(
     What the table of subjects says was written on purpose, and is no identifier that was left, but for new names. `settings` are the config
     keys `verification.*`; without them no other program is asked.
     """
+    from phi_deid_pipeline.dicom_utils import keep_freed_memory
     from phi_deid_pipeline.lexicon import Lexicon
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
     from phi_deid_pipeline.verification_dciodvfy import Asked
 
+    keep_freed_memory()
     policy = Policy.from_json(policy_json)
     entries = {instance.path: (series, instance) for series in manifest.series for instance in series.instances}
     # A new name is no excuse: where it holds a word of the patient's own name, that is found.
-    written_of = {(row.patient_key, row.study_uid): astuple(replace(row.subject, name="")) for row in subjects}
+    names = [name for name in field_names(Subject) if name != "name"]
+    written_of = {(r.patient_key, r.study_uid): tuple(getattr(r.subject, name) for name in names) for r in subjects}
     verifiers: dict[tuple[str, tuple[str, ...]], SeriesVerifier] = {}
     verdicts, links = [], []
     asked = Asked(records, str((settings or {}).get("dciodvfy", "none")))

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -46,6 +45,7 @@ from phi_deid_pipeline.policy_rows import (
 )
 from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.value_objects import dataclass, field
 
 __all__ = [
     "Action",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.policy_rows import DATE_VRS
 from phi_deid_pipeline.ps3_15_rules import OPTIONS, format_tag, parse_tag
+from phi_deid_pipeline.value_objects import dataclass, replace
 
 POLICIES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "policies"
 HIDE = ("all_but_benign", "all_text", "identifying_only")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from phi_deid_pipeline.phi_rules import load_safe_harbor
 from phi_deid_pipeline.ps3_15_rules import AttributeRule, Rules
+from phi_deid_pipeline.value_objects import dataclass
 
 DATE_VRS = frozenset({"DA", "DT", "TM"})
 MODIFIED_DATES = "retain_long_modified_dates"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.value_objects import dataclass
 
 RULES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "ps3_15"
 BASIC_CODES = frozenset({"D", "Z", "X", "U", "K", "Z/D", "X/Z", "X/D", "X/Z/D", "X/Z/U*"})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from phi_deid_pipeline.data_dictionary import transfer_syntaxes
 from phi_deid_pipeline.dicom_utils import (
@@ -25,6 +25,10 @@ from phi_deid_pipeline.dicom_utils import (
 )
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.value_objects import dataclass
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.header_memo import Header, HeaderMemo
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
@@ -67,6 +71,13 @@ class Element:
     explicit: bool
     written_vr: str = ""
 
+    def moved(self, by: int) -> Element:
+        """Return the element as it lies that many bytes further on."""
+        items = None if self.items is None else [item.moved(by) for item in self.items]
+        at = (self.start + by, self.value_start + by, self.value_end + by, self.end + by)
+        rest = (self.undefined_length, items, self.little, self.explicit, self.written_vr)
+        return Element(self.tag, self.vr, *at, *rest)
+
 
 @dataclass(slots=True)
 class Item:
@@ -81,13 +92,20 @@ class Item:
     explicit: bool = True
     little: bool = True
 
+    def moved(self, by: int) -> Item:
+        """Return the item as it lies that many bytes further on."""
+        at = (self.start + by, self.value_start + by, self.value_end + by, self.end + by)
+        elements = [element.moved(by) for element in self.elements]
+        return Item(*at, self.undefined_length, elements, self.explicit, self.little)
+
 
 class RawInstance:
     """An instance as found: its bytes and the places of its elements. Close it, or use it as a context manager.
 
     `buffer` is what the offsets refer to: the file, or the inflated data set of a deflated one. `transfer_syntax_uid`
     is the one that the data set is really encoded in (a wrong or missing (0002,0010) is corrected); `trailing` counts
-    bytes behind the data set, which belong to nothing.
+    bytes behind the data set, which belong to nothing. Where headers are remembered, `header` has the elements in front of
+    the pixels and `tail` the others; without one all are in the `tail`.
     """
 
     def __init__(self, buffer: memoryview, mapped: mmap.mmap | None) -> None:
@@ -100,8 +118,10 @@ class RawInstance:
         self.encapsulated = False
         self.has_preamble = False
         self.meta: dict[int, bytes] = {}
-        self.elements: list[Element] = []
+        self.header: Header | None = None
+        self.tail: list[Element] = []
         self.trailing = 0
+        self._elements: list[Element] | None = None
         self._by_tag: dict[int, Element] | None = None
         self._charset: tuple[str, ...] | None = None
 
@@ -121,11 +141,21 @@ class RawInstance:
                 self._mapped.close()
         self._mapped = None
 
+    @property
+    def elements(self) -> list[Element]:
+        """The elements of the top level in the order of the bytes."""
+        if self.header is None:
+            return self.tail
+        if self._elements is None:
+            self._elements = [*self.header.elements(), *self.tail]
+        return self._elements
+
     def find(self, tag: int) -> Element | None:
         """Return the top-level element of that tag (the last one, where it stands twice)."""
         if self._by_tag is None:
-            self._by_tag = {element.tag: element for element in self.elements}
-        return self._by_tag.get(tag)
+            self._by_tag = {element.tag: element for element in self.tail}
+        found = self._by_tag.get(tag)
+        return found if found is not None or self.header is None else self.header.find(tag)
 
     def value(self, element: Element) -> memoryview:
         """Return the raw bytes of an element's value."""
@@ -200,19 +230,21 @@ class RawInstance:
         return inherited
 
 
-def read_instance(path: Path, *, max_depth: int = MAX_DEPTH, sha256: str = "") -> RawInstance:
+def read_instance(
+    path: Path, *, max_depth: int = MAX_DEPTH, sha256: str = "", headers: HeaderMemo | None = None
+) -> RawInstance:
     """Read an instance with or without preamble and file meta information.
 
     Raises UnreadableInstance: EMPTY, UNREADABLE_FILE, NOT_DICOM, TRUNCATED, MALFORMED, TOO_DEEP or
     UNKNOWN_TRANSFER_SYNTAX, and CHANGED_WHILE_READ where its bytes do not have the SHA-256 that is asked for.
-    Allocates no memory for what a length field merely claims.
+    Allocates no memory for what a length field merely claims. `headers` remembers what it read before.
     """
     buffer, mapped = _open(path)
     instance = RawInstance(buffer, mapped)
     try:
         if sha256 and buffer_checksum(buffer) != sha256:
             raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
-        _read(instance, max_depth)
+        _read(instance, max_depth, headers)
     except BaseException:
         instance.close()
         raise
@@ -231,7 +263,7 @@ def parse_instance(data: bytes, *, max_depth: int = MAX_DEPTH) -> RawInstance:
 def parse_items(data: bytes) -> list[Item]:
     """Return the items of the value of a sequence that was written as UN: little endian, offsets from its start."""
     head = _Head(0, "SQ", "UN", 0, 0, len(data), True, True)
-    return _Parser(memoryview(data), MAX_DEPTH)._sequence(head, len(data), True, 0).items or []
+    return Parser(memoryview(data), MAX_DEPTH)._sequence(head, len(data), True, 0).items or []
 
 
 def buffer_checksum(buffer: memoryview) -> str:
@@ -257,24 +289,35 @@ def forget_pages(view: memoryview) -> None:
 
 def _open(path: Path) -> tuple[memoryview, mmap.mmap | None]:
     try:
-        with path.open("rb", buffering=0) as stream:
-            size = stream.seek(0, 2)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.lseek(descriptor, 0, os.SEEK_END)
+            if 0 < size <= IN_MEMORY_BYTES:
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                data = _read_all(descriptor, size)
+                size = len(data)
             if size == 0:
                 raise UnreadableInstance(RejectReason.EMPTY)
-            stream.seek(0)
             if size <= IN_MEMORY_BYTES:
-                data = stream.read()
-                if not data:
-                    raise UnreadableInstance(RejectReason.EMPTY)
                 return memoryview(data), None
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         code = error.errno if isinstance(error, OSError) else None
         raise UnreadableInstance(RejectReason.UNREADABLE_FILE, f"errno {code}") from None
     return memoryview(mapped), mapped
 
 
-def _read(instance: RawInstance, max_depth: int) -> None:
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Return the bytes up to the end of a file, which mostly are `size`."""
+    pieces = [os.read(descriptor, size)]
+    while piece := os.read(descriptor, 1 << 12):
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read(instance: RawInstance, max_depth: int, headers: HeaderMemo | None = None) -> None:
     start = _locate(instance)
     declared = instance.meta.get(0x00020010, b"").rstrip(b"\x00 ").decode("ascii", "replace")
     if declared and declared not in transfer_syntaxes():
@@ -292,10 +335,14 @@ def _read(instance: RawInstance, max_depth: int) -> None:
     else:
         _settle_syntax(instance, declared, start)
     instance.encapsulated = instance.transfer_syntax_uid not in NATIVE
-    parser = _Parser(buffer, max_depth)
-    instance.elements, end = parser.top_level(start, instance.explicit, instance.little)
+    parser = Parser(buffer, max_depth)
+    if headers is not None and isinstance(buffer.obj, bytes):
+        found = headers.read(parser, buffer.obj, start, explicit=instance.explicit, little=instance.little)
+        if found is not None:
+            instance.header, start = found
+    instance.tail, end = parser.top_level(start, instance.explicit, instance.little)
     instance.trailing = size - end
-    if not declared and any(e.tag in PIXEL_TAGS and e.undefined_length for e in instance.elements):
+    if not declared and any(e.tag in PIXEL_TAGS and e.undefined_length for e in instance.tail):
         raise UnreadableInstance(RejectReason.UNKNOWN_TRANSFER_SYNTAX, "no transfer syntax for encapsulated pixel data")
 
 
@@ -424,7 +471,7 @@ class _Head(NamedTuple):
     little: bool
 
 
-class _Parser:
+class Parser:
     """Recursive walk over one buffer; counts elements and depth so that hostile input stays bounded."""
 
     def __init__(self, buffer: memoryview, max_depth: int) -> None:
@@ -437,7 +484,7 @@ class _Parser:
         """Return the elements of the data set and its end; what follows Pixel Data and is no element is left over."""
         elements: list[Element] = []
         position, size = start, self.size
-        parse = self._explicit if explicit else self._implicit
+        parse = self.explicit if explicit else self.implicit
         last = 0
         while position < size:
             try:
@@ -469,7 +516,7 @@ class _Parser:
         elements: list[Element] = []
         position = start
         delimiter = b"\xfe\xff" if little else b"\xff\xfe"
-        parse = self._explicit if explicit else self._implicit
+        parse = self.explicit if explicit else self.implicit
         while True:
             if position == limit and not open_end:
                 return elements, position, position
@@ -483,7 +530,8 @@ class _Parser:
             elements.append(element)
             position = element.end
 
-    def _explicit(self, start: int, limit: int, little: bool, depth: int) -> Element:
+    def explicit(self, start: int, limit: int, little: bool, depth: int) -> Element:
+        """Return the element at `start`, its VR written, which may not reach beyond `limit`."""
         self.count += 1
         value_start = start + 8
         if value_start > limit or self.count > MAX_ELEMENTS:
@@ -494,7 +542,7 @@ class _Parser:
         if vr is None:
             if not (vr_bytes.isalpha() and vr_bytes.isupper()):
                 # Some writers fall back to implicit VR within an explicit data set.
-                return self._implicit(start, limit, little, depth)
+                return self.implicit(start, limit, little, depth)
             vr = vr_bytes.decode("latin-1")  # nobody knows it; taken to have a length of two bytes, as in pydicom
         elif vr in LONG_LENGTH_VRS:
             value_start = start + 12
@@ -511,7 +559,8 @@ class _Parser:
             raise self._overrun(start, end)
         return Element(tag, vr, start, value_start, end, end, False, None, little, True, vr)
 
-    def _implicit(self, start: int, limit: int, little: bool, depth: int) -> Element:
+    def implicit(self, start: int, limit: int, little: bool, depth: int) -> Element:
+        """Return the element at `start`, its VR not written, which may not reach beyond `limit`."""
         self.count += 1
         value_start = start + 8
         if value_start > limit or self.count > MAX_ELEMENTS:

@@ -10,9 +10,10 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from phi_deid_pipeline.value_objects import dataclass
 
 WORDS_FILE = Path(__file__).resolve().parents[2] / "resources" / "recognizable" / "head_words.txt"
 MAX_SLICE_THICKNESS, MIN_SLICES = 3.0, 20  # mm; defaults of the config keys

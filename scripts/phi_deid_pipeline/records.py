@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from phi_deid_pipeline.value_objects import dataclass, field
 
 
 class RejectReason(StrEnum):

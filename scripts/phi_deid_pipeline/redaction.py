@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.known_places import device_boxes, load_device_regions, outside_ultrasound_regions
 from phi_deid_pipeline.raw_elements import NATIVE, RawInstance
 from phi_deid_pipeline.records import Box, Category, InstanceEntry, InstanceFindings
+from phi_deid_pipeline.value_objects import dataclass, field_names
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.burned_in_text.match import Matcher
@@ -46,7 +46,7 @@ class RedactionSettings:
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> RedactionSettings:
         """Return settings from the config; raises ConfigError for an unknown key."""
-        unknown = sorted(set(section) - {field.name for field in fields(cls)})
+        unknown = sorted(set(section) - set(field_names(cls)))
         if unknown:
             raise ConfigError(f"redaction: unknown keys {', '.join(unknown)}; see config/README.md.")
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in section.items()})
@@ -153,11 +153,13 @@ class SecondLook:
         rounds: int,
     ) -> Again:
         """Look at a written instance, whose boxes were widened `rounds` times: all of a redacted one, a share of another."""
+        if self._ocr is None:
+            return Again([], False, {"frames": 0, "same": 0, "gated": 0, "readers": [], "left": 0})
         redacted, count = made.kind == REDACTED, max(instance.frames, 1)
         frames = list(range(count)) if redacted else []
         if not redacted and found.status == "read":
             frames = frames_to_reread(new_sop_uid, count, self.share)
-        if self._ocr is None or not frames:
+        if not frames:
             return Again([], False, {"frames": 0, "same": 0, "gated": 0, "readers": [], "left": 0})
         from phi_deid_pipeline.redaction_proof import WIDENINGS, widened
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import cache
 
 from phi_deid_pipeline.dicom_utils import format_path
+from phi_deid_pipeline.value_objects import dataclass, field
 from phi_deid_pipeline.verification_bytes import Layout, Value
 
 _INSTANCE = 0x00081155  # Referenced SOP Instance UID

@@ -16,9 +16,11 @@ from typing import Any
 
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.records import Subject
+from phi_deid_pipeline.value_objects import field_names
 
 ISSUER_SEPARATOR = "\x1f"  # between Patient ID and issuer in a patient key
-SUBJECT_COLUMNS = ("patient_id", "issuer", "study_instance_uid", *Subject.__dataclass_fields__)
+SUBJECT_FIELDS = field_names(Subject)
+SUBJECT_COLUMNS = ("patient_id", "issuer", "study_instance_uid", *SUBJECT_FIELDS)
 REQUIRED_COLUMNS = ("patient_id", "pseudonym")
 _LONGEST = {"study_instance_uid": 64, "time_point_description": 1024}  # characters; 64 for all others
 
@@ -43,7 +45,7 @@ class SubjectTable:
         for row in rows:
             study = row["study_instance_uid"]
             key = patient_key_of(row["patient_id"], row["issuer"], study, patients)
-            subject = Subject(**{name: row[name] for name in Subject.__dataclass_fields__})
+            subject = Subject(**{name: row[name] for name in SUBJECT_FIELDS})
             if self._subjects.setdefault((key, study), subject) != subject:
                 raise ConfigError(
                     "Subjects: two rows say different things of one patient and study (IDs that the table of patients "
@@ -70,7 +72,7 @@ def table_problem(rows: list[dict[str, str]], *, trial: bool) -> str:
         where = f"Subjects, line {number}:"
         if not row["pseudonym"] or not (row["patient_id"] or row["study_instance_uid"]):
             return f"{where} patient_id (or, without one, study_instance_uid) and pseudonym need a value."
-        for name in Subject.__dataclass_fields__:
+        for name in SUBJECT_FIELDS:
             value = row[name]
             if not (value.isascii() and value.isprintable()) or "\\" in value or len(value) > _LONGEST.get(name, 64):
                 return f"{where} {name} takes up to {_LONGEST.get(name, 64)} printable ASCII characters, no backslash."

@@ -27,6 +27,7 @@ _DAY_AND_MONTH = re.compile(
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _NAME = r"(?-i:[A-ZÀ-ÖØ-Þ][\w'’.-]*)"  # a word with a capital
 _NEVER = "(?!)"  # where a language has no such words
+_HEAD = 32  # characters of a word that are looked at before an expression is
 Span = tuple[int, int]
 
 
@@ -47,83 +48,181 @@ _HOST = (
 )
 
 
-def _known_forms(languages: Languages) -> Iterator[str]:
+class _Form:
+    """An expression, compiled when a text comes that may match, and what every match has in it.
+
+    `marks`: one of these characters; `digits`: so many digits; `starts`: one of these words (or its part in front of a blank) where
+    a word begins; `holds`: one of them anywhere. The words are asked for in texts of ASCII alone, where lower case is all
+    that the expression ignores.
+    """
+
+    def __init__(
+        self, pattern: str, *, marks: str = "", digits: int = 0, starts: Iterable[str] = (), holds: Iterable[str] = ()
+    ) -> None:
+        self.pattern = pattern
+        self._marks = frozenset(marks)
+        self._digits = digits
+        self._starts, first = _heads(starts)
+        self._holds = first | frozenset[str]().union(*_heads(holds))
+        self._asks_words = bool(self._starts or self._holds)
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.IGNORECASE)
+
+    def may_match(self, text: str, digits: int, beginnings: frozenset[str]) -> bool:
+        """Tell whether a text may match; `beginnings` of its words in lower case, none where it is not of ASCII alone."""
+        if digits < self._digits or (self._marks and self._marks.isdisjoint(text)):
+            return False
+        if not beginnings or not self._asks_words or not self._starts.isdisjoint(beginnings):
+            return True
+        if not self._holds:
+            return False
+        lower = text.lower()
+        return any(head in lower for head in self._holds)
+
+
+def _heads(rows: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what rows hold in front of their first blank: letters and digits alone, and with other characters."""
+    heads = {row.partition(" ")[0].lower()[:_HEAD] for row in spellings(rows)}
+    plain = frozenset(filter(str.isalnum, heads))
+    return plain, frozenset(heads - plain)
+
+
+def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
+    """Yield what one expression of all forms as alternatives would find: the leftmost, of several the first form's."""
+    digits, beginnings = sum(map(str.isdigit, text)), frozenset[str]()
+    if text.isascii():
+        words = re.findall(r"[^\W_]+", text.lower())
+        beginnings = frozenset(word[:end] for word in words for end in range(1, min(len(word), _HEAD) + 1))
+    found = [(form.compiled, form.compiled.search(text)) for form in forms if form.may_match(text, digits, beginnings)]
+    at = 0
+    while found := [(form, match) for form, match in found if match is not None]:
+        best = min((match for _, match in found if match is not None), key=lambda match: match.start())
+        yield best
+        at = best.end()
+        found = [(form, m if m is not None and m.start() >= at else form.search(text, at)) for form, m in found]
+
+
+def _known_forms(languages: Languages) -> Iterator[_Form]:
     month = _any(languages.months)
     of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
     old = _any(languages.age_words)
     short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
-    yield from (
-        r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}",  # e-mail
-        r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}",  # an account without a domain, as mk@host
-        r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+",  # URL
-        _HOST,
-        _NETWORK,
-        rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+",
-        rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?[^\W\d_]{{1,3}}{_END}",  # MTRA: xy
-        rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}",  # quinze mars
-        r"(?<![\w])#[ ]?\d{4,}(?![^\W_])",  # #4711
-        r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])",  # IP address
-        r"(?<![\w.])[0-2](?:\.\d+){4,}",  # UID
+    months, units_of = languages.months, languages.age_units
+    yield _Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}", marks="@")  # e-mail
+    yield _Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
+    yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
+    yield _Form(_HOST, marks=".")
+    yield _Form(_NETWORK, marks=":-.")
+    yield _Form(rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
+    # MTRA: xy
+    yield _Form(rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?[^\W\d_]{{1,3}}{_END}", starts=languages.role_labels)
+    # quinze mars
+    day = rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}"
+    yield _Form(day, starts=languages.day_words)
+    yield _Form(r"(?<![\w])#[ ]?\d{4,}(?![^\W_])", marks="#", digits=1)  # #4711
+    yield _Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", digits=4)  # IP address
+    yield _Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", digits=5)  # UID
+    numeric = (
         r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
         r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
         rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
         r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
         r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
-        r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])",  # S M I T H, known or not
-        rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",
+    )
+    for pattern in numeric:
+        yield _Form(pattern, marks="-/. ", digits=4)
+    yield _Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ")  # S M I T H, known or not
+    yield _Form(
+        rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])", digits=1, holds=months
+    )
+    yield _Form(
         rf"(?<![^\W_]){month}\.?[-\s./]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:[-\s./,]{{1,2}}\d{{2,4}})?(?![^\W_])",
-        rf"(?<!\w)\d{{1,2}}\.?[-\s./]{{1,2}}{_any(languages.ambiguous_months)}[-\s./]{{1,2}}{_YEAR}{_END}",
-        r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])",  # time of day
-        r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)",  # telephone, SSN: checked for seven digits
-        r"(?<!\d)\d{3}[- ]\d{4}(?!\d)",  # local telephone
-        rf"(?<!\w)\d{{1,3}}[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}",  # age
-        r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b",
-        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{_END}",  # aged 1080 months
-        rf"{_START}{_any(languages.age_labels)}[ :=]{{1,3}}(?:{_OLD}|\d{{4,5}})(?:[- ]?(?:{units or _NEVER}|{short}\.?))?(?!\.?\d|[^\W_])",
-        rf"(?<![\w.,])(?!(?-i:90Y\b))(?:{_OLD}[- ]?{short}|(?:10[89]|1[1-5]\d)\d[- ]?{of_months}){_END}\.?",  # 92 J.; 90Y: tracer
-        rf"{_START}{_any(languages.birth_labels)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])",  # Jahrgang 31
-        rf"(?<![^\W_])(?-i:[MFW]){_OLD}(?!\.?\d|[^\W_])",
-        # Ages above 89 beside the sex; Tc-99m is no age.
-        r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)",
-        rf"{_START}{_any(languages.old_ages)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{_END}",
+        digits=1,
+        starts=months,
+    )
+    ambiguous = languages.ambiguous_months
+    yield _Form(
+        rf"(?<!\w)\d{{1,2}}\.?[-\s./]{{1,2}}{_any(ambiguous)}[-\s./]{{1,2}}{_YEAR}{_END}", digits=1, starts=ambiguous
+    )
+    clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
+    yield _Form(clock, marks=":", digits=1)
+    # Telephone, SSN: checked for seven digits.
+    yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
+    yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+    age = rf"(?<!\w)\d{{1,3}}[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}"
+    yield _Form(age, digits=1, holds=units_of)
+    yield _Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
+    labels, births, words = languages.age_labels, languages.birth_labels, languages.old_ages
+    aged = rf"{_START}{_any(labels)}[ :=]{{1,3}}"
+    yield _Form(rf"{aged}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{_END}", digits=1, starts=labels)  # aged 1080 months
+    yield _Form(
+        rf"{aged}(?:{_OLD}|\d{{4,5}})(?:[- ]?(?:{units or _NEVER}|{short}\.?))?(?!\.?\d|[^\W_])",
+        digits=1,
+        starts=labels,
+    )
+    yield _Form(  # 92 J.; 90Y: tracer
+        rf"(?<![\w.,])(?!(?-i:90Y\b))(?:{_OLD}[- ]?{short}|(?:10[89]|1[1-5]\d)\d[- ]?{of_months}){_END}\.?", digits=1
+    )
+    yield _Form(  # Jahrgang 31
+        rf"{_START}{_any(births)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])", digits=1, starts=births
+    )
+    yield _Form(rf"(?<![^\W_])(?-i:[MFW]){_OLD}(?!\.?\d|[^\W_])", digits=1)
+    # Ages above 89 beside the sex; Tc-99m is no age.
+    yield _Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=1)
+    yield _Form(
+        rf"{_START}{_any(words)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{_END}",
+        starts=words,
     )
 
 
-def _labelled(languages: Languages) -> Iterator[str]:
+def _labelled(languages: Languages) -> Iterator[_Form]:
     """Yield what a label makes an identifier: its value has a digit; an everyday word needs a mark behind it."""
     number = _any(languages.number_marks)
     part = r"(?:[^\W_]|[./-])"  # an underscore separates words
     value = rf"{part}{{0,12}}\d{part}{{0,24}}(?:[ -](?=\d|[A-Z]?\d){part}{{1,20}}){{0,4}}"
     mark = rf"(?:[ .]{{0,2}}(?:{number}\.?)?[ .]{{0,2}}[:#=]+[ ]?|[ .]{{1,3}}{number}\.?[ :#=]{{0,3}}|[ ]?#[ ]?)"
-    yield rf"{_START}{_any(languages.id_labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}"
-    yield rf"{_START}{_any(languages.id_labels_with_mark)}(?:{mark}{value}|[ ]?\d{{4,}}{_END})"
+    labels, marked = languages.id_labels, languages.id_labels_with_mark
+    yield _Form(rf"{_START}{_any(labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}", digits=1, starts=labels)
+    yield _Form(rf"{_START}{_any(marked)}(?:{mark}{value}|[ ]?\d{{4,}}{_END})", digits=1, starts=marked)
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
-    yield rf"{_START}{_any(languages.plate_labels)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}"
+    plates, phones = languages.plate_labels, languages.phone_labels
+    yield _Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
     digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
-    yield rf"{_START}{_any(languages.phone_labels)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}{digits}"
+    phone = rf"{_START}{_any(phones)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}{digits}"
+    yield _Form(phone, digits=1, starts=phones)
 
 
-def _addresses(languages: Languages) -> Iterator[str]:
+def _addresses(languages: Languages) -> Iterator[_Form]:
     """Yield written addresses; group `street` holds the word that must not be one of imaging."""
     house = r"\d{1,5}(?:[ -]?[a-z])?"
     street, short = _any(languages.street_words), "|".join(s.capitalize() for s in languages.short_street_words)
     words = rf"(?:(?:[NSEW]|NE|NW|SE|SW)\.?\s)?(?P<street1>{_NAME}(?:\s{_NAME}){{0,2}}?)\s"
     tail = r"(?:,?\s(?:apt|suite|ste|unit|floor|fl|room|rm|#)\.?\s?#?\w{1,5})?"
-    yield rf"(?<![\w.]){house}\s{words.replace('?P<street1>', '?:')}{street}{_END}\.?{tail}"
-    yield rf"(?<![\w.]){house}\s{words}(?-i:{short or _NEVER}){_END}\.?{tail}"
+    full, shortened = languages.street_words, languages.short_street_words
+    yield _Form(
+        rf"(?<![\w.]){house}\s{words.replace('?P<street1>', '?:')}{street}{_END}\.?{tail}", digits=1, starts=full
+    )
+    yield _Form(rf"(?<![\w.]){house}\s{words}(?-i:{short or _NEVER}){_END}\.?{tail}", digits=1, starts=shortened)
     suffix = _any(languages.street_suffixes)
-    yield rf"{_START}(?P<street3>{_NAME}?{suffix}\.?|{_NAME}[ -]{suffix}\.?)\s{{0,2}}\d{{1,4}}\s?[a-z]?{_END}"
+    street3 = rf"{_START}(?P<street3>{_NAME}?{suffix}\.?|{_NAME}[ -]{suffix}\.?)\s{{0,2}}\d{{1,4}}\s?[a-z]?{_END}"
+    yield _Form(street3, digits=1, holds=languages.street_suffixes)
     prefix = rf"{_START}(?-i:(?i:{_any(languages.street_prefixes)}))(?:\s?(?:d[eiu]|des|del|dell[ao]|l[aeo]s?)\b|\s[ld]['’])*\s?"
     number = r"(?:,?\s{0,2}(?:n[°ºo.]?\s?)?\d{1,4}(?:\s?(?:bis|ter|[a-z]))?)"
     place = rf"(?P<{{}}>{_NAME}(?:[ -]{_NAME}){{{{0,3}}}})"
-    yield rf"(?<!\w)\d{{1,4}}(?:\s?(?:bis|ter))?,?\s{prefix}{place.format('street4')}"
-    yield rf"{prefix}{place.format('street5')}{number}{_END}"
-    yield rf"{prefix}\d{{1,6}}{_END}"  # P.O. Box 12
+    kinds = languages.street_prefixes
+    street4 = rf"(?<!\w)\d{{1,4}}(?:\s?(?:bis|ter))?,?\s{prefix}{place.format('street4')}"
+    yield _Form(street4, digits=1, starts=kinds)
+    yield _Form(rf"{prefix}{place.format('street5')}{number}{_END}", digits=1, starts=kinds)
+    yield _Form(rf"{prefix}\d{{1,6}}{_END}", digits=1, starts=kinds)  # P.O. Box 12
     state = "|".join(code.upper() for code in languages.states)
-    yield rf"(?:{_NAME}(?:\s{_NAME}){{0,2}},\s?)?(?<!\w)(?-i:{state or _NEVER}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)"
-    yield rf"(?<![\w.])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
-    yield rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}"  # 1234 AB Town
+    zip_code = rf"(?:{_NAME}(?:\s{_NAME}){{0,2}},\s?)?(?<!\w)(?-i:{state or _NEVER}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)"
+    yield _Form(zip_code, digits=5, starts=languages.states)
+    town = rf"(?<![\w.])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
+    yield _Form(town, digits=4)
+    yield _Form(rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}", digits=4)  # 1234 AB Town
 
 
 def _full_date(languages: Languages) -> str:
@@ -140,21 +239,23 @@ def _full_date(languages: Languages) -> str:
     )
 
 
-def _kept_forms(languages: Languages) -> tuple[str, ...]:
+def _kept_forms(languages: Languages) -> Iterator[_Form]:
     date = _full_date(languages)
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
-    return (
-        r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}",  # e-mail
-        r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+",  # URL
-        _NETWORK,
+    yield _Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
+    yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+", marks=":.")  # URL
+    yield _Form(_NETWORK, marks=":-.")
+    yield _Form(
         rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
         rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
-        r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)",  # UID: checked for its length
-        r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])",  # checked for digits
-        r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])",
-        r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])",  # local telephone
+        digits=5,
     )
+    yield _Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", marks=".", digits=3)  # UID: checked for its length
+    groups = r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])"  # checked for digits
+    yield _Form(groups, marks=" /-", digits=6)
+    yield _Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
+    yield _Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7)  # local telephone
 
 
 class Patterns:
@@ -165,20 +266,20 @@ class Patterns:
         self.street_names = frozenset(languages.street_names)  # words of imaging that streets are called by too
 
     @cached_property
-    def described(self) -> re.Pattern[str]:
-        return re.compile("|".join(_known_forms(self.languages)), re.IGNORECASE)
+    def described(self) -> tuple[_Form, ...]:
+        return tuple(_known_forms(self.languages))
 
     @cached_property
-    def labelled(self) -> re.Pattern[str]:
-        return re.compile("|".join(_labelled(self.languages)), re.IGNORECASE)
+    def labelled(self) -> tuple[_Form, ...]:
+        return tuple(_labelled(self.languages))
 
     @cached_property
-    def addresses(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in _addresses(self.languages))
+    def addresses(self) -> tuple[_Form, ...]:
+        return tuple(_addresses(self.languages))
 
     @cached_property
-    def kept(self) -> re.Pattern[str]:
-        return re.compile("|".join(_kept_forms(self.languages)), re.IGNORECASE)
+    def kept(self) -> tuple[_Form, ...]:
+        return tuple(_kept_forms(self.languages))
 
     @cached_property
     def kept_date(self) -> re.Pattern[str]:
@@ -186,15 +287,15 @@ class Patterns:
 
     def in_description(self, text: str, is_imaging: Callable[[str], bool]) -> Iterator[Span]:
         """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging."""
-        for match in self.described.finditer(text):
+        for match in _matches(self.described, text):
             if _is_identifying(match[0]):
                 yield match.span()
         if not any(map(str.isdigit, text)):
             return
-        for match in self.labelled.finditer(text):
+        for match in _matches(self.labelled, text):
             yield match.span()
-        for pattern in self.addresses:
-            for match in pattern.finditer(text):
+        for form in self.addresses:
+            for match in _matches((form,), text):
                 street = next((value for value in match.groupdict().values() if value), "")
                 if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
@@ -233,7 +334,7 @@ class Patterns:
 
     def in_kept_text(self, text: str) -> Iterator[Span]:
         """Yield what a kept text loses: it holds names of devices, versions and codes too, so only the unmistakable."""
-        for match in self.kept.finditer(text):
+        for match in _matches(self.kept, text):
             if self._identifies(match[0]):
                 yield match.span()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import uuid
 
 SALT_BYTES = 32
 DICOM_ROOT = "1.2.840.10008."
@@ -43,12 +42,10 @@ class UidMapper:
             return uid
         new = self._known.get(uid)
         if new is None:
-            digest = bytearray(
-                hmac.new(self._key, uid.encode("utf-8", "surrogateescape"), hashlib.sha256).digest()[:16]
-            )
+            digest = bytearray(hmac.digest(self._key, uid.encode("utf-8", "surrogateescape"), "sha256")[:16])
             digest[6] = digest[6] & 0x0F | 0x80  # version 8: vendor-specific content (RFC 9562)
             digest[8] = digest[8] & 0x3F | 0x80
-            new = self._known[uid] = f"2.25.{uuid.UUID(bytes=bytes(digest)).int}"
+            new = self._known[uid] = f"2.25.{int.from_bytes(digest, 'big')}"
         return new
 
 

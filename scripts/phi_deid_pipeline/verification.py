@@ -8,7 +8,6 @@ inside values included. Not looked at: the picture (the text scan does that), vi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from phi_deid_pipeline.dicom_utils import format_path
@@ -26,9 +25,11 @@ from phi_deid_pipeline.records import (
 )
 from phi_deid_pipeline.references import BeforeAfter, references
 from phi_deid_pipeline.uid_mapping import is_standard_uid
+from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
 from phi_deid_pipeline.verification_dates import ChangedDates, age_problems, number_ages
+from phi_deid_pipeline.verification_headers import HeaderMemory
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
@@ -143,6 +144,7 @@ class SeriesVerifier:
         )
         self._opened = Opened()
         self._conformance = Conformance()
+        self._written_headers, self._source_headers = HeaderMemory(), HeaderMemory()
         self._clean: dict[tuple[frozenset[str], frozenset[bytes]], set[tuple]] = {}
 
     def verify(self, written: Path, source: Path, record: DeidRecord) -> VerificationRecord:
@@ -157,7 +159,7 @@ class SeriesVerifier:
         checks = [*_ALWAYS, "birth_date" if self._full_dates else "dates", *(["ages"] if self._max_age else [])]
         seen: list[tuple[BeforeAfter, bytes]] = []
         try:
-            with read_layout(written) as layout:
+            with read_layout(written, self._written_headers) as layout:
                 residuals = list(self._check(layout, written, source, record, checks, seen))
         except UnreadableInstance as error:
             where = "source" if error.detail == "source" else "data set"
@@ -178,7 +180,7 @@ class SeriesVerifier:
         yield from container_problems(layout, written, record)
         yield from attribute_problems(layout, self._longitudinal)
         yield from number_ages(layout, self._max_age)
-        with Source(source) as original:
+        with Source(source, self._source_headers) as original:
             yield from self._opened.problems(layout, written, original.path)
             yield from self._conformance.problems(layout, original.layout)
             named = BeforeAfter(references(original.layout), references(layout))
@@ -202,17 +204,23 @@ class SeriesVerifier:
         """Judge every value that is new: its group, its UIDs, and what its bytes spell."""
         clean, buffer = self._clean.setdefault((dates, charsets), set()), layout.buffer
         fresh: list[tuple[tuple, Value]] = []
-        for value in layout.values:
-            if value is layout.pixels:
+        for stretch, values in layout.parts():
+            if stretch is not None and stretch.judged is clean:
                 continue
-            data = (
-                buffer[value.start : value.end]
-                if value.end - value.start <= REMEMBERED_BYTES
-                else digest(layout, value)
-            )
-            key = (value.path, value.vr, data, value.charset)
-            if key not in clean:
-                fresh.append((key, value))
+            known = len(fresh)
+            for value in values:
+                if value is layout.pixels:
+                    continue
+                data = (
+                    buffer[value.start : value.end]
+                    if value.end - value.start <= REMEMBERED_BYTES
+                    else digest(layout, value)
+                )
+                key = (value.path, value.vr, data, value.charset)
+                if key not in clean:
+                    fresh.append((key, value))
+            if stretch is not None and len(fresh) == known:
+                stretch.judged = clean
         if not fresh:
             return
         found: set[Residual] = set()

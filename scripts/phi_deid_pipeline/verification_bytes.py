@@ -7,14 +7,18 @@ import marshal
 import mmap
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.dicom_utils import vr_of
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.value_objects import dataclass, field
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.verification_headers import HeaderMemory, Stretch
 
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 IN_MEMORY_BYTES = 32 << 20  # larger files are mapped
@@ -50,6 +54,10 @@ class Value:
     charset: bytes
     fragments: bool = False
 
+    def moved(self, by: int) -> Value:
+        """Return the value as it lies that many bytes further on."""
+        return Value(self.path, self.items, self.vr, self.start + by, self.end + by, self.charset, self.fragments)
+
 
 @dataclass(slots=True)
 class Layout:
@@ -63,6 +71,10 @@ class Layout:
     end: int = 0
     little: bool = True
     odd: bool = False  # holds elements in a form that the transfer syntax does not have
+    stretches: list[tuple[Stretch, int]] = field(
+        default_factory=list
+    )  # of a header that is remembered, with their places
+    _meta_values: int = 0
     _top: dict[int, Value] = field(default_factory=dict)
     _shape: bytes = b""
 
@@ -88,6 +100,15 @@ class Layout:
         """Return a copy of a value's bytes."""
         return self.buffer[value.start : value.end]
 
+    def parts(self) -> Iterator[tuple[Stretch | None, list[Value]]]:
+        """Yield all values in their order, those of each stretch that is remembered by themselves."""
+        at = self._meta_values
+        yield None, self.values[:at]
+        for stretch, _ in self.stretches:
+            yield stretch, self.values[at : at + len(stretch.values)]
+            at += len(stretch.values)
+        yield None, self.values[at:]
+
     @property
     def top(self) -> dict[int, Value]:
         """The values of the top level by tag; of a tag that stands twice the first."""
@@ -103,8 +124,16 @@ class Layout:
     def shape(self) -> bytes:
         """Return a SHA-256 of what the header is made of without its values: path, items, VR, and which are empty."""
         if not self._shape:
-            elements = tuple((v.path, v.items, v.vr, v.start == v.end) for v in self.values)
-            self._shape = hashlib.sha256(marshal.dumps(elements, _PLAIN_MARSHAL)).digest()
+            found = hashlib.sha256()
+            for stretch, values in self.parts():
+                form = stretch.form if stretch is not None else b""
+                if not form:
+                    rows = [(v.path, v.items, v.vr, v.start == v.end) for v in values]
+                    form = b"".join([marshal.dumps(row, _PLAIN_MARSHAL) for row in rows])
+                    if stretch is not None:
+                        stretch.form = form
+                found.update(form)
+            self._shape = found.digest()
         return self._shape
 
 
@@ -114,7 +143,7 @@ def forget_pages(buffer: bytes | mmap.mmap) -> None:
         buffer.madvise(mmap.MADV_DONTNEED)
 
 
-def read_layout(path: Path) -> Layout:
+def read_layout(path: Path, memory: HeaderMemory | None = None) -> Layout:
     """Read an instance with or without preamble and file meta; raises UnreadableInstance (NOT_DICOM, MALFORMED...)."""
     try:
         with path.open("rb") as stream:
@@ -128,20 +157,21 @@ def read_layout(path: Path) -> Layout:
         raise UnreadableInstance(RejectReason.UNREADABLE_FILE, f"errno {error.errno}") from None
     layout = Layout(buffer)
     try:
-        _read(layout)
+        _read(layout, memory)
     except BaseException:
         layout.close()
         raise
     return layout
 
 
-def _read(layout: Layout) -> None:
+def _read(layout: Layout, memory: HeaderMemory | None) -> None:
     buffer = layout.buffer
     at = 132 if buffer[128:132] == b"DICM" else 4 if buffer[:4] == b"DICM" else 0
     layout.preamble = buffer[: at - 4] if at else b""
     if len(buffer) - at < 8:
         raise UnreadableInstance(RejectReason.NOT_DICOM)
     at = _meta(layout, at)
+    layout._meta_values = len(layout.values)
     if layout.transfer_syntax_uid in DEFLATED:
         layout.buffer = buffer = buffer[:at] + _inflated(buffer[at:])
     head = buffer[at : at + 8]
@@ -149,7 +179,7 @@ def _read(layout: Layout) -> None:
     # Implicit VR is always little endian; else the first group, being small, tells the byte order.
     little = not explicit or int.from_bytes(head[:2], "little") <= int.from_bytes(head[:2], "big")
     layout.little = little
-    layout.end = _Reader(layout).top_level(at, explicit, little)
+    layout.end = Reader(layout).top_level(at, explicit, little, memory)
     layout.pixels = next((v for v in reversed(layout.values) if len(v.path) == 1 and v.path[0] in PIXEL_TAGS), None)
 
 
@@ -200,7 +230,7 @@ def _implicit(tag: int) -> str:
     return vr
 
 
-class _Reader:
+class Reader:
     """Recursive walk that records values; offsets only, nothing is copied.
 
     Elements of a short VR, nearly all of an instance, are read in the loops themselves; all others in `_element`.
@@ -211,9 +241,11 @@ class _Reader:
         self.buffer = layout.buffer
         self.values = layout.values
 
-    def top_level(self, at: int, explicit: bool, little: bool) -> int:
+    def top_level(self, at: int, explicit: bool, little: bool, memory: HeaderMemory | None = None) -> int:
         """Read the data set; bytes behind the pixel data that are no further element are left over."""
         buffer, values, size, charset, last = self.buffer, self.values, len(self.buffer), b"", -1
+        if memory is not None and (found := memory.read(self, at, explicit, little)) is not None:
+            at, charset = found
         unpack = _head(little)
         while at < size:
             if explicit and at + 8 <= size:
@@ -227,7 +259,7 @@ class _Reader:
                     continue
             known = len(values)
             try:
-                tag, after = self._element(at, size, explicit, little, (), (), charset)
+                tag, after = self.element(at, size, explicit, little, (), (), charset)
                 out_of_order = last >= 0x7FE00008 and tag <= last
             except UnreadableInstance:
                 if last < 0x7FE00008 and any(buffer[at : at + 4096]):
@@ -265,19 +297,20 @@ class _Reader:
             ):
                 stop = at + 8 + int.from_bytes(buffer[at + 4 : at + 8], "little" if little else "big")
                 if stop > end:  # too long, or of undefined length
-                    tag, at = self._element(at, end, explicit, little, path, items, charset)
+                    tag, at = self.element(at, end, explicit, little, path, items, charset)
                 else:
                     values.append(Value((*path, tag), items, vr, at + 8, stop, charset))
                     at = stop
             else:
-                tag, at = self._element(at, end, explicit, little, path, items, charset)
+                tag, at = self.element(at, end, explicit, little, path, items, charset)
             if tag == _CHARSET:
                 charset = buffer[values[-1].start : values[-1].end]
         return at
 
-    def _element(
+    def element(
         self, at: int, end: int, explicit: bool, little: bool, path: tuple, items: tuple, charset: bytes
     ) -> tuple[int, int]:
+        """Read the element at an offset with all that it holds; return its tag and where it ends."""
         if at + 8 > end:
             raise _broken(at)
         buffer = self.buffer
@@ -364,8 +397,9 @@ class _Reader:
 class Source:
     """The source file, opened only when something of it is needed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, memory: HeaderMemory | None = None) -> None:
         self.path = path
+        self._memory = memory
         self._layout: Layout | None = None
         self._by_place: dict[tuple[tuple[int, ...], tuple[int, ...]], Value] | None = None
 
@@ -381,7 +415,7 @@ class Source:
         """The values of the source; raises UnreadableInstance."""
         if self._layout is None:
             try:
-                self._layout = read_layout(self.path)
+                self._layout = read_layout(self.path, self._memory)
             except UnreadableInstance as error:
                 raise UnreadableInstance(error.reason, "source") from None
         return self._layout

@@ -9,10 +9,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from phi_deid_pipeline.records import DeidRecord, HoldReason, Residual, Status, VerificationRecord
+from phi_deid_pipeline.value_objects import replace
 
 PROGRAM = "dciodvfy"
 TIMEOUT_S = 120

@@ -16,11 +16,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.records import Residual
+from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout
 
 TABLE = Path(__file__).resolve().parents[2] / "resources" / "ps3_15" / "iod_required.json"

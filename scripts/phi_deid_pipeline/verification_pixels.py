@@ -7,17 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pydicom
-from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import UID
-
 from phi_deid_pipeline.records import Box, DeidRecord
 from phi_deid_pipeline.verification_bytes import DEFLATED, Layout
 from phi_deid_pipeline.verification_places import same_value
 
 if TYPE_CHECKING:
     import numpy as np
+    from pydicom.uid import UID
 
 COMPARED_SAMPLES = 64_000_000  # decoded samples of an instance compared in full; beyond it some frames are
 COMPARED_FRAMES = 16  # at least, spread evenly, first and last and those with boxes of their own among them
@@ -42,6 +38,8 @@ def redaction_problem(source: Path, written: Path, record: DeidRecord) -> str:
 
     Bits above the stored ones do not count: old overlays go from them.
     """
+    import pydicom  # here and below: instances whose pixels were not touched need no decoder
+
     try:
         after = pydicom.dcmread(written, stop_before_pixels=True)
         before = pydicom.dcmread(source, stop_before_pixels=True, force=True)
@@ -103,6 +101,11 @@ def _sampled(frames: int, dataset: Any, boxes: Iterable[tuple[int, Box]]) -> lis
 
 def _frame(path: Path, header: Any, index: int, syntax: str, *, raw: bool) -> np.ndarray:
     """Decode one frame: by pydicom's decoders, else by imagecodecs (JPEG of 12 bits, lossless; HTJ2K)."""
+    import pydicom
+    from pydicom.encaps import get_frame
+    from pydicom.pixels import pixel_array
+    from pydicom.uid import UID
+
     uid = UID(syntax)
     native = syntax in _NATIVE
     decodable = native or _has_decoder(uid)
@@ -121,6 +124,8 @@ def _frame(path: Path, header: Any, index: int, syntax: str, *, raw: bool) -> np
 
 
 def _has_decoder(uid: UID) -> bool:
+    from pydicom.pixels import get_decoder
+
     try:
         return get_decoder(uid).is_available
     except NotImplementedError:

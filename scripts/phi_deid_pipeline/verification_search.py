@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 from phi_deid_pipeline.dicom_utils import decode_text, encodings_of, format_path
 from phi_deid_pipeline.records import Category, Residual
+from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_forms import may_be_packed, printable_runs, unescaped, unpacked
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles
 from phi_deid_pipeline.verification_words import CODE_TERMS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_languages, spellings
 from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
+from phi_deid_pipeline.value_objects import dataclass
 
 _FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
 SURNAMES_FILE = _FOLDER / "name_words.txt"

@@ -68,7 +68,7 @@ def prepare(work: Path) -> None:
     (private / "salt").write_bytes(SALT)
     (private / "subjects.jsonl").touch()
     for path in sorted((private / "manifests").glob("*.json")):
-        map_uids.main(path, private / "salt", private / "uid_map" / f"{path.stem}.parquet")
+        map_uids.main(path, private / "salt", private / "uid_map" / f"{path.stem}.jsonl")
         series = from_json(path.read_bytes(), Manifest).series
         rows = (
             InstanceFindings(i.sop_uid, i.path, "read", "", 1, 1, ("none",), ()) for s in series for i in s.instances
@@ -116,7 +116,7 @@ def verify(work: Path) -> None:
     for path in sorted((private / "manifests").glob("*.json")):
         verify_series.main(
             manifest=path,
-            uid_map=private / "uid_map" / f"{path.stem}.parquet",
+            uid_map=private / "uid_map" / f"{path.stem}.jsonl",
             lexicons=_lexicons(work, path),
             subjects=private / "subjects.jsonl",
             policy=private / "policy.json",

@@ -40,7 +40,6 @@ from audit_batches import (
     uid_rows,
 )
 from audit_writers import (
-    BATCH_UID_SCHEMA,
     UID_MAP_SCHEMA,
     check_contracts,
     metadata_schema,
@@ -281,7 +280,7 @@ def uid_row(old: str, new: str) -> dict[str, object]:
 )
 def test_collision_ends_the_job(tmp_path, rows, message):
     make_output(tmp_path)
-    write_parquet(tmp_path / "private" / "uid_map" / "b000001.parquet", rows, BATCH_UID_SCHEMA)
+    write_jsonl(tmp_path / "private" / "uid_map" / "b000001.jsonl", rows)
 
     with pytest.raises(UidMapError, match=message) as caught:
         assemble(tmp_path)

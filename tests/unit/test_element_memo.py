@@ -13,6 +13,7 @@ from deid_fuzz import fuzzed_instance
 from phi_deid_pipeline import element_memo
 from phi_deid_pipeline.element_memo import ElementMemo, Outcome
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.header_memo import Run
 from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.policies import Policy, load_policy
@@ -143,8 +144,11 @@ def test_another_patient_or_a_full_memory_starts_anew(monkeypatch: pytest.Monkey
     monkeypatch.setattr(element_memo, "MOST", 1)
     memo, other = ElementMemo(), Lexicon()
     nothing = Outcome(None, (), 0, 0, ())
-    memo.known(LEXICON, ("a",))[b"1"] = nothing
-    assert memo.known(LEXICON, ("a",)) == {b"1": nothing} and memo.known(LEXICON, ("b",)) == {}
-    assert memo.known(other, ("a",)) == {}
-    memo.known(other, ("a",)).update({b"1": nothing, b"2": nothing})
-    assert memo.known(other, ("a",)) == {}
+    memo.known(LEXICON, ("a",)).elements[b"1"] = nothing
+    assert memo.known(LEXICON, ("a",)).elements == {b"1": nothing} and memo.known(LEXICON, ("b",)).elements == {}
+    assert memo.known(other, ("a",)).elements == {}
+    memo.known(other, ("a",)).elements.update({b"1": nothing, b"2": nothing})
+    assert memo.known(other, ("a",)).elements == {}
+    run = Run(b"", [], 0, [], changes=False)
+    memo.known(other, ("a",)).runs.update({(run, frozenset(), left): (nothing, left) for left in range(2)})
+    assert memo.known(other, ("a",)).runs == {}

@@ -11,7 +11,7 @@ import factories
 import main as front_door
 from evaluate_folder import HEADER_REPORT, LOG, PIXEL_REPORT, SCORE, read_known
 from phi_deid_pipeline.errors import ConfigError
-from record_io import write_parquet
+from record_io import write_jsonl
 from unit.test_evaluation_header import clean
 
 REPORTS = (HEADER_REPORT, PIXEL_REPORT, SCORE, LOG)
@@ -92,13 +92,10 @@ def test_known_identifiers_of_a_table_are_searched(released: Path, tmp_path: Pat
 
 
 def test_known_identifiers_of_a_run_are_its_lexicons_and_source_uids(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     (tmp_path / "lexicons").mkdir()
     (tmp_path / "lexicons" / "p000001.json").write_text('{"entries": [["name", "Zimmerlin^Ottoline"]]}')
     (tmp_path / "uid_map").mkdir()
-    schema = pa.schema([("old_uid", pa.string())])
-    write_parquet(tmp_path / "uid_map" / "b000001.parquet", [{"old_uid": "1.2.3"}], schema)
+    write_jsonl(tmp_path / "uid_map" / "b000001.jsonl", [{"old_uid": "1.2.3"}])
     known = read_known(tmp_path)
     assert known.uid("1.2.3").kind == "known_uid"
     assert [one.kind for one in known.search("ottoline zimmerlin")] == ["known_name"]

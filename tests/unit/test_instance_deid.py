@@ -28,7 +28,7 @@ from phi_deid_pipeline.instance_deid import InstanceDeidentifier, InstanceResult
 from phi_deid_pipeline.instance_rewrite import InstanceRewrite
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.policies import Policy, load_policy
-from phi_deid_pipeline.raw_elements import RawInstance, _Parser, parse_instance, read_instance
+from phi_deid_pipeline.raw_elements import Parser, RawInstance, parse_instance, read_instance
 from phi_deid_pipeline.records import Category, RejectReason
 from phi_deid_pipeline.uid_mapping import UidMapper
 
@@ -171,7 +171,7 @@ def test_with_a_policy_that_keeps_all_every_data_set_stays_byte_for_byte(
 
 def assert_only_droppable_went(instance: RawInstance, data: bytes) -> None:
     """Parsed again, the rest has the same paths and values."""
-    parser = _Parser(memoryview(data), 32)
+    parser = Parser(memoryview(data), 32)
     elements, end = parser.top_level(0, instance.explicit, instance.little)
     assert end == len(data)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import re
 import time
 
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.languages import KEYS, load_languages
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.text_patterns import _matches, compile_patterns
 
 EMPTY = Lexicon()
 VOCABULARY = load_vocabulary()
@@ -281,3 +285,58 @@ def test_long_runs_are_searched_in_time(run):
     begin = time.process_time()
     _clean(run), drop_identifiers(run, EMPTY)
     assert time.process_time() - begin < 5
+
+
+PIECES = (
+    *("a@b.de", "mk@host", "http://x.y/z", "www.foo.com", "10.0.0.1", "1.2.840.10008.1.2.3.4.5", "::1", "12:30:11"),
+    *(
+        "S M I T H",
+        "#4711",
+        "+49 761 5550147",
+        "555-1234",
+        "MTRA: xy",
+        "90Y",
+        "F92",
+        "99M",
+        "\u00e4",
+        "\u017f",
+        "\u212a",
+    ),
+    *("aa:bb:cc:dd:ee:ff", "1234 AB Town", "12345 Town", "CA 94305", "12 Main St", "20200131", "31.01.2020", "3/15"),
+)
+
+
+def _texts(count: int) -> list[str]:
+    """Make texts of the words that expressions ask for, of dates, numbers and what else has a pattern."""
+    chance, languages = random.Random(5), load_languages()
+    words = [word for key in KEYS for word in getattr(languages, key)]
+    texts = []
+    for _ in range(count):
+        pieces = []
+        for _ in range(chance.randint(1, 7)):
+            word = chance.choice(words)
+            number = str(chance.randrange(10 ** chance.randint(1, 9)))
+            pieces.append(chance.choice([word, word.upper(), word.title(), number, chance.choice(PIECES)]))
+            pieces.append(chance.choice([" ", " ", "", "-", ".", ", ", "/", "_", ": ", "\\"]))
+        texts.append("".join(pieces))
+    return texts
+
+
+@pytest.mark.parametrize("kind", ["described", "labelled", "kept"])
+def test_forms_find_what_one_expression_of_all_of_them_finds(kind: str) -> None:
+    forms = getattr(compile_patterns(load_languages()), kind)
+    together = re.compile("|".join(form.pattern for form in forms), re.IGNORECASE)
+    found = 0
+    for text in _texts(1500):
+        expected = [match.span() for match in together.finditer(text)]
+        assert [match.span() for match in _matches(forms, text)] == expected
+        found += len(expected)
+    assert found > 100
+
+
+def test_expressions_of_words_that_no_text_has_are_not_compiled() -> None:
+    patterns = type(compile_patterns(load_languages()))(load_languages())
+    list(patterns.in_kept_text("Thorax 1.5 B30f"))
+    list(patterns.in_description("CT Thorax 1.5 B30f", lambda _: True))
+    compiled = [form.pattern for form in (*patterns.kept, *patterns.labelled) if "compiled" in vars(form)]
+    assert [pattern for pattern in compiled if len(pattern) > 400] == []

@@ -700,6 +700,25 @@ def test_verifier_remembers_values_without_forgetting_places(bench: Bench) -> No
     assert [r.where for r in second.residuals] == ["00204000", "00324000"]
 
 
+def test_verifier_that_remembers_headers_finds_what_comes_stays_and_goes(bench: Bench) -> None:
+    verifier = SeriesVerifier(LEXICON, UIDS, harmless=[PSEUDONYM])
+    found = []
+    for comments, study in (
+        ("", "x"),
+        ("", "y"),
+        ("Anna", "y"),
+        ("Anna", "z"),
+        ("Anna", "z"),
+        ("knee", "z"),
+        ("", "Anna"),
+    ):
+        bench.dataset.ImageComments, bench.dataset.StudyComments = comments, study
+        bench.verify()
+        residuals = verifier.verify(bench.written, bench.source, bench.record).residuals
+        found.append([residual.where for residual in residuals])
+    assert found == [[], [], ["00204000"], ["00204000"], ["00204000"], [], ["00324000"]]
+
+
 def test_deflated_stream_that_ends_early_is_not_readable(bench: Bench) -> None:
     bench.syntax = DeflatedExplicitVRLittleEndian
     bench.spoil = lambda data: data[:-40]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pydicom
@@ -83,3 +85,14 @@ def test_element_in_a_form_that_the_syntax_does_not_have_is_opened_each_time(cou
         (counted.folder / name).write_bytes(odd)
         counted.look_at(counted.folder / name)
     assert set(counted.names) == {"a", "b", "c"}
+
+
+def test_pydicom_is_loaded_without_requests_which_others_may_load_later() -> None:
+    code = (
+        "import sys; from phi_deid_pipeline.verification_container import _pydicom; "
+        "assert 'pydicom' not in sys.modules; _pydicom(); "
+        "assert 'pydicom' in sys.modules and 'requests' not in sys.modules; "
+        "import importlib.util; assert importlib.util.find_spec('requests') is not None; import requests"
+    )
+    scripts = Path(__file__).resolve().parents[2] / "scripts"
+    subprocess.run([sys.executable, "-c", code], cwd=scripts, check=True)

@@ -235,7 +235,7 @@ def test_dry_run_names_the_batches_with_work_and_changes_no_result(place: Workpl
     ("folder", "suffix", "rules", "closing"),
     [
         ("metadata", ".jsonl", ["extract_metadata"], CLOSING_RULES),
-        ("uid_map", ".parquet", ["map_uids", "verify_series"], CLOSING_RULES),
+        ("uid_map", ".jsonl", ["map_uids", "verify_series"], CLOSING_RULES),
         (
             "staging",
             "",

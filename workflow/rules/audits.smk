@@ -48,7 +48,7 @@ rule check_links:
 rule assemble_audits:
     input:
         manifests=per_batch("private/manifests/{batch}.json"),
-        uid_map=per_batch("private/uid_map/{batch}.parquet"),
+        uid_map=per_batch("private/uid_map/{batch}.jsonl"),
         findings=per_batch("private/findings/{batch}.jsonl"),
         records=per_batch("private/records/{batch}.jsonl"),
         words=per_batch("private/words/{batch}.jsonl"),

@@ -41,7 +41,7 @@ rule deidentify_series:
 rule verify_series:
     input:
         manifest="private/manifests/{batch}.json",
-        uid_map="private/uid_map/{batch}.parquet",
+        uid_map="private/uid_map/{batch}.jsonl",
         lexicons=lexicons_of_batch,
         subjects="private/subjects/{batch}.jsonl",
         policy="private/policy.json",

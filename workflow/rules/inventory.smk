@@ -29,7 +29,7 @@ rule map_uids:
         manifest="private/manifests/{batch}.json",
         salt="private/salt",
     output:
-        "private/uid_map/{batch}.parquet",
+        "private/uid_map/{batch}.jsonl",
     log:
         "logs/map_uids/{batch}.log",
     benchmark:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from phi_deid_pipeline.value_objects import dataclass
 
 GATE = "text_gate"  # first word of the reader that stands for the gate
 SMALL_SIDE = 64  # pixels; an image whose longer side has as many may hold a line of text, however low it is
