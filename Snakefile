@@ -18,7 +18,12 @@ if Path("private/config.yaml").exists():
 validate(config, Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml")
 
 
-container: config["container"]
+# A file is meant relative to this folder; joined to it, a full path stays as it is.
+container: (
+    config["container"]
+    if "://" in config["container"]
+    else str(Path(workflow.basedir) / config["container"])
+)
 
 
 report: "workflow/report/workflow.rst"

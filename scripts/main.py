@@ -51,6 +51,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--profile", default="default", metavar="NAME", help="folder in workflow/profiles/ (default: default)"
     )
+    run.add_argument(
+        "--sdm",
+        choices=("apptainer", "conda"),
+        help="run the steps in the image that config key container names, or in a conda environment",
+    )
     demo = command("demo", "Build the sample input and run the whole pipeline over it.")
     demo.add_argument("--input", type=Path, default=DEMO_INPUT, metavar="DIR", help="where the sample input is built")
     demo.add_argument("--output", type=Path, default=DEMO_OUTPUT, metavar="DIR", help="output folder (default: demo)")
@@ -156,7 +161,9 @@ def _request(args: argparse.Namespace) -> RunRequest:
     )
 
 
-def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console: Console) -> int:
+def run(
+    request: RunRequest, *, cores: int, profile: str, dry_run: bool, console: Console, software: str | None = None
+) -> int:
     """Prepare, scan, then run what has work; return the exit code."""
     if not (ROOT / "workflow" / "profiles" / profile / "config.yaml").exists():
         raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
@@ -170,7 +177,8 @@ def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console
                 "file, kept outside and handed in with --salt-file, serves all outputs of a project.",
                 highlight=False,
             )
-        options = {"cores": cores, "run_id": uuid.uuid4().hex, "profile": profile, "lock": lock, "console": console}
+        options = {"cores": cores, "run_id": uuid.uuid4().hex, "profile": profile, "software": software}
+        options |= {"lock": lock, "console": console}
         _clear_stale_lock(output)
         code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         if code:
@@ -335,7 +343,8 @@ def main(arguments: list[str] | None = None) -> int:
         if args.command in ("run", "prepare"):
             request = _request(args)
             if args.command == "run":
-                return run(request, cores=args.cores, profile=args.profile, dry_run=args.dry_run, console=console)
+                options = {"cores": args.cores, "profile": args.profile, "dry_run": args.dry_run, "software": args.sdm}
+                return run(request, **options, console=console)
             with only_run(checked_output(request)):
                 prepared = prepare(request)
             console.print(f"Prepared: policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)

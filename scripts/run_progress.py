@@ -116,6 +116,7 @@ def run_snakemake(
     cores: int,
     run_id: str,
     profile: str,
+    software: str | None,
     lock: int,
     extra: list[str],
     console: Console,
@@ -127,9 +128,9 @@ def run_snakemake(
     command = [sys.executable, "-m", "snakemake", *targets]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), "--cores", str(cores)]
     command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / profile), "--nocolor"]
+    command += ["--software-deployment-method", software] if software else []
     command += ["--config", f"run_id={run_id}", *extra]
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environment["XDG_CACHE_HOME"] = str(output / ".snakemake" / "cache")
+    environment = run_environment(output)
     work = read_work(output)
     reader = LogReader(work)
     log = output / "logs" / "snakemake.log"
@@ -170,6 +171,20 @@ def run_snakemake(
             raise
         code = process.wait()
     return code, reader.state
+
+
+def run_environment(output: Path) -> dict[str, str]:
+    """Return the environment variables of a run: the present ones, a cache of its own, what a container is to see.
+
+    The input's folder is bound by a variable, since command lines are kept in Snakemake's records and may not name it.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["XDG_CACHE_HOME"] = str(output / ".snakemake" / "cache")
+    source = (output / "private" / "input").resolve()
+    binds = [f"{folder}:{folder}:ro" for folder in (ROOT, source)]
+    environment["APPTAINER_BIND"] = ",".join([*filter(None, [environment.get("APPTAINER_BIND")]), *binds])
+    environment["APPTAINER_CLEANENV"] = "true"
+    return environment
 
 
 def read_scan_progress(output: Path) -> tuple[int, int]:

@@ -45,8 +45,8 @@ def pinned(requirement: Requirement) -> str:
     return specifier.version
 
 
-def test_locks_are_the_five_known_ones() -> None:
-    assert LOCKS == ["build", "dev", "launcher", "models", "requirements"]
+def test_locks_are_the_known_ones() -> None:
+    assert LOCKS == ["build", "cluster", "dev", "launcher", "models", "requirements"]
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -71,7 +71,7 @@ def test_lock_holds_all_that_its_source_asks_for(name: str) -> None:
     assert asked <= set(entries(name))
 
 
-@pytest.mark.parametrize("name", ["build", "dev", "launcher"])
+@pytest.mark.parametrize("name", ["build", "cluster", "dev", "launcher"])
 def test_lock_agrees_with_the_requirements(name: str) -> None:
     versions = {key: pinned(requirement) for key, (requirement, _) in entries("requirements").items()}
     shared = {key: pinned(requirement) for key, (requirement, _) in entries(name).items() if key in versions}
