@@ -31,7 +31,7 @@ env:
 	@envs/make_env.sh $(VENV) requirements models
 
 dev-env:
-	@envs/make_env.sh $(VENV) requirements models dev
+	@envs/make_env.sh $(VENV) requirements models dev cluster
 
 launcher:
 	@envs/make_env.sh $(VENV)-launcher launcher

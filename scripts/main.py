@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from rich.console import Console
 from rich.table import Table
 
+from cluster_jobs import end_orphans, profile_options
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
@@ -46,7 +47,12 @@ def parser() -> argparse.ArgumentParser:
     prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")
     for sub in (run, prepare_only):
         _run_options(sub)
-    run.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
+    run.add_argument(
+        "--cores",
+        type=_positive,
+        metavar="N",
+        help="cores (default: all; on a cluster as many as the profile's jobs ask for)",
+    )
     run.add_argument("--dry-run", action="store_true", help="scan the input, name the batches that have work, stop")
     run.add_argument(
         "--profile", default="default", metavar="NAME", help="folder in workflow/profiles/ (default: default)"
@@ -162,10 +168,17 @@ def _request(args: argparse.Namespace) -> RunRequest:
 
 
 def run(
-    request: RunRequest, *, cores: int, profile: str, dry_run: bool, console: Console, software: str | None = None
+    request: RunRequest,
+    *,
+    cores: int | None,
+    profile: str,
+    dry_run: bool,
+    console: Console,
+    software: str | None = None,
 ) -> int:
     """Prepare, scan, then run what has work; return the exit code."""
-    if not (ROOT / "workflow" / "profiles" / profile / "config.yaml").exists():
+    profile_folder = ROOT / "workflow" / "profiles" / profile
+    if not (profile_folder / "config.yaml").exists():
         raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
     output = checked_output(request)
     with only_run(output) as lock:
@@ -177,9 +190,10 @@ def run(
                 "file, kept outside and handed in with --salt-file, serves all outputs of a project.",
                 highlight=False,
             )
-        options = {"cores": cores, "run_id": uuid.uuid4().hex, "profile": profile, "software": software}
+        machines = profile_options(profile_folder, output, cores, os.cpu_count() or 1)
+        options = {"machines": machines, "run_id": uuid.uuid4().hex, "profile": profile, "software": software}
         options |= {"lock": lock, "console": console}
-        _clear_stale_lock(output)
+        _clear_stale_lock(output, console)
         code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         if code:
             return _failed(output, state, console)
@@ -197,9 +211,12 @@ def run(
         return NOT_ALL_RELEASED if open_files else RELEASED
 
 
-def _clear_stale_lock(output: Path) -> None:
-    """Remove Snakemake's lock files of a run that was killed; the caller holds this output's own lock."""
-    for lock in sorted((output / ".snakemake" / "locks").glob("*.lock")):
+def _clear_stale_lock(output: Path, console: Console) -> None:
+    """End what a killed run left on a cluster, then remove its lock files; the caller holds this output's own lock."""
+    locks = sorted((output / ".snakemake" / "locks").glob("*.lock"))
+    if locks and (ended := end_orphans(output)):
+        console.print(f"{ended} cluster jobs of a run that was killed were ended; their work is done again.")
+    for lock in locks:
         lock.unlink()
 
 

@@ -113,7 +113,7 @@ def run_snakemake(
     output: Path,
     targets: list[str],
     *,
-    cores: int,
+    machines: list[str],
     run_id: str,
     profile: str,
     software: str | None,
@@ -126,7 +126,7 @@ def run_snakemake(
     Snakemake inherits the `lock` of the output: should this process be killed alone, no run begins beside it.
     """
     command = [sys.executable, "-m", "snakemake", *targets]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), "--cores", str(cores)]
+    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), *machines]
     command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / profile), "--nocolor"]
     command += ["--software-deployment-method", software] if software else []
     command += ["--config", f"run_id={run_id}", *extra]

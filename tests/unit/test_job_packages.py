@@ -6,7 +6,12 @@ from job_packages import leave_host_packages
 
 
 def test_the_hosts_packages_leave_the_search_path() -> None:
-    path = ["/opt/phi_deid/scripts", "/mnt/snakemake_searchpaths/item_0", "/usr/lib/python3", "/mnt/snakemake_searchpaths/item_1/"]
+    path = [
+        "/opt/phi_deid/scripts",
+        "/mnt/snakemake_searchpaths/item_0",
+        "/usr/lib/python3",
+        "/mnt/snakemake_searchpaths/item_1/",
+    ]
     leave_host_packages(path)
     assert path == ["/opt/phi_deid/scripts", "/usr/lib/python3"]
 

@@ -47,7 +47,9 @@ def image(base_folder: Path, finished: Workplace, containers_conf: None) -> str:
     def build() -> None:
         command = ["envs/make_image.sh", sys.executable, IMAGE]
         environment = {**os.environ, "CACHE": str(ROOT / ".cache")}
-        done = subprocess.run(command, cwd=finished.product, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=finished.product, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
     harness.make_once(base_folder / "image.done", build)
