@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster_jobs import end_orphans, profile_options
+from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
 from run_progress import RunState, failure_lines, print_places, print_summary, read_work, run_snakemake
-from run_setup import DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
+from run_setup import COPY_OF_INPUT, DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
 
 RELEASED, FAILED, USAGE, NOT_ALL_RELEASED = 0, 1, 2, 3
 EXIT_CODES = """exit codes:
@@ -62,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
         choices=("apptainer", "conda"),
         help="run the steps in the image that config key container names, or in a conda environment",
     )
+    for name, what in (("publish", "each release"), ("archive", "audits and private files, but for the salt,")):
+        run.add_argument(f"--{name}", metavar="S3", help=f"write {what} below s3://BUCKET/PREFIX too")
+    run.add_argument("--s3-path-style", action="store_true", help="name the bucket in the path, as many S3 servers want it")
     demo = command("demo", "Build the sample input and run the whole pipeline over it.")
     demo.add_argument("--input", type=Path, default=DEMO_INPUT, metavar="DIR", help="where the sample input is built")
     demo.add_argument("--output", type=Path, default=DEMO_OUTPUT, metavar="DIR", help="output folder (default: demo)")
@@ -112,7 +116,7 @@ def _policy_commands(parser: argparse.ArgumentParser) -> None:
 
 def _run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "--input", type=Path, required=True, metavar="DIR", help="folder with DICOM instances; never modified"
+        "--input", required=True, metavar="DIR", help="folder with DICOM instances, or s3://BUCKET/PREFIX; never modified"
     )
     sub.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for private/, audits/, releases/"
@@ -154,7 +158,7 @@ def _positive(text: str) -> int:
 
 def _request(args: argparse.Namespace) -> RunRequest:
     return RunRequest(
-        input=args.input,
+        input=args.output / COPY_OF_INPUT if is_storage(args.input) else Path(args.input),
         output=args.output,
         policy=args.policy,
         salt_file=args.salt_file,
@@ -165,6 +169,31 @@ def _request(args: argparse.Namespace) -> RunRequest:
         patients=args.patients,
         subjects=args.subjects,
     )
+
+
+def run_with_storage(args: argparse.Namespace, console: Console) -> int:
+    """Run; before it fetch an input that is in object storage, after it send what is to go there."""
+    places = {name: getattr(args, name) for name in ("input", "publish", "archive")}
+    found = {name: parse_place(text) for name, text in places.items() if text and (name != "input" or is_storage(text))}
+    check_apart(found)
+    storage = Storage(path_style=args.s3_path_style) if found else None
+    request = _request(args)
+    if storage and "input" in found:
+        request.input.mkdir(parents=True, mode=0o700, exist_ok=True)
+        with only_run(args.output.resolve()):
+            counts = copy_input(storage, found["input"], request.input, args.output / "private" / "source.json")
+        console.print("Input: {listed} objects, {fetched} fetched, {deleted} gone".format(**counts), highlight=False)
+    options = {"cores": args.cores, "profile": args.profile, "dry_run": args.dry_run, "software": args.sdm}
+    code = run(request, **options, console=console)
+    if storage and code in (RELEASED, NOT_ALL_RELEASED) and not args.dry_run:
+        output = args.output.resolve()
+        if "publish" in found and (output / "release").exists():
+            sent = publish(storage, (output / "release").resolve(), found["publish"])
+            console.print(f"Published: {sent} objects sent", highlight=False)
+        if "archive" in found:
+            sent = archive(storage, output, found["archive"])
+            console.print(f"Archived: {sent} objects sent", highlight=False)
+    return code
 
 
 def run(
@@ -358,10 +387,11 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:
         if args.command in ("run", "prepare"):
-            request = _request(args)
             if args.command == "run":
-                options = {"cores": args.cores, "profile": args.profile, "dry_run": args.dry_run, "software": args.sdm}
-                return run(request, **options, console=console)
+                return run_with_storage(args, console)
+            if is_storage(args.input):
+                raise ConfigError("prepare needs a folder; an input in object storage is fetched by run.")
+            request = _request(args)
             with only_run(checked_output(request)):
                 prepared = prepare(request)
             console.print(f"Prepared: policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)

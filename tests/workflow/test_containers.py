@@ -108,7 +108,10 @@ def test_any_user_on_a_read_only_root_gets_the_same_bytes(
 
 @needs_podman
 def test_the_image_has_both_readers_and_no_tool_to_install_more(image: str) -> None:
-    probe = "import cv2, onnxruntime, pytesseract, rapidocr, importlib.util as u; print(pytesseract.get_tesseract_version(), u.find_spec('pip'))"
+    probe = (
+        "import cv2, onnxruntime, pytesseract, rapidocr, importlib.util as u;"
+        "print(pytesseract.get_tesseract_version(), u.find_spec('pip'))"
+    )
     code, shown = podman("run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c", probe)
     assert (code, shown.split()[-1]) == (0, "None")
 
