@@ -148,7 +148,8 @@ class Storage:
 
 
 def _code(error: Exception) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    answer = getattr(error, "response", None)  # what did not reach the server's end has another answer, or none
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
 
 def _failed(what: str, error: Exception) -> StorageError:
