@@ -32,7 +32,7 @@ env:
 	@envs/make_env.sh $(VENV) requirements models
 
 dev-env:
-	@envs/make_env.sh $(VENV) requirements models dev cluster storage
+	@envs/make_env.sh $(VENV) requirements models dev readers cluster storage
 
 launcher:
 	@envs/make_env.sh $(VENV)-launcher launcher
@@ -90,7 +90,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade)
 lock: dev-env
 	@cd envs && for name in requirements build dev launcher cluster storage; do ../$(LOCK) $$name.in -o $$name.lock || exit 1; done && \
-	../$(LOCK) --no-deps models.in -o models.lock && ../$(RUN) conda_pins.py
+	../$(LOCK) --no-deps models.in -o models.lock && ../$(LOCK) --no-deps readers.in -o readers.lock && ../$(RUN) conda_pins.py
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis .snakemake $(DEMO)

@@ -89,6 +89,32 @@ class Status(StrEnum):
     HELD = "held"
 
 
+class LinkState(StrEnum):
+    """What became of a reference."""
+
+    RESOLVED = "resolved"
+    DANGLING = "dangling"  # `DanglingReason` says why
+    DROPPED_BY_POLICY = "dropped_by_policy"
+    LOST = "lost"
+    NOT_WRITTEN = "not_written"  # the object that refers was rejected
+
+
+class DanglingReason(StrEnum):
+    """Why what a reference names is not in the release."""
+
+    NOT_IN_DATA_SET = "not_in_data_set"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+class Agreement(StrEnum):
+    """Whether the geometry of two linked instances fits together."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    NOT_CHECKED = "not_checked"
+
+
 class Verdict(StrEnum):
     """Verdict on a region of burned-in text."""
 

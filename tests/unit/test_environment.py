@@ -46,7 +46,7 @@ def pinned(requirement: Requirement) -> str:
 
 
 def test_locks_are_the_known_ones() -> None:
-    assert LOCKS == ["build", "cluster", "dev", "launcher", "models", "requirements", "storage"]
+    assert LOCKS == ["build", "cluster", "dev", "launcher", "models", "readers", "requirements", "storage"]
 
 
 @pytest.mark.parametrize("name", LOCKS)

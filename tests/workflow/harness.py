@@ -26,7 +26,7 @@ PATIENT_RULES = (
     "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry",
 )  # fmt: skip
 BATCH_RULES = ("map_uids", "read_burned_in_text", *PATIENT_RULES)
-CLOSING_RULES = ("check_links", "assemble_audits", "release", "prune_withdrawn")
+CLOSING_RULES = ("check_link_geometry", "check_links", "assemble_audits", "release", "prune_withdrawn")
 BATCH_RESULTS = (
     "uid_map", "read", "findings", "staging", "records", "words", "verification", "links", "metadata", "geometry",
 )  # fmt: skip

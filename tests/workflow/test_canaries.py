@@ -128,6 +128,12 @@ def test_no_identifier_in_bytes_or_names(finished: Finished, place: str) -> None
     assert leaks(root, finished.needles) == {}
 
 
+def test_no_identifier_in_the_audit_of_links(finished: Finished) -> None:
+    path = finished.output / "audits" / "uid" / "links.parquet"
+    assert pq.read_table(path).num_rows > 10
+    assert {text for data in contents(path) for text in hits(data, finished.needles)} == set()
+
+
 def test_no_identifier_in_summary_and_seals(finished: Finished) -> None:
     files = sorted(finished.output.glob("audits/*.json")) + sorted(finished.output.glob("audits/deid/*.seal.json"))
     assert {path.name for path in files} == {"summary.json", "seal.json", "deid_audit.seal.json"}

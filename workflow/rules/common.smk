@@ -19,6 +19,7 @@ ENVIRONMENT = files_digest(
 AUDITS = [
     "audits/deid/deid_audit.jsonl",
     "audits/uid/uid_map.parquet",
+    "audits/uid/links.parquet",
     "audits/metadata/metadata_audit.parquet",
     "audits/ct_prepro/ct_prepro_audit.json",
 ]
