@@ -13,11 +13,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from rich.console import Console
 from rich.table import Table
 
+import evaluate_folder
 from cluster_jobs import end_orphans, profile_options
 from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
+from run_options import positive, run_only_options, run_options
 from run_progress import RunState, failure_lines, print_places, print_summary, read_work, run_snakemake
 from run_setup import COPY_OF_INPUT, DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
 
@@ -47,39 +49,32 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", "De-identify, verify, audit and release the DICOM instances of a folder.")
     prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")
     for sub in (run, prepare_only):
-        _run_options(sub)
-    run.add_argument(
-        "--cores",
-        type=_positive,
-        metavar="N",
-        help="cores (default: all; on a cluster as many as the profile's jobs ask for)",
-    )
-    run.add_argument("--dry-run", action="store_true", help="scan the input, name the batches that have work, stop")
-    run.add_argument(
-        "--profile", default="default", metavar="NAME", help="folder in workflow/profiles/ (default: default)"
-    )
-    run.add_argument(
-        "--sdm",
-        choices=("apptainer", "conda"),
-        help="run the steps in the image that config key container names, or in a conda environment",
-    )
-    for name, what in (("publish", "each release"), ("archive", "audits and private files, but for the salt,")):
-        run.add_argument(f"--{name}", metavar="S3", help=f"write {what} below s3://BUCKET/PREFIX too")
-    run.add_argument("--s3-path-style", action="store_true", help="name the bucket in the path, as many S3 servers want it")
+        run_options(sub)
+    run_only_options(run)
     demo = command("demo", "Build the sample input and run the whole pipeline over it.")
     demo.add_argument("--input", type=Path, default=DEMO_INPUT, metavar="DIR", help="where the sample input is built")
     demo.add_argument("--output", type=Path, default=DEMO_OUTPUT, metavar="DIR", help="output folder (default: demo)")
-    demo.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
     status = command("status", "Tell how far the work in an output folder is.")
     releases = command("releases", "List the releases of an output folder and what changed in each.")
     words = command("words", "List the words that descriptions lost because the vocabulary lacks them.")
-    words.add_argument("--top", type=_positive, default=50, metavar="N", help="words to show (default: 50)")
+    words.add_argument("--top", type=positive, default=50, metavar="N", help="words to show (default: 50)")
     verify = command("verify", "Prove audits and releases: schemas, chain, seal, the SHA-256 of every file.")
     for sub in (status, releases, words, verify):
         sub.add_argument("--output", type=Path, required=True, metavar="DIR", help="output folder of a run")
     verify.add_argument(
         "--salt-file", type=Path, metavar="FILE", help="proves the seal too (default: OUTPUT/private/salt)"
     )
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="Look through a de-identified folder, of any tool, with readers and patterns of its own.",
+        epilog=evaluate_folder.EPILOG,
+        formatter_class=raw,
+    )
+    evaluate_folder.add_options(evaluate)
+    for sub in (demo, evaluate):
+        sub.add_argument(
+            "--cores", type=positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)"
+        )
     _policy_commands(command("policy", "List, show, compare, validate, clone or preview policies."))
     return top
 
@@ -112,48 +107,6 @@ def _policy_commands(parser: argparse.ArgumentParser) -> None:
         "--input", type=Path, required=True, nargs="+", metavar="FILE", help="files with DICOM instances, or folders"
     )
     preview.add_argument("--values", action="store_true", help="show old and new text: THIS IDENTIFIES PATIENTS")
-
-
-def _run_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--input", required=True, metavar="DIR", help="folder with DICOM instances, or s3://BUCKET/PREFIX; never modified"
-    )
-    sub.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for private/, audits/, releases/"
-    )
-    sub.add_argument(
-        "--policy", metavar="NAME|FILE", help="policy of config/policies/, or a file (default: hipaa_safe_harbor)"
-    )
-    sub.add_argument(
-        "--salt-file", type=Path, metavar="FILE", help="the project's salt; without it one is made and kept"
-    )
-    sub.add_argument("--new-salt", action="store_true", help="let another salt replace the one of this output")
-    sub.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a config key, e.g. ocr.max_rounds=2"
-    )
-    sub.add_argument("--configfile", type=Path, metavar="FILE", help="YAML file with config keys")
-    sub.add_argument(
-        "--decisions",
-        type=Path,
-        metavar="FILE",
-        help="CSV of what, verdict, who, when, why; kept until another is given",
-    )
-    sub.add_argument(
-        "--patients", type=Path, metavar="FILE", help="CSV of patient_id, issuer, person that joins IDs; kept likewise"
-    )
-    sub.add_argument(
-        "--subjects",
-        type=Path,
-        metavar="FILE",
-        help="CSV of patient_id, pseudonym and more for policies that name patients by a table; kept likewise",
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 def _request(args: argparse.Namespace) -> RunRequest:
@@ -402,6 +355,8 @@ def main(arguments: list[str] | None = None) -> int:
             import policy_commands
 
             return policy_commands.run(args, console)
+        if args.command == "evaluate":
+            return evaluate_folder.evaluate(args, console)
         if not args.output.is_dir():
             raise ConfigError("There is no such output folder; check --output.")
         if args.command == "status":

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from phi_deid_pipeline.errors import ConfigError, DeidError
@@ -71,7 +70,9 @@ def check_apart(places: dict[str, Place]) -> None:
     for name, place in places.items():
         for other, second in places.items():
             if name != other and place.holds(second):
-                raise ConfigError(f"The places of {name} and {other} overlap: what is private must not lie beside a release.")
+                raise ConfigError(
+                    f"The places of {name} and {other} overlap: what is private must not lie beside a release."
+                )
 
 
 class Storage:
@@ -154,7 +155,9 @@ def _code(error: Exception) -> str:
 
 def _failed(what: str, error: Exception) -> StorageError:
     code = _code(error)
-    return StorageError(f"The object storage {what} ({code or type(error).__name__}). Check endpoint, credentials and place.")
+    return StorageError(
+        f"The object storage {what} ({code or type(error).__name__}). Check endpoint, credentials and place."
+    )
 
 
 def local_name(key: str) -> str:
@@ -242,7 +245,9 @@ def archive(storage: Storage, output: Path, place: Place) -> int:
         for path in _files(output / name)
         if path.is_file() and not path.is_symlink()
     )
-    kept = [name for name in files if name not in NOT_ARCHIVED and not name.startswith(("private/salt.", "private/source/"))]
+    kept = [
+        name for name in files if name not in NOT_ARCHIVED and not name.startswith(("private/salt.", "private/source/"))
+    ]
     return _send_all(storage, output, place, kept, there)
 
 

@@ -36,10 +36,12 @@ STAGES = {
     "verify_series": "verifying",
     "extract_metadata": "extracting metadata",
     "measure_ct_geometry": "measuring CT geometry",
+    "draw_pictures": "drawing pictures",
     "check_link_geometry": "checking geometry over links",
     "check_links": "checking links",
     "assemble_audits": "assembling audits",
     "release": "releasing",
+    "report_pictures": "making pages with pictures",
     "prune_withdrawn": "pruning",
 }
 
@@ -341,3 +343,6 @@ def print_places(output: Path, console: Console) -> None:
         f"Identifying, stays here: {output}/private  (salt, manifests, lexicons, what was rejected and why)",
         highlight=False,
     )
+    pages = [output / "private" / "reports" / name for name in ("burned_in_text.html", "released.html")]
+    if all(page.is_file() for page in pages):
+        console.print(f"To look at, stays here:  {pages[0]}, {pages[1]}", highlight=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from phi_deid_pipeline.records import (
     RejectedFile,
     RejectReason,
     SeriesEntry,
+    SeriesPictures,
     Status,
     Subject,
     UnknownWord,
@@ -34,6 +35,8 @@ from phi_deid_pipeline.records import (
 
 if TYPE_CHECKING:
     import sqlite3
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from phi_deid_pipeline.geometry import CtGeometry
     from phi_deid_pipeline.inventory import InventorySummary
@@ -463,6 +466,50 @@ def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[d
                 continue
 
 
+def draw_pictures(
+    manifest: Manifest,
+    readings: Iterable[InstanceReading],
+    findings: Iterable[InstanceFindings],
+    records: Iterable[DeidRecord],
+    input_root: Path,
+    staging: Path,
+    settings: Mapping[str, Any],
+    keep: Callable[[str, bytes], None],
+) -> Iterable[SeriesPictures]:
+    """Yield what shows the burned-in text of each series of a batch; `keep` gets each JPEG under a name of its content."""
+    from phi_deid_pipeline.pictures.draw import Drawer, readers_of
+    from phi_deid_pipeline.pictures.states import PictureSettings
+
+    readers = readers_of((row.sop_uid, row.path, row.reading.regions) for row in readings)
+    drawer = Drawer(input_root, staging, PictureSettings.from_config(settings), readers, keep)
+    found = {(row.sop_uid, row.path): row for row in findings}
+    made = {(row.old_sop_uid, row.input_path): row for row in records}
+    for series in manifest.series:
+        keys = [(instance.sop_uid, instance.path) for instance in series.instances]
+        yield drawer.draw(series, [found[key] for key in keys], [made[key] for key in keys])
+
+
+def report_pictures(
+    batches: Sequence[str],
+    lines: Callable[[str], Iterable[SeriesPictures]],
+    line: Callable[[str, int], SeriesPictures],
+    ended: Iterable[Mapping[str, Any]],
+    picture: Callable[[str, str], bytes],
+    target: Callable[[str], AbstractContextManager[BinaryIO]],
+) -> dict[str, Any]:
+    """Write pages, PDFs and contact sheets of all batches; return counts that name nobody.
+
+    `lines` yields the series of a batch and `line` gives one of them by number, `picture` a JPEG by batch and name;
+    `ended` are rows of `private/statuses.jsonl`; `target` opens a file to write by its name in the folder of reports.
+    """
+    from phi_deid_pipeline.pictures.gather import Gathered
+    from phi_deid_pipeline.pictures.report import write_report
+
+    gathered = Gathered(batches, lines, ended, line)
+    write_report(gathered, picture, target)
+    return gathered.totals.as_data()
+
+
 def metadata_columns() -> Mapping[str, Any]:
     """Return the columns of the metadata audit: name -> (type, unit, description)."""
     from phi_deid_pipeline.metadata_extract import METADATA_COLUMNS
@@ -590,10 +637,12 @@ def build_release(
     return releases.build_release(output, files, info=info, salt=salt, checksums=checksums)
 
 
-def prune_withdrawn(output: Path, batches: set[str]) -> dict[str, int]:
-    """Drop what withdrawn series left behind."""
+def prune_withdrawn(output: Path, batches: set[str], *, pictures: bool = True) -> dict[str, int]:
+    """Drop what withdrawn series left behind, and pages with pictures where they are made no more."""
     from phi_deid_pipeline import pruning
 
+    if not pictures:
+        pruning.drop_pictures(output)
     return pruning.prune_withdrawn(output, batches)
 
 

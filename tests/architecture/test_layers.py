@@ -156,6 +156,18 @@ def test_verification_shares_no_code_with_the_engine() -> None:
     assert reached & engine == set()
 
 
+def test_evaluation_shares_no_rule_with_engine_verification_and_policies() -> None:
+    paths = sorted(PACKAGE.glob("evaluation*.py"))
+    assert len(paths) >= 5
+    reached = {name.removeprefix(f"{OWN}.") for path in paths for name in reachable(path, at_load=False)}
+    parts = {name.split(".")[0] for name in reached}
+    rules = POLICY_MODULES | {"instance_deid", "element_rewrite", "value_rewrite", "actions", "dates", "generalize"}
+    rules |= {"free_text", "vocabulary", "text_patterns", "languages", "lexicon", "redaction", "known_places"}
+    assert parts & rules == set()
+    assert {name for name in parts if name.startswith("verification")} == set()
+    assert not {"burned_in_text.judge", "burned_in_text.match"} & reached
+
+
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
     graph = {path: {module_file(name) for name in imports(path, at_load=True)} - {None, path} for path in MODULES}
     graph = {path: {other for other in used if other in graph} for path, used in graph.items()}

@@ -139,6 +139,7 @@ rule prune_withdrawn:
         mem_mb=1000,
         runtime=60,
     params:
+        pictures=config["reports"]["pictures"],
         code=code_digest("prune_withdrawn"),
     script:
         "../../scripts/prune_withdrawn.py"
