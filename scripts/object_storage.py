@@ -215,8 +215,8 @@ def _files(folder: Path) -> Iterable[Path]:
 
 def _prune(folder: Path) -> None:
     for parent, _, _ in os.walk(folder, topdown=False):
-        if parent != str(folder) and not os.listdir(parent):
-            os.rmdir(parent)
+        if parent != str(folder) and not any(Path(parent).iterdir()):
+            Path(parent).rmdir()
 
 
 def publish(storage: Storage, release: Path, place: Place) -> int:

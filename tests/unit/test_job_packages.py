@@ -17,6 +17,6 @@ def test_the_hosts_packages_leave_the_search_path() -> None:
 
 
 def test_a_search_path_outside_a_container_stays() -> None:
-    path = ["", "/home/user/.venv/lib/python3.11/site-packages", "/mnt/snakemake_searchpaths_of_mine"]
+    path = ["", "/srv/env/lib/python3.11/site-packages", "/mnt/snakemake_searchpaths_of_mine"]
     leave_host_packages(path)
-    assert path == ["", "/home/user/.venv/lib/python3.11/site-packages", "/mnt/snakemake_searchpaths_of_mine"]
+    assert path == ["", "/srv/env/lib/python3.11/site-packages", "/mnt/snakemake_searchpaths_of_mine"]
