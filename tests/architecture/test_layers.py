@@ -39,7 +39,7 @@ POLICY_MODULES = {
 }
 ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
 ORCHESTRATION = {"pipeline"}
-PURE = {"records", "errors", "data_dictionary"}
+PURE = {"records", "errors", "data_dictionary", "han_forms"}
 SALTED = {"uid_mapping", "seal"}
 
 
