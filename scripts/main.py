@@ -129,7 +129,7 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
     places = {name: getattr(args, name) for name in ("input", "publish", "archive")}
     found = {name: parse_place(text) for name, text in places.items() if text and (name != "input" or is_storage(text))}
     check_apart(found)
-    storage = Storage(path_style=args.s3_path_style) if found else None
+    storage = Storage(path_style=args.path_style) if found else None
     request = _request(args)
     if storage and "input" in found:
         request.input.mkdir(parents=True, mode=0o700, exist_ok=True)

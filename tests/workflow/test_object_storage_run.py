@@ -65,7 +65,7 @@ def test_a_run_from_and_to_buckets_gives_the_same_bytes_and_sees_every_change(
     fill(client, finished.source)
     place = fresh("s3")
     source, place.source = place.source, "s3://scans/ct"
-    places = ("--publish", "s3://open-data/study", "--archive", "s3://hospital-private/study", "--s3-path-style")
+    places = ("--publish", "s3://open-data/study", "--archive", "s3://hospital-private/study", "--path-style")
     place.run("--salt-file", str(salt_file), *places)
     assert_same_results(place, finished)
     number = place.newest().name
