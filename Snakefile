@@ -19,11 +19,12 @@ validate(config, Path(workflow.basedir) / "workflow" / "schemas" / "config.schem
 
 
 # A file is meant relative to this folder; joined to it, a full path stays as it is.
-container: (
-    config["container"]
-    if "://" in config["container"]
-    else str(Path(workflow.basedir) / config["container"])
-)
+IMAGE = config["container"]
+if "://" not in IMAGE:
+    IMAGE = str(Path(workflow.basedir) / IMAGE)
+
+
+container: IMAGE
 
 
 report: "workflow/report/workflow.rst"
