@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 DEMO ?= demo
 export PYTHON
 
-.PHONY: help demo test bench quality lint format env dev-env tesseract lock clean
+.PHONY: help demo test bench quality lint format env dev-env launcher cluster storage image tesseract lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,10 @@ help:
 	@echo "make bench      measure speed"
 	@echo "make quality    measure what policies and other tools leave of planted identifiers and of the rest"
 	@echo "make env        make the environment in $(VENV)/ only"
+	@echo "make image      build the container image (SIF=FILE: for Apptainer too)"
+	@echo "make launcher   make an environment in $(VENV)-launcher/ that starts runs whose steps are in containers"
+	@echo "make storage    add what s3:// needs, likewise"
+	@echo "make cluster    add Snakemake's plugins for clusters to both environments, as far as they are there"
 	@echo "make format     let ruff and snakefmt lay out the code"
 	@echo "make lock       write envs/*.lock anew (UPGRADE=1: with newer versions)"
 	@echo "make clean      remove the environment, caches and the demo's output"
@@ -28,7 +32,21 @@ env:
 	@envs/make_env.sh $(VENV) requirements models
 
 dev-env:
-	@envs/make_env.sh $(VENV) requirements models dev readers
+	@envs/make_env.sh $(VENV) requirements models dev readers cluster storage
+
+launcher:
+	@envs/make_env.sh $(VENV)-launcher launcher
+
+cluster: env
+	@envs/make_env.sh $(VENV) requirements models cluster
+	@[ ! -d $(VENV)-launcher ] || envs/make_env.sh $(VENV)-launcher launcher cluster
+
+storage: env
+	@envs/make_env.sh $(VENV) requirements models storage
+	@[ ! -d $(VENV)-launcher ] || envs/make_env.sh $(VENV)-launcher launcher storage
+
+image: env
+	@envs/make_image.sh $(RUN)
 
 # Tesseract is the second reader of burned-in text. Without it the pipeline runs on the first one and says so.
 tesseract:
@@ -71,7 +89,7 @@ format: dev-env
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade)
 lock: dev-env
-	@cd envs && for name in requirements build dev launcher; do ../$(LOCK) $$name.in -o $$name.lock || exit 1; done && \
+	@cd envs && for name in requirements build dev launcher cluster storage; do ../$(LOCK) $$name.in -o $$name.lock || exit 1; done && \
 	../$(LOCK) --no-deps models.in -o models.lock && ../$(LOCK) --no-deps readers.in -o readers.lock && ../$(RUN) conda_pins.py
 
 clean:

@@ -18,7 +18,13 @@ if Path("private/config.yaml").exists():
 validate(config, Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml")
 
 
-container: config["container"]
+# A file is meant relative to this folder; joined to it, a full path stays as it is.
+IMAGE = config["container"]
+if "://" not in IMAGE:
+    IMAGE = str(Path(workflow.basedir) / IMAGE)
+
+
+container: IMAGE
 
 
 report: "workflow/report/workflow.rst"

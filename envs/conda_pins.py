@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 ENVS = Path(__file__).resolve().parent
 PYTHON = "3.11"
-NOT_FOR_STEPS = {"snakemake"}
+NOT_FOR_STEPS = {"snakemake", "python-dateutil"}
 CONDA_NAMES = {"opencv-python-headless": "py-opencv"}
 TESSERACT = "5.3"  # the program that pytesseract calls; not a part of the lock
 

@@ -42,7 +42,7 @@ need_venv() {
 
 python=$(find_python)
 mkdir -p "$folder"
-folder=$(cd "$folder" && pwd)
+folder=$(cd "$folder" && pwd -P) # a link to an environment is that environment
 # A moved or copied environment points at its old place, so the place is a part of the stamp.
 place="$folder $("$python" -c 'import sys; print(sys.base_prefix, sys.version.split()[0])')"
 if [ ! -x "$folder/bin/python" ] || ! "$folder/bin/python" -m pip --version >/dev/null 2>&1 ||

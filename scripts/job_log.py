@@ -18,6 +18,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
+import job_packages  # noqa: F401  before any package is loaded
 from phi_deid_pipeline.errors import DeidError
 
 LOGGER = "phi_deid"

@@ -14,11 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 import evaluate_folder
+from cluster_jobs import end_orphans, profile_options
+from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
+from run_options import positive, run_only_options, run_options
 from run_progress import RunState, failure_lines, print_places, print_summary, read_work, run_snakemake
-from run_setup import DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
+from run_setup import COPY_OF_INPUT, DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
 
 RELEASED, FAILED, USAGE, NOT_ALL_RELEASED = 0, 1, 2, 3
 EXIT_CODES = """exit codes:
@@ -46,18 +49,15 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", "De-identify, verify, audit and release the DICOM instances of a folder.")
     prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")
     for sub in (run, prepare_only):
-        _run_options(sub)
-    run.add_argument("--dry-run", action="store_true", help="scan the input, name the batches that have work, stop")
-    run.add_argument(
-        "--profile", default="default", metavar="NAME", help="folder in workflow/profiles/ (default: default)"
-    )
+        run_options(sub)
+    run_only_options(run)
     demo = command("demo", "Build the sample input and run the whole pipeline over it.")
     demo.add_argument("--input", type=Path, default=DEMO_INPUT, metavar="DIR", help="where the sample input is built")
     demo.add_argument("--output", type=Path, default=DEMO_OUTPUT, metavar="DIR", help="output folder (default: demo)")
     status = command("status", "Tell how far the work in an output folder is.")
     releases = command("releases", "List the releases of an output folder and what changed in each.")
     words = command("words", "List the words that descriptions lost because the vocabulary lacks them.")
-    words.add_argument("--top", type=_positive, default=50, metavar="N", help="words to show (default: 50)")
+    words.add_argument("--top", type=positive, default=50, metavar="N", help="words to show (default: 50)")
     verify = command("verify", "Prove audits and releases: schemas, chain, seal, the SHA-256 of every file.")
     for sub in (status, releases, words, verify):
         sub.add_argument("--output", type=Path, required=True, metavar="DIR", help="output folder of a run")
@@ -71,9 +71,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     evaluate_folder.add_options(evaluate)
-    for sub in (run, demo, evaluate):
+    for sub in (demo, evaluate):
         sub.add_argument(
-            "--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)"
+            "--cores", type=positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)"
         )
     _policy_commands(command("policy", "List, show, compare, validate, clone or preview policies."))
     return top
@@ -109,51 +109,9 @@ def _policy_commands(parser: argparse.ArgumentParser) -> None:
     preview.add_argument("--values", action="store_true", help="show old and new text: THIS IDENTIFIES PATIENTS")
 
 
-def _run_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--input", type=Path, required=True, metavar="DIR", help="folder with DICOM instances; never modified"
-    )
-    sub.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for private/, audits/, releases/"
-    )
-    sub.add_argument(
-        "--policy", metavar="NAME|FILE", help="policy of config/policies/, or a file (default: hipaa_safe_harbor)"
-    )
-    sub.add_argument(
-        "--salt-file", type=Path, metavar="FILE", help="the project's salt; without it one is made and kept"
-    )
-    sub.add_argument("--new-salt", action="store_true", help="let another salt replace the one of this output")
-    sub.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a config key, e.g. ocr.max_rounds=2"
-    )
-    sub.add_argument("--configfile", type=Path, metavar="FILE", help="YAML file with config keys")
-    sub.add_argument(
-        "--decisions",
-        type=Path,
-        metavar="FILE",
-        help="CSV of what, verdict, who, when, why; kept until another is given",
-    )
-    sub.add_argument(
-        "--patients", type=Path, metavar="FILE", help="CSV of patient_id, issuer, person that joins IDs; kept likewise"
-    )
-    sub.add_argument(
-        "--subjects",
-        type=Path,
-        metavar="FILE",
-        help="CSV of patient_id, pseudonym and more for policies that name patients by a table; kept likewise",
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
-
-
 def _request(args: argparse.Namespace) -> RunRequest:
     return RunRequest(
-        input=args.input,
+        input=args.output / COPY_OF_INPUT if is_storage(args.input) else Path(args.input),
         output=args.output,
         policy=args.policy,
         salt_file=args.salt_file,
@@ -166,9 +124,43 @@ def _request(args: argparse.Namespace) -> RunRequest:
     )
 
 
-def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console: Console) -> int:
+def run_with_storage(args: argparse.Namespace, console: Console) -> int:
+    """Run; before it fetch an input that is in object storage, after it send what is to go there."""
+    places = {name: getattr(args, name) for name in ("input", "publish", "archive")}
+    found = {name: parse_place(text) for name, text in places.items() if text and (name != "input" or is_storage(text))}
+    check_apart(found)
+    storage = Storage(path_style=args.path_style) if found else None
+    request = _request(args)
+    if storage and "input" in found:
+        request.input.mkdir(parents=True, mode=0o700, exist_ok=True)
+        with only_run(args.output.resolve()):
+            counts = copy_input(storage, found["input"], request.input, args.output / "private" / "source.json")
+        console.print("Input: {listed} objects, {fetched} fetched, {deleted} gone".format(**counts), highlight=False)
+    options = {"cores": args.cores, "profile": args.profile, "dry_run": args.dry_run, "software": args.sdm}
+    code = run(request, **options, console=console)
+    if storage and code in (RELEASED, NOT_ALL_RELEASED) and not args.dry_run:
+        output = args.output.resolve()
+        if "publish" in found and (output / "release").exists():
+            sent = publish(storage, (output / "release").resolve(), found["publish"])
+            console.print(f"Published: {sent} objects sent", highlight=False)
+        if "archive" in found:
+            sent = archive(storage, output, found["archive"])
+            console.print(f"Archived: {sent} objects sent", highlight=False)
+    return code
+
+
+def run(
+    request: RunRequest,
+    *,
+    cores: int | None,
+    profile: str,
+    dry_run: bool,
+    console: Console,
+    software: str | None = None,
+) -> int:
     """Prepare, scan, then run what has work; return the exit code."""
-    if not (ROOT / "workflow" / "profiles" / profile / "config.yaml").exists():
+    profile_folder = ROOT / "workflow" / "profiles" / profile
+    if not (profile_folder / "config.yaml").exists():
         raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
     output = checked_output(request)
     with only_run(output) as lock:
@@ -180,8 +172,10 @@ def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console
                 "file, kept outside and handed in with --salt-file, serves all outputs of a project.",
                 highlight=False,
             )
-        options = {"cores": cores, "run_id": uuid.uuid4().hex, "profile": profile, "lock": lock, "console": console}
-        _clear_stale_lock(output)
+        machines = profile_options(profile_folder, output, cores, os.cpu_count() or 1)
+        options = {"machines": machines, "run_id": uuid.uuid4().hex, "profile": profile, "software": software}
+        options |= {"lock": lock, "console": console}
+        _clear_stale_lock(output, console)
         code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         if code:
             return _failed(output, state, console)
@@ -199,9 +193,12 @@ def run(request: RunRequest, *, cores: int, profile: str, dry_run: bool, console
         return NOT_ALL_RELEASED if open_files else RELEASED
 
 
-def _clear_stale_lock(output: Path) -> None:
-    """Remove Snakemake's lock files of a run that was killed; the caller holds this output's own lock."""
-    for lock in sorted((output / ".snakemake" / "locks").glob("*.lock")):
+def _clear_stale_lock(output: Path, console: Console) -> None:
+    """End what a killed run left on a cluster, then remove its lock files; the caller holds this output's own lock."""
+    locks = sorted((output / ".snakemake" / "locks").glob("*.lock"))
+    if locks and (ended := end_orphans(output)):
+        console.print(f"{ended} cluster jobs of a run that was killed were ended; their work is done again.")
+    for lock in locks:
         lock.unlink()
 
 
@@ -343,9 +340,11 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:
         if args.command in ("run", "prepare"):
-            request = _request(args)
             if args.command == "run":
-                return run(request, cores=args.cores, profile=args.profile, dry_run=args.dry_run, console=console)
+                return run_with_storage(args, console)
+            if is_storage(args.input):
+                raise ConfigError("prepare needs a folder; an input in object storage is fetched by run.")
+            request = _request(args)
             with only_run(checked_output(request)):
                 prepared = prepare(request)
             console.print(f"Prepared: policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)

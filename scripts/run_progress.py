@@ -120,9 +120,10 @@ def run_snakemake(
     output: Path,
     targets: list[str],
     *,
-    cores: int,
+    machines: list[str],
     run_id: str,
     profile: str,
+    software: str | None,
     lock: int,
     extra: list[str],
     console: Console,
@@ -132,11 +133,11 @@ def run_snakemake(
     Snakemake inherits the `lock` of the output: should this process be killed alone, no run begins beside it.
     """
     command = [sys.executable, "-m", "snakemake", *targets]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), "--cores", str(cores)]
+    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), *machines]
     command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / profile), "--nocolor"]
+    command += ["--software-deployment-method", software] if software else []
     command += ["--config", f"run_id={run_id}", *extra]
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environment["XDG_CACHE_HOME"] = str(output / ".snakemake" / "cache")
+    environment = run_environment(output)
     work = read_work(output)
     reader = LogReader(work)
     log = output / "logs" / "snakemake.log"
@@ -177,6 +178,20 @@ def run_snakemake(
             raise
         code = process.wait()
     return code, reader.state
+
+
+def run_environment(output: Path) -> dict[str, str]:
+    """Return the environment variables of a run: the present ones, a cache of its own, what a container is to see.
+
+    The input's folder is bound by a variable, since command lines are kept in Snakemake's records and may not name it.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["XDG_CACHE_HOME"] = str(output / ".snakemake" / "cache")
+    source = (output / "private" / "input").resolve()
+    binds = [f"{folder}:{folder}:ro" for folder in (ROOT, source)]
+    environment["APPTAINER_BIND"] = ",".join([*filter(None, [environment.get("APPTAINER_BIND")]), *binds])
+    environment["APPTAINER_CLEANENV"] = "true"
+    return environment
 
 
 def read_scan_progress(output: Path) -> tuple[int, int]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy
 
 ROOT = Path(__file__).resolve().parents[1]
+COPY_OF_INPUT = Path("private/source")  # what is in object storage is read from here
 MIN_SALT_BYTES = 16
 DECISION_COLUMNS = ("what", "verdict", "who", "when", "why")
 DECISION_VERDICTS = frozenset({"release", "withhold", "hide", "keep"})
@@ -176,7 +177,7 @@ def checked_folders(source: Path, output: Path) -> tuple[Path, Path]:
     source, output = source.resolve(), output.resolve()
     if source == output:
         raise ConfigError("Input and output are the same folder; choose another --output.")
-    if source in output.parents or output in source.parents:
+    if source in output.parents or (output in source.parents and source != output / COPY_OF_INPUT):
         raise ConfigError("One of input and output lies inside the other; choose an --output apart from the input.")
     if not any(files for _, _, files in os.walk(source)):
         raise ConfigError("The input folder holds no files; check --input.")

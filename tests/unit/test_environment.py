@@ -46,7 +46,7 @@ def pinned(requirement: Requirement) -> str:
 
 
 def test_locks_are_the_known_ones() -> None:
-    assert LOCKS == ["build", "dev", "launcher", "models", "readers", "requirements"]
+    assert LOCKS == ["build", "cluster", "dev", "launcher", "models", "readers", "requirements", "storage"]
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -71,7 +71,7 @@ def test_lock_holds_all_that_its_source_asks_for(name: str) -> None:
     assert asked <= set(entries(name))
 
 
-@pytest.mark.parametrize("name", ["build", "dev", "launcher"])
+@pytest.mark.parametrize("name", ["build", "cluster", "dev", "launcher", "storage"])
 def test_lock_agrees_with_the_requirements(name: str) -> None:
     versions = {key: pinned(requirement) for key, (requirement, _) in entries("requirements").items()}
     shared = {key: pinned(requirement) for key, (requirement, _) in entries(name).items() if key in versions}

@@ -29,7 +29,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = (ROOT / "config" / "TABLES.md").read_text(encoding="utf-8")
 POLICIES = (ROOT / "config" / "policies" / "README.md").read_text(encoding="utf-8")
 SCHEMAS = ROOT / "resources" / "audit_schemas"
-SNAKEMAKE_OPTIONS = {"--workflow-profile", "--directory", "--report", "--sdm", "--lint"}
+SNAKEMAKE_OPTIONS = {"--workflow-profile", "--directory", "--report", "--lint"}
 TOP = ("workflow/", "scripts/", "config/", "resources/", "tests/", "envs/")
 AUDITS = {
     "1. `audits/deid/deid_audit.jsonl`": "deid_audit",

@@ -59,13 +59,13 @@ class Run:
 class Workplace:
     """An input folder, an output folder and the checkout that runs over them."""
 
-    def __init__(self, product: Path, source: Path, output: Path) -> None:
-        self.product, self.source, self.output = product, source, output
+    def __init__(self, product: Path, source: Path, output: Path, python: str | Path = sys.executable) -> None:
+        self.product, self.source, self.output, self.python = product, source, output, str(python)
         self.log = output / "logs" / "snakemake.log"
 
     def command(self, *options: str, cores: int = 2, command: str = "run") -> list[str]:
         """Return the command line of a run."""
-        line = [sys.executable, str(self.product / "scripts" / "main.py"), command]
+        line = [self.python, str(self.product / "scripts" / "main.py"), command]
         line += ["--input", str(self.source), "--output", str(self.output), *options]
         return line + (["--cores", str(cores)] if command == "run" else [])
 

@@ -1,0 +1,188 @@
+"""Input and releases in object storage, against a real server of the S3 API on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import harness
+import pytest
+from harness import Workplace, assert_same_results
+
+pytest.importorskip("boto3", reason="storage.lock is not installed: make storage")
+server = pytest.importorskip("moto.server", reason="moto is not installed: make dev-env")
+
+import boto3  # noqa: E402
+
+from object_storage import ATTEMPTS, Place, Storage, StorageError, archive, copy_input, publish  # noqa: E402
+
+pytestmark = pytest.mark.workflow
+
+OPEN, CLOSED = Place("open-data", "study/"), Place("hospital-private", "study/")
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def client(endpoint: str, monkeypatch: pytest.MonkeyPatch):
+    """Return a client with three empty buckets; the environment names server and credentials."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint,
+        "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    made = boto3.client("s3")
+    for bucket in ("scans", OPEN.bucket, CLOSED.bucket):
+        with contextlib.suppress(made.exceptions.BucketAlreadyOwnedByYou):
+            made.create_bucket(Bucket=bucket)
+        for row in made.list_objects_v2(Bucket=bucket).get("Contents", []):
+            made.delete_object(Bucket=bucket, Key=row["Key"])
+    return made
+
+
+def keys(client, bucket: str) -> list[str]:
+    return [row["Key"] for row in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+def fill(client, folder: Path) -> None:
+    for path in sorted(folder.rglob("*.dcm")):
+        client.put_object(Bucket="scans", Key=f"ct/{path.relative_to(folder).as_posix()}", Body=path.read_bytes())
+
+
+def test_a_run_from_and_to_buckets_gives_the_same_bytes_and_sees_every_change(
+    client, finished: Workplace, fresh: Callable[[str], Workplace], salt_file: Path
+) -> None:
+    fill(client, finished.source)
+    place = fresh("s3")
+    source, place.source = place.source, "s3://scans/ct"
+    places = ("--publish", "s3://open-data/study", "--archive", "s3://hospital-private/study", "--path-style")
+    place.run("--salt-file", str(salt_file), *places)
+    assert_same_results(place, finished)
+    number = place.newest().name
+    sent = keys(client, OPEN.bucket)
+    assert sorted(sent) == sorted(f"study/{number}/{name}" for name in harness.content(place.newest()))
+    private = keys(client, CLOSED.bucket)
+    assert "study/audits/deid/deid_audit.jsonl" in private
+    assert [key for key in private if "salt" in key.split("/")[-1] and not key.endswith("salt_id")] == []
+    assert place.run(*places).jobs == []
+    victim = sorted(source.rglob("*.dcm"))[0].relative_to(source).as_posix()
+    client.delete_object(Bucket="scans", Key=f"ct/{victim}")
+    assert place.run(*places).jobs != []
+    assert not (place.output / "private" / "source" / victim).exists()
+    client.put_object(Bucket="scans", Key=f"ct/{victim}", Body=(source / victim).read_bytes())
+    place.run(*places)
+    assert_same_results(place, finished)
+
+
+def test_odd_keys_are_all_copied_and_what_is_gone_is_deleted(client, tmp_path: Path) -> None:
+    odd = ["a", "a/b", "a//c", "../d", "e/./f", "g%", "h/" + "x" * 250]
+    for key in odd:
+        client.put_object(Bucket="scans", Key=f"odd/{key}", Body=key.encode())
+    client.put_object(Bucket="scans", Key="odd/folder/", Body=b"")
+    folder, record = tmp_path / "copy", tmp_path / "source.json"
+    folder.mkdir()
+    assert copy_input(Storage(), Place("scans", "odd/"), folder, record) == {"listed": 7, "fetched": 7, "deleted": 0}
+    assert sorted(path.read_text() for path in folder.rglob("*") if path.is_file()) == sorted(odd)
+    assert sorted(tmp_path.iterdir()) == [folder, record]
+    for key in odd[2:]:
+        client.delete_object(Bucket="scans", Key=f"odd/{key}")
+    client.put_object(Bucket="scans", Key="odd/a", Body=b"A")
+    assert copy_input(Storage(), Place("scans", "odd/"), folder, record) == {"listed": 2, "fetched": 1, "deleted": 5}
+    assert sorted(path.read_bytes() for path in folder.rglob("*") if path.is_file()) == [b"A", b"a/b"]
+
+
+class Cutter:
+    """A server that passes everything on to another, but cuts the first answers short."""
+
+    def __init__(self, endpoint: str, cuts: int) -> None:
+        self.target = (endpoint.split("//")[1].split(":")[0], int(endpoint.rsplit(":", 1)[1]))
+        self.cuts, self.socket = cuts, socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                near, _ = self.socket.accept()
+                threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
+
+    def _pass_on(self, near: socket.socket) -> None:
+        with contextlib.suppress(OSError), near, socket.create_connection(self.target) as far:
+            threading.Thread(target=_pump, args=(near, far), daemon=True).start()
+            while data := far.recv(65536):
+                if len(data) > 3000 and self.cuts > 0:
+                    self.cuts -= 1
+                    near.sendall(data[:1500])
+                    return
+                near.sendall(data)
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+
+
+@pytest.mark.parametrize(("cuts", "comes"), [(2, True), (1000, False)], ids=["twice", "always"])
+def test_a_broken_transfer_is_tried_again_and_never_leaves_half_a_file(
+    client, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: int, comes: bool
+) -> None:
+    client.put_object(Bucket="scans", Key="large/one.dcm", Body=bytes(range(256)) * 400)
+    cutter = Cutter(endpoint, cuts)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cutter.url)
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    attempt = (Storage(path_style=True), Place("scans", "large/"), folder, tmp_path / "source.json")
+    if comes:
+        assert copy_input(*attempt)["fetched"] == 1
+        assert (folder / "one.dcm").read_bytes() == bytes(range(256)) * 400
+        assert cutter.cuts == 0
+    else:
+        with pytest.raises(StorageError, match="run again"):
+            copy_input(*attempt)
+        assert list(folder.rglob("*")) == []
+        assert 1000 - cutter.cuts >= ATTEMPTS
+
+
+def test_a_release_is_complete_only_when_its_manifest_is_there(
+    client, finished: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Storage):
+        left = 3
+
+        def send(self, source: Path, place: Place, key: str) -> None:
+            if self.left == 0:
+                raise StorageError("no more")
+            Failing.left -= 1
+            super().send(source, place, key)
+
+    with pytest.raises(StorageError):
+        publish(Failing(), finished.newest(), OPEN)
+    there = keys(client, OPEN.bucket)
+    assert 0 < len(there) <= 3
+    assert not [key for key in there if key.endswith("manifest.json")]
+    total = len(harness.content(finished.newest()))
+    assert publish(Storage(), finished.newest(), OPEN) == total - len(there)
+    assert len(keys(client, OPEN.bucket)) == total
+    assert publish(Storage(), finished.newest(), OPEN) == 0
+
+
+def test_salt_and_copy_of_the_input_are_not_archived(client, finished: Workplace, tmp_path: Path) -> None:
+    output = harness.copy_tree(finished.output, tmp_path / "output")
+    (output / "private" / "source").mkdir()
+    (output / "private" / "source" / "one.dcm").write_bytes(b"secret")
+    (output / "private" / "salt.0").write_bytes(b"former")
+    assert archive(Storage(), output, CLOSED) > 20
+    names = {key.removeprefix(CLOSED.prefix) for key in keys(client, CLOSED.bucket)}
+    assert {"private/salt", "private/salt.0", "private/source/one.dcm", "private/input"} & names == set()
+    assert {name.split("/")[0] for name in names} == {"audits", "private"}
