@@ -4,9 +4,10 @@
 
 Each line is a process of its own with everything a user waits for (start, imports, all instances), run in turns with the
 others: once uncounted, so that Python has its bytecode as in daily use, and `--repeats` times; medians are shown. `x copy`
-and `x ours` are ratios of CPU time to the plain copy and to our step `deidentify`. `--only` names processes (`text` all
-that read text, measured once; `x full chain` is the ratio to the chain on every slice). Peers are found as `peers.sh` leaves them; absent ones are named. `--large` sends one instance of that
-size through scan, de-identification and verification and shows the peak memory of each.
+and `x ours` are ratios of CPU time to the plain copy and to our step `deidentify`. `--only` names processes (`text`: all
+that read text, measured once; `x full chain` is the ratio to the chain on every slice). Peers are found as `peers.sh`
+leaves them; absent ones are named. `--large` sends one instance of that size through scan, de-identification and
+verification and shows the peak memory of each.
 """
 
 from __future__ import annotations

@@ -204,6 +204,12 @@ def test_boxes_that_the_filter_drops_are_noted_and_its_verdict_stands():
     assert not hasattr(chain.is_text, "mock") and chain.is_text(text, settings)
 
 
+def test_what_was_found_is_the_same_after_it_was_kept(tmp_path):
+    found = [Outcome((Box(1, 2, 3, 4),), 0.25, (Box(5, 6, 7, 8),), "ValueError"), Outcome((), 1.0)]
+    methods.save(tmp_path / "kept" / "one.json", found)
+    assert methods.load(tmp_path / "kept" / "one.json") == found
+
+
 @pytest.fixture
 def written(tmp_path) -> scenes.Scene:
     """A picture with one large line in its upper left corner, bright on dark."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.burned_in_text.methods import FULL, METHODS, Outcome, missing, run
+from benchmarks.burned_in_text.methods import FULL, METHODS, Outcome, load, missing, run, save
 from benchmarks.burned_in_text.real import measure_real, show_real
 from benchmarks.burned_in_text.report import show, show_missed
 from benchmarks.burned_in_text.scenes import build
@@ -47,7 +47,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--real", action="store_true", help="real pictures with known text, and those without")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th of the text-free ones of --real")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the pictures there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep pictures and what was found there")
+    parser.add_argument(
+        "--reuse", action="store_true", help="take what --keep holds of the same seed, number and methods"
+    )
     parser.add_argument("--details", action="store_true", help="print what ours misses, and its false alarms")
     return parser.parse_args()
 
@@ -60,7 +63,12 @@ def _measure(arguments: argparse.Namespace, folder: Path, console: Console) -> d
         if lack := missing(name):
             console.print(f"{name}: {lack}", style="yellow")
             continue
-        outcomes[name] = run(name, scenes, outcomes)
+        kept = folder / f"found {arguments.seed} {arguments.images} {name}.json"
+        if arguments.reuse and kept.is_file():
+            outcomes[name] = load(kept)
+        else:
+            outcomes[name] = run(name, scenes, outcomes)
+            save(kept, outcomes[name])
         scores[name], judged = score(scenes, outcomes[name])
         if arguments.details and name == FULL:
             show_missed(scenes, judged, outcomes[name], console)

@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -223,3 +223,19 @@ def run(name: str, scenes: Sequence[Scene], before: dict[str, list[Outcome]]) ->
 def without_filter(outcome: Outcome) -> Outcome:
     """Return what would be filled if the boxes that the filter drops were filled too."""
     return replace(outcome, boxes=(*outcome.boxes, *outcome.dropped))
+
+
+# --- kept between runs ----------------------------------------------------------------------------------------------
+
+
+def save(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write what a method found."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(outcome) for outcome in outcomes]) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> list[Outcome]:
+    """Read what `save` wrote."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    boxes = {"boxes", "dropped"}
+    return [Outcome(**{k: tuple(Box(**b) for b in v) if k in boxes else v for k, v in row.items()}) for row in rows]
