@@ -40,6 +40,7 @@ def planted(style: str, text: str = "Abernathy 4711") -> tuple[plants.Line, np.n
         style,
         text,
         lambda i: np.clip(i, 0, 255).astype(np.uint8),
+        limits=(0, 255),
         names_someone=True,
     )
     assert line is not None
@@ -100,6 +101,17 @@ def test_ink_of_the_key_is_what_was_drawn(style):
 def test_turned_and_stacked_lines_are_higher_than_wide(style, upright):
     line, _ = planted(style)
     assert (line.ink.shape[1] > line.ink.shape[0]) is upright
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ink_differs_from_ground_that_leaves_no_room_on_one_side(level, channels):
+    for seed in range(12):
+        image = np.full((200, 400, 3) if channels == 3 else (200, 400), level, np.float32)
+        taken, random = np.zeros(image.shape[:2], bool), np.random.default_rng(seed)
+        shown = lambda i: np.clip(i.mean(axis=2) if i.ndim == 3 else i, 0, 255).astype(np.uint8)  # noqa: E731
+        line = plants.plant(random, image, taken, "mixed", "Yarborough", shown, limits=(0, 255), names_someone=True)
+        assert line is not None and line.bright is (level == 0) and line.levels >= 16
 
 
 def test_lines_stand_in_corners_where_asked():

@@ -133,11 +133,12 @@ def plant(
     text: str,
     shown: Callable[[np.ndarray], np.ndarray],
     *,
+    limits: tuple[int, int],
     names_someone: bool,
 ) -> Line | None:
     """Write one line into an image (float32; rows, columns or rows, columns, 3) in place; None where there is no room.
 
-    `taken` marks where other lines stand; `shown` renders the image as 8-bit grey.
+    `taken` marks where other lines stand; `shown` renders the image as 8-bit grey; `limits` are the values that can be stored.
     """
     height = round(float(np.exp(random.uniform(*np.log(TINY if style == "tiny" else HEIGHTS)))))
     choice = fonts(style)
@@ -153,7 +154,7 @@ def plant(
     here = np.s_[y : y + mask.shape[0], x : x + mask.shape[1]]
     before = shown(image)[here].astype(np.float32)
     opacity = (mask / 255.0).astype(np.float32)
-    bright = _write(random, image[here], opacity, image, *(FAINT if style == "faint" else CONTRAST))
+    bright = _write(random, image[here], opacity, image, limits, FAINT if style == "faint" else CONTRAST)
     after = shown(image)[here].astype(np.float32)
     core = mask >= 0.6 * mask.max()
     levels = float(abs(np.median(after[core]) - np.median(before)))
@@ -167,20 +168,21 @@ def _write(
     part: np.ndarray,
     opacity: np.ndarray,
     image: np.ndarray,
-    least: float,
-    most: float,
+    limits: tuple[int, int],
+    contrast: tuple[float, float],
 ) -> bool:
-    """Blend ink into a part of the image, brighter or darker than it is; return which."""
+    """Blend ink into a part of the image, brighter or darker than it is, within what can be stored; return which."""
     low, high = (float(v) for v in np.percentile(image, (1, 99)))
     reach = high - low or float(np.ptp(image)) or 255.0
-    contrast = float(np.exp(random.uniform(np.log(least), np.log(most)))) * reach
+    step = float(np.exp(random.uniform(*np.log(contrast)))) * reach
     middle = float(np.median(part))
     bright = bool(
         random.random() < (0.85 if middle - low < 0.25 * reach else 0.15 if high - middle < 0.25 * reach else 0.5)
     )
-    level = middle + contrast if bright else middle - contrast
+    if min(abs((limits[1] if bright else limits[0]) - middle), step) < contrast[0] * reach:  # no room on that side
+        bright = not bright
+    level = float(np.clip(middle + step if bright else middle - step, *limits))
     if part.ndim == 3:
-        level = float(np.clip(level, 0, 255))
         tint = np.array(((1, 1, 1), (1, 1, 0.3), (0.4, 1, 0.5), (0.5, 0.9, 1))[random.integers(4)], np.float32)
         part += (np.float32(level) * (tint if bright else 1) - part) * opacity[..., None]
     else:
@@ -222,6 +224,7 @@ def plant_lines(
     known: Patient,
     pool: Pool,
     shown: Callable[[np.ndarray], np.ndarray],
+    limits: tuple[int, int],
 ) -> list[Line]:
     """Write up to `count` lines into an image, in place."""
     taken = np.zeros(image.shape[:2], bool)
@@ -231,7 +234,7 @@ def plant_lines(
         technical = random.random() < TECHNICAL_SHARE
         style = "mixed" if technical else str(random.choice(names, p=weights / weights.sum()))
         text = str(random.choice(TECHNICAL)) if technical else identifying(random, known, pool, style)
-        line = plant(random, image, taken, style, text, shown, names_someone=not technical)
+        line = plant(random, image, taken, style, text, shown, limits=limits, names_someone=not technical)
         if line is not None:
             lines.append(line)
     return lines

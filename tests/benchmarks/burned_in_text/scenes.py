@@ -74,7 +74,7 @@ def _scene(path: Path, seed: int, number: int, series: list[list[tuple[str, Path
         mark(random, image)
     lines = []
     if random.random() >= TEXT_FREE:
-        lines = plant_lines(random, image, int(random.integers(*LINES)), known, pool, ground.shown)
+        lines = plant_lines(random, image, int(random.integers(*LINES)), known, pool, ground.shown, ground.limits)
     _write(path, ground, ground.kept(image), known, seed * 100_000 + number)
     return Scene(path, *image.shape[:2], ground.modality, ground.source, ground.trained, tuple(lines))
 
