@@ -22,6 +22,7 @@ from phi_deid_pipeline.burned_in_text.read import (
     ReaderError,
     have_tesseract,
     is_text,
+    stacked,
     tesseract_lines,
     under_read,
 )
@@ -171,6 +172,41 @@ def line(text: str, confidence: float, score: float, aspect: float) -> Line:
 )
 def test_filter_keeps_read_unread_and_under_read_boxes_only(text, confidence, score, aspect, expected):
     assert is_text(line(text, confidence, score, aspect), ReaderSettings()) is expected
+
+
+def letter(text: str, y: int, x: int = 50, confidence: float = 0.9, side: int = 20) -> Line:
+    return Line(Box(x, y, side, side), text, confidence, 0.7, 1.0)
+
+
+def test_single_letters_below_one_another_are_one_line():
+    (line,) = stacked([letter("C", 60), letter("A", 10), letter("B", 35, x=53), letter("Z", 200)], ReaderSettings())
+    assert (line.text, line.box) == ("ABC", Box(50, 10, 23, 70))
+    assert line.confidence == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [letter("B", 35)],  # two are no line
+        [letter("B", 60), letter("C", 110)],  # a scale: far apart
+        [letter("B", 35, x=80), letter("C", 60, x=110)],  # askew
+        [letter("B", 35, confidence=0.3), letter("C", 60, confidence=0.3)],  # unsure
+        [letter("B", 35, side=50), letter("C", 90, side=20)],  # of other sizes
+        [letter("", 35), letter("C", 60)],
+    ],
+)
+def test_single_letters_that_do_not_stack_are_no_line(others):
+    assert stacked([letter("A", 10), *others], ReaderSettings()) == []
+
+
+@needs_models
+def test_read_image_of_stacked_letters_covers_them():
+    image = background(400, 500)
+    ink = np.zeros(image.shape, bool)
+    for number, one in enumerate("NAKASHIMA"):
+        ink |= write(image, one, (420, 60 + 32 * number), 3500, 0.8)
+    regions = read_image(image)
+    assert covered(ink, regions) >= 0.95
 
 
 def test_under_read_needs_few_letters_for_the_length():

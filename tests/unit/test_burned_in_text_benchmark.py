@@ -61,6 +61,11 @@ def test_a_seed_gives_the_same_pictures_and_key_again(built, tmp_path):
         assert all(np.array_equal(a.ink, b.ink) for a, b in zip(one.lines, other.lines, strict=True))
 
 
+def test_a_picture_is_the_same_whichever_is_the_first(built, tmp_path):
+    (one,) = scenes.build(tmp_path, 5, 1, NOWHERE, 9)
+    assert one.path.name == built[9].path.name and one.path.read_bytes() == built[9].path.read_bytes()
+
+
 def test_another_seed_gives_other_pictures(built, tmp_path):
     other = scenes.build(tmp_path, 6, 3, NOWHERE)
     assert all(one.path.read_bytes() != two.path.read_bytes() for one, two in zip(built, other, strict=False))
@@ -217,9 +222,9 @@ def test_boxes_that_the_filter_drops_are_noted_and_its_verdict_stands():
 
 
 def test_what_was_found_is_the_same_after_it_was_kept(tmp_path):
-    found = [Outcome((Box(1, 2, 3, 4),), 0.25, (Box(5, 6, 7, 8),), "ValueError"), Outcome((), 1.0)]
-    methods.save(tmp_path / "kept" / "one.json", found)
-    assert methods.load(tmp_path / "kept" / "one.json") == found
+    for found in (Outcome((Box(1, 2, 3, 4),), 0.25, (Box(5, 6, 7, 8),), "ValueError"), Outcome((), 1.0)):
+        methods.save(tmp_path / "kept" / "one.json", found)
+        assert methods.load(tmp_path / "kept" / "one.json") == found
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from phi_deid_pipeline.burned_in_text.read import (
     letters,
     read_box,
     second_reading,
+    stacked,
     tesseract_lines,
 )
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
@@ -149,14 +150,16 @@ def _scan(
     candidates = _merged(
         detect(views.stroke, stroke_scale, settings) + detect(views.window, window_scale, settings), settings
     )
-    lines = []
+    lines, no_text = [], []
     for candidate in candidates:
         line = read_box(views, candidate, settings)
         if not is_text(line, settings):
+            no_text.append(line)
             continue
         if "tesseract" in readers and line.confidence < settings.second_reader_below:
             line = second_reading(views, line, settings)
         lines.append(line)
+    lines += stacked(no_text, settings)
     return _placed(_unique(lines), views, rows, columns)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, reduce
 
 import cv2
 import numpy as np
 
+from phi_deid_pipeline.boxes import joined
 from phi_deid_pipeline.burned_in_text.detect import Candidate
 from phi_deid_pipeline.burned_in_text.models import network_input, recogniser_model
 from phi_deid_pipeline.burned_in_text.prepare import Views, local_contrast
@@ -26,6 +27,7 @@ MIN_BOX_SIDE = 6  # pixels; a detector box around text of 5 pixels is higher
 SPARSE = 1.0  # letters per height of length under which a line is also read upside down
 MORE_LETTERS = 1.5  # times as many letters
 TURNED_GAIN = 0.1  # confidence by which text upside down must be surer than upright
+STACK, STACK_GAP, STACK_SHIFT, STACK_SIZES = 3, 0.8, 0.6, 2.0  # letters below one another; times their height; ratio
 RECOGNISER, TESSERACT = "ppocr", "tesseract"
 
 
@@ -152,6 +154,33 @@ def is_text(line: Line, settings: ReaderSettings) -> bool:
     if not line.text and line.score >= UNREAD_SCORE and line.aspect >= UNREAD_ASPECT:
         return True
     return under_read(line.text, line.score, line.aspect)
+
+
+def stacked(lines: list[Line], settings: ReaderSettings) -> list[Line]:
+    """Return columns of single letters or digits that stand below one another, each as one line read downwards."""
+    single = [n for n in lines if letters(n.text) == 1 and n.confidence >= settings.min_confidence]
+    columns: list[list[Line]] = []
+    for line in sorted(single, key=lambda n: (n.box.y, n.box.x, n.box.h, n.box.w)):
+        above = next((column for column in columns if _follows(column[-1].box, line.box)), None)
+        if above is None:
+            columns.append([line])
+        else:
+            above.append(line)
+    return [_column(column) for column in columns if len(column) >= STACK]
+
+
+def _follows(above: Box, box: Box) -> bool:
+    height, gap = max(above.h, box.h), box.y - above.y - above.h
+    shift = abs(2 * box.x + box.w - 2 * above.x - above.w)
+    alike = height <= STACK_SIZES * min(above.h, box.h)
+    return alike and -height <= 2 * gap <= 2 * STACK_GAP * height and shift <= 2 * STACK_SHIFT * height
+
+
+def _column(column: list[Line]) -> Line:
+    box = reduce(joined, (line.box for line in column))
+    count = len(column)
+    sure, score = (sum(values) / count for values in zip(*((n.confidence, n.score) for n in column), strict=True))
+    return Line(box, "".join(line.text for line in column), sure, score, box.h / max(box.w, 1))
 
 
 def second_reading(views: Views, line: Line, settings: ReaderSettings) -> Line:

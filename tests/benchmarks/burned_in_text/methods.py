@@ -172,7 +172,7 @@ def _margins(scene: Scene) -> Outcome:
 def presidio(scenes: Sequence[Scene]) -> list[Outcome]:
     """Ask Presidio's DICOM image redactor, with its defaults and a blank language model, in its own environment."""
     folder = scenes[0].path.parent
-    job, result = folder / "presidio.json", folder / "presidio_result.json"
+    job, result = (folder / f"presidio_{scenes[0].path.stem}_{kind}.json" for kind in ("job", "result"))
     job.write_text(json.dumps([str(scene.path) for scene in scenes]), encoding="utf-8")
     command = [str(presidio_python()), str(BENCHMARKS / "peers" / "run_presidio.py"), str(job), str(result)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -228,14 +228,13 @@ def without_filter(outcome: Outcome) -> Outcome:
 # --- kept between runs ----------------------------------------------------------------------------------------------
 
 
-def save(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write what a method found."""
+def save(path: Path, outcome: Outcome) -> None:
+    """Write what a method found in one picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(outcome) for outcome in outcomes]) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(asdict(outcome)) + "\n", encoding="utf-8")
 
 
-def load(path: Path) -> list[Outcome]:
+def load(path: Path) -> Outcome:
     """Read what `save` wrote."""
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    boxes = {"boxes", "dropped"}
-    return [Outcome(**{k: tuple(Box(**b) for b in v) if k in boxes else v for k, v in row.items()}) for row in rows]
+    row = json.loads(path.read_text(encoding="utf-8"))
+    return Outcome(**{k: tuple(Box(**b) for b in v) if k in ("boxes", "dropped") else v for k, v in row.items()})

@@ -57,11 +57,14 @@ def line_box(line: Line) -> Box:
     return Box(line.left, line.top, line.ink.shape[1], line.ink.shape[0])
 
 
-def build(folder: Path, seed: int, count: int, data: Path) -> list[Scene]:
-    """Write `count` pictures of a seed into a folder and return them; picture n depends on seed, n and `data` alone."""
+def build(folder: Path, seed: int, count: int, data: Path, first: int = 0) -> list[Scene]:
+    """Write `count` pictures of a seed, from number `first` on, into a folder and return them.
+
+    A picture depends on seed, number and `data` alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     series = real_series(data)
-    return [_scene(folder / f"{number:05d}.dcm", seed, number, series) for number in range(count)]
+    return [_scene(folder / f"{number:05d}.dcm", seed, number, series) for number in range(first, first + count)]
 
 
 def _scene(path: Path, seed: int, number: int, series: list[list[tuple[str, Path]]]) -> Scene:
