@@ -15,6 +15,7 @@ from phi_deid_pipeline.burned_in_text.read import (
     Line,
     have_tesseract,
     is_text,
+    lengthened,
     letters,
     read_box,
     second_reading,
@@ -120,7 +121,7 @@ def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Regio
     views = Views(stroke, stroke, padding)
     found = detect(stroke, scales(max(rows, columns))[0], settings)
     lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
-    placed = _placed(_unique(lines), views, rows, columns)
+    placed = _placed(_unique([lengthened(line, stroke) for line in lines]), views, rows, columns)
     return tuple(sorted((_region(line, 0, "pixels") for line in placed), key=_place))
 
 
@@ -160,7 +161,7 @@ def _scan(
             line = second_reading(views, line, settings)
         lines.append(line)
     lines += stacked(no_text, settings)
-    return _placed(_unique(lines), views, rows, columns)
+    return _placed(_unique([lengthened(line, views.stroke) for line in lines]), views, rows, columns)
 
 
 def _scan_with_tesseract(

@@ -12,7 +12,7 @@ import numpy as np
 from phi_deid_pipeline.boxes import joined
 from phi_deid_pipeline.burned_in_text.detect import Candidate
 from phi_deid_pipeline.burned_in_text.models import network_input, recogniser_model
-from phi_deid_pipeline.burned_in_text.prepare import Views, local_contrast
+from phi_deid_pipeline.burned_in_text.prepare import MIDDLE, Views, local_contrast
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
@@ -28,6 +28,10 @@ SPARSE = 1.0  # letters per height of length under which a line is also read ups
 MORE_LETTERS = 1.5  # times as many letters
 TURNED_GAIN = 0.1  # confidence by which text upside down must be surer than upright
 STACK, STACK_GAP, STACK_SHIFT, STACK_SIZES = 3, 0.8, 0.6, 2.0  # letters below one another; times their height; ratio
+STRONG_STROKE = 40  # of 127: strokes that are ink
+END_REACH, END_GAP = 1.0, 0.4  # times the thickness of a line: how far an end may move, over which gaps
+END_MARGIN = 0.4  # times the thickness: added to both ends in any case, for strokes too weak to tell
+END_INK = 0.15  # of the thickness: strokes across it that go on with a line
 RECOGNISER, TESSERACT = "ppocr", "tesseract"
 
 
@@ -154,6 +158,37 @@ def is_text(line: Line, settings: ReaderSettings) -> bool:
     if not line.text and line.score >= UNREAD_SCORE and line.aspect >= UNREAD_ASPECT:
         return True
     return under_read(line.text, line.score, line.aspect)
+
+
+def lengthened(line: Line, stroke: np.ndarray) -> Line:
+    """Move the ends of a line's box outwards, as far as its strokes go on: detectors cut off first and last letters.
+
+    `stroke` is the padded stroke map. A box that is about square stays.
+    """
+    box = line.box
+    upright = box.h >= TALL * box.w
+    if not upright and box.w < TALL * box.h:
+        return line
+    values = (stroke.T if upright else stroke).astype(np.int16) - MIDDLE
+    top, left, thick, length = (box.x, box.y, box.w, box.h) if upright else (box.y, box.x, box.h, box.w)
+    band = values[max(top, 0) : top + thick]
+    inside = band[:, max(left, 0) : left + length]
+    sign = 1 if (inside > STRONG_STROKE).sum() >= (inside < -STRONG_STROKE).sum() else -1
+    across = (band * sign > STRONG_STROKE).sum(axis=0) >= max(2, END_INK * thick)
+    reach = round(END_REACH * thick)
+    margin = round(END_MARGIN * thick)
+    before = max(_goes_on(across[max(left - reach, 0) : max(left, 0)][::-1], thick), margin)
+    after = max(_goes_on(across[left + length : left + length + reach], thick), margin)
+    start, size = left - before, length + before + after
+    return replace(line, box=Box(box.x, start, box.w, size) if upright else Box(start, box.y, size, box.h))
+
+
+def _goes_on(ink: np.ndarray, thick: int) -> int:
+    """Return how far ink goes on from an end, without a gap as wide as the one between two texts."""
+    at = np.flatnonzero(ink)
+    wide = np.flatnonzero(np.diff(at, prepend=-1) > max(END_GAP * thick, 2))
+    reached = at[: wide[0]] if len(wide) else at
+    return int(reached[-1]) + 2 if len(reached) else 0  # a pixel more, for soft edges
 
 
 def stacked(lines: list[Line], settings: ReaderSettings) -> list[Line]:
