@@ -15,13 +15,14 @@ from rich.table import Table
 
 from benchmarks.burned_in_text.methods import POLICY
 from benchmarks.burned_in_text.score import HIDDEN, KEPT, interval, mask_of
-from phi_deid_pipeline.boxes import area, grown, overlap
+from phi_deid_pipeline.boxes import area, overlap
 from phi_deid_pipeline.burned_in_text.chain import read_image
 from phi_deid_pipeline.burned_in_text.judge import judge
 from phi_deid_pipeline.burned_in_text.prepare import is_constant, stroke_map
 from phi_deid_pipeline.burned_in_text.read import letters
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.lexicon import Lexicon, harvest
+from phi_deid_pipeline.pixel_edit import redact
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.raw_elements import read_instance
@@ -109,13 +110,20 @@ def _judged(path: Path, reader: TextReader, hide: str) -> InstanceFindings:
     return found
 
 
-def _filled(found: InstanceFindings, frame: int, shape: tuple[int, int]) -> list[Box]:
-    boxes = [*found.fills, *(box for number, box in found.frame_fills if number == frame)]
-    return [grown(box, *shape) for box in boxes]
+def _filled(path: Path, found: InstanceFindings) -> tuple[tuple[int, Box], ...]:
+    """Return what is filled (frame, or -1 for all): text of one frame is filled in all that show the same strokes there."""
+    if not found.fills and not found.frame_fills:
+        return ()
+    return redact(path, found.fills, found.frame_fills).boxes
+
+
+def _of(boxes: tuple[tuple[int, Box], ...], frame: int) -> list[Box]:
+    return [box for number, box in boxes if number in (-1, frame)]
 
 
 def _with_text(path: Path, name: str, rows: list[dict[str, str]], reader: TextReader, hide: str, text: Text) -> None:
     found = _judged(path, reader, hide)
+    boxes = _filled(path, found)
     text.files += 1
     source = open_pixels(path)
     assert source is not None
@@ -125,8 +133,8 @@ def _with_text(path: Path, name: str, rows: list[dict[str, str]], reader: TextRe
         for frame in source.frames():
             if frame.index in chosen:
                 image = displayed(source, frame)
-                boxes = _filled(found, frame.index, image.shape[:2])
-                _frame(f"{name} frame {frame.index}", image, rows, boxes, text, inverted, window)
+                own = _of(boxes, frame.index)
+                _frame(f"{name} frame {frame.index}", image, rows, own, text, inverted, window)
     text.distinct += sum(row["category"] in IDENTIFYING for row in rows)
 
 
@@ -188,8 +196,9 @@ def _without_text(path: Path, name: str, modality: str, reader: TextReader, hide
     if found.status != "read":
         return
     group = "CT and MR" if modality in ("CT", "MR") else "others"
-    for number, (digest, shape) in enumerate(frames):
-        alarmed = bool(_filled(found, number, shape))
+    boxes = _filled(path, found)
+    for number, digest in frames:
+        alarmed = bool(_of(boxes, number))
         free.frames[group] += 1
         free.alarmed[group] += alarmed
         if digest not in free.seen:
@@ -200,8 +209,8 @@ def _without_text(path: Path, name: str, modality: str, reader: TextReader, hide
             free.names.append(f"{name} frame {number}")
 
 
-def _frames(path: Path) -> list[tuple[str, tuple[int, int]]]:
-    """Return what is shown in each frame, as a digest, and its shape; () where nothing can be read."""
+def _frames(path: Path) -> list[tuple[int, str]]:
+    """Return number and a digest of what is shown of each frame that shows anything; nothing where it cannot be read."""
     try:
         source = open_pixels(path)
         if source is None:
@@ -210,8 +219,11 @@ def _frames(path: Path) -> list[tuple[str, tuple[int, int]]]:
             shown = [displayed(source, frame) for frame in source.frames()]
     except (UnreadableInstance, DeidError):
         return []  # broken on purpose: such instances are rejected
-    return [(hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest(), image.shape[:2]) for image in shown
-            if not is_constant(image)]  # fmt: skip
+    return [
+        (number, hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest())
+        for number, image in enumerate(shown)
+        if not is_constant(image)
+    ]
 
 
 def show_real(figures: dict, console: Console) -> None:
