@@ -29,7 +29,7 @@ env:
 	@envs/make_env.sh $(VENV) requirements models
 
 dev-env:
-	@envs/make_env.sh $(VENV) requirements models dev
+	@envs/make_env.sh $(VENV) requirements models dev readers
 
 # Tesseract is the second reader of burned-in text. Without it the pipeline runs on the first one and says so.
 tesseract:
@@ -78,7 +78,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade)
 lock: dev-env
 	@cd envs && for name in requirements build dev launcher; do ../$(LOCK) $$name.in -o $$name.lock || exit 1; done && \
-	../$(LOCK) --no-deps models.in -o models.lock && ../$(RUN) conda_pins.py
+	../$(LOCK) --no-deps models.in -o models.lock && ../$(LOCK) --no-deps readers.in -o readers.lock && ../$(RUN) conda_pins.py
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis .snakemake $(DEMO)

@@ -30,6 +30,7 @@ include: "workflow/rules/pixels.smk"
 include: "workflow/rules/deidentify.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/audits.smk"
+include: "workflow/rules/pictures.smk"
 
 
 localrules:
@@ -51,6 +52,7 @@ rule all:
         per_batch("private/links/{batch}.jsonl"),
         per_batch("private/metadata/{batch}.jsonl"),
         per_batch("private/geometry/{batch}.jsonl"),
+        PICTURE_PAGES,
         AUDITS,
     log:
         "logs/all.log",

@@ -2,7 +2,7 @@
 # make_env.sh FOLDER LOCK...     makes or completes the virtual environment FOLDER from hash-locked requirements.
 #
 #   envs/make_env.sh .venv requirements models          what a run needs
-#   envs/make_env.sh .venv requirements models dev      and what the tests need
+#   envs/make_env.sh .venv requirements models dev readers     and what the tests need
 #
 # A second call with the same locks does nothing. PYTHON=python3.12 chooses the interpreter (3.11 to 3.13).
 set -euo pipefail
@@ -62,7 +62,7 @@ for name in "$@"; do
     pip=("$folder/bin/python" -m pip install -qq --disable-pip-version-check --no-input --require-hashes)
     "${pip[@]}" --only-binary :all: -r "$envs/build.lock"
     options=(--no-build-isolation --only-binary :all: --no-binary connection-pool)
-    [ "$name" = models ] && options+=(--no-deps) # carries files; its own requirements must stay out
+    case $name in models | readers) options+=(--no-deps) ;; esac # their own requirements must stay out
     "${pip[@]}" "${options[@]}" -r "$lock"
     echo "$wanted" >"$stamp"
 done

@@ -19,6 +19,7 @@ from phi_deid_pipeline.releases import verify_releases
 SCHEMAS = Path(__file__).resolve().parents[1] / "resources" / "audit_schemas"
 DEID_AUDIT = Path("audits/deid/deid_audit.jsonl")
 UID_MAP = Path("audits/uid/uid_map.parquet")
+LINKS = Path("audits/uid/links.parquet")
 METADATA_AUDIT = Path("audits/metadata/metadata_audit.parquet")
 CT_PREPRO_AUDIT = Path("audits/ct_prepro/ct_prepro_audit.json")
 _LIMIT = 20  # faults told of one audit
@@ -37,9 +38,10 @@ def load_schema(name: str) -> dict[str, Any]:
 
 
 def check_contracts(output: Path) -> list[str]:
-    """Check all four audits of an output folder against their schemas; return what is wrong with them."""
+    """Check all audits of an output folder against their schemas; return what is wrong with them."""
     errors = _checked(output / DEID_AUDIT, check_deid_audit)
     errors += _checked(output / UID_MAP, lambda path: check_parquet(path, load_schema("uid_map")))
+    errors += _checked(output / LINKS, lambda path: check_parquet(path, load_schema("links")))
     errors += _checked(output / METADATA_AUDIT, lambda path: check_parquet(path, load_schema("metadata_audit")))
     errors += _checked(output / CT_PREPRO_AUDIT, check_ct_prepro)
     return errors

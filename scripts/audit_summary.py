@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audit_links import link_counts
 from audit_status import FinalStatus
 from audit_uids import UidMapCounts
 from phi_deid_pipeline.records import RejectedFile, Status, Verdict
@@ -95,7 +96,7 @@ def write_summary(
         "rejected_by_reason": dict(sorted(tally.rejected.items())),
         "held_by_reason": dict(sorted(tally.held.items())),
         "text": {**_text(private, batches), "instances_redacted": tally.redacted, "read_again": dict(tally.read_again)},
-        "links": _links(private / "links.jsonl"),
+        "links": link_counts(private),
         "ct_series": dict(ct_series),
         "uids": {"by_type": uids.by_type, "in_two_roles": uids.in_two_roles, "not_in_dataset": uids.not_in_dataset},
     }
@@ -110,21 +111,18 @@ def _by_status(counts: Counter[str]) -> dict[str, int]:
 def _text(private: Path, batches: Sequence[str]) -> dict[str, Any]:
     verdicts: Counter[str] = Counter()
     scans: Counter[str] = Counter()
-    hidden = 0
+    hidden = kept = 0
     for batch in batches:
         for row in read_jsonl(private / "findings" / f"{batch}.jsonl"):
             scans[row["status"]] += 1
             for finding in row["findings"]:
                 verdicts[finding["verdict"]] += 1
                 hidden += bool(finding["hide"])
+                kept += finding["verdict"] == Verdict.BENIGN and not finding["hide"]
     return {
         "instances_read": scans["read"],
         "scans_by_status": dict(sorted(scans.items())),
         "regions_by_verdict": {verdict.value: verdicts[verdict.value] for verdict in Verdict},
-        "regions_benign": verdicts[Verdict.BENIGN.value],
+        "regions_benign": kept,
         "regions_hidden": hidden,
     }
-
-
-def _links(path: Path) -> dict[str, int]:
-    return dict(sorted(Counter(row["state"] for row in read_jsonl(path)).items()))

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from audit_contracts import check_contracts, verify_output
+from audit_links import assemble_links
 from audit_spool import SortedLines, placed_lines, temporary_database
 from audit_status import FinalStatus, statuses_by_batch, unused_decisions, write_statuses
 from audit_summary import Tally, write_summary
@@ -48,7 +49,7 @@ CT_PREPRO_SCHEMA = "ct_prepro_audit/1"
 RESTRICTED = 0o600
 OPEN = 0o644
 SEALED = ("ct_prepro/ct_prepro_audit.json", "deid/deid_audit.seal.json", "metadata/metadata_audit.parquet",
-          "summary.json", "uid/uid_map.parquet")  # fmt: skip
+          "summary.json", "uid/links.parquet", "uid/uid_map.parquet")  # fmt: skip
 
 _HELD_WHAT_TO_DO = {
     HoldReason.RESIDUAL_IDENTIFIER: "Verification found an identifier: look at it, then mend the policy or decide.",
@@ -94,7 +95,7 @@ def assemble_audits(
     metadata_columns: Mapping[str, Sequence[str]],
     geometry_settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write all four audits, the summary and the seals below `output/audits`; return the summary.
+    """Write all audits, the summary and the seals below `output/audits`; return the summary.
 
     `metadata_columns` are name -> (type, unit, description). Raises AuditContractError where records are missing or
     double, UidMapError where two source UIDs got one new UID.
@@ -105,6 +106,7 @@ def assemble_audits(
         remove_stale_temporaries(audits / folder)
     tally = assemble_deid_audit(private, batches, info, audits / "deid" / "deid_audit.jsonl")
     uids = assemble_uid_map(private, batches, info.salt, audits / "uid" / "uid_map.parquet")
+    assemble_links(private, audits / "uid" / "links.parquet")
     schema = metadata_schema(metadata_columns)
     assemble_metadata(private, batches, tally.incomplete, schema, audits / "metadata" / "metadata_audit.parquet")
     target = audits / "ct_prepro" / "ct_prepro_audit.json"

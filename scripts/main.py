@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from rich.console import Console
 from rich.table import Table
 
+import evaluate_folder
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
@@ -46,7 +47,6 @@ def parser() -> argparse.ArgumentParser:
     prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")
     for sub in (run, prepare_only):
         _run_options(sub)
-    run.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
     run.add_argument("--dry-run", action="store_true", help="scan the input, name the batches that have work, stop")
     run.add_argument(
         "--profile", default="default", metavar="NAME", help="folder in workflow/profiles/ (default: default)"
@@ -54,7 +54,6 @@ def parser() -> argparse.ArgumentParser:
     demo = command("demo", "Build the sample input and run the whole pipeline over it.")
     demo.add_argument("--input", type=Path, default=DEMO_INPUT, metavar="DIR", help="where the sample input is built")
     demo.add_argument("--output", type=Path, default=DEMO_OUTPUT, metavar="DIR", help="output folder (default: demo)")
-    demo.add_argument("--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)")
     status = command("status", "Tell how far the work in an output folder is.")
     releases = command("releases", "List the releases of an output folder and what changed in each.")
     words = command("words", "List the words that descriptions lost because the vocabulary lacks them.")
@@ -65,6 +64,17 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--salt-file", type=Path, metavar="FILE", help="proves the seal too (default: OUTPUT/private/salt)"
     )
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="Look through a de-identified folder, of any tool, with readers and patterns of its own.",
+        epilog=evaluate_folder.EPILOG,
+        formatter_class=raw,
+    )
+    evaluate_folder.add_options(evaluate)
+    for sub in (run, demo, evaluate):
+        sub.add_argument(
+            "--cores", type=_positive, default=os.cpu_count() or 1, metavar="N", help="cores (default: all)"
+        )
     _policy_commands(command("policy", "List, show, compare, validate, clone or preview policies."))
     return top
 
@@ -346,6 +356,8 @@ def main(arguments: list[str] | None = None) -> int:
             import policy_commands
 
             return policy_commands.run(args, console)
+        if args.command == "evaluate":
+            return evaluate_folder.evaluate(args, console)
         if not args.output.is_dir():
             raise ConfigError("There is no such output folder; check --output.")
         if args.command == "status":

@@ -9,9 +9,9 @@ from phi_deid_pipeline import pipeline
 from record_io import atomic_write_bytes, remove_stale_temporaries
 
 
-def main(output: Path, batches: Sequence[str], target: Path) -> None:
+def main(output: Path, batches: Sequence[str], target: Path, *, pictures: bool = True) -> None:
     """Delete outputs of withdrawn batches, readings that no batch refers to and what killed jobs left; count them."""
-    counts = pipeline.prune_withdrawn(output, set(batches))
+    counts = pipeline.prune_withdrawn(output, set(batches), pictures=pictures)
     private = output / "private"
     folders = [path for path in (*private.glob("*"), *(private / "readings").glob("*")) if path.is_dir()]
     own = [private, *(path for path in folders if not path.is_symlink())]  # private/input leads to the input
@@ -22,4 +22,5 @@ def main(output: Path, batches: Sequence[str], target: Path) -> None:
 if __name__ == "__main__":
     with job(snakemake.log[0]):  # noqa: F821
         smk = snakemake  # noqa: F821
-        main(Path(), [Path(path).stem for path in smk.input.read], Path(smk.output[0]))
+        read = [Path(path).stem for path in smk.input.read]
+        main(Path(), read, Path(smk.output[0]), pictures=smk.params.pictures)

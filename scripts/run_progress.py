@@ -10,10 +10,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -35,9 +36,12 @@ STAGES = {
     "verify_series": "verifying",
     "extract_metadata": "extracting metadata",
     "measure_ct_geometry": "measuring CT geometry",
+    "draw_pictures": "drawing pictures",
+    "check_link_geometry": "checking geometry over links",
     "check_links": "checking links",
     "assemble_audits": "assembling audits",
     "release": "releasing",
+    "report_pictures": "making pages with pictures",
     "prune_withdrawn": "pruning",
 }
 
@@ -269,14 +273,11 @@ def print_summary(output: Path, console: Console) -> int:
     console.print(
         f"Burned-in text: {text['instances_read']} instances looked at, {text['regions_hidden']} regions hidden in "
         f"{text['instances_redacted']} instances, {text['regions_benign']} benign regions kept. "
-        f"{text['read_again']['frames']} frames were read again, {text['read_again']['left']} texts that identify were left. "
+        f"{text['read_again']['frames']} frames were looked at again, {text['read_again']['left']} texts that identify were left. "
         "A scan that finds no text is no proof that there is none.",
         highlight=False,
     )
-    links = summary["links"]
-    console.print(
-        "Links: " + (", ".join(f"{links[k]} {k.replace('_', ' ')}" for k in sorted(links)) or "none"), highlight=False
-    )
+    console.print(links_line(summary["links"]), highlight=False)
     ct = summary["ct_series"]
     uids = summary["uids"]
     console.print(
@@ -289,6 +290,23 @@ def print_summary(output: Path, console: Console) -> int:
     if unused:
         console.print(f"Decisions that match nothing in this data set: {unused}; check their UIDs.", highlight=False)
     return sum(summary["rejected_by_reason"].values()) + total["held"] + unused
+
+
+def links_line(links: Mapping[str, Any]) -> str:
+    """Return what became of all links, in words."""
+
+    def told(counts: Mapping[str, int]) -> str:
+        return ", ".join(f"{counts[key]} {key.replace('_', ' ')}" for key in counts if counts[key])
+
+    states = told({key: count for key, count in links.items() if isinstance(count, int)})
+    reasons = told(links["dangling_by_reason"])
+    geometry = told(links["geometry"])
+    return (
+        "Links: "
+        + (states or "none")
+        + (f"; dangling: {reasons}" if reasons else "")
+        + (f". Geometry of linked instances: {geometry}" if geometry else "")
+    )
 
 
 def _print_counts(console: Console, title: str, counts: dict[str, int]) -> None:
@@ -310,3 +328,6 @@ def print_places(output: Path, console: Console) -> None:
         f"Identifying, stays here: {output}/private  (salt, manifests, lexicons, what was rejected and why)",
         highlight=False,
     )
+    pages = [output / "private" / "reports" / name for name in ("burned_in_text.html", "released.html")]
+    if all(page.is_file() for page in pages):
+        console.print(f"To look at, stays here:  {pages[0]}, {pages[1]}", highlight=False)

@@ -36,8 +36,12 @@ HERSHEY = {
     "hershey complex": cv2.FONT_HERSHEY_COMPLEX,
     "hershey triplex": cv2.FONT_HERSHEY_TRIPLEX,
 }
-# Families that no training sample uses: the evaluation's own.
-HELD_OUT_FONTS = ("hershey complex", "hershey triplex", "lato", "caladea", "dejavuserif", "dejavusanscondensed")
+# Families that no training sample uses: those of the choice of the threshold, those of the report.
+HELD_OUT_FONTS = {
+    "tune": ("hershey triplex", "caladea", "dejavusanscondensed"),
+    "report": ("hershey complex", "lato", "dejavuserif"),
+}
+NO_LETTERS = ("stixnonuni", "stixsiz", "cmex", "cmsy", "cmmi", "lastresort")  # fonts of symbols
 _CONTRAST = {"faint": np.log((0.035, 0.2)), "": np.log((0.1, 1.3))}  # of the image's range
 STYLES = ("upright", "rotated", "short", "corner", "faint")
 NAMES = (
@@ -147,16 +151,17 @@ def volume_backgrounds(path: Path) -> list[Background]:
     return found
 
 
-def fold_of(background: Background) -> int:
-    """Return 0 or 1: near copies lie in one source, and sources that share pictures in one fold."""
-    return FOLDS.get(background.source, sum(background.source.encode()) % 2)
+def role_of(background: Background) -> str:
+    """Return what a picture is for: `train`, `tune` (the threshold) or `report`; no series serves two."""
+    return ROLES.get(background.source) or ROLES.get(background.series) or "train"
 
 
-# Sources that share pictures (one CT in several projects) stand in one fold; the others are spread by size.
-FOLDS = {
-    "cornerstone3D": 0, "pydicom": 0, "pydicom-data": 0, "fo-dicom-ct1": 0, "highdicom": 0, "dicompyler-core": 0,
-    "dcm_qa_ct-GE": 1, "pymedphys-water": 1, "dicom2nifti": 1, "rt-utils": 0, "dcmqi": 0, "ms-dicom-anonymizer": 1,
-    "deid-data": 1, "presidio": 1,
+# Sources that share pictures (one CT in several projects) are all trained on; none of those reported has a near copy.
+ROLES = {
+    "dcmqi": "report", "rt-utils": "report", "ms-dicom-anonymizer": "report",
+    "pymedphys-water": "tune", "dicompyler-core": "tune", "dicom2nifti/227417197937": "tune",
+    "dicom2nifti/298242510562": "tune", "dicom2nifti/298243974030": "tune", "dicom2nifti/688458856228": "tune",
+    "dicom2nifti/729824825182": "tune", "dicom2nifti/298246736318": "tune", "dicom2nifti/298251700242": "tune",
 }  # fmt: skip
 
 
@@ -332,15 +337,17 @@ def degrade(random: np.random.Generator, image: np.ndarray) -> np.ndarray:
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
-def font_names(folders: list[Path], *, held_out: bool) -> list[str]:
-    """Return fonts for training, or those that are kept apart: names of OpenCV's and paths of TrueType files."""
+def font_names(folders: list[Path], role: str) -> list[str]:
+    """Return the fonts of a role, `train`, `tune` or `report`: names of OpenCV's and paths of TrueType files."""
     files = sorted((p for f in folders for s in ("*.ttf", "*.otf") for p in f.rglob(s)), key=lambda p: (p.name, str(p)))
-    names = [*HERSHEY, *(str(p) for p in {p.name: p for p in files if "Math" not in p.name}.values())]
-    return [name for name in names if _held_out(name) is held_out]
+    lettered = {p.name: p for p in files if "Math" not in p.name and not p.name.lower().startswith(NO_LETTERS)}
+    return [name for name in (*HERSHEY, *map(str, lettered.values())) if font_role(name) == role]
 
 
-def _held_out(name: str) -> bool:
-    return Path(name).stem.lower().startswith(HELD_OUT_FONTS)
+def font_role(name: str) -> str:
+    """Return what a font is for."""
+    stem = Path(name).stem.lower()
+    return next((role for role, families in HELD_OUT_FONTS.items() if stem.startswith(families)), "train")
 
 
 def random_text(random: np.random.Generator, style: str) -> str:

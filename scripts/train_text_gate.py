@@ -6,8 +6,8 @@
 
 The data folder has `index.tsv` and `LICENSES.tsv`; only pictures that may be used so are taken. The teacher is the
 detector of the chain: a planted line counts as text only where the detector finds it, so that the gate learns to pass
-what the chain can find. Two networks, each trained on one half of the sources, are judged on the other half; the third,
-trained on all, is exported. A second call goes on where files of the first lie.
+what the chain can find. Pictures, fonts and seeds are of three roles: the network is trained on the first, its threshold
+chosen on the second, what it loses reported on the third. A second call goes on where files of the first lie.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import text_gate_samples as samples
 from phi_deid_pipeline.boxes import clipped
 from phi_deid_pipeline.burned_in_text.detect import detect
+from phi_deid_pipeline.burned_in_text.gate import THRESHOLD
 from phi_deid_pipeline.burned_in_text.prepare import prepare
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
 TARGET = Path(__file__).resolve().parents[1] / "resources" / "burned_in_text" / "text_gate.onnx"
-TRAIN_SEED, EVALUATE_SEED = 20, 7_000_000
+TRAIN_SEED, SEEDS = 20, {"tune": 7_000_000, "report": 8_000_000}
 SIDE, PADDING, STRIDE = 256, 32, 8  # pixels
 MAP = SIDE + 2 * PADDING
 TILES = MAP // STRIDE
@@ -48,8 +49,10 @@ TILE_INK = 6  # pixels of ink from which a tile belongs to a line
 HALO = 20  # pixels around ink that count neither as text nor as none
 TEACHER_SCALE = 1.5
 IGNORED = -1
-WINDOW = 32  # tiles; side of the part of a map that a step of the training sees
+WINDOW = 20  # tiles; side of the part of a map that a step of the training sees
+ON_LINE = 0.7  # share of the parts that are cut around a line, where there is one
 PART = 600  # samples a file
+SAMPLES, STEPS = 4200, 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,13 @@ class Job:
 _state: dict[str, Any] = {}
 
 
-def _start(job: Job) -> None:
+def _start(job: Job, role: str = "train") -> None:
     cv2.setNumThreads(1)
     found = samples.backgrounds(job.data)
     for volume in job.volumes:
         found += samples.volume_backgrounds(volume)
-    _state["backgrounds"] = by_source(found)
-    _state["fonts"] = samples.font_names(list(job.fonts), held_out=False)
-    _state["held_out"] = samples.font_names(list(job.fonts), held_out=True)
+    _state["backgrounds"] = by_source([background for background in found if samples.role_of(background) == role])
+    _state["fonts"] = samples.font_names(list(job.fonts), role)
 
 
 def by_source(found: list[samples.Background]) -> list[list[samples.Background]]:
@@ -82,15 +84,15 @@ def by_source(found: list[samples.Background]) -> list[list[samples.Background]]
     return [groups[key] for key in sorted(groups)]
 
 
-def make_sample(index: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return stroke map (320 x 320), labels of its 40 x 40 tiles (0 none, -1 ignored, n of line n) and fold of a sample."""
+def make_sample(index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return stroke map (320 x 320) and labels of its 40 x 40 tiles (0 none, -1 ignored, n of line n) of a sample."""
     random = np.random.default_rng([TRAIN_SEED, index])
     if random.random() < REAL_SHARE:
         group = _state["backgrounds"][random.integers(len(_state["backgrounds"]))]
         background = group[random.integers(len(group))]
-        image, fold = samples.cut(random, background.values, SIDE), samples.fold_of(background)
+        image = samples.cut(random, background.values, SIDE)
     else:
-        image, fold = samples.generated(random, SIDE), index % 2
+        image = samples.generated(random, SIDE)
     if random.random() < DISTRACTED_SHARE:
         samples.draw_distractors(random, image)
     image = samples.degrade(random, image)
@@ -102,7 +104,7 @@ def make_sample(index: int) -> tuple[np.ndarray, np.ndarray, int]:
             line = samples.plant(random, image, _state["fonts"], taken, style)
             lines += [line] if line else []
     stroke = prepare(image, padding=PADDING).stroke
-    return stroke, label(stroke, lines), fold
+    return stroke, label(stroke, lines)
 
 
 def label(stroke: np.ndarray, lines: list[samples.Planted]) -> np.ndarray:
@@ -130,23 +132,23 @@ def _per_tile(mask: np.ndarray) -> np.ndarray:
 
 
 def make_maps(job: Job, work: Path, count: int, processes: int) -> None:
-    """Write stroke maps, labels and folds of all samples into the work folder in parts, those left out that lie there."""
+    """Write stroke maps and labels of all samples into the work folder in parts, those left out that lie there."""
     starts = [start for start in range(0, count, PART) if not (work / f"part{start:06d}.npz").exists()]
     if not starts:
         return
     with multiprocessing.get_context("spawn").Pool(processes, _start, (job,)) as pool:
         for start in starts:
             made = pool.map(make_sample, range(start, min(start + PART, count)), chunksize=8)
-            maps, labels, folds = (np.stack(column) for column in zip(*made, strict=True))
-            np.savez(work / f"part{start:06d}.npz", maps=maps, labels=labels, folds=folds.astype(np.int8))
+            maps, labels = (np.stack(column) for column in zip(*made, strict=True))
+            np.savez(work / f"part{start:06d}.npz", maps=maps, labels=labels)
             print(f"samples: {start + len(maps)} of {count}", flush=True)
 
 
-def load_maps(work: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return stroke maps, labels and folds of all samples."""
+def load_maps(work: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return stroke maps and labels of all samples."""
     parts = [np.load(path) for path in sorted(work.glob("part*.npz"))]
-    maps, labels, folds = (np.concatenate([part[name] for part in parts]) for name in ("maps", "labels", "folds"))
-    return maps, labels, folds
+    maps, labels = (np.concatenate([part[name] for part in parts]) for name in ("maps", "labels"))
+    return maps, labels
 
 
 # --- network --------------------------------------------------------------------------------------------------------
@@ -157,7 +159,6 @@ LAYERS = (
     ("separable", 12, 24, 3, 2, 1),
     ("separable", 24, 24, 3, 1, 1),
     ("separable", 24, 48, 5, 2, 1),
-    ("residual", 48, 48, 5, 1, 1),
     ("residual", 48, 48, 5, 1, 1),
     ("residual", 48, 48, 5, 1, 1),
     ("residual", 48, 48, 5, 1, 2),
@@ -213,29 +214,27 @@ def loss_of(logits: Any, labels: Any) -> Any:
     return loss + 1.5 * functional.softplus(-pooled)[there].sum() / there.sum().clamp(min=1)
 
 
-def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) -> None:
-    """Train on the samples of one fold (all where None) and write the weights to `NAME.npz`."""
-    target = work / f"{name}.npz"
+def train(work: Path, steps: int, batch: int = 16) -> Path:
+    """Train on all samples and write the weights; return their file."""
+    target = work / "weights.npz"
     if target.exists():
-        return
+        return target
     import torch
 
     torch.set_num_threads(1)
     torch.manual_seed(TRAIN_SEED)
     random = np.random.default_rng([TRAIN_SEED, 99])
-    maps, labels, folds = load_maps(work)
-    chosen = np.flatnonzero(folds == fold) if fold is not None else np.arange(len(folds))
+    maps, labels = load_maps(work)
     net = network().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps, pct_start=0.1)
     began, mean = time.monotonic(), 0.0
     for step in range(steps):
-        picked = np.sort(random.choice(chosen, batch, replace=False))
-        y, x = random.integers(0, TILES - WINDOW + 1, 2)
-        part = maps[picked, y * STRIDE : (y + WINDOW) * STRIDE, x * STRIDE : (x + WINDOW) * STRIDE]
+        picked = np.sort(random.choice(len(maps), batch, replace=False))
+        parts = [_part(random, maps[n], labels[n]) for n in picked]
         quarter = int(random.integers(4)) if random.random() < 0.3 else 0
-        inputs = augmented(random, np.rot90(part, quarter, (1, 2)))
-        tiles = np.rot90(labels[picked, y : y + WINDOW, x : x + WINDOW], quarter, (1, 2))
+        strokes, tiles = (np.rot90(np.stack(column), quarter, (1, 2)) for column in zip(*parts, strict=True))
+        inputs = augmented(random, strokes)
         logits = net(torch.from_numpy(inputs).to(memory_format=torch.channels_last))[:, 0]
         loss = loss_of(logits, torch.from_numpy(tiles.copy()))
         optimiser.zero_grad()
@@ -245,11 +244,19 @@ def train(work: Path, name: str, fold: int | None, steps: int, batch: int = 16) 
         schedule.step()
         mean += (loss.item() - mean) / min(step + 1, 50)
         if step % 50 == 49:
-            print(
-                f"{name}: step {step + 1} of {steps}, loss {mean:.3f}, {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
+            print(f"step {step + 1} of {steps}, loss {mean:.3f}, {time.monotonic() - began:.0f} s", flush=True)
     np.savez(target, **folded({key: value.numpy() for key, value in net.state_dict().items()}))
+    return target
+
+
+def _part(random: np.random.Generator, strokes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a part of a map of WINDOW x WINDOW tiles, mostly one that shows a line, with its labels."""
+    y, x = random.integers(0, TILES - WINDOW + 1, 2)
+    text = np.argwhere(labels > 0)
+    if len(text) and random.random() < ON_LINE:
+        y, x = np.clip(text[random.integers(len(text))] - random.integers(2, WINDOW - 2, 2), 0, TILES - WINDOW)
+    part = strokes[y * STRIDE : (y + WINDOW) * STRIDE, x * STRIDE : (x + WINDOW) * STRIDE]
+    return part, labels[y : y + WINDOW, x : x + WINDOW]
 
 
 def folded(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -264,20 +271,13 @@ def folded(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return weights
 
 
-def train_all(work: Path, steps: int, processes: int) -> None:
-    """Train on one half of the sources, on the other, and on all: the network that is exported."""
-    runs = [(work, name, fold, steps) for name, fold in (("all", None), ("fold0", 0), ("fold1", 1))]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.starmap(train, runs, chunksize=1)
-
-
 def augmented(random: np.random.Generator, maps: np.ndarray) -> np.ndarray:
     """Return maps in [-1, 1] of shape (n, 1, rows, columns), scaled in contrast, some inverted, some with salt noise."""
     scale = np.where(random.random(len(maps)) < 0.5, random.uniform(0.2, 1.0, len(maps)), 1.0)
     scale = scale * random.choice([-1.0, 1.0], len(maps))
     values = (maps.astype(np.float32) - 128) / 127 * scale[:, None, None].astype(np.float32)
-    for value in values[random.random(len(maps)) < 0.1]:
-        value[random.random(value.shape) < random.uniform(0.0005, 0.005)] = random.choice([-1.0, 1.0])
+    for n in np.flatnonzero(random.random(len(maps)) < 0.1):
+        values[n][random.random(values[n].shape) < random.uniform(0.0005, 0.005)] = random.choice([-1.0, 1.0])
     return np.ascontiguousarray(values[:, None], np.float32)
 
 
@@ -329,80 +329,107 @@ LINES_AN_IMAGE = 4
 FULL_EACH = 6  # text-free pictures of which one is timed in full too
 KEPT_MARGIN = 8  # pixels around a line within which a passing box counts as its own
 COVERED = 0.95  # share of a line's ink under the boxes that the full chain fills
+TRIED = (-2.0, -1.5, -1.0, -0.5, 0.0)  # thresholds to choose from
+CT_SIDE = 500  # pixels; over it a CT slice counts as of 512 x 512
 LARGEST = 384  # pixels; longer sides are cut, the detector's scales stay those of 640
 
 
-def _start_evaluation(job: Job, gates: tuple[Path, Path], seed: int, threshold: float) -> None:
+def _start_evaluation(job: Job, model: Path, role: str, seed: int, thresholds: tuple[float, ...]) -> None:
     from phi_deid_pipeline.burned_in_text import gate
     from phi_deid_pipeline.burned_in_text.models import OnnxruntimeModel
 
-    _start(job)
-    models = [OnnxruntimeModel(path) for path in gates]
-    _state["seed"], _state["threshold"] = seed, threshold
-    _state["use"] = lambda fold: setattr(gate, "gate_model", lambda: models[1 - fold])  # trained on the other half
+    _start(job, role)
+    network = OnnxruntimeModel(model)
+    gate.gate_model = lambda: network
+    _state["seed"], _state["thresholds"] = seed, thresholds
 
 
-def evaluate_image(index: int) -> list[dict[str, Any]]:
-    """Plant lines into a picture of one fold, read it in full and by the cascade of the other fold's gate."""
-    from phi_deid_pipeline.boxes import grown
-    from phi_deid_pipeline.burned_in_text import chain, gate
-
-    settings = ReaderSettings(readers=("ppocr",), max_rounds=1)
+def planted_image(index: int) -> tuple[np.ndarray, list[samples.Planted], samples.Background]:
+    """Return a picture of the role and seed in use with lines planted into it."""
     random = np.random.default_rng([_state["seed"], index])
     group = _state["backgrounds"][index % len(_state["backgrounds"])]
     background = group[random.integers(len(group))]
     rows, columns = background.values.shape
     top, left = (int(random.integers(max(n - LARGEST, 0) + 1)) for n in (rows, columns))
-    image = background.values[top : top + LARGEST, left : left + LARGEST].copy()
-    _state["use"](samples.fold_of(background))
+    image = background.values[top : top + LARGEST, left : left + LARGEST]
+    image = np.rot90(image[:, :: random.choice([-1, 1])], int(random.integers(4))).copy()  # the picture stays as it is
     if random.random() < 0.5:
         image = samples.degrade(random, image)
     taken, lines = np.zeros(image.shape, bool), []
     for _ in range(LINES_AN_IMAGE):
         style = samples.STYLES[random.choice(len(samples.STYLES), p=EVALUATED_STYLES)]
-        line = samples.plant(random, image, _state["held_out"], taken, style)
+        line = samples.plant(random, image, _state["fonts"], taken, style)
         lines += [line] if line else []
-    stroke = gate.gate_map(image, invert=False, settings=settings)
-    scores = gate.logits(stroke)
-    regions = chain.read_image(image, settings=settings).regions
+    return image, lines, background
+
+
+def read_in_full(index: int) -> list[bool]:
+    """Tell for each line of a picture whether the first scan of the full chain fills it."""
+    from phi_deid_pipeline.boxes import grown
+    from phi_deid_pipeline.burned_in_text import chain
+
+    image, lines, _ = planted_image(index)
     filled = np.zeros(image.shape, bool)
-    for region in regions:
+    for region in chain.read_image(image, settings=ReaderSettings(readers=("ppocr",), max_rounds=1)).regions:
         box = grown(region.box, *image.shape)
         filled[box.y : box.y + box.h, box.x : box.x + box.w] = True
+    return [bool((filled & line.ink).sum() >= COVERED * line.ink.sum()) for line in lines]
+
+
+def evaluate_image(index: int, found: list[bool]) -> list[dict[str, Any]]:
+    """Read a picture by the cascade with each threshold; return a row for each line."""
+    from phi_deid_pipeline.burned_in_text import gate
+
+    image, lines, background = planted_image(index)
+    stroke = gate.gate_map(image, invert=False, settings=ReaderSettings(readers=("ppocr",)))
+    scores = gate.logits(stroke)
+    passed = {value: _passed(image, stroke, value) for value in _state["thresholds"]}
+    told = {"series": background.series, "modality": background.modality, "image": index}
+    return [_line_row(line, passed, scores) | {"found": full} | told for line, full in zip(lines, found, strict=True)]
+
+
+def _passed(image: np.ndarray, stroke: np.ndarray, threshold: float) -> np.ndarray:
+    """Return where the cascade's second stage sees text, in the image's pixels."""
+    from phi_deid_pipeline.burned_in_text import gate
+
     passed = np.zeros(stroke.shape, bool)
-    for box in gate.passing(image, stroke, invert=False, window=None, settings=settings, threshold=_state["threshold"]):
+    settings = ReaderSettings(readers=("ppocr",))
+    for box in gate.passing(image, stroke, invert=False, window=None, settings=settings, threshold=threshold):
         box = clipped(box, *stroke.shape)
         passed[box.y : box.y + box.h, box.x : box.x + box.w] = True
-    inner = passed[PADDING:-PADDING, PADDING:-PADDING]
-    return [_line_row(line, filled, inner, scores, background) | {"image": index} for line in lines]
+    return passed[PADDING:-PADDING, PADDING:-PADDING]
 
 
 def screen_background(index: int) -> dict[str, Any]:
-    """Screen a text-free picture as it is; return whether it passes and the CPU time of each stage."""
+    """Screen a text-free picture as it is; return whether it passes each threshold and the CPU time of each stage."""
     from phi_deid_pipeline.burned_in_text import chain, gate
 
     settings = ReaderSettings(readers=("ppocr",))
     background = [each for group in _state["backgrounds"] for each in group][index]
-    _state["use"](samples.fold_of(background))
     image = np.rint(background.values).astype(np.int16 if np.abs(background.values).max() < 1 << 15 else np.float32)
-    times = [time.process_time()]
+    began = time.process_time()
     stroke = gate.gate_map(image, invert=False, settings=settings)
-    highest = float(gate.logits(stroke).max())
-    times.append(time.process_time())
-    boxes = gate.passing(image, stroke, invert=False, window=None, settings=settings, threshold=_state["threshold"])
-    passed = next(boxes, None) is not None
-    times.append(time.process_time())
+    scores = gate.logits(stroke)
+    row = {
+        "series": background.series, "modality": background.modality, "shape": list(image.shape),
+        "highest": float(scores.max()), "gate_ms": _since(began), "passed": {}, "crops_ms": {}, "tiles": {},
+    }  # fmt: skip
+    for value in _state["thresholds"]:
+        began = time.process_time()
+        boxes = gate.passing(image, stroke, invert=False, window=None, settings=settings, threshold=value)
+        row["passed"][value] = next(boxes, None) is not None
+        row["crops_ms"][value], row["tiles"][value] = _since(began), float((scores > value).mean())
+    began = time.process_time()
     if index % FULL_EACH == 0:
         chain.read_image(image, settings=settings)
-    times.append(time.process_time())
-    gate_ms, crops_ms, full_ms = (round(1000 * t, 1) for t in np.diff(times))
-    return {
-        "series": background.series, "modality": background.modality, "shape": list(image.shape), "highest": highest,
-        "passed": passed, "gate_ms": gate_ms, "crops_ms": crops_ms, "full_ms": full_ms if index % FULL_EACH == 0 else None,
-    }  # fmt: skip
+    return row | {"full_ms": _since(began) if index % FULL_EACH == 0 else None}
 
 
-def _line_row(line, filled, passed, scores, background) -> dict[str, Any]:
+def _since(began: float) -> float:
+    return round(1000 * (time.process_time() - began), 1)
+
+
+def _line_row(line: samples.Planted, passed: dict[float, np.ndarray], scores: np.ndarray) -> dict[str, Any]:
     ys, xs = np.nonzero(line.ink)
     near = np.s_[
         max(ys.min() - KEPT_MARGIN, 0) : ys.max() + KEPT_MARGIN, max(xs.min() - KEPT_MARGIN, 0) : xs.max() + KEPT_MARGIN
@@ -413,47 +440,64 @@ def _line_row(line, filled, passed, scores, background) -> dict[str, Any]:
     ]
     return {
         "style": line.style, "height": line.height, "contrast": round(line.contrast, 3), "turn": line.turn,
-        "characters": len(line.text), "found": bool((filled & line.ink).sum() >= COVERED * line.ink.sum()),
-        "kept": bool(passed[near].any()), "highest": round(float(scores[tiles].max()), 2),
-        "series": background.series, "modality": background.modality,
+        "characters": len(line.text), "kept": {value: bool(seen[near].any()) for value, seen in passed.items()},
+        "highest": round(float(scores[tiles].max()), 2),
     }  # fmt: skip
 
 
 def evaluate(
-    job: Job, gates: tuple[Path, Path], work: Path, images: int, seed: int, threshold: float, processes: int
-) -> dict:
-    """Return the figures of the cascade on lines kept apart; writes the single rows too."""
-    arguments = (job, gates, seed, threshold)
-    _start(job)
+    job: Job, model: Path, work: Path, role: str, images: int, thresholds: tuple[float, ...], processes: int
+) -> dict[str, Any]:
+    """Return the figures of the cascade on pictures and fonts of a role, by threshold; writes the single rows too."""
+    seed = SEEDS[role]
+    _start(job, role)
     count = sum(len(group) for group in _state["backgrounds"])
-    with multiprocessing.get_context("spawn").Pool(processes, _start_evaluation, arguments) as pool:
+    with multiprocessing.get_context("spawn").Pool(
+        processes, _start_evaluation, (job, model, role, seed, thresholds)
+    ) as pool:
+        full = _found_in_full(pool, work / f"found_{role}.json", images)
+        lines = [row for rows in pool.starmap(evaluate_image, enumerate(full), chunksize=4) for row in rows]
         free = pool.map(screen_background, range(count), chunksize=4)
-        lines = [row for rows in pool.map(evaluate_image, range(images), chunksize=4) for row in rows]
-    (work / f"lines{seed}.json").write_text(json.dumps([lines, free]))
-    return figures_of(lines, free, seed, threshold)
-
-
-def figures_of(lines: list[dict[str, Any]], free: list[dict[str, Any]], seed: int, threshold: float) -> dict[str, Any]:
-    """Return counts, shares with intervals and mean times."""
+    (work / f"rows_{role}.json").write_text(json.dumps([lines, free]))
     found = [row for row in lines if row["found"]]
-    figures: dict[str, Any] = {"planted": len(lines), "threshold": threshold, "seed": seed, "all": _loss(found)}
-    figures |= {style: _loss([row for row in found if row["style"] == style]) for style in samples.STYLES}
-    figures["by_threshold"] = {
-        value: [
-            round(100 * float(np.mean([row["highest"] <= value for row in found])), 2),
-            round(100 * float(np.mean([f["highest"] > value for f in free])), 1),
-        ]
-        for value in (-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
-    }
-    for name, chosen in (("text_free", free), ("text_free_ct_512", [f for f in free if f["shape"] == [512, 512]])):
-        times = {key: [f[key] for f in chosen if f[key] is not None] for key in ("gate_ms", "crops_ms", "full_ms")}
-        figures[name] = {"images": len(chosen), "to_full_chain": sum(f["passed"] for f in chosen)}
-        figures[name] |= {key: round(float(np.mean(values)), 1) for key, values in times.items()}
+    figures: dict[str, Any] = {"role": role, "seed": seed, "images": images, "planted": len(lines), "found": len(found)}
+    return figures | {"by_threshold": {str(value): figures_of(found, free, value) for value in thresholds}}
+
+
+def _found_in_full(pool: Any, file: Path, images: int) -> list[list[bool]]:
+    """Return for each line of each picture whether the full chain fills it, which no gate changes: it is kept in a file."""
+    known = json.loads(file.read_text()) if file.exists() else []
+    known += pool.map(read_in_full, range(len(known), images), chunksize=4)
+    file.write_text(json.dumps(known))
+    return known[:images]
+
+
+def figures_of(found: list[dict[str, Any]], free: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
+    """Return counts, shares with intervals and mean times at one threshold."""
+    figures: dict[str, Any] = {"all": _loss(found, threshold)}
+    figures |= {style: _loss([row for row in found if row["style"] == style], threshold) for style in samples.STYLES}
+    figures["lost_by_map"] = sum(row["highest"] <= threshold for row in found)
+    large = [f for f in free if min(f["shape"]) > CT_SIDE]
+    for name, chosen in (("text_free", free), ("text_free_ct", [f for f in large if f["modality"] == "CT"])):
+        full = [f["full_ms"] for f in chosen if f["full_ms"] is not None]
+        figures[name] = {
+            "images": len(chosen),
+            "to_full_chain": sum(f["passed"][threshold] for f in chosen),
+            "with_tiles": sum(f["highest"] > threshold for f in chosen),
+            "share_of_tiles": round(float(np.mean([f["tiles"][threshold] for f in chosen])), 5) if chosen else 0,
+            "gate_ms": _mean([f["gate_ms"] for f in chosen]),
+            "crops_ms": _mean([f["crops_ms"][threshold] for f in chosen]),
+            "full_ms": _mean(full),
+        }
     return figures
 
 
-def _loss(found: list[dict[str, Any]]) -> dict[str, Any]:
-    lost = sum(not row["kept"] for row in found)
+def _mean(values: list[float]) -> float:
+    return round(float(np.mean(values)), 1) if values else 0.0
+
+
+def _loss(found: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
+    lost = sum(not row["kept"][threshold] for row in found)
     return {"found": len(found), "lost": lost, "percent": interval(lost, len(found))}
 
 
@@ -496,26 +540,29 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder for samples, weights and figures")
     parser.add_argument("--volume", type=Path, action="append", default=[], help="NIfTI volume without text")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder with TrueType fonts")
-    parser.add_argument("--samples", type=int, default=4800)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--images", type=int, default=600, help="pictures of the evaluation")
-    parser.add_argument("--threshold", type=float, default=-3.0)
-    parser.add_argument("--seed", type=int, default=EVALUATE_SEED, help="of the evaluation; another one for the report")
+    parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument(
+        "--tune", type=int, default=300, help="pictures for the choice of the threshold; 0 leaves it out"
+    )
+    parser.add_argument("--images", type=int, default=800, help="pictures of the report; 0 leaves it out")
+    parser.add_argument("--threshold", type=float, help="of the report; without it that of the pipeline")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=TARGET, help="where the network of all sources is written")
+    parser.add_argument("--output", type=Path, default=TARGET, help="where the network is written")
     arguments = parser.parse_args()
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     job = Job(arguments.data, tuple(arguments.volume), tuple(arguments.fonts))
     make_maps(job, work, arguments.samples, arguments.processes)
-    train_all(work, arguments.steps, arguments.processes)
-    targets = {name: work / f"{name}.onnx" for name in ("fold0", "fold1")} | {"all": arguments.output}
-    digests = {name: export(dict(np.load(work / f"{name}.npz")), target) for name, target in targets.items()}
-    gates = (targets["fold0"], targets["fold1"])
-    figures = {"sha256": digests["all"]}
-    figures |= evaluate(job, gates, work, arguments.images, arguments.seed, arguments.threshold, arguments.processes)
-    (work / f"figures{arguments.seed}.json").write_text(json.dumps(figures, indent=1))
-    print(json.dumps(figures, indent=1))
+    weights = train(work, arguments.steps)
+    digest = export(dict(np.load(weights)), arguments.output)
+    threshold = THRESHOLD if arguments.threshold is None else arguments.threshold
+    for role, images, thresholds in (("tune", arguments.tune, TRIED), ("report", arguments.images, (threshold,))):
+        if images:
+            figures = {"sha256": digest}
+            figures |= evaluate(job, arguments.output, work, role, images, thresholds, arguments.processes)
+            (work / f"figures_{role}.json").write_text(json.dumps(figures, indent=1))
+            print(json.dumps(figures, indent=1))
     return 0
 
 

@@ -14,10 +14,12 @@ from audit_writers import (
     AuditInfo,
     assemble_audits,
 )
+from phi_deid_pipeline.links import LinkRecord
 from phi_deid_pipeline.records import (
     Decision,
     DeidRecord,
     InstanceEntry,
+    LinkState,
     Manifest,
     RejectedFile,
     RejectReason,
@@ -104,6 +106,18 @@ REJECTED = [
     ),
     rejected("a/again.dcm", RejectReason.DUPLICATE_IDENTICAL, is_dicom=True, study_uid="1.2.1", series_uid="1.3.2", sop_uid="1.4.3"),
 ]  # fmt: skip
+_LINK = LinkRecord(
+    "2.25.3", "2.25.32", "2.25.1", UidType.SOP, "00081140.00081155", LinkState.RESOLVED, CT, from_sop_class_uid=SEG,
+    frames=(2, 10), segments=(1,), from_frames=(1,), from_status="released",
+    attribute="ReferencedImageSequence.ReferencedSOPInstanceUID", agreement="differs",
+    agreement_reasons=("off_plane",), off_plane_mm=2.5,
+)  # fmt: skip
+LINKS = [
+    _LINK,
+    replace(_LINK, path="00082112.00081155"),
+    replace(_LINK, to_uid="2.25.9", state=LinkState.DANGLING, reason="held", agreement="agrees", agreement_reasons=()),
+    replace(_LINK, frames=(2, 3), from_sop_uid="2.25.2", agreement="", agreement_reasons=(), off_plane_mm=None),
+]
 DEFAULT = {"b000001": [A1, A2], "b000002": [B1], "b000003": [C1]}
 
 
@@ -143,7 +157,7 @@ def make_output(
         write_jsonl(private / "findings" / f"{batch}.jsonl", [findings(row) for row in made])
         write_parquet(private / "uid_map" / f"{batch}.parquet", uid_map_rows(manifest, MAPPER), BATCH_UID_SCHEMA)
     write_jsonl(private / "rejected.jsonl", rejects)
-    write_jsonl(private / "links.jsonl", [{"state": "resolved"}, {"state": "dangling"}, {"state": "resolved"}])
+    write_jsonl(private / "links.jsonl", LINKS)
     write_decisions(private / "decisions.csv", decisions)
     write_statuses(private, sorted(layout), decisions)
     for path in private.rglob("*.jsonl"):

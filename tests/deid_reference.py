@@ -336,9 +336,23 @@ class Reference:
         return DUMMIES[vr][0] if day[:8] in self.births else text
 
     def _is_known(self, vr: str, text: str) -> bool:
-        words = [text, *text.replace("_", " ").split(), text.replace("_", "").replace(" ", "")]
-        known = self.lexicon.codes - self.vocabulary.strong - self.vocabulary.plain
-        return any(word.lower() in known for word in (words if vr == "CS" else [text.strip(" \0")]))
+        if vr != "CS":
+            number = text.strip(" \0").lstrip("+")
+            codes = {code for code in self.lexicon.codes if code.isdigit()}
+            bare = number.lstrip("0")
+            return number in codes or (len(bare) >= 6 and bare in {code.lstrip("0") for code in codes})
+        text = text.strip(" \0")
+        for start, end, category in self.lexicon.hits(text):
+            words = text[start:end].lower().replace("_", " ").split()
+            size = len("".join(words))
+            if all(len(w) < 2 or w in self.vocabulary.strong or w in self.vocabulary.plain for w in words):
+                continue
+            if category is Category.DATE and (size < 6 or size == 6 == sum(map(str.isdigit, "".join(words)))):
+                continue
+            least = 4 if "".join(words).isalpha() else 5
+            if size >= least or size == len(text.replace("_", "").replace(" ", "")):
+                return True
+        return False
 
     def _changed_date(self, vr: str, text: str) -> str:
         if self.policy.dates == "shift":

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from phi_deid_pipeline.dates import CONSTANT_DATES, PUBLISHED_DATES
-
 DUMMY = {"DA": "19000101", "DT": "19000101000000"}
+UNIX, GPS = date(1970, 1, 1), date(1980, 1, 6)  # the zero of their clocks
+LAST_OF_32_BITS = UNIX + timedelta(seconds=2**31)
+# Ends of time as software writes them, and the evening before Unix's zero, west of Greenwich.
+ODD_DAYS = {UNIX - timedelta(days=1), GPS, LAST_OF_32_BITS, *(date(year, 12, 31) for year in (1999, 2049, 2099, 2100))}
+# Beginnings of keywords (PS3.6) of dates that belong to a device, a product, a trial, a code table or a timetable.
+OF_MANY = (
+    *("ContextGroup", "Template", "HangingProtocol", "SelectorDA", "SelectorDT"),  # tables and display (PS3.16, C.23)
+    *("DateOfLast", "DateTimeOfLast", "Calibration", "DateOfGain", "DateOfManufacture", "DateOfInstallation"),
+    *("EthicsCommittee", "SourceStrength", "ProductExpiration", "RouteSegment", "ItemInventory"),
+    *("ExpiryDate", "ExpirationDateTime", "ProcedureCreation", "ProcedureExpiration", "ProcedureLast"),
+    *("EffectiveDateTime", "InformationIssue"),  # implant templates (C.28)
+)
 TIMES = ("", "%H", "%H%M", "%H%M%S", "%H%M%S.%f")
 
 
@@ -33,7 +44,7 @@ def shifted(vr: str, text: str, days: int, unwanted: set[str]) -> str:
         return DUMMY[vr]
     if (time and vr == "DA") or not any(_parses(time, form) for form in TIMES):
         return DUMMY[vr]
-    if digits in CONSTANT_DATES or digits in unwanted or not 1900 <= int(digits[:4]) <= 2100:
+    if digits in unwanted or is_constant(digits) or not 1900 <= int(digits[:4]) <= 2100:
         return DUMMY[vr]
     try:
         moved = datetime.strptime(digits, "%Y%m%d") + timedelta(days=days)
@@ -86,7 +97,15 @@ def year_of(vr: str, text: str) -> str:
 
 def is_published(tag: int) -> bool:
     """Tell whether the date of an attribute can be looked up by anybody."""
-    return tag in PUBLISHED_DATES
+    return keyword_for_tag(tag).startswith(OF_MANY) and dictionary_VR(tag) in DUMMY  # times are not moved
+
+
+def is_constant(digits: str) -> bool:
+    """Tell whether software writes a day where nobody knew it: most are the first day of a year."""
+    year, rest = int(digits[:4]), digits[4:]
+    if rest == "0101":
+        return 1900 <= year < 2000 or year in (2001, 2002, 2003) or (year <= 2100 and year % 5 == 0)
+    return any(f"{day:%Y%m%d}" == digits for day in ODD_DAYS)
 
 
 def is_uid(text: str) -> bool:

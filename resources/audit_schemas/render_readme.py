@@ -1,4 +1,4 @@
-"""Render README.md of this folder: every column of the four audits, of the release manifest, and every reason code.
+"""Render README.md of this folder: every column of the audits, of the release manifest, and every reason code.
 
 python resources/audit_schemas/render_readme.py     writes this folder's page and the table of reasons in ../../README.md
 """
@@ -21,7 +21,7 @@ ROOT = FOLDER.parents[1]
 PAGE = FOLDER / "README.md"
 FRONT_PAGE = ROOT / "README.md"
 START, END = "<!-- reject reasons: start -->", "<!-- reject reasons: end -->"
-SCHEMAS = ("deid_audit", "uid_map", "metadata_audit", "ct_prepro_audit", "release_manifest")
+SCHEMAS = ("deid_audit", "uid_map", "links", "metadata_audit", "ct_prepro_audit", "release_manifest")
 _HEAD = """\
 # Columns of the audits
 

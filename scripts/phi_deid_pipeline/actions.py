@@ -330,6 +330,11 @@ def kept_text(
     return padded(vr, encode_text(cleaned, encodings))
 
 
+def dummy_string(vr: str) -> bytes:
+    """Return the dummy of a VR of strings."""
+    return _STRING_DUMMIES[vr][0].encode("ascii")
+
+
 def described_codes(
     tag: int, vr: str, form: str, value: bytes, charset: tuple[str, ...], lexicon: Lexicon, vocabulary: Vocabulary
 ) -> bytes | None:
@@ -351,25 +356,6 @@ def described_codes(
         new = [dummy] * len(new)
         joined = b"\\".join(new)
     return None if joined == value else padded(vr, joined.rstrip(b" \x00"))
-
-
-def known_codes(lexicon: Lexicon, vocabulary: Vocabulary) -> frozenset[bytes]:
-    """Return the lexicon's codes that are no words of imaging, as they stand in values of CS, DS and IS."""
-    ordinary = vocabulary.strong | vocabulary.plain
-    return frozenset(code.upper().encode("ascii") for code in lexicon.codes - ordinary if code.isascii())
-
-
-def without_codes(vr: str, value: bytes, known: frozenset[bytes]) -> bytes | None:
-    """Put the dummy of the VR in the place of each component that is, or for CS holds, a known code; None if none is."""
-    parts = [part.strip(b" \x00") for part in value.split(b"\\")]
-    if vr == "CS":
-        hit = [not known.isdisjoint((part.translate(None, b" _"), *re.split(b"[ _]+", part))) for part in parts]
-    else:
-        hit = [part in known for part in parts]
-    if not any(hit):
-        return None
-    dummy = _STRING_DUMMIES[vr][0].encode("ascii")
-    return padded(vr, b"\\".join(dummy if found else part for part, found in zip(parts, hit, strict=True)))
 
 
 def cleaned_text(

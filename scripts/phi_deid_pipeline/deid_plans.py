@@ -61,7 +61,7 @@ class Plan:
 
     __slots__ = (
         *("action", "children", "code", "fallback", "forced", "form", "hipaa", "kind", "path", "private", "scene"),
-        *("tag", "unit", "variants", "vr"),
+        *("stated", "tag", "unit", "variants", "vr"),
     )
 
     def __init__(self, path: tuple[int, ...], vr: str, scene: Scene = ("", "", ""), *, private: bool = False) -> None:
@@ -69,6 +69,7 @@ class Plan:
         self.tag = path[-1] if path else 0
         self.vr = vr
         self.form = vr  # whose characters a kept value may hold
+        self.stated = ""  # the dictionary's VR where another one is written: a replaced value gets it
         self.scene = scene
         self.private = private
         self.kind = Kind.RECURSE
@@ -157,6 +158,7 @@ class Planner:
 
     def _settle(self, plan: Plan, code: str, action: str, resolution: Resolution) -> None:
         plan.code, plan.action, plan.hipaa = code, action, resolution.hipaa
+        plan.stated = _stated(plan)
         group = plan.tag >> 24
         nested_pixels = plan.tag >> 16 == 0x7FE0 and len(plan.path) > 1  # pictures that nothing looks at
         if plan.tag >> 16 in (0x0000, 0x0002, 0x0004) or group in (0x50, 0x60) or nested_pixels:
@@ -175,7 +177,7 @@ class Planner:
     def _sequence_kind(self, plan: Plan, action: str) -> Kind:
         if action == "X":
             return Kind.REMOVE
-        if action == "Z":
+        if action == "Z" or (action == "D" and plan.stated):
             return Kind.EMPTY
         if action == "D":
             # References get mapped UIDs, which is a valid replacement and keeps links; no item could be made up.
@@ -220,12 +222,16 @@ class Planner:
 def _plain_kind(plan: Plan, action: str) -> Kind:
     if action == "X":
         return Kind.REMOVE
+    if plan.stated == "SQ":
+        return Kind.EMPTY
     if plan.tag in (PATIENT_NAME, PATIENT_ID) and action in ("Z", "D", "C"):
         return Kind.PSEUDONYM
     if action == "Z":
         return Kind.EMPTY
     if action == "D":
-        return Kind.UID if plan.vr == "UI" else Kind.DUMMY  # the only dummy that fits a UID is another UID
+        if (plan.stated or plan.vr) == "UI":  # the only dummy that fits a UID is another UID
+            return Kind.UID if plan.vr in STRING_VRS else Kind.REMOVE
+        return Kind.DUMMY
     if action == "U":
         return Kind.UID if plan.vr in STRING_VRS else Kind.REMOVE
     if action == "C":
@@ -233,21 +239,29 @@ def _plain_kind(plan: Plan, action: str) -> Kind:
     return _kept_kind(plan)
 
 
-def _kept_kind(plan: Plan) -> Kind:
-    """Return how a value stays; one written with a VR of another kind than the dictionary's may hold anything."""
-    kind = Kind.TEXT if plan.vr in TEXT_VRS else Kind.CHECKED if plan.vr in STRING_VRS else Kind.COPY
+def _stated(plan: Plan) -> str:
+    """Return the dictionary's VR of a standard attribute that is written with another one, "" for all others."""
     known = None if plan.private else attribute(plan.tag)
     stated = () if known is None or known.vr == "NONE" else known.vr.split(" or ")
-    if not stated or plan.vr in stated:
+    return stated[0] if stated and plan.vr not in stated else ""
+
+
+def _kept_kind(plan: Plan) -> Kind:
+    """Return how a value stays; one written with a VR of another kind than the dictionary's may hold anything.
+
+    What cannot stay becomes the dummy of the VR that it should have, as it may be of Type 1 or 2; a sequence is emptied.
+    """
+    kind = Kind.TEXT if plan.vr in TEXT_VRS else Kind.CHECKED if plan.vr in STRING_VRS else Kind.COPY
+    if not plan.stated:
         return kind
+    stated = attribute(plan.tag).vr.split(" or ")  # type: ignore[union-attr]
     if kind is Kind.COPY:
         numbers = plan.vr in NUMBER_VRS and not NUMBER_VRS.isdisjoint(stated)
-        return kind if numbers or not BYTE_VRS.isdisjoint(stated) else Kind.REMOVE
-    if plan.vr == "UI":
-        return Kind.UID
-    if stated[0] in ("DA", "DT", "TM"):
+        fits = numbers or not BYTE_VRS.isdisjoint(stated)
+        return kind if fits else Kind.REMOVE if plan.stated == "UI" else Kind.DUMMY
+    if plan.vr == "UI" or plan.stated in ("DA", "DT", "TM"):
         return Kind.DUMMY
-    if stated[0] not in FORMS:
+    if plan.stated not in FORMS:
         return kind
-    plan.form = FORMS[stated[0]]
+    plan.form = FORMS[plan.stated]
     return Kind.CHECKED

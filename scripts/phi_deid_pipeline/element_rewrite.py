@@ -33,6 +33,8 @@ CONTENT_VALUES = {
 }
 MEASURED_VALUE, UNITS, SCHEME = 0x0040A300, 0x004008EA, 0x00080102
 # Concepts of ages that are numbers: code value and coding scheme.
+# What they write is of the VR that the attribute has, whichever was written.
+RESTATED = frozenset({Kind.DUMMY, Kind.EMPTY, Kind.PSEUDONYM, Kind.CHECKED, Kind.AGE})
 AGES = frozenset({("121033", "DCM"), ("424144002", "SCT"), ("397669002", "SCT"), ("30525-0", "LN")})
 
 
@@ -189,13 +191,14 @@ class ElementRewrite(ValueRewrite):
             self._replace(element, plan, new, little, out)
 
     def _replace(self, element: Element, plan: Plan, value: bytes, little: bool, out: Output) -> None:
-        """Write an element with a new value, its header as it was written in the source."""
+        """Write an element with a new value; its header as in the source, but for the VR of a dummy under a wrong one."""
         if value == b"" and element.value_end == element.value_start:
             out.keep(element.start, element.end)
             return
         self._done[plan, "C" if plan.action == "K" else plan.action] += 1
         explicit = element.explicit
-        out.put(element_header(element.tag, element.written_vr, len(value), little, explicit) + value)
+        vr = plan.stated if plan.stated and plan.kind in RESTATED and explicit else element.written_vr
+        out.put(element_header(element.tag, vr, len(value), little, explicit) + value)
 
     def _dummy_item(self, element: Element, plan: Plan, little: bool, out: Output) -> None:
         if not element.items:
@@ -205,8 +208,8 @@ class ElementRewrite(ValueRewrite):
         item = dummy_item(element.tag, keyword_of(element.tag))
         first = element.items[0]
         content = b"" if item is None else encode_item(item, first.little, first.explicit)
-        if _is_foreign(element, little):
-            element, content = replace(element, written_vr="SQ"), big_endian_items(*_parsed([content]))
+        if is_foreign(element, little):
+            element, content = replace(element, written_vr="SQ"), big_endian_items(*parsed([content]))
         self._replace(element, plan, content, little, out)
 
     # ----------------------------------------------------------------- sequences
@@ -227,7 +230,7 @@ class ElementRewrite(ValueRewrite):
             item_changed, item_chunks = self._item(item, item_plan, charset)
             changed |= item_changed
             chunks.extend(item_chunks)
-        foreign = _is_foreign(element, little)
+        foreign = is_foreign(element, little)
         if not changed and not foreign:
             out.keep(element.start, element.end)
             return
@@ -235,7 +238,7 @@ class ElementRewrite(ValueRewrite):
             out.changed = True  # all content items were removed: Content Sequence may not be empty
             return
         if foreign:
-            content = big_endian_items(*_parsed(chunks))
+            content = big_endian_items(*parsed(chunks))
             out.put(element_header(element.tag, "SQ", len(content), little=False, explicit=True) + content)
             return
         end = b""
@@ -325,7 +328,7 @@ class ElementRewrite(ValueRewrite):
         return scheme.startswith(("99", "L")) and scheme != "LN"
 
 
-def _is_foreign(element: Element, little: bool) -> bool:
+def is_foreign(element: Element, little: bool) -> bool:
     """Tell whether a sequence is written as UN, little endian in a big endian data set.
 
     PS3.5 6.2.2 asks for that, but common readers stumble over it: it is written as the SQ that it is.
@@ -333,7 +336,8 @@ def _is_foreign(element: Element, little: bool) -> bool:
     return element.written_vr == "UN" and element.little and not little
 
 
-def _parsed(chunks: list[memoryview | bytes]) -> tuple[list[Item], memoryview]:
+def parsed(chunks: list[memoryview | bytes]) -> tuple[list[Item], memoryview]:
+    """Return the items of a sequence written as UN, and the bytes that they lie in."""
     data = b"".join(chunks)
     return parse_items(data), memoryview(data)
 

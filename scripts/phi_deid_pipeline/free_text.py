@@ -7,7 +7,7 @@ patient that the lexicon knows goes even if its words are in the vocabulary. Num
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -33,7 +33,6 @@ _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
-_DAY_AND_MONTH = re.compile(r"(?<![\w./-])(\d{1,2})(?:/(\d{1,2})(?![\w./-])|\.(\d{1,2})\.(?!\w))", re.ASCII)
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
@@ -69,7 +68,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     """
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging)
-    spans += _known_days(text, lexicon)
+    spans += vocabulary.patterns.days_without_year(text, lexicon.days)
     tokens = _tokens(text, _merged(spans), vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
@@ -85,14 +84,6 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
 def fold(word: str) -> str:
     """Return a word in lower case without accents (ä as a, ß as ss)."""
     return fold_word(word)
-
-
-def _known_days(text: str, lexicon: Lexicon) -> Iterator[tuple[int, int]]:
-    """Yield where a known date stands without its year (3/15, 15.3.); 1/2 may be a fraction, 3-15 a range."""
-    for match in _DAY_AND_MONTH.finditer(text):
-        one, other = f"{int(match[1]):02d}", f"{int(match[2] or match[3]):02d}"
-        if max(one, other) > "12" and not lexicon.days.isdisjoint((one + other, other + one)):
-            yield match.span()
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

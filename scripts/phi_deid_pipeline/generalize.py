@@ -26,25 +26,33 @@ _UNITS = {
     **dict.fromkeys(["wk", "week", "weeks", "woche", "wochen", "semaines", "semanas", "settimane", "weken"], "wk"),
     **dict.fromkeys(["d", "day", "days", "tag", "tage", "jours", "dias", "giorni", "dagen"], "d"),
 }
-# A ZIP code stands behind the letters of a state, or at the end, with or without its four further digits.
-_ZIP = re.compile(
-    r"\b(?P<state>[A-Z]{2})[ ,.^]+(?P<behind>\d{5})(?:-?\d{4})?(?![\d-])|(?<![\w-])(?P<last>\d{5})(?:-\d{4})?\s*$",
-    re.ASCII | re.IGNORECASE,
-)
-_STATE_LETTERS = """
-    AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC
-    SD TN TX UT VT VA WA WV WI WY DC PR VI GU AS MP AA AE AP
+# States, districts and posts of the armed forces, and the first digits of their ZIP codes; the name is folded.
+_STATES_AND_DIGITS = """
+    AL=alabama:35,36 AK=alaska:995,996,997,998,999 AZ=arizona:85,86 AR=arkansas:716,717,718,719,72 CO=colorado:80,81
+    CA=california:90,91,92,93,94,95,960,961 CT=connecticut:06 DE=delaware:197,198,199 FL=florida:32,33,34
+    GA=georgia:30,31,398,399 HI=hawaii:967,968 ID=idaho:83 IL=illinois:60,61,62 IN=indiana:46,47 IA=iowa:50,51,52
+    KS=kansas:66,67 KY=kentucky:40,41,42 LA=louisiana:70,71 ME=maine:039,04 MD=maryland:206,207,208,209,21
+    MA=massachusetts:01,02,055 MI=michigan:48,49 MN=minnesota:55,56 MS=mississippi:386,387,388,389,39
+    MO=missouri:63,64,65 MT=montana:59 NE=nebraska:68,69 NV=nevada:889,89 NH=new_hampshire:030,031,032,033,034,035,036,037,038
+    NJ=new_jersey:07,08 NM=new_mexico:87,88 NY=new_york:005,063,10,11,12,13,14 NC=north_carolina:27,28 ND=north_dakota:58
+    OH=ohio:43,44,45 OK=oklahoma:73,74 OR=oregon:97 PA=pennsylvania:15,16,17,18,19 RI=rhode_island:028,029
+    SC=south_carolina:29 SD=south_dakota:57 TN=tennessee:37,38 TX=texas:75,76,77,78,79,885 UT=utah:84 VT=vermont:05
+    VA=virginia:201,22,23,24 WA=washington:98,990,991,992,993,994 WV=west_virginia:247,248,249,25,26 WI=wisconsin:53,54
+    WY=wyoming:82,830,831 DC=district_of_columbia:20,569 PR=puerto_rico:006,007,009 VI=virgin_islands:008 GU=guam:969
+    AS=american_samoa:967 MP=northern_mariana_islands:969 AA=_:340 AE=_:09 AP=_:962,963,964,965,966
 """
-_STATES = frozenset(_STATE_LETTERS.split())
-# States whose letters also name a country with codes of five digits: the first digits that the state has.
-_ALSO_A_COUNTRY = {
-    "DE": ("197", "198", "199"),
-    "ID": ("83",),
-    "IL": ("60", "61", "62"),
-    "MA": ("01", "02", "055"),
-    "ME": ("039", "04"),
+_FIRST_DIGITS = {
+    name: tuple(digits.split(","))
+    for row in _STATES_AND_DIGITS.split()
+    for names, _, digits in (row.partition(":"),)
+    for name in names.lower().replace("_", " ").split("=")
 }
-_AT_HOME = _STATES | {"US", "ST", "RD", "DR", "LN"}  # and words of streets
+# A ZIP code stands behind a state, or anywhere in an address in the United States, with or without four further digits.
+_CODE = re.compile(r"(?<![\w-])(\d{5})(?:-?\d{4})?(?![\w-])", re.ASCII)
+_STATE = re.compile(
+    rf"(?<![^\W_])({'|'.join(sorted(filter(str.strip, _FIRST_DIGITS), key=len, reverse=True))})[ ,.^]+$", re.IGNORECASE
+)
+_UNITED_STATES = re.compile(r"(?<![^\W_])(?:USA|U\.\s?S\.\s?A\.?|US|U\.S\.|(?i:united states))(?![^\W_])")
 _COUNTRIES = re.compile(
     r"\b(?:germany|deutschland|allemagne|alemania|france|frankreich|francia|italy|italia|italie|italien|spain|espana|españa"
     r"|spanien|mexico|méxico|turkey|turkiye|türkiye|poland|polska|finland|suomi|sweden|sverige|greece|croatia|hrvatska"
@@ -53,7 +61,6 @@ _COUNTRIES = re.compile(
     r"|deu|fra|ita|esp|mex|tur|fin|swe|grc|hrv|est|ukr|dza|egy|isr|sau|kor|tha|mys|idn|pak)\b",
     re.IGNORECASE,
 )
-_BEFORE = re.compile(r"(?:^|[\s,.^(])([a-z]{1,2})[ ,.^]+$", re.IGNORECASE | re.ASCII)
 _BOX = re.compile(r"\b(?:box|pob|postfach|apartado)\W*$", re.IGNORECASE)
 
 
@@ -123,22 +130,27 @@ def _age_words() -> re.Pattern[str]:
 def zip3(text: str) -> str:
     """Return the first three digits of the US ZIP code in an address, 000 for a restricted area; "" if there is none.
 
-    The number of a box is none, nor is a code behind the letters of another country or, without a state, beside its name.
+    Nothing is kept unless the address says that it is one of the United States: the country, or right before the code a
+    state that has such codes. Codes of five digits are written in many countries (Berlin 10115), and a rule for those
+    would be another. Another country's name, or the number of a box, rules a code out. What stays in doubt: IL and ID
+    before a code of Illinois or Idaho may mean Israel or Indonesia.
     """
     text = text.strip(" \x00")
-    found = [code for match in _ZIP.finditer(text) if (code := _zip_code(text, match))]
+    if _COUNTRIES.search(text.replace("New Mexico", "")):
+        return ""
+    found = [match[1] for match in _CODE.finditer(text) if _is_zip(text, match)]
     if not found:
         return ""
     return "000" if found[-1][:3] in RESTRICTED_ZIP3 else found[-1][:3]
 
 
-def _zip_code(text: str, match: re.Match[str]) -> str:
-    if _BOX.search(text[: match.start()]):
-        return ""
-    code, state = match["behind"] or match["last"], (match["state"] or "").upper()
-    if state in _STATES:
-        return code if code.startswith(_ALSO_A_COUNTRY.get(state, ("",))) else ""
-    before = _BEFORE.search(text[: match.end() - len(match[0]) + match[0].index(code)])
-    foreign = before is not None and before[1].upper() not in _AT_HOME
-    at_end = not text[match.end() :]
-    return code if at_end and not foreign and not _COUNTRIES.search(text) else ""
+def _is_zip(text: str, match: re.Match[str]) -> bool:
+    before = text[: match.start()]
+    state = _STATE.search(before)
+    if _BOX.search(before[: state.start()] if state else before):
+        return False
+    if state is not None and match[1].startswith(_FIRST_DIGITS[state[1].lower()]):
+        return True
+    # A house number stands before a word of the street; the code is at the end, but for the country.
+    behind = _UNITED_STATES.sub("", text[match.end() :])
+    return _UNITED_STATES.search(text) is not None and not re.search(r"\w", behind)

@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.actions import ItemContent, element_header, encode_element, encode_item, padded
+from phi_deid_pipeline.actions import ItemContent, big_endian_items, element_header, encode_element, encode_item, padded
 from phi_deid_pipeline.deid_plans import Kind
 from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, format_path, keyword_of
 from phi_deid_pipeline.element_memo import LONGEST, Outcome, condition
-from phi_deid_pipeline.element_rewrite import ElementRewrite, Output
+from phi_deid_pipeline.element_rewrite import ElementRewrite, Output, is_foreign, parsed
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.free_text import clean_descriptor
 from phi_deid_pipeline.instance_write import NO_PIXELS, encapsulate
@@ -128,6 +128,8 @@ class InstanceRewrite(ElementRewrite):
                 code: ItemContent = {0x00080100: ("SH", value), 0x00080102: ("SH", scheme), 0x00080104: ("LO", meaning)}
                 chunks.append(encode_item(code, little, explicit))
         content = b"".join(chunks)
+        if element is not None and items and is_foreign(element, self.source.little):
+            content, written = big_endian_items(*parsed([content])), "SQ"
         header = element_header(METHOD_CODES, written, len(content), self.source.little, written != "")
         return header + content
 

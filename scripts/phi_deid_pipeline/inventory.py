@@ -7,7 +7,6 @@ new writes nothing but `inventory.json`.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
@@ -17,28 +16,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from phi_deid_pipeline import batches
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.input_files import READER, FileFacts, FoundFile, read_files, source_digest, walk
+from phi_deid_pipeline.inventory_files import WORK, InventoryFiles, Naming, text_digest
 from phi_deid_pipeline.records import (
     Decision,
-    InstanceEntry,
-    Manifest,
-    RejectedFile,
     RejectReason,
-    SeriesEntry,
-    StudySubject,
-    Subject,
-    UidType,
-    UidUse,
 )
 from phi_deid_pipeline.side_files import SCHEMA, SideFiles
-from phi_deid_pipeline.subjects import Patients, PseudonymStore, SubjectTable, patient_key_of
+from phi_deid_pipeline.subjects import Patients, PseudonymStore, patient_key_of
 from phi_deid_pipeline.uid_mapping import UidMapper, salt_id
 
-_WRITER = source_digest("inventory", "batches", "records")  # another writer makes all side files anew
+# Another writer makes all side files anew.
+_WRITER = source_digest("inventory", "inventory_files", "batches", "records")
 _FILES_PER_TASK = 32
 _FILES_PER_COMMIT = 1024  # what a kill can cost in reads
 
@@ -70,9 +62,6 @@ _PUT_FILE = (
 )
 # Reasons of which the file's own stat tells nothing: such files are tried again at every scan.
 _TRY_AGAIN = (RejectReason.UNREADABLE_FILE.value, RejectReason.CHANGED_WHILE_READ.value)
-# Rejected copies that leave nothing missing in their series.
-_SUPERFLUOUS = (RejectReason.DUPLICATE_IDENTICAL.value, RejectReason.DUPLICATE_NOT_CHOSEN.value)
-_WORK = f"{batches.UNITS} + CASE WHEN has_pixels THEN frames * {batches.UNITS_PER_FRAME} + size ELSE 0 END"
 
 Progress = Callable[[int, int], None]
 
@@ -159,14 +148,6 @@ def _open(private: Path) -> sqlite3.Connection:
     return database
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """How patients are named: keyed, random or table, and the rows of the table of subjects."""
-
-    pseudonyms: str
-    rows: tuple[Mapping[str, str], ...]
-
-
 class _Scan:
     """One scan: refresh what is known of files, decide what becomes of them, write the side files."""
 
@@ -187,11 +168,13 @@ class _Scan:
         self.settings, self.patients, self.decisions = settings, patients, decisions
         self.mapper = UidMapper(salt)
         joined = sorted((list(k) if isinstance(k, tuple) else [k], v) for k, v in patients.items())
-        self.patients_digest = _digest(json.dumps(joined))
+        self.patients_digest = text_digest(json.dumps(joined))
         asked = [_WRITER, salt_id(salt), settings.duplicates, sorted(map(str, map(asdict, decisions)))]
         named = [naming.pseudonyms, [sorted(row.items()) for row in naming.rows]]
-        self.request_digest = _digest(json.dumps([*asked, self.patients_digest, *named]))
+        self.request_digest = text_digest(json.dumps([*asked, self.patients_digest, *named]))
         self.side = SideFiles(private, database)
+        maker = f"{_WRITER}/{READER}"
+        self._files = InventoryFiles(database, self.side, maker, self.mapper, patients, decisions, naming, self.store)
 
     def run(self, threads: int, progress: Progress | None) -> InventorySummary:
         read, changed = self._refresh(threads, progress)
@@ -199,7 +182,7 @@ class _Scan:
         if changed or lost or self._meta("settled") != self.request_digest or not self.side.intact():
             self._set_meta("settled", "")
             self._decide()
-            self._write_side_files()
+            self._files.write()
             self._set_meta("settled", self.request_digest)
         summary = self._summary(read)
         self.side.write_output("inventory.json", (json.dumps(asdict(summary), sort_keys=True) + "\n").encode())
@@ -287,7 +270,7 @@ class _Scan:
     def _lexicon(self, entries: str) -> int | None:
         if entries == "[]":
             return None
-        digest = _digest(entries)
+        digest = text_digest(entries)
         self.db.execute("INSERT OR IGNORE INTO lexicons(digest, entries) VALUES (?, ?)", (digest, entries))
         return self.db.execute("SELECT id FROM lexicons WHERE digest = ?", (digest,)).fetchone()[0]
 
@@ -380,10 +363,10 @@ class _Scan:
     def _put_into_batches(self) -> None:
         """Give each new series a batch; those that have one keep it for ever."""
         present = (
-            f"SELECT patient, patient_key, study_uid, series_uid, sum({_WORK}) AS work FROM files WHERE verdict = ''"
+            f"SELECT patient, patient_key, study_uid, series_uid, sum({WORK}) AS work FROM files WHERE verdict = ''"
             " GROUP BY patient_key, study_uid, series_uid"
         )
-        total = self.db.execute(f"SELECT coalesce(sum({_WORK}), 0) FROM files WHERE verdict = ''").fetchone()[0]
+        total = self.db.execute(f"SELECT coalesce(sum({WORK}), 0) FROM files WHERE verdict = ''").fetchone()[0]
         new = self.db.execute(
             f"SELECT n.patient, n.study_uid, n.series_uid, n.work FROM ({present}) n LEFT JOIN series s ON"
             " s.patient = n.patient AND s.study_uid = n.study_uid AND s.series_uid = n.series_uid WHERE s.id IS NULL"
@@ -395,153 +378,6 @@ class _Scan:
         for batch, group in enumerate(groups, last + 1):
             insert = "INSERT INTO series(patient, study_uid, series_uid, batch) VALUES (?, ?, ?, ?)"
             self.db.executemany(insert, [(*key, batch) for key in group])
-
-    # ----------------------------------------------------------------- side files
-
-    def _write_side_files(self) -> None:
-        self.db.execute("BEGIN IMMEDIATE")
-        names = [*self._write_manifests(), *self._write_lexicons(), self._write_rejected()]
-        self.side.remove_others({*names}, ("manifests", "lexicons", "decisions", "subjects"))
-        self.db.execute("COMMIT")
-
-    def _write_manifests(self) -> Iterator[str]:
-        index = [("batch", "series", "instances", "frames", "work", "patients", "digest")]
-        query = "SELECT DISTINCT batch FROM series s JOIN files f ON f.series = s.id WHERE verdict = '' ORDER BY batch"
-        decided = self._decisions_by_batch()
-        find = self._subject_finder()
-        for (number,) in self.db.execute(query).fetchall():
-            batch = f"b{number:06d}"
-            name = f"manifests/{batch}.json"
-            counts, signature = self._batch_summary(number)
-            digest = self.side.put(name, signature, lambda n=number: self._manifest(n))
-            index.append((batch, *counts, digest[:16]))
-            yield name
-            lines = "".join(_json_line(decision) for decision in decided.get(number, ())).encode("utf-8")
-            yield self._put_bytes(f"decisions/{batch}.jsonl", lines)
-            lines = "".join(map(_json_line, self._subjects_of(number, find))).encode("utf-8", "backslashreplace")
-            yield self._put_bytes(f"subjects/{batch}.jsonl", lines)
-        yield self._put_bytes("index.tsv", "".join("\t".join(row) + "\n" for row in index).encode("ascii"))
-
-    def _put_bytes(self, name: str, data: bytes) -> str:
-        self.side.put(name, hashlib.sha256(data).hexdigest(), lambda: data)
-        return name
-
-    def _batch_summary(self, batch: int) -> tuple[tuple[str, ...], str]:
-        """Return the index columns of a batch and a signature of all that its manifest is made of."""
-        signature = hashlib.sha256(f"{_WRITER}/{READER}".encode())
-        series: set[int] = set()
-        patients: set[int] = set()
-        instances = frames = work = 0
-        rows = self.db.execute(
-            f"SELECT f.series, f.patient, f.path, f.sha256, f.verdict, f.frames, {_WORK} FROM files f JOIN series s"
-            " ON f.series = s.id WHERE s.batch = ? ORDER BY f.path",
-            (batch,),
-        )
-        for series_id, patient, path, sha256, verdict, frame_count, units in rows:
-            signature.update(
-                b"\0".join((str(series_id).encode(), path, f"{sha256} {verdict} {patient}".encode(), b"\n"))
-            )
-            if not verdict:
-                series.add(series_id)
-                patients.add(patient)
-                instances, frames, work = instances + 1, frames + frame_count, work + units
-        counts = (str(len(series)), str(instances), str(frames), f"{work / batches.UNITS:.3f}")
-        return (*counts, ",".join(f"p{patient:06d}" for patient in sorted(patients))), signature.hexdigest()
-
-    def _manifest(self, batch: int) -> bytes:
-        series = self.db.execute(
-            "SELECT s.id, p.key, p.id, s.study_uid, s.series_uid FROM series s JOIN patients p ON p.id = s.patient"
-            " WHERE s.batch = ? AND EXISTS (SELECT 1 FROM files f WHERE f.series = s.id AND f.verdict = '')"
-            " ORDER BY p.key, s.study_uid, s.series_uid",
-            (batch,),
-        )
-        entries = tuple(self._series_entry(*row) for row in series.fetchall())
-        return _json_line(Manifest(f"b{batch:06d}", entries)).encode("utf-8", "backslashreplace")
-
-    def _series_entry(self, number: int, key: str, patient: int, study_uid: str, series_uid: str) -> SeriesEntry:
-        columns = (
-            "path, size, sha256, study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid, modality, rows,"
-            " columns, frames, has_pixels, hold, uids, head, slice_mm"
-        )
-        rows = self.db.execute(
-            f"SELECT {columns} FROM files WHERE series = ? AND verdict = '' ORDER BY sop_uid, path", (number,)
-        )
-        rejected = self.db.execute(
-            "SELECT count(*) FROM files WHERE series = ? AND verdict NOT IN ('', ?, ?)", (number, *_SUPERFLUOUS)
-        ).fetchone()[0]
-        name = f"p{patient:06d}"
-        instances = tuple(_instance_entry(row, name) for row in rows)
-        return SeriesEntry(name, study_uid, series_uid, instances, rejected, key)
-
-    def _decisions_by_batch(self) -> dict[int, list[Decision]]:
-        """Return the decisions on single findings by the batch that holds their instance."""
-        wanted: dict[str, list[Decision]] = defaultdict(list)
-        for decision in sorted(self.decisions, key=lambda d: (d.what, d.verdict, d.who, d.when, d.why)):
-            uid, mark, _ = decision.what.partition("#")
-            if mark:
-                wanted[uid].append(decision)
-        found: dict[int, list[Decision]] = defaultdict(list)
-        if wanted:
-            query = "SELECT f.sop_uid, s.batch FROM files f JOIN series s ON s.id = f.series WHERE f.verdict = ''"
-            for sop_uid, batch in self.db.execute(query):
-                found[batch].extend(wanted.get(self.mapper.new_uid(sop_uid), ()))
-        return {batch: sorted(some, key=lambda d: (d.what, d.verdict)) for batch, some in found.items()}
-
-    def _subject_finder(self) -> Callable[[str, str], Subject | None] | None:
-        """Return what names a patient's study; None where pseudonyms are keyed. Random codes are kept before use."""
-        if self.naming.pseudonyms == "table":
-            return SubjectTable(self.naming.rows, self.patients).find
-        if self.naming.pseudonyms != "random":
-            return None
-        codes = self.store.codes_of(key for (key,) in self.db.execute("SELECT key FROM patients").fetchall())
-        return lambda key, _study: Subject(codes[key])
-
-    def _subjects_of(self, batch: int, find: Callable[[str, str], Subject | None] | None) -> Iterator[StudySubject]:
-        """Yield who the studies of a batch belong to; a study that the table does not know is left out."""
-        studies = self.db.execute(
-            "SELECT DISTINCT p.key, s.study_uid FROM series s JOIN patients p ON p.id = s.patient WHERE s.batch = ?"
-            " ORDER BY p.key, s.study_uid",
-            (batch,),
-        )
-        for key, study_uid in studies.fetchall() if find is not None else ():
-            if (subject := find(key, study_uid)) is not None:
-                yield StudySubject(key, study_uid, subject)
-
-    def _write_lexicons(self) -> Iterator[str]:
-        """Write the identifiers of each patient, gathered from all files that could be read, rejected ones too."""
-        query = (
-            "SELECT DISTINCT f.patient, p.key, f.lexicon FROM files f JOIN patients p ON p.id = f.patient"
-            " ORDER BY f.patient, f.lexicon"
-        )
-        known = self.db.execute(query)
-        for (patient, key), group in itertools.groupby(known, key=lambda row: row[:2]):
-            numbers = [number for _, _, number in group if number is not None]
-            name = f"lexicons/p{patient:06d}.json"
-            signature = _digest(json.dumps([_WRITER, READER, key, self._lexicon_digests(numbers)]))
-            self.side.put(name, signature, lambda key=key, numbers=numbers: self._lexicon_file(key, numbers))
-            yield name
-
-    def _lexicon_digests(self, numbers: Iterable[int]) -> list[str]:
-        query = "SELECT digest FROM lexicons WHERE id = ?"
-        return sorted(self.db.execute(query, (number,)).fetchone()[0] for number in numbers)
-
-    def _lexicon_file(self, key: str, numbers: Iterable[int]) -> bytes:
-        entries: set[tuple[str, str]] = set()
-        for number in numbers:
-            text = self.db.execute("SELECT entries FROM lexicons WHERE id = ?", (number,)).fetchone()[0]
-            entries.update(map(tuple, json.loads(text)))
-        rows = [list(entry) for entry in sorted(entries)]
-        return (json.dumps({"entries": rows, "patient_key": key}, separators=(",", ":")) + "\n").encode()
-
-    def _write_rejected(self) -> str:
-        names = (
-            "path, verdict, note, is_dicom, size, sha256, patient, study_uid, series_uid, sop_uid, sop_class_uid,"
-            " modality"
-        )
-        rows = self.db.execute(f"SELECT {names} FROM files WHERE verdict <> '' ORDER BY path")
-        lines = (_json_line(_rejected_file(row)).encode("utf-8", "backslashreplace") for row in rows)
-        self.side.put_lines("rejected.jsonl", lines)
-        return "rejected.jsonl"
 
     # ----------------------------------------------------------------- counts
 
@@ -574,37 +410,6 @@ def _seen_row(found: FoundFile) -> tuple[bytes, int, int, int, str, str]:
     return found.path, found.size, found.mtime_ns, found.ctime_ns, found.reason, found.detail
 
 
-def _instance_entry(row: tuple[Any, ...], patient: str) -> InstanceEntry:
-    path, size, sha256, *identity, modality, rows, columns, frames, has_pixels, hold, uids, head, slice_mm = row
-    uses = (UidUse(uid, UidType(role), *rest) for uid, role, *rest in json.loads(uids))
-    holds = tuple(hold.split(",")) if hold else ()
-    return InstanceEntry(
-        os.fsdecode(path),
-        size,
-        sha256,
-        patient,
-        *identity,
-        modality,
-        rows,
-        columns,
-        frames,
-        bool(has_pixels),
-        holds,
-        tuple(uses),
-        bool(head),
-        slice_mm,
-    )
-
-
-def _rejected_file(row: tuple[Any, ...]) -> RejectedFile:
-    path, verdict, note, is_dicom, size, sha256, patient, *identity = row
-    reason = RejectReason(verdict)
-    name = f"p{patient:06d}" if patient is not None else ""
-    return RejectedFile(
-        os.fsdecode(path), reason, reason.what_to_do, note, bool(is_dicom), max(size, 0), sha256, name, *identity
-    )
-
-
 def _choices(decisions: Iterable[Decision]) -> dict[str, set[str]]:
     """Return the contents that decisions release: new SOP Instance UID -> first 12 digits of their SHA-256."""
     chosen: dict[str, set[str]] = defaultdict(set)
@@ -613,20 +418,3 @@ def _choices(decisions: Iterable[Decision]) -> dict[str, set[str]]:
         if mark and decision.verdict == "release":
             chosen[uid].add(digest.lower()[:12])
     return chosen
-
-
-def _json_line(record: Any) -> str:
-    return json.dumps(_plain(record), ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """Return a record as JSON holds it, as `dataclasses.asdict` does, without its copies: manifests are large."""
-    if isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return {name: _plain(getattr(value, name)) for name in type(value).__slots__}
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

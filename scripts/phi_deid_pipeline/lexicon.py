@@ -5,7 +5,7 @@ text in the forms in which people and devices write them. Names match by whole w
 transliteration, kana, long vowels of Japanese and Russian endings folded, joined or divided by hyphens; a name of two
 letters and one only in full. Numbers match with their separators and zeros in front left out; dates in the usual written
 forms; institutions and addresses as word sequences and by their distinctive words. Scripts written without blanks match
-anywhere. Simplified and traditional characters are not taken for each other.
+anywhere, traditional, simplified and Japanese forms of ideographs alike.
 """
 
 from __future__ import annotations
@@ -218,9 +218,11 @@ class Lexicon:
 
     def _known_number(self, compact: str) -> str:
         """Return a number without the zeros in front that the header's does not have: 00001234567 of 12-34-567."""
-        if compact[0] != "0" or not compact.isdigit() or compact[:3] in self._index.starts:
+        if compact[0] != "0" or not compact.isdigit() or compact in self._index.numbers:
             return compact
         bare = compact.lstrip("0")
+        if compact[:3] in self._index.starts and bare not in self._index.numbers:
+            return compact
         return bare if len(bare) >= MIN_NUMBER or len(bare) < 3 or bare[:3] in self._index.starts else compact
 
     def _dates(self, folded: str) -> Iterator[Span]:

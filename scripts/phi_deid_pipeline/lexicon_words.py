@@ -6,7 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 
+from phi_deid_pipeline.han_forms import folded_forms
 from phi_deid_pipeline.records import Category
 
 
@@ -99,6 +101,8 @@ def _fold_char(char: str) -> str:
         return _LETTERS[lower]
     bare = "".join(c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c) or c in _VOICING)
     composed = unicodedata.normalize("NFC", bare)
+    if len(composed) == 1:
+        composed = folded_forms().get(ord(composed), composed)
     return chr(ord(composed) + _TO_KATAKANA) if composed in _HIRAGANA else composed
 
 
@@ -114,7 +118,7 @@ def _fold_parts(text: str) -> list[str]:
 
 
 def fold(text: str) -> str:
-    """Return text in lower case without accents and compatibility forms; hiragana as katakana."""
+    """Return text in lower case without accents and compatibility forms; hiragana as katakana, ideographs in one form."""
     if text.isascii():
         return text.lower()
     return "".join(_fold_parts(text))
@@ -161,6 +165,8 @@ def variants(text: str) -> set[str]:
 def romanised(text: str) -> set[str]:
     """Return a Cyrillic or Greek word in Latin letters, in its usual spellings; nothing for other scripts."""
     lower = unicodedata.normalize("NFC", text).lower()
+    if "\u0451" in lower:  # Fedor and Fyodor
+        return romanised(lower.replace("\u0451", "\u0435")) | romanised(lower.replace("\u0451", "\u0439\u043e"))
     word = "".join(char if char in _ROMAN else fold(char) for char in lower)
     if word.isascii() or any(char.isalpha() and not char.isascii() and char not in _ROMAN for char in word):
         return set()
@@ -191,6 +197,7 @@ _JAPANESE = re.compile(
 )
 _LONG_O, _LONG_U = re.compile(r"ou|^oo|oh(?![aiueoy])"), re.compile(r"uu")
 _MIN_JAPANESE = 4
+_MOST_LONG = 4  # vowels that are tried
 _NO_NAMES = frozenset(
     {"dose", "hose", "rose", "mose", "route", "mouse", "house", "douse", "source", "mode", "node", "nose"}
 )
@@ -198,7 +205,7 @@ _NO_NAMES = frozenset(
 
 def name_variants(text: str) -> set[str]:
     """Return the variants of a word of a name: also the other gender's ending and the long vowels of Japanese."""
-    word = fold(text) if not romanised(text) else unicodedata.normalize("NFC", text).lower().replace("ё", "е")
+    word = fold(text) if not romanised(text) else unicodedata.normalize("NFC", text).lower()
     forms = variants(text)
     if len(word) >= _MIN_INFLECTED:
         for other in _other_gender(word):
@@ -218,12 +225,14 @@ def _other_gender(word: str) -> set[str]:
 
 
 def _long_vowels(word: str) -> set[str]:
-    """Return a romanised Japanese word with one o or u at a time short and long: taro, tarou, taroh."""
+    """Return a romanised Japanese word with some of its o and u short and the others long: shotaro, shoutarou, shohtaroh."""
     if len(word) < _MIN_JAPANESE or not word.isascii() or not _JAPANESE.fullmatch(word):
         return set()
     short = _LONG_U.sub("u", _LONG_O.sub("o", word))
+    vowels = [at for at, letter in enumerate(short) if letter in "ou"][:_MOST_LONG]
     forms = {short}
-    for at, letter in enumerate(short):
-        for long in {"o": ("ou", "oh") if at else ("oo", "oh"), "u": ("uu",)}.get(letter, ()):
-            forms.add(short[:at] + long + short[at + 1 :])
+    for long in (chosen for count in range(1, len(vowels) + 1) for chosen in combinations(vowels, count)):
+        for mark in "uh":
+            written = {at: "uu" if short[at] == "u" else "oo" if at == 0 and mark == "u" else "o" + mark for at in long}
+            forms.add("".join(written.get(at, letter) for at, letter in enumerate(short)))
     return {form for form in forms if len(form) >= _MIN_JAPANESE} - _NO_NAMES - GENERIC - WEAK_NAME_WORDS

@@ -6,8 +6,9 @@ of a rule covers no other step.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,17 +26,21 @@ from phi_deid_pipeline.records import (
     RejectedFile,
     RejectReason,
     SeriesEntry,
+    SeriesPictures,
     Status,
     Subject,
-    UidType,
     UnknownWord,
     Verdict,
 )
 
 if TYPE_CHECKING:
+    import sqlite3
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
+
     from phi_deid_pipeline.geometry import CtGeometry
     from phi_deid_pipeline.inventory import InventorySummary
-    from phi_deid_pipeline.links import LinkRecord, LinkRow
+    from phi_deid_pipeline.links import LinkGeometry, LinkRecord, LinkRow
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.records import Decision, Reading, SliceAttributes, StudySubject, VerificationRecord
 
@@ -430,9 +435,10 @@ def verify_series(
     verdicts, links = [], []
     asked = Asked(records, str((settings or {}).get("dciodvfy", "none")))
     for record in records:
-        if not record.staged_path:
-            continue
         series, instance = entries[record.input_path]
+        if not record.staged_path:
+            links += instance_links(instance, record, None, uid_map)
+            continue
         harmless = (record.patient, *filter(None, written_of.get((series.patient_key, series.study_uid), ())))
         verifier = verifiers.get((series.patient, harmless))
         if verifier is None:
@@ -442,7 +448,7 @@ def verify_series(
         written, source = staging / record.staged_path, input_root / instance.path
         checked = verifier.check(written, source, record)
         verdict = asked.with_new_errors(checked.verdict, written, source, record, checked.layouts)
-        edges = instance_links(instance, record, checked.uids, uid_map)
+        edges = instance_links(instance, record, checked.references, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
         links += edges
     return verdicts, links
@@ -458,6 +464,50 @@ def extract_metadata(staging: Path, records: Iterable[DeidRecord]) -> Iterable[d
                 yield extract(staging / record.staged_path, f"dicom/{record.staged_path}")
             except UnreadableInstance:
                 continue
+
+
+def draw_pictures(
+    manifest: Manifest,
+    readings: Iterable[InstanceReading],
+    findings: Iterable[InstanceFindings],
+    records: Iterable[DeidRecord],
+    input_root: Path,
+    staging: Path,
+    settings: Mapping[str, Any],
+    keep: Callable[[str, bytes], None],
+) -> Iterable[SeriesPictures]:
+    """Yield what shows the burned-in text of each series of a batch; `keep` gets each JPEG under a name of its content."""
+    from phi_deid_pipeline.pictures.draw import Drawer, readers_of
+    from phi_deid_pipeline.pictures.states import PictureSettings
+
+    readers = readers_of((row.sop_uid, row.path, row.reading.regions) for row in readings)
+    drawer = Drawer(input_root, staging, PictureSettings.from_config(settings), readers, keep)
+    found = {(row.sop_uid, row.path): row for row in findings}
+    made = {(row.old_sop_uid, row.input_path): row for row in records}
+    for series in manifest.series:
+        keys = [(instance.sop_uid, instance.path) for instance in series.instances]
+        yield drawer.draw(series, [found[key] for key in keys], [made[key] for key in keys])
+
+
+def report_pictures(
+    batches: Sequence[str],
+    lines: Callable[[str], Iterable[SeriesPictures]],
+    line: Callable[[str, int], SeriesPictures],
+    ended: Iterable[Mapping[str, Any]],
+    picture: Callable[[str, str], bytes],
+    target: Callable[[str], AbstractContextManager[BinaryIO]],
+) -> dict[str, Any]:
+    """Write pages, PDFs and contact sheets of all batches; return counts that name nobody.
+
+    `lines` yields the series of a batch and `line` gives one of them by number, `picture` a JPEG by batch and name;
+    `ended` are rows of `private/statuses.jsonl`; `target` opens a file to write by its name in the folder of reports.
+    """
+    from phi_deid_pipeline.pictures.gather import Gathered
+    from phi_deid_pipeline.pictures.report import write_report
+
+    gathered = Gathered(batches, lines, ended, line)
+    write_report(gathered, picture, target)
+    return gathered.totals.as_data()
 
 
 def metadata_columns() -> Mapping[str, Any]:
@@ -509,22 +559,51 @@ class Ended:
     status: Status
 
 
+def check_link_geometry(
+    records: Iterable[tuple[str, Mapping[str, Any]]],
+    metadata: Iterable[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
+    staging: Path,
+    database: sqlite3.Connection,
+) -> Iterable[LinkGeometry]:
+    """Yield whether the geometry of linked instances agrees, pair by pair.
+
+    `records` are DeidRecords as data with their batch, `rows` LinkRows as data; `staging` holds a folder for each batch,
+    `database` is an empty one on disk.
+    """
+    from phi_deid_pipeline.link_geometry import LinkedGeometry
+
+    linked = LinkedGeometry(database, staging)
+    linked.add_instances(records)
+    if linked.add_links(rows):
+        linked.add_metadata(metadata)
+        yield from linked.agreements()
+
+
 def check_links(
-    rows: Iterable[Mapping[str, Any]], ended: list[Ended], rejected: Iterable[RejectedFile], salt: bytes
+    rows: Callable[[], Iterable[Mapping[str, Any]]],
+    ended: Iterable[Ended],
+    rejected: Iterable[RejectedFile],
+    geometry: Iterable[Mapping[str, Any]],
+    salt: bytes,
+    database: sqlite3.Connection,
 ) -> Iterable[LinkRecord]:
-    """Yield every link with its state; `rows` are LinkRows as data, `rejected` what the inventory rejected."""
-    from phi_deid_pipeline.links import LinkRow
+    """Yield every link with its state; `rows` gives LinkRows as data, `rejected` what the inventory rejected.
+
+    Rows are read twice and `database` is an empty one on disk: what is in memory does not grow with the data.
+    """
+    from phi_deid_pipeline.links import LinkRows, link_geometry
     from phi_deid_pipeline.links import check_links as check
     from phi_deid_pipeline.uid_mapping import UidMapper
 
     new = UidMapper(salt).new_uid
-    never_worked_on = [
+    never_worked_on = (
         Ended(new(file.study_uid), new(file.series_uid), new(file.sop_uid), Status.REJECTED)
         for file in rejected
         if file.is_dicom
-    ]
-    links = [LinkRow(**{**row, "kind": UidType(row["kind"])}) for row in rows]
-    yield from check(links, never_worked_on + ended)
+    )
+    everything = itertools.chain(never_worked_on, ended)
+    yield from check(LinkRows(rows), everything, map(link_geometry, geometry), database)
 
 
 def read_policy(policy_json: str) -> Policy:
@@ -558,10 +637,12 @@ def build_release(
     return releases.build_release(output, files, info=info, salt=salt, checksums=checksums)
 
 
-def prune_withdrawn(output: Path, batches: set[str]) -> dict[str, int]:
-    """Drop what withdrawn series left behind."""
+def prune_withdrawn(output: Path, batches: set[str], *, pictures: bool = True) -> dict[str, int]:
+    """Drop what withdrawn series left behind, and pages with pictures where they are made no more."""
     from phi_deid_pipeline import pruning
 
+    if not pictures:
+        pruning.drop_pictures(output)
     return pruning.prune_withdrawn(output, batches)
 
 

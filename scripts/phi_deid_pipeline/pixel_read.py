@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -136,9 +136,11 @@ class SourcePixels:
                 forget_pages(self._instance.buffer)
                 size = 0
 
-    def frames(self) -> Iterator[Frame]:
-        """Decode one frame at a time; raises UnreadableInstance(PIXELS_UNDECODABLE)."""
+    def frames(self, wanted: Collection[int] | None = None) -> Iterator[Frame]:
+        """Decode one frame at a time, of `wanted` indices alone where given; raises UnreadableInstance(PIXELS_UNDECODABLE)."""
         for index, data in enumerate(self.encoded_frames()):
+            if wanted is not None and index not in wanted:
+                continue
             try:
                 words = decode_frame(data, self.layout)
                 photometric = decoded_photometric(data, self.layout)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 BATCH_FOLDERS = (
     "uid_map", "read", "findings", "staging", "records", "words", "verification", "links", "metadata", "geometry", "decisions",
+    "pictures",
 )  # fmt: skip
+PICTURE_REPORTS = ("burned_in_text", "released")
 _BATCH = re.compile(r"b\d{6,}")
 
 
@@ -33,6 +35,17 @@ def prune_withdrawn(output: Path, batches: set[str]) -> dict[str, int]:
                 else:
                     path.unlink()
     return {"batches": len(gone), "readings": _prune_readings(private, batches)}
+
+
+def drop_pictures(output: Path) -> None:
+    """Delete the pages and pictures of a run that made them: they would tell of another state of the data."""
+    private = output / "private"
+    for folder in (private / "pictures", private / "reports" / "pages"):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    for kind in PICTURE_REPORTS:
+        for path in sorted((private / "reports").glob(f"{kind}.*")):
+            path.unlink()
 
 
 def _prune_readings(private: Path, batches: Iterable[str]) -> int:

@@ -89,6 +89,32 @@ class Status(StrEnum):
     HELD = "held"
 
 
+class LinkState(StrEnum):
+    """What became of a reference."""
+
+    RESOLVED = "resolved"
+    DANGLING = "dangling"  # `DanglingReason` says why
+    DROPPED_BY_POLICY = "dropped_by_policy"
+    LOST = "lost"
+    NOT_WRITTEN = "not_written"  # the object that refers was rejected
+
+
+class DanglingReason(StrEnum):
+    """Why what a reference names is not in the release."""
+
+    NOT_IN_DATA_SET = "not_in_data_set"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+class Agreement(StrEnum):
+    """Whether the geometry of two linked instances fits together."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    NOT_CHECKED = "not_checked"
+
+
 class Verdict(StrEnum):
     """Verdict on a region of burned-in text."""
 
@@ -438,3 +464,92 @@ class SliceAttributes:
     bits_stored: int | None = None
     pixel_representation: int | None = None
     invalid_attributes: tuple[str, ...] = ()  # names of the fields above whose value in the header cannot be used
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One JPEG by the name of its content below `private/pictures/{batch}/`, with its size in pixels."""
+
+    name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMark:
+    """One finding as a row shows it: its number in the picture, what was read there, and what became of it."""
+
+    number: int
+    frame: int
+    plane: str
+    state: str
+    text: str
+    verdict: str
+    category: str
+    reason: str
+    confidence: float
+    reader: str
+    id: str
+    crop: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRow:
+    """One frame of an instance with findings; pictures are None where there is none, and `note` says why.
+
+    `alike` counts the instances of the series with the same boxes and verdicts, `kept_elsewhere` is text kept in those.
+    """
+
+    sop_uid: str
+    position: int  # of the instance in its series, from 1
+    frame: int
+    frames: int
+    marks: tuple[PictureMark, ...]
+    number: int | None = None  # Instance Number
+    original: Picture | None = None
+    boxes: Picture | None = None
+    result: Picture | None = None
+    further_boxes: int = 0  # boxes filled for what other slices, a device or a group show
+    note: str = ""
+    alike: int = 0
+    kept_elsewhere: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Instances of a series that were not looked at, by the reason; the first stands for all."""
+
+    sop_uid: str
+    position: int
+    status: str
+    detail: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One frame of an instance as written, with boxes drawn."""
+
+    sop_uid: str
+    position: int
+    frame: int
+    frames: int
+    states: tuple[str, ...]  # which kinds of boxes it shows
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPictures:
+    """All pictures of one series, by new UIDs; `staged` are the instances that were written."""
+
+    study_uid: str
+    series_uid: str
+    modality: str
+    instances: int
+    staged: int
+    with_findings: int
+    findings: dict[str, int]  # by state
+    rows: tuple[PictureRow, ...] = ()
+    not_shown: int = 0  # instances whose boxes differ from all that are shown
+    unread: tuple[Unread, ...] = ()
+    thumbnails: tuple[Thumbnail, ...] = ()

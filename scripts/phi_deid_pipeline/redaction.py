@@ -158,7 +158,7 @@ class SecondLook:
         if not redacted and found.status == "read":
             frames = frames_to_reread(new_sop_uid, count, self.share)
         if self._ocr is None or not frames:
-            return Again([], False, {"frames": 0, "readers": [], "left": 0})
+            return Again([], False, {"frames": 0, "same": 0, "gated": 0, "readers": [], "left": 0})
         from phi_deid_pipeline.redaction_proof import WIDENINGS, widened
 
         proof, matcher = self._tools(lexicon)
@@ -170,7 +170,8 @@ class SecondLook:
             left = proof.left_unchanged(written, frames, matcher, kept)
         may_widen = redacted and bool(left.boxes) and rounds < WIDENINGS
         wider = widened(left, instance.rows, instance.columns, rounds + 1) if may_widen else []
-        note = {"frames": len(frames), "readers": list(left.readers), "left": len(left.boxes)}
+        counts = {"frames": left.read + left.same + left.gated, "same": left.same, "gated": left.gated}
+        note = counts | {"readers": list(left.readers), "left": len(left.boxes)}
         return Again(wider, bool(left.boxes) and not may_widen, note)
 
     def _tools(self, lexicon: Lexicon) -> tuple[RedactionProof, Matcher]:

@@ -1,14 +1,16 @@
 """Read again what was written: text that identifies and is still there widens the boxes, or holds the series.
 
-The first changed frame of an instance is read whole by each reader, further ones (of many, `MOST_FRAMES` evenly spread)
-around their boxes, wherever that differs from what was read before; that every box is filled in every frame is checked by
-verification. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID and the frame, is read
-by the reader that was not the first one.
+The first changed frame of an instance is read whole by each reader. Every further one is compared with what was read around
+its boxes: what is the same there was read with it. Where it differs the line of the box is cut out and read by each reader,
+cuts of many frames on one sheet; with the cascade that is what the gate suspects there. That every box is filled in every
+frame is checked by verification. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID
+and the frame, is read by the reader that was not the first one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,34 +20,43 @@ import numpy as np
 from phi_deid_pipeline.boxes import area, clipped, joined, overlap
 from phi_deid_pipeline.burned_in_text import read_image
 from phi_deid_pipeline.burned_in_text.chain import used_readers
+from phi_deid_pipeline.burned_in_text.gate import eligible, suspicious_parts
 from phi_deid_pipeline.burned_in_text.judge import Words, identifying, is_benign
 from phi_deid_pipeline.burned_in_text.match import Matcher
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.pixel_codecs import decode_frame, decoded_photometric, high_bits, to_values
 from phi_deid_pipeline.pixel_read import Frame, SourcePixels, displayed, open_pixels
 from phi_deid_pipeline.records import Box, Region
+from phi_deid_pipeline.text_reading import uses_gate
 
-MOST_FRAMES = (
-    8  # of one instance that are read again, evenly spread: each costs seconds, and verification looks at all boxes
-)
 WIDENINGS = 2  # times that boxes are widened before the series is held
 SURE_CHARACTERS = 5  # letters and digits from which a match with the lexicon counts however unsure the reader was
 SURE_CONFIDENCE = 0.6  # of shorter matches, and of patterns
 PATTERN_CHARACTERS = 4
 MARGIN = 16  # pixels around a box, at least
 AROUND = 2  # heights around a box: where the rest of a text would stand
-TALL = 1.3  # height over width of a box from which its line runs upwards
 REST_CHARACTERS = 3  # letters and digits next to a filled box that are the rest of what it hides
 LEGIBLE = 16  # of 255 grey levels: contrast that text needs to be read
+TALL = 1.3  # height over width of a box from which its line runs upwards
 IGNORED = 0.5  # share of a region in a box that a person wants to keep, or that holds a label
+GAP = 32  # pixels between the cuts on a sheet
+SHEET_SIDE = 1024  # pixels; width of a sheet, wider for a wider cut
+SHEET_AREA = 640 * 1024  # pixels of cuts with their gaps from which a sheet is read
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a second look found: frame, box and the readers that looked."""
+    """What a second look found: frame, box and the readers that looked.
+
+    `read` counts the frames of which all or a part was read, `same` those that show around their boxes what was read
+    before, `gated` those in which the gate suspected nothing there.
+    """
 
     boxes: tuple[tuple[int, Box], ...]
     readers: tuple[str, ...]
+    read: int = 0
+    same: int = 0
+    gated: int = 0
 
 
 class RedactionProof:
@@ -71,17 +82,51 @@ class RedactionProof:
         """
         names = used_readers(self.settings)
         found: set[tuple[int, Box]] = set()
+        count = Counter[str]()
         with self._open(written) as source:
             if source is None:
                 return Left((), ())
-            read = _Read()
+            seen, sheet = _Seen(self._gate(source)), _Sheet()
+
+            def judge(regions: Sequence[Region]) -> None:
+                for region in regions:
+                    own = [box for number, box in boxes if number in (-1, region.frame)]
+                    found.update(self._identifying([region], matcher, kept, own, labelled=labelled))
+
             for frame in _decoded(source, _frames_of(boxes, source.layout.frames)):
                 image = displayed(source, frame)
-                own = [box for number, box in boxes if number in (-1, frame.index)]
-                for part in read.parts(image, own):
-                    regions = [r for name in names for r in self._regions(source, image, part, frame.index, (name,))]
-                    found |= self._identifying(regions, matcher, kept, own, labelled=labelled)
-        return Left(tuple(sorted(found, key=_order)), names)
+                parts, how = seen.parts(image, [box for number, box in boxes if number in (-1, frame.index)])
+                count[how] += 1
+                if seen.frames == 1:
+                    for name in names:
+                        judge(self._regions(source, image, _whole(image), frame.index, (name,)))
+                    continue
+                for part in parts:
+                    sheet.add(frame.index, image, part)
+                if sheet.full:
+                    judge(self._on_sheet(source, sheet, names))
+                    sheet = _Sheet()
+            judge(self._on_sheet(source, sheet, names))
+        return Left(tuple(sorted(found, key=_order)), names, count["read"], count["same"], count["gated"])
+
+    def _gate(self, source: SourcePixels) -> Callable[[np.ndarray], list[Box]] | None:
+        """Return what tells the suspicious parts of a frame where the cascade is asked for, else None."""
+        if not uses_gate(self.settings) or not eligible(source.layout.rows, source.layout.columns):
+            return None
+        invert = source.layout.photometric == "MONOCHROME1"
+        return lambda image: suspicious_parts(image, invert=invert, settings=self.settings)
+
+    def _on_sheet(self, source: SourcePixels, sheet: _Sheet, names: tuple[str, ...]) -> list[Region]:
+        if not sheet.cuts:
+            return []
+        image, places = sheet.image()
+        longer = max(source.layout.rows, source.layout.columns)
+        regions = [
+            region
+            for name in names
+            for region in self._regions(source, image, _whole(image), 0, (name,), longer_side=longer)
+        ]
+        return [placed for region in regions if (placed := sheet.placed(region, places)) is not None]
 
     def left_unchanged(
         self, written: Path, frames: Sequence[int], matcher: Matcher, kept: Sequence[tuple[int, Box]] = ()
@@ -96,7 +141,7 @@ class RedactionProof:
                 image = displayed(source, frame)
                 regions = self._regions(source, image, _whole(image), frame.index, names)
                 found |= self._identifying(regions, matcher, kept, (), labelled=False)
-        return Left(tuple(sorted(found, key=_order)), names)
+        return Left(tuple(sorted(found, key=_order)), names, read=len(set(frames)))
 
     @contextmanager
     def _open(self, written: Path) -> Iterator[SourcePixels | None]:
@@ -109,13 +154,21 @@ class RedactionProof:
             yield None if self.settings.too_small(source.layout.rows, source.layout.columns) else source
 
     def _regions(
-        self, source: SourcePixels, image: np.ndarray, part: Box, frame: int, names: tuple[str, ...]
+        self,
+        source: SourcePixels,
+        image: np.ndarray,
+        part: Box,
+        frame: int,
+        names: tuple[str, ...],
+        *,
+        longer_side: int | None = None,
     ) -> list[Region]:
         regions = read_image(
             np.ascontiguousarray(image[part.y : part.y + part.h, part.x : part.x + part.w]),
             invert=source.layout.photometric == "MONOCHROME1",
             window=source.window() if source.layout.samples == 1 else None,
             settings=replace(self.settings, readers=names, max_rounds=1),
+            longer_side=longer_side,
         )
         return [replace(r, frame=frame, box=Box(r.box.x + part.x, r.box.y + part.y, r.box.w, r.box.h)) for r in regions]
 
@@ -169,30 +222,100 @@ def _goes_on(text: Box, box: Box) -> bool:
     return shared * 2 >= min(text.h, box.h) and gap <= text.h // 2
 
 
-class _Read:
+class _Seen:
     """What was read of the frames so far, so that what they have in common is read once."""
 
-    def __init__(self) -> None:
-        self._image: np.ndarray | None = None
+    def __init__(self, gate: Callable[[np.ndarray], list[Box]] | None) -> None:
+        self.frames = 0
+        self._gate = gate
+        self._image = np.empty(0)
+        self._unseen = 0.0
 
-    def parts(self, image: np.ndarray, boxes: Sequence[Box]) -> list[Box]:
-        """Return the parts of a frame to read: all of the first one, of others the lines of boxes near which they differ."""
-        if self._image is None:
-            self._image = image.copy()
-            return [_whole(image)]
+    def parts(self, image: np.ndarray, boxes: Sequence[Box]) -> tuple[list[Box], str]:
+        """Return the parts of a frame to read, all of the first one, and how it was looked at: read, same or gated."""
+        self.frames += 1
+        if self.frames == 1:
+            self._image, self._unseen = image.copy(), _unseen_difference(image)
+            return [_whole(image)], "read"
         rows, columns = image.shape[:2]
-        unseen = LEGIBLE - 1 if image.dtype == np.uint8 else 0
-        near = [box for box in boxes if self._differs(image, _grown(box, rows, columns), unseen)]
-        strips = _strips(near, rows, columns)
-        for part in strips:
-            inside = np.s_[part.y : part.y + part.h, part.x : part.x + part.w]
-            self._image[inside] = image[inside]
-        return strips
+        around = [_grown(box, rows, columns) for box in boxes]
+        near = [n for n, part in enumerate(around) if self._differs(image, part)]
+        if not near:
+            return [], "same"
+        if self._gate:
+            suspected = [part for part in self._gate(image) if any(overlap(part, around[n]) for n in near)]
+            new = [part for part in suspected if self._differs(image, part)]
+        else:
+            new = _strips([boxes[n] for n in near], rows, columns)
+        for part in new:
+            self._image[_inside(part)] = image[_inside(part)]
+        return new, "read" if new else "gated"
 
-    def _differs(self, image: np.ndarray, part: Box, unseen: int) -> bool:
-        assert self._image is not None
-        new, old = (a[part.y : part.y + part.h, part.x : part.x + part.w] for a in (image, self._image))
-        return not np.array_equal(new, old) and bool(np.abs(new.astype(np.float64) - old).max() > unseen)
+    def _differs(self, image: np.ndarray, part: Box) -> bool:
+        new, old = image[_inside(part)], self._image[_inside(part)]
+        if np.array_equal(new, old):
+            return False
+        return bool((np.maximum(new, old) - np.minimum(new, old) > self._unseen).any())
+
+
+def _unseen_difference(image: np.ndarray) -> float:
+    """Return the difference of two values, or channels, that nobody sees: less contrast than text needs to be read."""
+    if image.dtype == np.uint8:
+        return LEGIBLE - 1
+    low, high = np.percentile(image, (0.5, 99.5))
+    return float(high - low) * (LEGIBLE - 1) / 255
+
+
+class _Sheet:
+    """Cuts of frames, laid out in rows on one picture: each reader is asked once for all of them."""
+
+    def __init__(self) -> None:
+        self.cuts: list[tuple[int, Box, np.ndarray]] = []
+        self._area = 0
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it is time to read."""
+        return self._area >= SHEET_AREA
+
+    def add(self, frame: int, image: np.ndarray, part: Box) -> None:
+        """Keep a cut of a frame."""
+        self.cuts.append((frame, part, image[_inside(part)].copy()))
+        self._area += (part.w + GAP) * (part.h + GAP)
+
+    def image(self) -> tuple[np.ndarray, list[Box]]:
+        """Return the picture and the place of each cut in it; what lies between them is their median."""
+        width = max(SHEET_SIDE, *(part.w for _, part, _ in self.cuts)) + 2 * GAP
+        x = y = GAP
+        lowest, places = GAP, []
+        for _, part, _ in self.cuts:
+            if x + part.w + GAP > width:
+                x, y = GAP, lowest + GAP
+            places.append(Box(x, y, part.w, part.h))
+            x, lowest = x + part.w + GAP, max(lowest, y + part.h)
+        first = self.cuts[0][2]
+        values = np.concatenate([cut.reshape(-1, *cut.shape[2:]) for _, _, cut in self.cuts])
+        right = max(place.x + place.w for place in places) + GAP
+        sheet = np.empty((lowest + GAP, right, *first.shape[2:]), first.dtype)
+        sheet[:] = np.median(values, axis=0).astype(first.dtype)
+        for place, (_, _, cut) in zip(places, self.cuts, strict=True):
+            sheet[_inside(place)] = cut
+        return sheet, places
+
+    def placed(self, region: Region, places: Sequence[Box]) -> Region | None:
+        """Return a region of the picture where it stands in its frame; None for one that lies in no cut."""
+        shares = [overlap(region.box, place) for place in places]
+        best = int(np.argmax(shares))
+        if not shares[best]:
+            return None
+        (frame, part, _), place, box = self.cuts[best], places[best], region.box
+        rows, columns = part.y + part.h, part.x + part.w
+        moved = Box(box.x - place.x + part.x, box.y - place.y + part.y, box.w, box.h)
+        return replace(region, frame=frame, box=clipped(moved, rows, columns))
+
+
+def _inside(box: Box) -> tuple[slice, slice]:
+    return np.s_[box.y : box.y + box.h, box.x : box.x + box.w]
 
 
 def _whole(image: np.ndarray) -> Box:
@@ -210,19 +333,19 @@ def _strips(boxes: Sequence[Box], rows: int, columns: int) -> list[Box]:
     for box in sorted(set(boxes), key=lambda b: (b.y, b.x, b.h, b.w)):
         wide = _grown(box, rows, columns)
         part = Box(wide.x, 0, wide.w, rows) if box.h > TALL * box.w else Box(0, wide.y, columns, wide.h)
-        touching = [other for other in parts if overlap(part, other)]
-        for other in touching:
-            parts.remove(other)
-            part = joined(part, other)
+        while touching := [other for other in parts if overlap(part, other)]:
+            for other in touching:
+                parts.remove(other)
+                part = joined(part, other)
         parts.append(part)
-    return parts
+    return sorted(parts, key=lambda b: (b.y, b.x, b.h, b.w))
 
 
 def _frames_of(boxes: Sequence[tuple[int, Box]], count: int) -> set[int]:
-    changed = range(count) if any(frame < 0 for frame, _ in boxes) or not boxes else sorted({n for n, _ in boxes})
-    if len(changed) <= MOST_FRAMES:
-        return set(changed)
-    return {changed[round(i * (len(changed) - 1) / (MOST_FRAMES - 1))] for i in range(MOST_FRAMES)}
+    """Return the frames that boxes changed: all where one box, or none, is told for all of them."""
+    if not boxes or any(frame < 0 for frame, _ in boxes):
+        return set(range(count))
+    return {frame for frame, _ in boxes}
 
 
 def widened(left: Left, rows: int, columns: int, round_: int) -> list[tuple[int, Box]]:

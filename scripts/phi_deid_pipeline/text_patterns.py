@@ -13,6 +13,17 @@ _TWO_DAY, _TWO_MONTH = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])"
 _DAY, _MONTH_NUMBER, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
 _CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?|Z\b|[+-]\d\d:?\d\d\b)?"
 _OLD = r"(?:9\d|1[0-3]\d)"  # an age above 89
+# Day and month; not before a unit or what is counted: 3-5 mm, 10-12 slices.
+_COUNTED = (
+    r"[%°x]|[µunmck]?m|[md]?l|cc|[mkµu]?g|[cm]?gy|m?sv|[mk]?t|m?s|secs?|min|h|hrs?|[kmg]?hz|kvp?|mas?|[mk]ev|[mkg]?bq|mci|deg|rpm"
+    r"|bpm|fps|px|dpi|[^\W\d_]*(?:slices?|images?|frames?|phases?|views?|pixels?|weeks?|days?|months?|years?|hours?|minutes?|seconds?"
+    r"|schichten|bilder|wochen|tage|monate|jahre|stunden|minuten|sekunden|coupes|jours|semaines|mois|cortes|semanas|meses"
+    r"|giorni|settimane|mesi|weken|dagen|maanden)"
+)
+_DAY_AND_MONTH = re.compile(
+    rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
+    re.ASCII | re.IGNORECASE,
+)
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _NAME = r"(?-i:[A-ZÀ-ÖØ-Þ][\w'’.-]*)"  # a word with a capital
 _NEVER = "(?!)"  # where a language has no such words
@@ -188,6 +199,38 @@ class Patterns:
                 if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
 
+    @cached_property
+    def _before_day(self) -> re.Pattern[str]:
+        birth, on = _any(self.languages.birth_labels), _any(self.languages.date_words)
+        ends = rf"(?P<birth>{birth}[ .:=]{{1,3}}(?:{on}\s{{1,2}})?)|{on}\s{{1,2}}"
+        return re.compile(rf"{_START}(?:{ends})$", re.IGNORECASE)
+
+    def days_without_year(self, text: str, known: frozenset[str]) -> Iterator[Span]:
+        """Yield where a day and month stand without a year; `known` are those (MMDD) of the patient's dates.
+
+        Two numbers are a date by what stands beside them, as they may be a range, a fraction or a decimal. Behind a word of
+        birth any of them is; one that is known, with a zero in front, a number above 12 or a point behind, or behind a word
+        such as "on"; one that is not known behind such a word only, with a zero in front (on 12-04) or a point behind (am
+        3.5.). Before a unit none is. What stays in doubt: a known 3/5 or 3-5 without any such sign is kept, as grades and
+        fractions are written so.
+        """
+        for match in _DAY_AND_MONTH.finditer(text):
+            one, mark, other, point = match.groups()
+            if not _is_day(one, other):
+                continue
+            before = self._before_day.search(text[: match.start()])
+            days = {f"{int(one):02d}{int(other):02d}", f"{int(other):02d}{int(one):02d}"}
+            own, signed = not days.isdisjoint(known), one[0] == "0" or other[0] == "0"
+            if before is not None and before["birth"]:
+                found = True
+            elif mark == ".":
+                found = own or before is not None if point else own and before is not None
+            else:
+                signed = signed or (own and max(int(one), int(other)) > 12)
+                found = sum((own, signed, before is not None)) >= 2
+            if found:
+                yield (before.start() if before is not None else match.start()), match.end()
+
     def in_kept_text(self, text: str) -> Iterator[Span]:
         """Yield what a kept text loses: it holds names of devices, versions and codes too, so only the unmistakable."""
         for match in self.kept.finditer(text):
@@ -203,6 +246,11 @@ class Patterns:
         if re.fullmatch(r"[\d+() ./-]+", found):
             return 7 <= sum(char.isdigit() for char in found) <= 15
         return True
+
+
+def _is_day(one: str, other: str) -> bool:
+    low, high = sorted((int(one), int(other)))
+    return 1 <= low <= 12 and high <= 31
 
 
 def _is_identifying(found: str) -> bool:

@@ -56,7 +56,8 @@ CHANGED_MARGIN = 64  # pixels around what differs, so that text at its border is
 UNSEEN_DIFFERENCE = 8  # of 255 grey levels: half of what text needs to be legible
 INVERTED = "MONOCHROME1"
 GATED_MODALITIES = ("CT", "MR")  # the gate was trained on these
-CINE_FRAMES, CINE_STEP = 9, 16  # frames that make a cine; each so many-th of it is read in full
+CINE_FRAMES = 9  # frames that make a cine
+CINE_STEP = 128  # frames; each so many-th of a cine, its middle and its last one are read in full
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and the multi-frame classes below it
 IMAGE_TYPE, INSTANCE_NUMBER, BURNED_IN_ANNOTATION = 0x00080008, 0x00200013, 0x00280301
 

@@ -13,16 +13,15 @@ from phi_deid_pipeline.actions import (
     dummy_value,
     is_well_formed,
     kept_text,
-    known_codes,
     new_uids,
     padded,
-    without_codes,
 )
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
 from phi_deid_pipeline.deid_plans import PATIENT_NAME, Kind, Plan
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
+from phi_deid_pipeline.known_codes import KnownCodes, known_codes, without_codes
 from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
@@ -52,7 +51,7 @@ class ValueRewrite:
         self.uids_replaced = 0
         self.unknown: list[tuple[str, str]] = []  # words of the element at hand that the vocabulary lacks
         self._births: frozenset[str] | None = None
-        self._known: frozenset[bytes] | None = None
+        self._known: KnownCodes | None = None
 
     def _act(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> bytes | None:
         """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""
@@ -61,10 +60,13 @@ class ValueRewrite:
             return NOTHING if plan.private and not are_uids(value) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.form, value):
-                return self._known_code(plan, value) if plan.form in CODE_VRS and len(value) >= MIN_WORD else None
-            if plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
-                return self._described(plan, value, charset)
-            return self._remembered(("kept", plan.vr), value, charset)
+                known = plan.form in CODE_VRS and len(value) >= MIN_WORD
+                new = self._known_code(plan, value) if known else None
+            elif plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
+                new = self._described(plan, value, charset)
+            else:
+                return self._remembered(("kept", plan.vr), value, charset)
+            return new if new is None or plan.form == plan.vr else self._dummy(plan, value, element)
         if kind is Kind.DATE:
             return self._date(plan, value, charset)
         if kind is Kind.AGE or kind is Kind.CODE:
@@ -78,9 +80,12 @@ class ValueRewrite:
             raise UnreadableInstance(RejectReason.CANNOT_CLEAN, format_path(plan.path))
         if not value.strip(b" \x00") and plan.vr in STRING_VRS and ("/" in plan.code or plan.action == "K"):
             return None  # the code allows an empty value, and there is nothing to replace
+        return self._dummy(plan, value, element)
+
+    def _dummy(self, plan: Plan, value: bytes, element: Element) -> bytes:
         if plan.tag == ENCAPSULATED_DOCUMENT:
             return dummy_document(self.source.text(0x00420012))
-        return dummy_value(plan.tag, plan.vr, value, element.little)
+        return dummy_value(plan.tag, plan.stated or plan.vr, value, element.little)
 
     def _clean(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> tuple[Plan, bytes | None]:
         """Clean a text; where nothing is left, the fallback of the policy takes over."""

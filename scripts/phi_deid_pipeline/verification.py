@@ -24,8 +24,9 @@ from phi_deid_pipeline.records import (
     Status,
     VerificationRecord,
 )
+from phi_deid_pipeline.references import BeforeAfter, references
 from phi_deid_pipeline.uid_mapping import is_standard_uid
-from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout, ui_values
+from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
 from phi_deid_pipeline.verification_dates import ChangedDates, age_problems, number_ages
 from phi_deid_pipeline.verification_iod import Conformance
@@ -88,13 +89,13 @@ _REASONS = {  # check -> why its residuals reject an instance; all others hold t
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A verdict, (path, UID) of every UI value (None if the instance does not parse), and what identifies the layouts.
+    """A verdict, the references of source and result (None if one does not parse), and what identifies the layouts.
 
     `layouts` is equal for instances that differ from each other and from their sources in values alone.
     """
 
     verdict: VerificationRecord
-    uids: frozenset[tuple[str, str]] | None
+    references: BeforeAfter | None
     layouts: bytes
 
 
@@ -154,17 +155,16 @@ class SeriesVerifier:
         That the source is still the file of the inventory was checked when it was de-identified.
         """
         checks = [*_ALWAYS, "birth_date" if self._full_dates else "dates", *(["ages"] if self._max_age else [])]
-        uids, layouts = None, [b""]
+        seen: list[tuple[BeforeAfter, bytes]] = []
         try:
             with read_layout(written) as layout:
-                uids = ui_values(layout)
-                residuals = list(self._check(layout, written, source, record, checks, layouts))
+                residuals = list(self._check(layout, written, source, record, checks, seen))
         except UnreadableInstance as error:
             where = "source" if error.detail == "source" else "data set"
             residuals = [Residual("opens", where, "", error.reason.value)]
         except OSError as error:
             residuals = [Residual("opens", "data set", "", f"errno {error.errno}")]
-        return Checked(_record(record, checks, residuals), uids, layouts[-1])
+        return Checked(_record(record, checks, residuals), *(seen[-1] if seen else (None, b"")))
 
     def _check(
         self,
@@ -173,7 +173,7 @@ class SeriesVerifier:
         source: Path,
         record: DeidRecord,
         checks: list[str],
-        layouts: list[bytes],
+        seen: list[tuple[BeforeAfter, bytes]],
     ) -> Iterator[Residual]:
         yield from container_problems(layout, written, record)
         yield from attribute_problems(layout, self._longitudinal)
@@ -181,7 +181,8 @@ class SeriesVerifier:
         with Source(source) as original:
             yield from self._opened.problems(layout, written, original.path)
             yield from self._conformance.problems(layout, original.layout)
-            layouts.append(layout.shape() + original.layout.shape())
+            named = BeforeAfter(references(original.layout), references(layout))
+            seen.append((named, layout.shape() + original.layout.shape()))
             dates = self._dates(original)
             charsets = original.charsets() if self._needles.foreign else frozenset()
             yield from self._values(layout, dates, charsets, original)

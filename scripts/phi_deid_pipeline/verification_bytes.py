@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from phi_deid_pipeline.dicom_utils import format_path, vr_of
+from phi_deid_pipeline.dicom_utils import vr_of
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.records import RejectReason
 
@@ -359,17 +359,6 @@ class _Reader:
                 break
             at += 8 + length
         raise _broken(at)
-
-
-def ui_values(layout: Layout) -> frozenset[tuple[str, str]]:
-    """Return (path, UID) of every UI value, file meta left out."""
-    found = set()
-    for value in layout.values:
-        if value.vr == "UI" and value.path[0] >> 16 != 2:
-            path = format_path(value.path)
-            for uid in layout.bytes_of(value).decode("ascii", "replace").split("\\"):
-                found.add((path, uid.strip("\x00 ")))
-    return frozenset(found)
 
 
 class Source:

@@ -7,13 +7,18 @@ The rules, in the order in which they apply:
    same holds of `PLACE_WORDS`.
 2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
    only directly beside another part of the same name, in either order. Written letter by letter it counts from
-   `MIN_SPELLED` letters. A name of three parts and more counts as one word, one of short parts as a whole value.
+   `MIN_SPELLED` letters, and divided by hyphens. A name of three parts and more counts as one word, one of short parts
+   as a whole value. How a word may be spelled says `verification_spellings`.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
-   `MIN_DIGIT_WORD`, as a whole value from `MIN_WHOLE`; years, repeated digits and fractions of decimals never count.
-   Zeros in front of the first kind are left out. In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN`
-   digits and more; a UID never counts there.
-4. A mixed code counts as a word of its own from `MIN_CODE` characters, shorter ones as a whole value.
-5. A date counts as YYYYMMDD (also at the head of a DT), and in text with a year of four digits in the usual orders.
+   `MIN_DIGIT_WORD`, an ID of the patient as a whole value from `MIN_NUMBER`; years, repeated digits and fractions of
+   decimals never count. Zeros in front are left out where `MIN_DIGIT_WORD` digits are left: 00012 is not 12. From
+   `MIN_GROUPED` digits it counts in groups of any size, too. In DS and IS it counts only as a whole component of
+   `MIN_DIGIT_RUN` digits and more; a UID never counts there. Of a telephone number the last ten and seven digits count,
+   and the number without the code of its country.
+4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, one of `MIN_NAME` as
+   a whole value, an ID of the patient from `MIN_WHOLE`. In CS a word of letters never counts that is a term (`CODE_TERMS`)
+   or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
+5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`.
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
    In values that are no text a hit counts if it has `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable
    ones. Base64, deflated streams and UTF-16 are read, too.
@@ -25,63 +30,53 @@ The rules, in the order in which they apply:
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from phi_deid_pipeline.lexicon import Entry
 from phi_deid_pipeline.records import Category
-from phi_deid_pipeline.verification_words import MONTHS, ORDINARY, PARTICLES, PLACE_WORDS
+from phi_deid_pipeline.verification_spellings import (
+    fold,
+    ideograph_forms,
+    joined_pieces,
+    name_spellings,
+    plain_spellings,
+    spellings,
+)
+from phi_deid_pipeline.verification_words import ORDINARY, PARTICLES, PLACE_WORDS
+from phi_deid_pipeline.verification_written import BYTES as _BYTE_WRITTEN
+from phi_deid_pipeline.verification_written import holds_date
 
 MIN_NAME = 4
 MIN_WHOLE = 3
+MIN_NUMBER = 4
 MIN_DIGIT_WORD = 5
 MIN_DIGIT_RUN = 6
 MIN_CODE = 5
+MIN_GROUPED = 7
 MIN_PLACE_WORD = 6
 MIN_BINARY_HIT = 6
 MIN_BINARY_RUN = 8
 MAX_GAP = 3  # characters between two parts of a name
+MAX_GROUPS = 6  # of a number or code
 
 _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
-_WRITTEN = re.compile(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
-_MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
-_DAY_MONTH = re.compile(r"(?<!\d)(\d{1,2})[\W_]{0,2}([^\W\d_]{3,10})[\W_]{0,3}(\d{4})(?!\d)")
-_MONTH_DAY = re.compile(r"([^\W\d_]{3,10})[\W_]{0,2}(\d{1,2})[\W_]{1,3}(\d{4})(?!\d)")
+_HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 
 # The same questions on bytes of ASCII in lower case, asked of all values of an instance at once.
 _BYTE_WORD = re.compile(rb"[0-9a-z]{2,}")
 _BYTE_LETTERS = re.compile(rb"[a-z]{4,}")
 _BYTE_DIGITS = re.compile(rb"[0-9]{6,}")
-_BYTE_WRITTEN = re.compile(
-    rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
-    rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
-)
+_BYTE_DIVIDED = re.compile(rb"(?<![a-z])[a-z]++(?:[-'`][a-z]++)++")
+_BYTE_MARKS = b" -/._,:;+()"  # between the groups of a number or code
 MIN_SPELLED = 5
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
 _BYTE_SPELLED = re.compile(rb"[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z](?![a-z])")
-
-
-_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
-
-
-def fold(text: str) -> str:
-    """Return text in lower case without accents, hiragana as katakana."""
-    if text.isascii():
-        return text.lower()
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    return unicodedata.normalize("NFC", plain).translate(_KATAKANA)
-
-
-def _spellings(text: str) -> set[str]:
-    """Return the folded text and its transliteration (ä as ae)."""
-    spelled = unicodedata.normalize("NFC", text).casefold()
-    for letter, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "aa"), ("æ", "ae"), ("ł", "l")):
-        spelled = spelled.replace(letter, letters)
-    return {fold(text), fold(spelled), fold(text.casefold().replace("ø", "o").replace("ł", "l"))}
 
 
 class Needles:
@@ -91,7 +86,8 @@ class Needles:
         self.letters: dict[str, Category] = {}  # runs of letters
         self.words: dict[str, Category] = {}  # runs of letters and digits
         self.digits: dict[str, Category] = {}  # runs of digits
-        self.pairs: dict[str, dict[str, Category]] = {}  # neighbours within one name
+        self.parts: dict[str, dict[int, Category]] = {}  # words of names -> the names they are of
+        self._names = 0
         self.phrases: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.whole: dict[str, Category] = {}  # words of a value, joined by blanks
         self.inside: dict[str, Category] = {}  # scripts without blanks
@@ -105,12 +101,14 @@ class Needles:
         for entry in sorted(chosen, key=lambda e: (order.index(e.category), e.value)):
             self._add(entry)
         self._encoded: dict[tuple[str, ...], list[tuple[bytes, Category]]] = {}
-        telling = {max(one, other, key=len) for one, others in self.pairs.items() for other in others}
+        telling = {word for word in self.parts if word not in self._harmless}
         telling |= {*self.words, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
         telling |= {max(phrase, key=len) for phrases in self.phrases.values() for phrase, _ in phrases}
         self._byte_words = {word.encode() for word in telling if word.isascii()}
         self._byte_letters = {word.encode() for word in self.letters if word.isascii()}
         self._byte_digits = {word.encode() for word in self.digits}
+        self._grouped = {code: c for code, c in (self.digits | self.words).items() if len(code) >= MIN_GROUPED}
+        self._byte_grouped = sorted(code.encode() for code in self._grouped if code.isascii() and not code.isalpha())
         self._byte_dates = {day.encode() for day in self.dates}
         self._byte_turned = {day[6:] + day[4:6] + day[:4] for day in self.dates}
         self._byte_turned |= {day[4:] + day[:4] for day in self.dates}
@@ -129,25 +127,35 @@ class Needles:
             self._add_code(entry.value, entry.category)
 
     def _add_name(self, text: str, category: Category) -> None:
-        words: list[str] = []
-        for original in _WORD.findall(text):
+        originals = _WORD.findall(text)
+        divided = [_WORD.findall(part) for part in re.split(r"[\s^,;_]+", text) if _WORD.search(part)]
+        forms: set[str] = set().union(*map(joined_pieces, divided))
+        for original in originals:
             if not original.isascii():
                 self._add_original(original, category)
-            for word in sorted(_spellings(original)):
-                words.append(word)
-                self._add_name_word(word, category)
-        self._add_joined([fold(word) for word in _WORD.findall(text)], category)
-        parts = [w for w in words if w not in PARTICLES and len(w) >= (1 if _NO_BLANKS.search(w) else 2)]
-        for one in parts:
-            for other in parts:
-                if one == other or (one in self._harmless and other in self._harmless):
+            forms |= name_spellings(original)
+        for word in sorted(forms):
+            self._add_name_word(word, category)
+            if word not in PARTICLES and len(word) >= (1 if _NO_BLANKS.search(word) else 2):
+                self.parts.setdefault(word, {}).setdefault(self._names, category)
+        self._names += 1
+        self._add_joined([fold(word) for word in originals], category)
+        joined = ["".join(pieces) for pieces in divided]
+        self._add_joined([fold(word) for word in joined], category)
+        for words in (originals, joined) if joined != originals else (originals,):
+            self._add_neighbours([plain_spellings(word) - PARTICLES for word in words], category)
+
+    def _add_neighbours(self, groups: list[set[str]], category: Category) -> None:
+        """Add each two words of a name as one word, in both orders."""
+        for one, other in itertools.permutations(range(len(groups)), 2):
+            for first, second in itertools.product(sorted(groups[one]), sorted(groups[other])):
+                joined = first + second
+                if first == second or (first in self._harmless and second in self._harmless):
                     continue
-                self.pairs.setdefault(one, {}).setdefault(other, category)
-                joined = one + other
-                if len(joined) >= MIN_DIGIT_RUN and joined.isalpha():
-                    self.letters.setdefault(joined, category)
-                elif _NO_BLANKS.search(joined):
+                if _NO_BLANKS.search(joined):
                     self.inside.setdefault(joined, category)
+                elif len(joined) >= MIN_DIGIT_RUN and joined.isalpha() and min(len(first), len(second)) >= 2:
+                    self.letters.setdefault(joined, category)
 
     def _add_joined(self, parts: list[str], category: Category) -> None:
         """Add a name of several parts as one word; one of short parts counts as a whole value, in both orders."""
@@ -181,7 +189,7 @@ class Needles:
 
     def _add_original(self, word: str, category: Category) -> None:
         if len(word) >= (2 if _NO_BLANKS.search(word) else MIN_NAME):
-            for form in (word, word.lower(), word.upper(), word.title()):
+            for form in (word, word.lower(), word.upper(), word.title(), *ideograph_forms(word)):
                 self._originals.setdefault(unicodedata.normalize("NFC", form), category)
 
     def _add_phrase(self, words: Sequence[str], category: Category) -> None:
@@ -194,25 +202,29 @@ class Needles:
         for original in _WORD.findall(text):
             if not original.isascii() and fold(original) not in self._generic:
                 self._add_original(original, category)
-            for word in sorted(_spellings(original)):
+            for word in sorted(spellings(original)):
                 if word in self._generic:
                     continue
                 if _NO_BLANKS.search(word) and len(word) >= 2:
                     self.inside.setdefault(word, category)
                 elif word.isalpha() and len(word) >= MIN_PLACE_WORD:
                     self.letters.setdefault(word, category)
-                elif not word.isalpha() and len(word) >= MIN_DIGIT_RUN:
+                elif not word.isalpha() and len(word) >= (MIN_DIGIT_WORD if word.isdigit() else MIN_DIGIT_RUN):
                     self._add_code(word, category)
 
     def _add_contact(self, text: str, category: Category) -> None:
-        words = _WORD.findall(fold(text))
-        self._add_phrase(words, category)
-        for local in re.findall(r"([^\s@:;,<>]+)@", fold(text)):
+        self._add_phrase(_WORD.findall(fold(text)), category)
+        for local, host in re.findall(r"([^\s@:;,<>]+)@([^\s@:;,<>]*)", fold(text)):
+            self._add_phrase(_WORD.findall(f"{local} {host}"), category)
             if local.isalpha() and len(local) >= MIN_CODE and local not in self._harmless:
                 self.letters.setdefault(local, category)
         digits = "".join(_DIGITS.findall(text))
         if 7 <= len(digits) <= 20:
-            self.digits.setdefault(digits, category)
+            for form in {digits, digits.lstrip("0"), digits[-10:]} | ({digits[-7:]} if len(digits) >= 9 else set()):
+                self._add_digits(form, category)
+            if text.lstrip().startswith(("+", "00")) and len(digits) >= 9:
+                for size in (1, 2, 3):  # of the code of the country
+                    self._add_digits(f"0{digits.lstrip('0')[size:]}", category)
 
     def _add_code(self, text: str, category: Category) -> None:
         words = _WORD.findall(fold(text))
@@ -226,11 +238,13 @@ class Needles:
         if not compact.isascii():
             self._add_original(text.strip(), category)
         if compact.isdigit():
-            for digits in {compact, compact.lstrip("0")}:
-                self._add_digits(digits, category)
+            self._add_digits(compact, category)
+            bare = compact.lstrip("0")
+            if len(bare) >= MIN_DIGIT_WORD:  # 00012 is not 12
+                self._add_digits(bare, category)
         elif len(compact) >= MIN_CODE or (compact.isalpha() and len(compact) >= MIN_NAME):
             self.words.setdefault(compact, category)
-        elif len(compact) >= MIN_WHOLE:
+        elif not compact.isalpha() and len(compact) >= (MIN_WHOLE if category is Category.RECORD_NUMBER else MIN_NAME):
             self.whole.setdefault(" ".join(words), category)
         if len(compact) >= MIN_DIGIT_WORD:
             self._add_phrase(words, category)
@@ -240,7 +254,7 @@ class Needles:
             self.digits.setdefault(digits, category)
         elif len(digits) >= MIN_DIGIT_WORD:
             self.words.setdefault(digits, category)
-        elif len(digits) >= MIN_WHOLE and not re.fullmatch(r"(19|20)\d\d", digits):
+        elif len(digits) == MIN_NUMBER and category is Category.RECORD_NUMBER and digits[:2] not in ("19", "20"):
             self.whole.setdefault(digits, category)
 
     # ---------------------------------------------------------------- searching
@@ -256,11 +270,25 @@ class Needles:
         runs = _BYTE_DIGITS.findall(data)
         if not self._byte_digits.isdisjoint((*runs, *(run.lstrip(b"0") for run in runs))):
             return True
+        if self._may_be_divided(data):
+            return True
         if not self.dates:
             return False
         if any(run[:8] in self._byte_dates or run.decode() in self._byte_turned for run in runs):
             return True
         return bool(_BYTE_WRITTEN.search(data))
+
+    def _may_be_divided(self, data: bytes) -> bool:
+        """Tell quickly whether a name with hyphens inside or a number in groups may stand in bytes."""
+        for divided in set(_BYTE_DIVIDED.findall(data)):
+            parts = re.split(rb"[-'`]", divided)
+            pairs = (b"".join(parts[at : at + count]) for at in range(len(parts) - 1) for count in (2, 3))
+            if not self._byte_letters.isdisjoint(pairs):
+                return True
+        if not self._byte_grouped:
+            return False
+        joined = data.translate(None, _BYTE_MARKS)
+        return any(code in joined for code in self._byte_grouped)
 
     @property
     def foreign(self) -> bool:
@@ -280,16 +308,22 @@ class Needles:
             self._encoded[key] = sorted(found.items())
         return self._encoded[key]
 
-    def hits(self, text: str, *, dates: frozenset[str] | None = None) -> Iterator[tuple[Category, int]]:
-        """Yield category and length of each identifier in text of any case; `dates` in place of the patient's own."""
+    def hits(
+        self, text: str, *, dates: frozenset[str] | None = None, terms: frozenset[str] = frozenset()
+    ) -> Iterator[tuple[Category, int]]:
+        """Yield category and length of each identifier in text of any case; `dates` in place of the patient's own.
+
+        `terms` are words that count for nothing here, nor do words of three letters then.
+        """
         folded = fold(text)
+        if terms:
+            folded = _without_terms(folded, terms)
         words = [(match.start(), match[0]) for match in _WORD.finditer(folded)]
         for at, (start, word) in enumerate(words):
             yield from self._word_hits(folded, start, word)
-            if word in self.pairs and at + 1 < len(words):
-                next_start, other = words[at + 1]
-                if other in self.pairs[word] and next_start - start - len(word) <= MAX_GAP:
-                    yield self.pairs[word][other], len(word) + len(other)
+            if word in self.parts and at + 1 < len(words):
+                yield from self._pair_hits(start, word, *words[at + 1])
+            yield from self._divided_hits(folded, words, at)
             for phrase, category in self.phrases.get(word, ()):
                 if tuple(other for _, other in words[at : at + len(phrase)]) == phrase:
                     yield category, sum(map(len, phrase))
@@ -305,8 +339,33 @@ class Needles:
                 yield category, MIN_BINARY_HIT
         if dates is None:
             dates = self.dates
-        if dates and _holds_date(folded, dates):
+        if dates and holds_date(folded, dates):
             yield Category.DATE, 8
+
+    def _pair_hits(self, start: int, word: str, next_start: int, other: str) -> Iterator[tuple[Category, int]]:
+        """Yield two words of one name that stand beside each other."""
+        if other == word or other not in self.parts or next_start - start - len(word) > MAX_GAP:
+            return
+        shared = self.parts[word].keys() & self.parts[other].keys()
+        if shared and not (word in self._harmless and other in self._harmless):
+            yield self.parts[word][min(shared)], len(word) + len(other)
+
+    def _divided_hits(self, folded: str, words: list[tuple[int, str]], at: int) -> Iterator[tuple[Category, int]]:
+        """Yield names with hyphens inside, and numbers and codes in groups, that begin with a word."""
+        start, joined = words[at]
+        end, marks = start + len(joined), ""
+        if start >= 2 and folded[start - 1] == "." and folded[start - 2].isdigit():
+            return  # a fraction
+        for next_start, word in words[at + 1 : at + MAX_GROUPS]:
+            gap = folded[end:next_start]
+            if len(gap) > MAX_GAP or "\n" in gap:
+                return
+            joined, end, marks = joined + word, next_start + len(word), marks + gap
+            if joined in self.letters and len(joined) >= MIN_CODE and len(marks) <= 2 and _HYPHENS.issuperset(marks):
+                yield self.letters[joined], len(joined)
+            known = joined if joined in self._grouped else joined.lstrip("0")
+            if known in self._grouped and not joined.isalpha() and marks != ".":
+                yield self._grouped[known], len(known)
 
     def _word_hits(self, folded: str, start: int, word: str) -> Iterator[tuple[Category, int]]:
         fraction = start >= 2 and folded[start - 1] == "." and folded[start - 2].isdigit()
@@ -328,11 +387,18 @@ class Needles:
 
     def numbers(self, components: set[bytes], *, dates: frozenset[str] | None = None) -> set[Category]:
         """Return the categories of identifiers among whole components of DS and IS values."""
+        components = components | {component.lstrip(b"0") for component in components}
         found = {self.digits[c.decode()] for c in self._byte_digits & components}
         wanted = self._byte_dates if dates is None else {day.encode() for day in dates}
         if wanted & components:
             found.add(Category.DATE)
         return found
+
+
+def _without_terms(folded: str, terms: frozenset[str]) -> str:
+    """Return text with blanks for runs of letters that are terms and for words of three letters."""
+    less = _LETTERS.sub(lambda match: " " * len(match[0]) if match[0] in terms else match[0], folded)
+    return _WORD.sub(lambda m: " " * len(m[0]) if len(m[0]) == MIN_WHOLE and m[0].isalpha() else m[0], less)
 
 
 def _encode(word: str, encoding: str) -> bytes:
@@ -342,31 +408,3 @@ def _encode(word: str, encoding: str) -> bytes:
     except UnicodeEncodeError:
         return b""
     return data.removesuffix(b"\x1b(B").removesuffix(b"\x1b(J")
-
-
-def _holds_date(folded: str, dates: frozenset[str]) -> bool:
-    for match in _DIGITS.finditer(folded):
-        run = match[0]
-        if len(run) in (8, 10, 12, 14) and run[:8] in dates:
-            return True
-        if len(run) == 8 and (run[4:] + run[2:4] + run[:2] in dates or run[4:] + run[:4] in dates):
-            return True
-    for match in _WRITTEN.finditer(folded):
-        a, b, c = (f"{int(part):02d}" for part in match.groups())
-        orders = {a + b + c} if len(a) == 4 else {c + b + a, c + a + b} if len(c) == 4 else set()
-        if orders & dates:
-            return True
-    for pattern, (day, month, year) in ((_DAY_MONTH, (1, 2, 3)), (_MONTH_DAY, (2, 1, 3))):
-        for match in pattern.finditer(folded):
-            number = _month(match[month])
-            if number and f"{match[year]}{number}{int(match[day]):02d}" in dates:
-                return True
-    return False
-
-
-def _month(name: str) -> str:
-    if name.startswith("juil"):
-        return "07"
-    if name.startswith("juin"):
-        return "06"
-    return _MONTH_OF.get(name[:3], "")

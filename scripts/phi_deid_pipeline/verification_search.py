@@ -11,6 +11,7 @@ from phi_deid_pipeline.dicom_utils import decode_text, encodings_of, format_path
 from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.verification_forms import may_be_packed, printable_runs, unescaped, unpacked
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles
+from phi_deid_pipeline.verification_words import CODE_TERMS
 
 SHORT_UID = 10  # characters: a source UID below this counts as a whole value only
 PREFIX_UID = 16  # characters: from here on a source UID counts also where more components follow it
@@ -28,6 +29,9 @@ _SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "AE", "�
 _TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _ONE_VALUE_VRS = frozenset({"LT", "ST", "UT", "UR"})
 _DATE_VRS = frozenset({"DA", "DT"})
+
+
+_NO_TERMS: frozenset[str] = frozenset()
 
 
 def _values(one: bytes) -> re.Pattern[bytes]:
@@ -182,7 +186,7 @@ class Search:
         The number is that of the bytes from which they count in a value that is not short.
         """
         declared = {piece.charset for piece in pieces} | set(charsets)
-        encodings = {name for charset in declared for name in encodings_of(terms(charset))}
+        encodings = {name for charset in declared for name in encodings_of(character_sets(charset))}
         found = {needle: (c, MIN_FOREIGN) for needle, c in self.needles.encoded(encodings) if needle in raw}
         for needle, category in self.needles.encoded(ENCODINGS):
             if needle not in found and needle in raw:
@@ -221,14 +225,15 @@ class Search:
                 yield from (c for needle, c in words if len(needle) >= least and needle in plain)
 
     def _in_text(self, data: bytes, vr: str, charset: bytes, dates: frozenset[str]) -> Iterator[Category]:
-        text, _ = decode_text(data, terms(charset))
+        text, _ = decode_text(data, character_sets(charset))
         texts = {text, unescaped(text)}
         if not data.isascii():  # whatever is declared
             texts |= {data.decode("utf-8", "replace"), data.decode("latin-1")}
             texts |= {unicodedata.normalize("NFC", read).translate(_SPELLED_OUT) for read in texts}
+        terms = CODE_TERMS if vr == "CS" else _NO_TERMS
         for form in texts:
             for part in [form] if vr in _ONE_VALUE_VRS else form.split("\\"):
-                yield from (category for category, _ in self.needles.hits(part, dates=dates))
+                yield from (category for category, _ in self.needles.hits(part, dates=dates, terms=terms))
 
     def _in_runs(self, data: bytes, dates: frozenset[str]) -> Iterator[Category]:
         for run in printable_runs(data):
@@ -263,7 +268,7 @@ def identifier(path: tuple[int, ...], category: Category) -> Residual:
     return Residual("dates" if category is Category.DATE else "lexicon", format_path(path), category.value)
 
 
-def terms(charset: bytes) -> tuple[str, ...]:
+def character_sets(charset: bytes) -> tuple[str, ...]:
     """Return the terms of a Specific Character Set as written."""
     text = charset.decode("ascii", "replace").strip(" \x00")
     return tuple(term.strip() for term in text.split("\\")) if text else ()

@@ -66,3 +66,17 @@ MONTHS = (
     "jan ene gen|feb fev|mar mae mrz mrt maa|apr avr abr|may mai mei mag|jun giu|jul lug|aug aou ago|sep set"
     "|oct okt out ott|nov|dec dez dic"
 )
+# Terms of coded strings (CS) in the standard and as makers write them: there they are terms before they are names.
+CODE_TERMS = _set(
+    """
+    alpha angled approved automatic avoidance basis beam binary black blue bright cardiology closed column complete
+    completed constant context continuous coordinates created curative density dixon elem emission energy
+    epicardial excised external fall field fraction fractional freq gray grey head hotiron
+    hotmetal inclined intracardiac inverse iron isocentric labelmap landscape magnitude mass metal mode mosaic
+    multicoil musculoskeletal norm obstetrical open organ paddle palette partial parts phased photon physical pname
+    polyline portal portrait power predecessor preliminary presentation probability processed product properties
+    quantity radial rectilinear relative reverse rtdose rtplan rtstruct scoord selected semiautomatic sense
+    separate site sparse spring start static step summer tcoord tiled tiny treatment uidref
+    unapproved undefined unverified verified wedge white winter young
+    """
+)

@@ -39,7 +39,7 @@ POLICY_MODULES = {
 }
 ARRAYS = {"burned_in_text": TEXT | {"numpy"}, "geometry": {"numpy", "SimpleITK"}}
 ORCHESTRATION = {"pipeline"}
-PURE = {"records", "errors", "data_dictionary"}
+PURE = {"records", "errors", "data_dictionary", "han_forms"}
 SALTED = {"uid_mapping", "seal"}
 
 
@@ -154,6 +154,18 @@ def test_verification_shares_no_code_with_the_engine() -> None:
     engine = {"instance_deid", "instance_rewrite", "element_rewrite", "element_memo", "value_rewrite"}
     engine |= {"raw_elements", "actions"}
     assert reached & engine == set()
+
+
+def test_evaluation_shares_no_rule_with_engine_verification_and_policies() -> None:
+    paths = sorted(PACKAGE.glob("evaluation*.py"))
+    assert len(paths) >= 5
+    reached = {name.removeprefix(f"{OWN}.") for path in paths for name in reachable(path, at_load=False)}
+    parts = {name.split(".")[0] for name in reached}
+    rules = POLICY_MODULES | {"instance_deid", "element_rewrite", "value_rewrite", "actions", "dates", "generalize"}
+    rules |= {"free_text", "vocabulary", "text_patterns", "languages", "lexicon", "redaction", "known_places"}
+    assert parts & rules == set()
+    assert {name for name in parts if name.startswith("verification")} == set()
+    assert not {"burned_in_text.judge", "burned_in_text.match"} & reached
 
 
 def test_modules_do_not_import_each_other_in_a_circle() -> None:

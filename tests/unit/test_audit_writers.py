@@ -130,7 +130,7 @@ def test_restricted_audits_have_mode_0600_and_the_others_may_be_read(tmp_path):
 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "audits").rglob("*.*")}
     assert modes == {
-        "deid_audit.jsonl": 0o600, "deid_audit.seal.json": 0o644, "uid_map.parquet": 0o600, "seal.json": 0o644,
+        "deid_audit.jsonl": 0o600, "deid_audit.seal.json": 0o644, "uid_map.parquet": 0o600, "links.parquet": 0o644, "seal.json": 0o644,
         "metadata_audit.parquet": 0o644, "ct_prepro_audit.json": 0o644, "summary.json": 0o644,
     }  # fmt: skip
 
@@ -352,7 +352,12 @@ def test_summary_counts_everything_once(tmp_path):
             "regions_by_verdict": {"identifying": 1, "unknown": 0, "benign": 1, "not_text": 0}, "instances_redacted": 1,
             "read_again": {"frames": 0, "boxes_widened": 0, "left": 0},
         },
-        "links": {"dangling": 1, "resolved": 2}, "ct_series": {"total": 1, "requires_resampling": 1},
+        "links": {
+            "resolved": 3, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0,
+            "dangling_by_reason": {"not_in_data_set": 0, "held": 1, "rejected": 0},
+            "geometry": {"agrees": 1, "differs": 1, "not_checked": 0},
+        },
+        "ct_series": {"total": 1, "requires_resampling": 1},
     }  # fmt: skip
 
 
@@ -378,7 +383,7 @@ def open_schemas(tmp_path, monkeypatch):
     """Use schemas of metadata and geometry that fit the few columns of these tests."""
     folder = tmp_path / "schemas"
     folder.mkdir()
-    for name in ("deid_audit", "uid_map"):
+    for name in ("deid_audit", "uid_map", "links"):
         source = audit_contracts.SCHEMAS / f"{name}.schema.json"
         (folder / source.name).write_bytes(source.read_bytes())
     numbers = {"type": ["array", "null"], "items": {"type": "number"}}
@@ -474,7 +479,7 @@ def test_schema_of_the_uid_map_has_the_columns_of_its_table():
 
 def test_missing_audits_are_told(tmp_path):
     assert check_contracts(tmp_path) == [
-        "deid_audit.jsonl: missing", "uid_map.parquet: missing", "metadata_audit.parquet: missing",
+        "deid_audit.jsonl: missing", "uid_map.parquet: missing", "links.parquet: missing", "metadata_audit.parquet: missing",
         "ct_prepro_audit.json: missing",
     ]  # fmt: skip
 

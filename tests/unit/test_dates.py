@@ -9,8 +9,10 @@ from datetime import date, timedelta
 from types import SimpleNamespace
 
 import pytest
+from pydicom.datadict import DicomDictionary
 
-from phi_deid_pipeline.dates import CONSTANT_DATES, OWN_DUMMIES, offset_days, shift_date, to_year
+from deid_reference_options import is_constant, is_published
+from phi_deid_pipeline.dates import CONSTANT_DATES, OWN_DUMMIES, PUBLISHED_DATES, offset_days, shift_date, to_year
 from phi_deid_pipeline.deid_plans import Kind, Plan, Planner
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.ps3_15_rules import load_dictionary
@@ -233,3 +235,11 @@ def test_a_policy_that_lacks_a_setting_is_refused(missing: str) -> None:
     del settings[missing]
     with pytest.raises(AttributeError, match=missing):
         Planner(SimpleNamespace(**settings))
+
+
+def test_the_reference_finds_the_same_constant_and_shared_dates_by_its_own_rules() -> None:
+    days = (date(1900, 1, 1) + timedelta(days=number) for number in range(366 * 201))
+    written = {f"{day:%Y%m%d}" for day in days if day.year <= 2100}
+    assert {day for day in written if is_constant(day)} == CONSTANT_DATES
+    dated = {tag for tag, entry in DicomDictionary.items() if {"DA", "DT"} & set(entry[0].split(" or "))}
+    assert {tag for tag in dated if is_published(tag)} == PUBLISHED_DATES

@@ -65,3 +65,15 @@ def test_empty_or_dummy_sequence_of_unknown_vr_in_big_endian_opens(tmp_path: Pat
     item.CodeValue = "ABC"
     ds = opened(tmp_path, written_as_unknown(implicit_item(item), tag=0x00080082), Rules({0x00080082: Answer("D")}))
     assert ds.InstitutionCodeSequence[0].CodeValue == "DEIDENTIFIED"
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_method_codes_of_unknown_vr_in_big_endian_are_added_to_and_open(tmp_path: Path, filled: bool) -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "113100", "DCM", "Basic Profile"
+    source = written_as_unknown(implicit_item(item) if filled else b"", tag=0x00120064)
+    rules = Rules(method_codes=(("113100", "DCM", "Basic Profile"), ("113105", "DCM", "Clean Descriptors Option")))
+    ds = opened(tmp_path, source, rules)
+    assert ds["DeidentificationMethodCodeSequence"].VR == "SQ"
+    assert [code.CodeValue for code in ds.DeidentificationMethodCodeSequence] == ["113100", "113105"]
+    assert ds.PatientAge == "045Y"

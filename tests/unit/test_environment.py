@@ -45,8 +45,8 @@ def pinned(requirement: Requirement) -> str:
     return specifier.version
 
 
-def test_locks_are_the_five_known_ones() -> None:
-    assert LOCKS == ["build", "dev", "launcher", "models", "requirements"]
+def test_locks_are_the_known_ones() -> None:
+    assert LOCKS == ["build", "dev", "launcher", "models", "readers", "requirements"]
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import dcmread
-from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.links import (
+    LinkGeometry,
     LinkRecord,
     LinkRow,
-    LinkState,
+    LinkRows,
     check_links,
     count_links,
     instance_links,
+    link_geometry,
     with_lost_links,
-    written_uids,
 )
 from phi_deid_pipeline.records import (
+    Agreement,
     DeidRecord,
     InstanceEntry,
+    LinkState,
     Residual,
     Status,
     TagAction,
@@ -34,6 +37,8 @@ from phi_deid_pipeline.records import (
     UidUse,
     VerificationRecord,
 )
+from phi_deid_pipeline.references import BeforeAfter, Reference, references
+from phi_deid_pipeline.verification_bytes import read_layout
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -73,15 +78,15 @@ def item(**values: Any) -> Dataset:
     return ds
 
 
-def segmentation() -> Dataset:
-    """Return the de-identified object with all the references of `USES`."""
-    ds = item(SOPClassUID=SEG, SOPInstanceUID="2.25.1", SeriesInstanceUID="2.25.2", StudyInstanceUID="2.25.3")
-    ds.FrameOfReferenceUID = "2.25.4"
-    instances = [item(ReferencedSOPInstanceUID=f"2.25.{n}", ReferencedSOPClassUID=CT) for n in (5, 6)]
+def segmentation(root: str = "2.25.") -> Dataset:
+    """Return the object with all the references of `USES`; by default the de-identified one."""
+    ds = item(SOPClassUID=SEG, SOPInstanceUID=f"{root}1", SeriesInstanceUID=f"{root}2", StudyInstanceUID=f"{root}3")
+    ds.FrameOfReferenceUID = f"{root}4"
+    instances = [item(ReferencedSOPInstanceUID=f"{root}{n}", ReferencedSOPClassUID=CT) for n in (5, 6)]
     ds.ReferencedSeriesSequence = Sequence(
-        [item(SeriesInstanceUID="2.25.7", ReferencedInstanceSequence=Sequence(instances))]
+        [item(SeriesInstanceUID=f"{root}7", ReferencedInstanceSequence=Sequence(instances))]
     )
-    ds.SourceImageSequence = Sequence([item(ReferencedSOPInstanceUID="2.25.5", ReferencedSOPClassUID=CT)])
+    ds.SourceImageSequence = Sequence([item(ReferencedSOPInstanceUID=f"{root}5", ReferencedSOPClassUID=CT)])
     return ds
 
 
@@ -94,9 +99,22 @@ def save(ds: Dataset, path: Path, syntax: str = ExplicitVRLittleEndian) -> Path:
     return path
 
 
+def named(ds: Dataset, path: Path, syntax: str = ExplicitVRLittleEndian) -> Counter[Reference]:
+    with read_layout(save(ds, path, syntax)) as layout:
+        return references(layout)
+
+
+def links(written: Dataset, folder: Path, made: DeidRecord | None = None, **more: Any) -> list[LinkRow]:
+    """Return the links of `segmentation` that was written as `written`; `source` is another source."""
+    before = named(more.get("source", segmentation("1.2.3.")), folder / "source.dcm")
+    after = named(written, folder / "written.dcm", more.get("syntax", ExplicitVRLittleEndian))
+    return instance_links(more.get("entry", entry()), made or record(), BeforeAfter(before, after), UIDS)
+
+
 def edge(to: int, path: str, kind: UidType = UidType.SOP, **changes: Any) -> LinkRow:
     sop_class = CT if kind is UidType.SOP else ""
-    return replace(LinkRow("2.25.1", "2.25.2", f"2.25.{to}", kind, path, sop_class), **changes)
+    row = LinkRow("2.25.1", "2.25.2", f"2.25.{to}", kind, path, sop_class, from_sop_class_uid=SEG)
+    return replace(row, **changes)
 
 
 FRAME = edge(4, "00200052", UidType.FRAME_OF_REFERENCE, defines=True)
@@ -114,12 +132,11 @@ ALL = [
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_references_that_are_there_after_are_kept(tmp_path: Path, syntax: str) -> None:
-    written = save(segmentation(), tmp_path / "a.dcm", syntax)
-    assert instance_links(entry(), record(), written, UIDS) == ALL
+    assert links(segmentation(), tmp_path, syntax=syntax) == ALL
 
 
 def test_uids_of_the_instance_itself_and_of_other_roles_are_no_links(tmp_path: Path) -> None:
-    rows = instance_links(entry(), record(), save(segmentation(), tmp_path / "a.dcm"), UIDS)
+    rows = links(segmentation(), tmp_path)
     assert {row.to_uid for row in rows} == {"2.25.4", "2.25.5", "2.25.6", "2.25.7"}
     assert [row for row in rows if row.defines] == [FRAME]
 
@@ -132,7 +149,7 @@ def test_reference_under_a_removed_or_emptied_path_is_dropped_by_policy(
     ds = segmentation()
     del ds.SourceImageSequence
     made = record(**{group: (TagAction(path, "", "SQ", action, action),)})
-    rows = instance_links(entry(), made, save(ds, tmp_path / "a.dcm"), UIDS)
+    rows = links(ds, tmp_path, made)
     dropped = [row for row in rows if not row.kept]
     assert dropped == [edge(5, SOURCE_PATH, kept=False, dropped_by_policy=True)]
     assert not dropped[0].is_lost
@@ -151,55 +168,90 @@ def test_reference_under_a_removed_or_emptied_path_is_dropped_by_policy(
 def test_reference_that_the_policy_keeps_and_is_gone_is_lost(tmp_path: Path, action: TagAction) -> None:
     ds = segmentation()
     del ds.SourceImageSequence
-    rows = instance_links(entry(), record(tags_replaced=(action,)), save(ds, tmp_path / "a.dcm"), UIDS)
+    rows = links(ds, tmp_path, record(tags_replaced=(action,)))
     assert [row for row in rows if row.is_lost] == [edge(5, SOURCE_PATH, kept=False)]
 
 
 def test_reference_that_names_something_else_after_is_lost(tmp_path: Path) -> None:
     ds = segmentation()
     ds.SourceImageSequence[0].ReferencedSOPInstanceUID = "2.25.6"
-    rows = instance_links(entry(), record(), save(ds, tmp_path / "a.dcm"), UIDS)
+    rows = links(ds, tmp_path)
     assert [row for row in rows if row.is_lost] == [edge(5, SOURCE_PATH, kept=False)]
 
 
 def test_retained_uids_keep_their_links(tmp_path: Path) -> None:
+    source = segmentation("1.2.3.")
     ds = segmentation()
     ds.SourceImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.5"
-    rows = instance_links(entry(), record(), save(ds, tmp_path / "a.dcm"), {uid: uid for uid in UIDS} | UIDS)
-    assert [row for row in rows if row.is_lost] == []
+    assert [row for row in links(ds, tmp_path, source=source) if row.is_lost] == []
 
 
-def test_rejected_instance_refers_to_nothing(tmp_path: Path) -> None:
-    written = save(segmentation(), tmp_path / "a.dcm")
-    assert instance_links(entry(), record(), None, UIDS) == []
-    assert instance_links(entry(), record(status=Status.REJECTED), written, UIDS) == []
+def test_one_of_two_equal_references_that_is_gone_is_lost(tmp_path: Path) -> None:
+    source = segmentation("1.2.3.")
+    source.SourceImageSequence.append(source.SourceImageSequence[0])
+    (row,) = (row for row in links(segmentation(), tmp_path, source=source) if row.is_lost)
+    assert row == edge(5, SOURCE_PATH, kept=False, count=2)
 
 
-def test_unreadable_result_refers_to_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.dcm").write_bytes(b"no DICOM here")
-    assert instance_links(entry(), record(), tmp_path / "a.dcm", UIDS) == []
-    with pytest.raises(UnreadableInstance):
-        written_uids(tmp_path / "a.dcm")
+def test_reference_that_stays_in_one_of_two_items_that_the_policy_sorts_out_is_kept(tmp_path: Path) -> None:
+    source = segmentation("1.2.3.")
+    source.SourceImageSequence.append(source.SourceImageSequence[0])
+    made = record(tags_removed=(TagAction("00082112", "SourceImageSequence", "SQ", "C", "X"),))
+    (row,) = (row for row in links(segmentation(), tmp_path, made, source=source) if row.path == SOURCE_PATH)
+    assert row == edge(5, SOURCE_PATH, count=2)
 
 
-@pytest.mark.parametrize("name", ["rtplan.dcm", "rtdose_1frame.dcm", "test-SR.dcm", "liver_1frame.dcm", "rtstruct.dcm"])
-def test_written_uids_are_those_that_pydicom_reads(name: str) -> None:
-    path = Path(get_testdata_file(name))
-    expected: set[tuple[str, str]] = set()
+def with_frames(root: str, frames: list[list[int]]) -> Dataset:
+    """Return an object of which each frame names one frame or several of instance 5, and segment 2 of it."""
+    ds = segmentation(root)
+    ds.SourceImageSequence[0].ReferencedFrameNumber = 3
+    groups = []
+    for numbers in frames:
+        source = item(ReferencedSOPInstanceUID=f"{root}5", ReferencedSOPClassUID=CT, ReferencedFrameNumber=numbers)
+        source.ReferencedSegmentNumber = 2
+        derived = item(SourceImageSequence=Sequence([source]))
+        groups.append(item(DerivationImageSequence=Sequence([derived])))
+    ds.PerFrameFunctionalGroupsSequence = Sequence(groups)
+    return ds
 
-    def gather(ds: Dataset, above: str) -> None:
-        for element in ds:
-            place = f"{above}{int(element.tag):08X}"
-            if element.VR == "SQ":
-                for inner in element.value:
-                    gather(inner, f"{place}.")
-            elif element.VR == "UI":
-                values = element.value if element.VM > 1 else [element.value]
-                expected.update((place, str(value or "")) for value in values)
 
-    gather(dcmread(path, force=True), "")
-    assert expected
-    assert {pair for pair in written_uids(path) if pair[1]} == {pair for pair in expected if pair[1]}
+PER_FRAME_PATH = "52009230.00089124.00082112.00081155"
+PER_FRAME = replace(entry(), uids=(*USES, UidUse("1.2.3.5", UidType.SOP, PER_FRAME_PATH, False, CT)))
+
+
+def test_frames_and_segments_of_both_ends_are_told(tmp_path: Path) -> None:
+    ends = (with_frames("2.25.", [[1], [1], [2, 4]]), with_frames("1.2.3.", [[1], [1], [2, 4]]))
+    rows = links(ends[0], tmp_path, source=ends[1], entry=PER_FRAME)
+    assert [row for row in rows if row.path in (PER_FRAME_PATH, SOURCE_PATH)] == [
+        edge(5, SOURCE_PATH, frames=(3,)),
+        edge(5, PER_FRAME_PATH, frames=(1,), segments=(2,), from_frames=(1, 2), count=2),
+        edge(5, PER_FRAME_PATH, frames=(2, 4), segments=(2,), from_frames=(3,)),
+    ]
+
+
+@pytest.mark.parametrize("after", [[[2], [1]], [[1], [3]], [[1]]], ids=["swapped", "another", "gone"])
+def test_frame_that_names_another_frame_after_is_lost(tmp_path: Path, after: list[list[int]]) -> None:
+    written, source = with_frames("2.25.", after), with_frames("1.2.3.", [[1], [2]])
+    assert [row.path for row in links(written, tmp_path, source=source, entry=PER_FRAME) if row.is_lost]
+
+
+def test_reference_of_the_inventory_that_the_second_reader_does_not_see_is_not_forgotten(tmp_path: Path) -> None:
+    source = segmentation("1.2.3.")
+    del source.SourceImageSequence
+    assert links(segmentation(), tmp_path, source=source) == ALL
+    ds = segmentation()
+    del ds.SourceImageSequence
+    assert [row for row in links(ds, tmp_path, source=source) if row.is_lost] == [edge(5, SOURCE_PATH, kept=False)]
+
+
+def test_references_of_what_was_not_written_are_told_as_such(tmp_path: Path) -> None:
+    rows = instance_links(entry(), record(status=Status.REJECTED), None, UIDS)
+    assert rows == [replace(row, kept=False, written=False) for row in ALL]
+    assert not any(row.is_lost for row in rows)
+    ended = [replace(REFERRER, status=Status.REJECTED), *RELEASED]
+    assert {(link.state.value, link.reason, link.from_status) for link in check_links(rows, ended)} == {
+        ("not_written", "", "rejected")
+    }
 
 
 # ------------------------------------------------------------------ lost links hold
@@ -259,32 +311,34 @@ def test_links_to_released_targets_resolve() -> None:
 def test_link_to_what_is_not_released_dangles_with_the_reason(status: Status) -> None:
     ended = [REFERRER, replace(RELEASED[0], status=status), RELEASED[1]]
     found = states(ALL, ended)
-    assert found["2.25.5", SOURCE_PATH] == ("dangling_rejected", status.value)
+    assert found["2.25.5", SOURCE_PATH] == ("dangling", status.value)
     assert found["2.25.6", SERIES_PATH] == ("resolved", "")
     assert found["2.25.7", "00081115.0020000E"] == ("resolved", "")  # the series has an instance in the release
 
 
 def test_link_to_what_was_never_there_dangles_in_the_source() -> None:
-    assert set(states(ALL, [REFERRER]).values()) == {("dangling_in_source", "")}
+    assert set(states(ALL, [REFERRER]).values()) == {("dangling", "not_in_data_set")}
 
 
 def test_dropped_and_lost_links_are_told_apart() -> None:
-    rows = [edge(5, "A", kept=False), edge(5, "B", kept=False, dropped_by_policy=True)]
+    rows = [edge(5, "00081155", kept=False), edge(5, "00091001", kept=False, dropped_by_policy=True)]
+    base = LinkRecord("2.25.1", "2.25.2", "2.25.5", UidType.SOP, "00081155", LinkState.LOST, CT)
+    base = replace(base, from_sop_class_uid=SEG, from_status="released", attribute="ReferencedSOPInstanceUID")
     assert list(check_links(rows, [REFERRER, *RELEASED])) == [
-        LinkRecord("2.25.1", "2.25.2", "2.25.5", UidType.SOP, "A", LinkState.LOST, CT),
-        LinkRecord("2.25.1", "2.25.2", "2.25.5", UidType.SOP, "B", LinkState.DROPPED_BY_POLICY, CT),
+        base,
+        replace(base, path="00091001", attribute="00091001", state=LinkState.DROPPED_BY_POLICY),
     ]
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(Status.RELEASED, ("resolved", "")), (Status.HELD, ("dangling_rejected", "held"))]
+    ("status", "expected"), [(Status.RELEASED, ("resolved", "")), (Status.HELD, ("dangling", "held"))]
 )
 def test_frame_of_reference_is_there_where_an_instance_defines_it(status: Status, expected: tuple[str, str]) -> None:
     defined = LinkRow("2.25.5", "2.25.7", "2.25.4", UidType.FRAME_OF_REFERENCE, "00200052", defines=True)
     link = edge(4, "30060010.00200052", UidType.FRAME_OF_REFERENCE)
     ended = [REFERRER, replace(RELEASED[0], status=status)]
     assert states([link, defined], ended) == {("2.25.4", "30060010.00200052"): expected}
-    assert states([link], ended) == {("2.25.4", "30060010.00200052"): ("dangling_in_source", "")}
+    assert states([link], ended) == {("2.25.4", "30060010.00200052"): ("dangling", "not_in_data_set")}
 
 
 def test_rows_may_be_an_iterator_and_keep_their_order() -> None:
@@ -294,11 +348,31 @@ def test_rows_may_be_an_iterator_and_keep_their_order() -> None:
 
 
 def test_counts_name_every_state() -> None:
-    rows = [*ALL, edge(5, "B", kept=False, dropped_by_policy=True)]
+    rows = [*ALL, edge(5, "00091001", kept=False, dropped_by_policy=True), edge(5, "00081155", written=False)]
     assert count_links(check_links(rows, [REFERRER, RELEASED[0]])) == {
         "resolved": 3,
-        "dangling_in_source": 1,
-        "dangling_rejected": 0,
+        "dangling": 1,
         "dropped_by_policy": 1,
         "lost": 0,
+        "not_written": 1,
     }
+
+
+def test_geometry_goes_with_every_link_of_its_pair(tmp_path: Path) -> None:
+    measured = LinkGeometry("2.25.1", "2.25.5", Agreement.DIFFERS, ("off_plane", "orientation_differs"), 3.5)
+    assert link_geometry({**asdict(measured), "reasons": list(measured.reasons)}) == measured
+    found = {
+        (link.to_uid, link.path): (link.agreement, link.agreement_reasons, link.off_plane_mm)
+        for link in check_links(ALL, [REFERRER, *RELEASED], [measured])
+    }
+    differs = ("differs", ("off_plane", "orientation_differs"), 3.5)
+    assert found["2.25.5", SOURCE_PATH] == found["2.25.5", SERIES_PATH] == differs
+    assert found["2.25.6", SERIES_PATH] == found["2.25.7", "00081115.0020000E"] == ("", (), None)
+
+
+def test_database_on_disk_and_rows_read_twice_give_the_same(tmp_path: Path) -> None:
+    rows = [replace(ALL[0], frames=(1, 2)), *ALL[1:]]
+    data = [{**asdict(row), "kind": row.kind.value, "frames": list(row.frames)} for row in rows]
+    ended = [REFERRER, *RELEASED]
+    with closing(sqlite3.connect(tmp_path / "links.sqlite")) as database:
+        assert list(check_links(LinkRows(lambda: data), iter(ended), (), database)) == list(check_links(rows, ended))

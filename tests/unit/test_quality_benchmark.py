@@ -144,3 +144,38 @@ def test_paths_are_written_as_the_key_writes_them() -> None:
     ds.private_block(0x0019, "ACME", create=True).add_new(0x01, "LO", "value")
     assert element_at(ds, ((0x0019, "acme", 0x01),)).value == "value"
     assert element_at(ds, ((0x0019, "OTHER", 0x01),)) is None
+
+
+def test_every_faulty_kind_is_seen_where_nothing_is_done(tmp_path) -> None:
+    folder = tmp_path / "input"
+    corpus = generator.build(folder, 4, ("faulty/",))
+    for instance in corpus.instances:  # the name that is rightly written is found first
+        if instance.who.charset:
+            ds = pydicom.dcmread(folder / instance.path)
+            for keyword in ("PatientBirthName", "PatientName"):
+                if keyword in ds:
+                    del ds[keyword]
+            ds.save_as(folder / instance.path)
+    outputs = Outputs(corpus, {instance.path: folder / instance.path for instance in corpus.instances})
+    seen = {leak.kind for leak in find_leaks(corpus, outputs, "hipaa_safe_harbor")}
+    checks = list(checks_of(corpus, folder, "hipaa_safe_harbor"))
+    write_key(corpus, checks, tmp_path / "key.sqlite")
+    seen |= {check.kind for check, _ in score(read_key(tmp_path / "key.sqlite"), outputs).failures}
+    planted = {plant.kind for instance in corpus.instances for plant in instance.plants}
+    assert {kind for kind in planted if kind.startswith("faulty/") and not kind.endswith("/header")} <= seen
+
+
+def test_a_date_that_may_not_be_moved_is_a_leak_where_it_is_moved(tmp_path) -> None:
+    folder = tmp_path / "input"
+    corpus = generator.build(folder, 4, ("faulty/birth/da", "faulty/shared/calibration/"))
+    for instance in corpus.instances:
+        ds = pydicom.dcmread(folder / instance.path)
+        for plant in instance.plants:
+            if plant.nature == "unmoved":
+                element_at(ds, plant.path).value = "20110405"
+        ds.save_as(folder / instance.path)
+    outputs = Outputs(corpus, {instance.path: folder / instance.path for instance in corpus.instances})
+    moved = {leak.kind for leak in find_leaks(corpus, outputs, "research_longitudinal") if leak.nature == "moved"}
+    assert moved == {
+        plant.kind for instance in corpus.instances for plant in instance.plants if plant.nature == "unmoved"
+    }

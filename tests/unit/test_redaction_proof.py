@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from test_pixel_edit import noise
 from test_pixel_read import SECONDARY_CAPTURE, dataset, saved
 
 from phi_deid_pipeline import pipeline, redaction_proof
+from phi_deid_pipeline.boxes import overlap
 from phi_deid_pipeline.burned_in_text.chain import used_readers
 from phi_deid_pipeline.burned_in_text.judge import load_words
 from phi_deid_pipeline.burned_in_text.match import Matcher
@@ -172,11 +174,80 @@ def test_identifying_text_in_an_unchanged_frame_holds_where_it_is_looked_at(tmp_
     record, _ = run(tmp_path / "more", picture(), fills=(), share=0.0)
     assert record.status is Status.RELEASED
     assert json.dumps(record.burned_in_text_scan["read_again"]) == (
-        '{"frames": 0, "readers": [], "left": 0, "boxes_widened": 0}'
+        '{"frames": 0, "same": 0, "gated": 0, "readers": [], "left": 0, "boxes_widened": 0}'
     )
 
 
-def test_of_many_changed_frames_some_are_read_again_evenly_spread():
-    chosen = redaction_proof._frames_of([(-1, Box(0, 0, 9, 9))], 120)
-    assert len(chosen) == redaction_proof.MOST_FRAMES and {0, 119} <= chosen
+def test_every_changed_frame_is_looked_at_again():
+    assert redaction_proof._frames_of([(-1, Box(0, 0, 9, 9))], 120) == set(range(120))
     assert redaction_proof._frames_of([(3, Box(0, 0, 9, 9)), (5, Box(0, 0, 9, 9))], 120) == {3, 5}
+    assert redaction_proof._frames_of([], 3) == {0, 1, 2}
+
+
+def speckled(count: int, late: dict[int, str] | None = None, side: int = 256) -> np.ndarray:
+    """Return frames of a dark border above moving speckle; `late` writes into the border of a frame."""
+    random = np.random.default_rng(4)
+    frames = np.full((count, side, side), 10, np.uint8)
+    for number, frame in enumerate(frames):
+        frame[140:] = cv2.GaussianBlur(random.rayleigh(40, (side - 140, side)), (0, 0), 1.5).clip(0, 255)
+        text = (late or {}).get(number, "")
+        cv2.putText(frame, text, (60, 60), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 230, 2)
+    return frames
+
+
+FILLED = [(-1, Box(4, 40, 50, 24))]  # a box in the border of `speckled`
+
+
+@needs_readers
+@pytest.mark.parametrize("thoroughness", ["full", "cascade"])
+def test_text_that_one_of_many_frames_shows_beside_its_box_is_found(tmp_path, thoroughness):
+    path = saved(dataset(speckled(20, {13: "QUIXOTTE"})), tmp_path / "a")
+    left = RedactionProof(replace(SETTINGS, thoroughness=thoroughness), load_words()).left_in(path, MATCHER, FILLED)
+    assert {frame for frame, _ in left.boxes} == {13}
+    assert left.read + left.same + left.gated == 20
+    ((_, box), *_) = left.boxes
+    assert 50 <= box.x <= 70 and 35 <= box.y <= 50 and box.y + box.h <= 75
+
+
+@needs_readers
+def test_frames_that_show_the_same_around_their_boxes_are_compared_and_not_read(tmp_path):
+    path = saved(dataset(speckled(20)), tmp_path / "a")
+    left = proof().left_in(path, MATCHER, FILLED)
+    assert (left.boxes, left.read, left.same, left.gated) == ((), 1, 19, 0)
+
+
+@needs_readers
+def test_with_the_cascade_the_gate_tells_what_of_moving_surroundings_is_read(tmp_path):
+    beside = [(-1, Box(4, 90, 50, 24))]  # the speckle moves close by
+    frames = speckled(20)
+    cv2.putText(frames[7], "QUIXOTTE", (60, 112), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 230, 2)
+    path = saved(dataset(frames), tmp_path / "a")
+    left = RedactionProof(replace(SETTINGS, thoroughness="cascade"), load_words()).left_in(path, MATCHER, beside)
+    assert {frame for frame, _ in left.boxes} == {7}
+    assert left.read + left.same + left.gated == 20 and left.gated > left.read
+
+
+def test_cuts_of_frames_lie_apart_on_a_sheet_and_lead_back():
+    random = np.random.default_rng(0)
+    frames = random.integers(0, 255, (5, 200, 1000), dtype=np.uint8)
+    parts = [Box(0, 0, 300, 40), Box(700, 160, 300, 40), Box(10, 20, 980, 30), Box(5, 5, 20, 190), Box(40, 0, 90, 90)]
+    sheet = redaction_proof._Sheet()
+    for number, part in enumerate(parts):
+        sheet.add(number, frames[number], part)
+    picture, places = sheet.image()
+    for number, (part, place) in enumerate(zip(parts, places, strict=True)):
+        cut = frames[number][part.y : part.y + part.h, part.x : part.x + part.w]
+        assert np.array_equal(picture[place.y : place.y + place.h, place.x : place.x + place.w], cut)
+        grown = Box(place.x - 31, place.y - 31, place.w + 62, place.h + 62)
+        assert not any(overlap(grown, other) for other in places if other != place)
+        seen = Region(0, Box(place.x + 2, place.y + 3, 10, 8), "OB", 0.9, 0.9, "ppocr")
+        back = sheet.placed(seen, places)
+        assert back is not None and (back.frame, back.box) == (number, Box(part.x + 2, part.y + 3, 10, 8))
+    between = Region(0, Box(places[0].x + places[0].w + 8, places[0].y, 8, 8), "OB", 0.9, 0.9, "ppocr")
+    assert sheet.placed(between, places) is None
+
+
+def test_difference_that_nobody_sees_follows_the_range_of_the_values():
+    assert redaction_proof._unseen_difference(np.zeros((4, 4), np.uint8)) == redaction_proof.LEGIBLE - 1
+    wide = np.linspace(0, 4000, 10_000).reshape(100, 100).astype(np.int16)
+    assert 220 < redaction_proof._unseen_difference(wide) < 240

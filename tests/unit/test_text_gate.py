@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
+import text_gate_samples as samples
+import train_text_gate as training
 from phi_deid_pipeline.burned_in_text import gate, models
 from phi_deid_pipeline.burned_in_text.chain import read_image
 from phi_deid_pipeline.burned_in_text.models import GATE_FILE, OpenCvModel, have_models, model_path, onnx_metadata
 from phi_deid_pipeline.burned_in_text.prepare import padded_values, stroke_map
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
+from phi_deid_pipeline.records import Box
 
 SETTINGS = ReaderSettings(readers=("ppocr",))
 needs_models = pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
@@ -81,6 +84,19 @@ def test_suspicious_part_lies_in_the_map_holds_the_text_and_has_sides_for_the_de
         assert part.w % gate.CROP_STEP == 0 or part.w == stroke.shape[1]
 
 
+def test_tile_that_is_sure_passes_without_the_detector(monkeypatch):
+    image = slice_with("")
+    stroke = gate.gate_map(image, invert=False, settings=SETTINGS)
+    scores = np.full((-(-stroke.shape[0] // gate.TILE), -(-stroke.shape[1] // gate.TILE)), -9.0, np.float32)
+    monkeypatch.setattr(gate, "gate_model", lambda: lambda batch: scores[None, None])
+    monkeypatch.setattr(gate, "detect", lambda *a: pytest.fail("the detector was asked"))
+    arguments = {"invert": False, "window": None, "settings": SETTINGS}
+    assert not gate.may_hold_text(image, stroke, **arguments)
+    scores[5, 7] = gate.SURE + 0.1
+    assert gate.may_hold_text(image, stroke, **arguments)
+    assert next(gate.passing(image, stroke, **arguments)) == Box(7 * gate.TILE, 5 * gate.TILE, gate.TILE, gate.TILE)
+
+
 @pytest.mark.parametrize(("start", "length", "limit"), [(0, 10, 400), (390, 10, 400), (100, 65, 400), (0, 400, 400)])
 def test_stretched_range_holds_the_old_one_and_stays_inside(start, length, limit):
     left, whole = gate._stretched(start, length, limit)
@@ -121,3 +137,101 @@ def test_metadata_of_a_model_are_those_that_the_runtime_gives():
 def test_what_is_no_model_is_refused():
     with pytest.raises(ValueError, match="protocol buffer"):
         onnx_metadata(b"\x77\x77")
+
+
+def test_fonts_and_pictures_of_training_tuning_and_report_are_apart():
+    roles = ("train", "tune", "report")
+    named = {role: samples.font_names([], role) for role in roles}
+    assert sorted(name for names in named.values() for name in names) == sorted(samples.HERSHEY)
+    assert all(named.values())
+    assert samples.font_role("/x/Lato-Bold.ttf") == "report" and samples.font_role("/x/Roboto-Bold.ttf") == "train"
+    sources = {"a/1": ("a", "train"), "dcmqi/2": ("dcmqi", "report"), "pymedphys-water/3": ("pymedphys-water", "tune")}
+    for series, (source, role) in sources.items():
+        assert samples.role_of(samples.Background(source, series, "CT", np.zeros((2, 2), np.float32))) == role
+
+
+def test_fonts_of_symbols_are_left_out(tmp_path):
+    for name in ("STIXNonUni.ttf", "cmex10.ttf", "DejaVuMathTeXGyre.ttf", "Roboto-Bold.ttf"):
+        (tmp_path / name).touch()
+    assert [Path(name).name for name in samples.font_names([tmp_path], "train") if "/" in name] == ["Roboto-Bold.ttf"]
+
+
+def test_planted_line_says_where_its_ink_is_and_a_sample_depends_on_its_seed_alone():
+    def planted() -> tuple[np.ndarray, samples.Planted]:
+        random = np.random.default_rng(5)
+        image = samples.generated(random, 256)
+        before = image.copy()
+        line = samples.plant(random, image, ["hershey simplex"], np.zeros(image.shape, bool), "upright")
+        assert line is not None and not np.array_equal(before, image)
+        assert line.ink.any() and np.array_equal(
+            before[~cv2.dilate(line.ink.astype(np.uint8), np.ones((9, 9))).astype(bool)],
+            image[~cv2.dilate(line.ink.astype(np.uint8), np.ones((9, 9))).astype(bool)],
+        )
+        return image, line
+
+    (one, line), (other, same) = planted(), planted()
+    assert np.array_equal(one, other) and np.array_equal(line.ink, same.ink)
+
+
+def test_picture_is_not_written_on_when_lines_are_planted_into_a_copy_of_it(monkeypatch):
+    values = samples.generated(np.random.default_rng(3), 256)
+    background = samples.Background("a", "a/1", "MR", values.copy())
+    monkeypatch.setattr(training, "_state", {"seed": 1, "backgrounds": [[background]], "fonts": ["hershey simplex"]})
+    planted = [training.planted_image(index)[0] for index in range(24)]
+    assert np.array_equal(background.values, values)
+    assert not any(np.array_equal(image, values) for image in planted)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "expected"),
+    [
+        (0, 0, [0.0, 0.0, 100.0]),
+        (0, 100, [0.0, 0.0, 3.62]),
+        (4, 909, [0.44, 0.12, 1.12]),
+        (5, 5, [100.0, 47.82, 100.0]),
+    ],
+)
+def test_interval_is_that_of_clopper_and_pearson(hits, count, expected):
+    assert training.interval(hits, count) == expected
+
+
+def test_part_of_a_sample_keeps_maps_and_labels_together():
+    random = np.random.default_rng(2)
+    labels = random.integers(-1, 4, (training.TILES, training.TILES)).astype(np.int8)
+    strokes = np.kron(labels, np.ones((training.STRIDE, training.STRIDE), np.int8)).astype(np.int16)
+    for _ in range(20):
+        part, tiles = training._part(random, strokes, labels)
+        assert tiles.shape == (training.WINDOW, training.WINDOW)
+        assert np.array_equal(part[:: training.STRIDE, :: training.STRIDE], tiles)
+
+
+def test_normalisation_drawn_into_a_convolution_changes_no_value():
+    random = np.random.default_rng(1)
+    state = {
+        "0.point.weight": random.normal(size=(3, 2, 1, 1)), "0.point.bias": random.normal(size=3),
+        "0.norm.weight": random.normal(size=3), "0.norm.bias": random.normal(size=3),
+        "0.norm.running_mean": random.normal(size=3), "0.norm.running_var": random.uniform(0.5, 2, 3),
+    }  # fmt: skip
+    x = random.normal(size=2)
+    plain = state["0.point.weight"][:, :, 0, 0] @ x + state["0.point.bias"]
+    scale = state["0.norm.weight"] / np.sqrt(state["0.norm.running_var"] + training.NORM_EPSILON)
+    expected = (plain - state["0.norm.running_mean"]) * scale + state["0.norm.bias"]
+    weights = training.folded(state)
+    assert set(weights) == {"0.point.weight", "0.point.bias"}
+    assert np.allclose(weights["0.point.weight"][:, :, 0, 0] @ x + weights["0.point.bias"], expected)
+
+
+def test_figures_count_what_is_found_and_not_kept():
+    rows = [
+        {"style": "upright", "found": True, "highest": 2.0, "kept": {0.0: True}},
+        {"style": "short", "found": True, "highest": -1.0, "kept": {0.0: False}},
+    ]
+    free = [{"shape": [512, 512], "modality": "CT", "highest": 1.0, "gate_ms": 9.0, "full_ms": None,
+             "passed": {0.0: False}, "crops_ms": {0.0: 5.0}, "tiles": {0.0: 0.01}}]  # fmt: skip
+    figures = training.figures_of(rows, free, 0.0)
+    assert (figures["all"]["found"], figures["all"]["lost"], figures["short"]["lost"]) == (2, 1, 1)
+    assert (figures["lost_by_map"], figures["text_free_ct"]["crops_ms"], figures["text_free"]["with_tiles"]) == (
+        1,
+        5.0,
+        1,
+    )

@@ -119,12 +119,41 @@ def test_addresses_of_machines_and_marked_numbers_go(text, left):
     assert _clean(text) == left
 
 
-def test_known_date_without_its_year_goes_and_a_fraction_stays():
-    known = Lexicon([Entry(Category.DATE, "20210315"), Entry(Category.DATE, "20210102")])
-    for text in ("chest 3/15 left", "chest 15/3 left", "chest 15.3. left"):
-        assert clean_descriptor(text, known, load_vocabulary()) == "chest left"
-    for text in ("phase 1/2", "chest 16/3 left", "3.15 mm", "3-15 mm"):
-        assert clean_descriptor(text, known, load_vocabulary()) == text
+KNOWN_DAYS = Lexicon([Entry(Category.DATE, day) for day in ("20210315", "19600102", "20200503", "20201204")])
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        *((f"chest {day} left", "chest left") for day in ("3/15", "15/3", "15.3.", "15-3", "3-15", "03-05", "12-04")),
+        ("chest 3.5. left", "chest left"),
+        ("chest on 3-5 left", "chest left"),
+        ("Thorax am 15.3 links", "Thorax links"),
+        *((text, text) for text in ("phase 1/2", "chest 16/3 left", "3.15 mm", "3-15 mm", "grade 3-5", "12-04 mm")),
+        *((text, text) for text in ("15-3 slices", "TE 15.3", "1.5 T", "03-05 mm", "5-3", "C3-5")),
+    ],
+)
+def test_known_date_without_its_year_goes_and_a_fraction_or_range_stays(text: str, left: str) -> None:
+    assert clean_descriptor(text, KNOWN_DAYS, load_vocabulary()) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("birthday 3.5. chest", "chest"),
+        ("chest, date of birth 3/5", "chest"),
+        ("geb. am 3.5. Thorax", "Thorax"),
+        ("exam on 12-04 chest", "exam chest"),
+        ("Thorax vom 3.5. links", "Thorax links"),
+        ("chest on 1.5 T", "chest on 1.5 T"),
+        ("on 10-12 slices", "on 10-12 slices"),
+        ("lesion 3-5 mm", "lesion 3-5 mm"),
+        ("thickness 3.5.", "thickness 3.5."),
+        ("grade 3-4", "grade 3-4"),
+    ],
+)
+def test_day_and_month_of_nobody_known_go_by_the_words_before_them(text: str, left: str) -> None:
+    assert _clean(text) == left
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,15 @@ from sample_identity import BARNABY, OTTOLINE, source_uid
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("Snakefile", "workflow", "scripts", "config", "resources", "envs")
 PATIENT_RULES = (
-    "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry",
+    "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry", "draw_pictures",
 )  # fmt: skip
 BATCH_RULES = ("map_uids", "read_burned_in_text", *PATIENT_RULES)
-CLOSING_RULES = ("check_links", "assemble_audits", "release", "prune_withdrawn")
+CLOSING_RULES = (
+    "check_link_geometry", "check_links", "assemble_audits", "release", "report_pictures", "prune_withdrawn",
+)  # fmt: skip
 BATCH_RESULTS = (
     "uid_map", "read", "findings", "staging", "records", "words", "verification", "links", "metadata", "geometry",
+    "pictures",
 )  # fmt: skip
 RELEASED, NOT_ALL_RELEASED = 0, 3
 _EVERY_RUN = frozenset({"inventory", "all"})  # the scan looks at the input in every run; `all` does nothing
@@ -257,8 +260,11 @@ def differing(left: dict, right: dict) -> list[str]:
 
 
 def assert_same_results(place: Workplace, reference: Workplace) -> None:
-    """Assert that release and audits of two outputs are the same, byte by byte, apart from the time of the run."""
+    """Assert that release, audits and PDFs of two outputs are the same, byte by byte, apart from the time of the run."""
     for folder in ("release", "audits"):
         here, there = content((place.output / folder).resolve()), content((reference.output / folder).resolve())
         assert len(there) > 4
         assert differing(here, there) == []
+    for name in ("burned_in_text.pdf", "released.pdf"):  # the pages for a browser name batches
+        one, other = (output / "private" / "reports" / name for output in (place.output, reference.output))
+        assert one.read_bytes() == other.read_bytes()

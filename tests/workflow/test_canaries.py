@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import shutil
 import stat
 import zlib
@@ -128,6 +129,12 @@ def test_no_identifier_in_bytes_or_names(finished: Finished, place: str) -> None
     assert leaks(root, finished.needles) == {}
 
 
+def test_no_identifier_in_the_audit_of_links(finished: Finished) -> None:
+    path = finished.output / "audits" / "uid" / "links.parquet"
+    assert pq.read_table(path).num_rows > 10
+    assert {text for data in contents(path) for text in hits(data, finished.needles)} == set()
+
+
 def test_no_identifier_in_summary_and_seals(finished: Finished) -> None:
     files = sorted(finished.output.glob("audits/*.json")) + sorted(finished.output.glob("audits/deid/*.seal.json"))
     assert {path.name for path in files} == {"summary.json", "seal.json", "deid_audit.seal.json"}
@@ -177,6 +184,23 @@ def test_burned_in_text_is_read_in_the_source_and_gone_from_the_release(finished
         assert reading.status == "read"
         for text in (text for region in reading.regions for text in (region.text, region.second_text)):
             assert [lexicon.identifies(text) for lexicon in lexicons] == [None] * len(lexicons)
+
+
+def test_pages_show_burned_in_text_to_who_may_see_it_and_name_no_file_after_it(finished: Finished) -> None:
+    private = finished.output / "private"
+    pages = sorted((private / "reports").rglob("*.html"))
+    assert {page.name for page in pages} >= {"burned_in_text.html", "released.html"}
+    shown = (private / "reports" / "burned_in_text.html").read_bytes()
+    assert b"ZIMMERLIN" in shown and b"matches an identifier of the patient" in shown
+    linked = 0
+    for page in pages:
+        for source in re.findall(r'src="([^"]+)"', page.read_text(encoding="utf-8")):
+            assert (page.parent / source).read_bytes().startswith(b"\xff\xd8")
+            linked += 1
+    assert linked > 10
+    files = [path for folder in ("reports", "pictures") for path in (private / folder).rglob("*")]
+    assert [path.name for path in files if hits(names(path), finished.needles)] == []
+    assert hits((private / "reports" / "burned_in_text.json").read_bytes(), finished.needles) == []
 
 
 def test_no_overlay_curve_icon_private_or_trailing_bytes_are_released(finished: Finished) -> None:

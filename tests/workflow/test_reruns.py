@@ -177,6 +177,19 @@ def test_accepted_words_and_languages_clean_again_and_read_and_judge_nothing(pla
     assert [path for path in kept if path.is_file() and words.name.encode() in path.read_bytes()] == []
 
 
+def test_pictures_are_drawn_again_alone_and_go_where_they_are_switched_off(place: Workplace) -> None:
+    before, batches, reports = results(place), place.batches(), place.output / "private" / "reports"
+    assert {path.name for path in reports.glob("*.*")} >= {"burned_in_text.html", "burned_in_text.pdf", "released.html"}
+    more = place.run("--set", "reports.thumbnails_per_series=1")
+    assert more.jobs == jobs(batches.values(), ["draw_pictures"], ["report_pictures"])
+    off = place.run("--set", "reports.pictures=false")
+    assert off.jobs == jobs([], closing=["prune_withdrawn"])
+    left = [path for folder in ("reports", "pictures") for path in (place.output / "private" / folder).rglob("*")]
+    assert [path for path in left if path.is_file()] == []
+    changed = harness.differing(results(place), before)
+    assert [name for name in changed if not name.startswith("private/pictures/")] == []
+
+
 def test_new_salt_renames_every_instance_and_reads_no_picture(place: Workplace) -> None:
     before, read, batches = released(place.newest()), readings(place), place.batches()
     old_salt = (place.output / "private" / "salt").read_bytes()
@@ -202,7 +215,7 @@ def test_changed_code_of_a_step_reruns_that_step_and_its_dependents(place: Workp
     assert place.run().jobs == []
     module.write_text(text + "\nUNUSED_LIMIT_MM = 1.0\n", encoding="utf-8")
     run = place.run()
-    closing = [rule for rule in CLOSING_RULES if rule != "check_links"]
+    closing = [rule for rule in CLOSING_RULES if not rule.startswith(("check_link", "report_"))]
     assert run.jobs == jobs(place.batches().values(), ["measure_ct_geometry"], closing)
     assert place.releases() == ["0001"]
 
@@ -221,12 +234,12 @@ def test_dry_run_names_the_batches_with_work_and_changes_no_result(place: Workpl
 @pytest.mark.parametrize(
     ("folder", "suffix", "rules", "closing"),
     [
-        ("metadata", ".jsonl", ["extract_metadata"], ["assemble_audits", "release", "prune_withdrawn"]),
+        ("metadata", ".jsonl", ["extract_metadata"], CLOSING_RULES),
         ("uid_map", ".parquet", ["map_uids", "verify_series"], CLOSING_RULES),
         (
             "staging",
             "",
-            ["deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry"],
+            [rule for rule in PATIENT_RULES if rule != "judge_burned_in_text"],
             CLOSING_RULES,
         ),
     ],

@@ -1,3 +1,25 @@
+rule check_link_geometry:
+    input:
+        links=per_batch("private/links/{batch}.jsonl"),
+        records=per_batch("private/records/{batch}.jsonl"),
+        metadata=per_batch("private/metadata/{batch}.jsonl"),
+        dicom=per_batch("private/staging/{batch}"),
+    output:
+        "private/link_geometry.jsonl",
+    log:
+        "logs/check_link_geometry/check_link_geometry.log",
+    benchmark:
+        "benchmarks/check_link_geometry/check_link_geometry.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        environment=ENVIRONMENT,
+        code=code_digest("check_link_geometry"),
+    script:
+        "../../scripts/check_link_geometry.py"
+
+
 rule check_links:
     input:
         links=per_batch("private/links/{batch}.jsonl"),
@@ -5,6 +27,7 @@ rule check_links:
         records=per_batch("private/records/{batch}.jsonl"),
         decisions="private/decisions.csv",
         rejected=after_scan("private/rejected.jsonl"),
+        geometry="private/link_geometry.jsonl",
         salt="private/salt",
     output:
         links="private/links.jsonl",
@@ -41,6 +64,7 @@ rule assemble_audits:
         deid="audits/deid/deid_audit.jsonl",
         deid_seal="audits/deid/deid_audit.seal.json",
         uid="audits/uid/uid_map.parquet",
+        links="audits/uid/links.parquet",
         metadata=report(
             "audits/metadata/metadata_audit.parquet",
             caption="../report/metadata_audit.rst",
@@ -115,6 +139,7 @@ rule prune_withdrawn:
         mem_mb=1000,
         runtime=60,
     params:
+        pictures=config["reports"]["pictures"],
         code=code_digest("prune_withdrawn"),
     script:
         "../../scripts/prune_withdrawn.py"

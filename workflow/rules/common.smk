@@ -19,6 +19,7 @@ ENVIRONMENT = files_digest(
 AUDITS = [
     "audits/deid/deid_audit.jsonl",
     "audits/uid/uid_map.parquet",
+    "audits/uid/links.parquet",
     "audits/metadata/metadata_audit.parquet",
     "audits/ct_prepro/ct_prepro_audit.json",
 ]
@@ -29,6 +30,16 @@ READER_SETTINGS = {
     for key, value in config["ocr"].items()
     if key not in ("group_by", "reread_share")
 }
+PICTURE_PAGES = (
+    [
+        "private/reports/burned_in_text.html",
+        "private/reports/burned_in_text.pdf",
+        "private/reports/released.html",
+        "private/reports/released.pdf",
+    ]
+    if config["reports"]["pictures"]
+    else []
+)
 SHARED_BOXES = (
     [] if config["ocr"]["group_by"] == "series" else ["private/shared_boxes.json"]
 )

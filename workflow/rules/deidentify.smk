@@ -22,6 +22,7 @@ rule deidentify_series:
     params:
         words=resources_digest("resources/vocabularies"),
         patterns=resources_digest("resources/free_text"),
+        ideographs=resources_digest("resources/han_forms"),
         regions=files_digest("resources", "device_regions.json"),
         cues=resources_digest("resources/burned_in_text"),
         settings={
@@ -59,6 +60,7 @@ rule verify_series:
     params:
         settings=config["verification"],
         tables=resources_digest("resources/ps3_15"),
+        ideographs=resources_digest("resources/han_forms"),
         environment=ENVIRONMENT,
         code=code_digest("verify_series"),
     script:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -51,10 +52,12 @@ def read_image(
     settings: ReaderSettings,
     frame: int = 0,
     plane: str = "pixels",
+    longer_side: int | None = None,
 ) -> ImageText:
     """Read all text of an image of shape (rows, columns), any numeric type, or (rows, columns, 3) of 8 bits.
 
     `invert` for MONOCHROME1; `window` is (low, high) in the image's values. Boxes are in the image's own pixels.
+    `longer_side` is that of the image of which it is a part: it is looked at in the same scales.
     """
     rows, columns = image.shape[:2]
     if settings.too_small(rows, columns) or is_constant(image):
@@ -64,7 +67,7 @@ def read_image(
     readers = used_readers(settings)
     working, found, fresh = image, [], []
     dark = _darkest(image, invert)
-    scan = _scan if "ppocr" in readers else _scan_with_tesseract
+    scan = partial(_scan, side=longer_side or max(rows, columns)) if "ppocr" in readers else _scan_with_tesseract
     # Tesseract alone finds words in any noise: looking again would never end, so that chain looks once.
     rounds = settings.max_rounds if "ppocr" in readers else 1
     for _ in range(rounds):
@@ -144,10 +147,12 @@ def _scan(
     window: tuple[float, float] | None,
     settings: ReaderSettings,
     readers: tuple[str, ...],
+    *,
+    side: int,
 ) -> list[Line]:
     rows, columns = image.shape[:2]
     views = prepare(image, invert=invert, window=window, padding=settings.padding)
-    stroke_scale, window_scale = scales(max(rows, columns))
+    stroke_scale, window_scale = scales(side)
     candidates = _merged(
         detect(views.stroke, stroke_scale, settings) + detect(views.window, window_scale, settings), settings
     )

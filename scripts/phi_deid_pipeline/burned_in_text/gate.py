@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from phi_deid_pipeline.boxes import area, clipped
 from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
 from phi_deid_pipeline.burned_in_text.models import gate_model
 from phi_deid_pipeline.burned_in_text.prepare import MIDDLE, WHITE, Views, padded_values, stroke_map, windowed
@@ -18,6 +19,7 @@ from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
 THRESHOLD = -1.0  # logit of a tile from which it is suspicious
+SURE = 6.0  # logit of a tile from which no detector is asked: tight crops hide large text from it
 TILE = 8  # pixels; side of what one logit stands for
 GROWTH = 40  # pixels added around suspicious tiles
 CROP_STEP = 64  # pixels; sides of crops, so that scaling for the detector keeps their shape
@@ -44,18 +46,31 @@ def logits(stroke: np.ndarray) -> np.ndarray:
 
 def suspicious(stroke: np.ndarray, threshold: float = THRESHOLD) -> list[Box]:
     """Return the parts of a padded stroke map that hold tiles over the threshold, grown, by place."""
-    tiles = (logits(stroke) > threshold).astype(np.uint8)
+    return _parts(logits(stroke), stroke.shape, threshold)
+
+
+def _parts(scores: np.ndarray, shape: tuple[int, ...], threshold: float) -> list[Box]:
+    tiles = (scores > threshold).astype(np.uint8)
     if not tiles.any():
         return []
     reach = 2 * (GROWTH // TILE) + 1
     count, _, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(tiles, np.ones((reach, reach), np.uint8)))
-    rows, columns = stroke.shape
+    rows, columns = shape
     parts = []
     for x, y, w, h in boxes[1:count, :4].tolist():
         left, width = _stretched(x * TILE, w * TILE, columns)
         top, height = _stretched(y * TILE, h * TILE, rows)
         parts.append(Box(left, top, width, height))
     return sorted(parts, key=lambda b: (b.y, b.x, b.h, b.w))
+
+
+def suspicious_parts(image: np.ndarray, *, invert: bool, settings: ReaderSettings) -> list[Box]:
+    """Return the suspicious parts of an image in its own pixels, by place."""
+    rows, columns = image.shape[:2]
+    shift = settings.padding
+    parts = suspicious(gate_map(image, invert=invert, settings=settings))
+    inside = [clipped(Box(part.x - shift, part.y - shift, part.w, part.h), rows, columns) for part in parts]
+    return [part for part in inside if area(part)]
 
 
 def _stretched(start: int, length: int, limit: int) -> tuple[int, int]:
@@ -74,8 +89,10 @@ def passing(
     settings: ReaderSettings,
     threshold: float = THRESHOLD,
 ) -> Iterator[Box]:
-    """Yield boxes of the image's padded rendering that look like text to detector or reader; `stroke` is its map."""
-    parts = suspicious(stroke, threshold)
+    """Yield boxes of the image's padded rendering that look like text to gate, detector or reader; `stroke` is its map."""
+    found = logits(stroke)
+    yield from (Box(x * TILE, y * TILE, TILE, TILE) for y, x in np.argwhere(found > max(SURE, threshold)).tolist())
+    parts = _parts(found, stroke.shape, threshold)
     if not parts:
         return
     shown = windowed(padded_values(image, settings.padding), image, invert=invert, window=window)

@@ -17,6 +17,7 @@ from benchmarks.quality.bases import BASES
 from benchmarks.quality.identity import Drawer, Identity, draw_identity
 from benchmarks.quality.kinds_attributes import attribute_kinds, nested_kinds
 from benchmarks.quality.kinds_container import container_kinds
+from benchmarks.quality.kinds_faulty import faulty_kinds
 from benchmarks.quality.kinds_objects import object_kinds
 from benchmarks.quality.kinds_pixels import charset_kinds, pixel_kinds
 from benchmarks.quality.kinds_private import private_kinds
@@ -65,7 +66,7 @@ def all_kinds() -> list[Kind]:
     """Return every kind of place, in a fixed order."""
     groups = (
         *(charset_kinds, pixel_kinds, container_kinds, text_kinds, private_kinds, object_kinds),
-        *(reference_kinds, nested_kinds, attribute_kinds),
+        *(reference_kinds, nested_kinds, attribute_kinds, faulty_kinds),
     )
     found = [kind for group in groups for kind in group()]
     names = [kind.name for kind in found]

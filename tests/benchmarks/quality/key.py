@@ -107,6 +107,8 @@ def _of_plant(instance: Instance, plant: Plant, options: frozenset[str]) -> Iter
     elif plant.nature == "dummy":
         if there and DATES in options:
             yield ask("text_retained", ("19000101",), "TCIA-P15-DATE-K")
+    elif plant.nature == "unmoved":
+        yield ask("text_removed", plant.gone, "HIPAA-C")
     elif plant.nature == "uid":
         if (code != "keep" or last not in table()) and not set(plant.free) & options:
             for uid in plant.gone:
@@ -144,6 +146,8 @@ def _of_base(instance: Instance, elements: list[tuple[tuple, DataElement]], opti
         if path in planted or any(path[: len(item)] == item for item in items if len(item) > 1):
             continue
         if not stays(path, options) or wish(last, options) != "keep":
+            continue
+        if not keyword_for_tag(last) and last >> 24 not in (0x50, 0x60):  # bytes behind the data set, read as elements
             continue
         if instance.boxes and (last >> 16 == IMAGE_GROUP or last == tag("ImageType")):
             continue

@@ -12,7 +12,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from benchmarks.quality.corpus import Corpus, Instance
 from benchmarks.quality.kinds_text import WORD_NAMES
-from benchmarks.quality.paths import format_path, value_text, walk
+from benchmarks.quality.paths import element_at, format_path, value_text, walk
 from benchmarks.quality.plants import Plant
 from benchmarks.quality.score import Outputs, ink_left
 from benchmarks.quality.standard import POLICY_OPTIONS, table, wish
@@ -110,6 +110,7 @@ def _of_instance(instance: Instance, outputs: Outputs, wanted: dict) -> Iterator
     for number, box in enumerate(instance.boxes):
         if ink_left(instance, number, outputs):
             yield Leak(instance.path, box["label"], "pixels", f"box{number}", box["kind"], True)
+    yield from _of_moved(instance, outputs)
     data = outputs.written[instance.path].read_bytes()
     ds = outputs.get(instance.path)
     if ds is not None and ds.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
@@ -132,6 +133,18 @@ def _of_instance(instance: Instance, outputs: Outputs, wanted: dict) -> Iterator
             yield Leak(instance.path, text, nature, place, places.get(place, _bytes_kind(instance, text)), known)
 
 
+def _of_moved(instance: Instance, outputs: Outputs) -> Iterator[Leak]:
+    """Yield dates that must not be moved and were: who knows them, as of a birth or of a device, knows the offset."""
+    ds = outputs.get(instance.path)
+    for plant in instance.plants:
+        if plant.nature != "unmoved" or ds is None:
+            continue
+        element = element_at(ds, plant.path)
+        day = value_text(element)[:8] if element is not None else ""
+        if day and day not in (*plant.gone, "19000101"):  # the date itself is found as any other text
+            yield Leak(instance.path, day, "moved", _place(plant.path), plant.kind, plant.known)
+
+
 def _place(path: tuple) -> str:
     if path == ("pixels",):
         return format_path((0x7FE00010,))
@@ -147,6 +160,9 @@ def _holds(text: str, codecs: frozenset[str], element, value: str) -> bool:
 def _bytes_kind(instance: Instance, text: str) -> str:
     for plant in instance.plants:
         if isinstance(plant.path[0], str) and text in plant.gone:
+            return plant.kind
+    for plant in instance.plants:  # in an encoding that the file does not declare
+        if plant.kind.startswith("faulty/charset/") and not plant.kind.endswith("/header") and text in plant.gone:
             return plant.kind
     return "elsewhere"
 

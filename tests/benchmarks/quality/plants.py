@@ -25,8 +25,8 @@ class Plant:
     """One planted place: identifiers that must go, clinical words that should stay, at a path of one instance.
 
     `known` is False where no header of the patient tells of the identifier. `nature` says what a value is: text (parts
-    of it may stay), whole (all of it is an identifier), date, uid, age. `free` marks values that are not identifiers for
-    policies with one of these options.
+    of it may stay), whole (all of it is an identifier), date, unmoved (a date that may not be moved), uid, age. `free`
+    marks values that are not identifiers for policies with one of these options.
     """
 
     kind: str

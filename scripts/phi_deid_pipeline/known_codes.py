@@ -1,0 +1,69 @@
+"""Known identifiers in well-formed values of CS, DS and IS: a component that is or holds one becomes the dummy of the VR.
+
+In CS a word of imaging is none, whoever is called by it, and what has fewer than `MIN_INSIDE` characters counts as a whole
+component only. In DS and IS a number counts as a whole component, with or without zeros in front.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from phi_deid_pipeline.actions import dummy_string, padded
+from phi_deid_pipeline.lexicon import MIN_NUMBER
+from phi_deid_pipeline.lexicon_words import WORD, fold
+from phi_deid_pipeline.records import Category
+
+if TYPE_CHECKING:
+    from phi_deid_pipeline.free_text import Vocabulary
+    from phi_deid_pipeline.lexicon import Lexicon
+
+MIN_INSIDE = 5  # characters
+MIN_WORD = 4  # letters of a name beside other words
+_SHORT_DATE = re.compile(r"\d{6}|\d{1,2}[ _]\d{1,2}[ _]\d{1,2}")  # may be any number
+
+
+@dataclass(frozen=True)
+class KnownCodes:
+    """What is known of a patient, less the words of imaging; `numbers` as they stand in DS and IS."""
+
+    lexicon: Lexicon
+    ordinary: frozenset[str]
+    numbers: frozenset[bytes]
+
+    def stands_in(self, part: str) -> bool:
+        """Tell whether a component of CS holds a known identifier."""
+        whole = "".join(WORD.findall(part))
+        for start, end, category in self.lexicon.hits(part):
+            found = part[start:end]
+            words = WORD.findall(fold(found))
+            joined = "".join(words)
+            if all(word in self.ordinary or len(word) < 2 for word in words):
+                continue
+            if category is Category.DATE and _SHORT_DATE.fullmatch(found):
+                continue
+            if len(joined) >= (MIN_WORD if joined.isalpha() else MIN_INSIDE) or len(joined) == len(whole):
+                return True
+        return False
+
+
+def known_codes(lexicon: Lexicon, vocabulary: Vocabulary) -> KnownCodes:
+    """Return what values of CS, DS and IS are compared with."""
+    ordinary = vocabulary.strong | vocabulary.plain
+    numbers = frozenset(code.encode("ascii") for code in lexicon.codes if code.isascii() and code.isdigit())
+    bare = {number.lstrip(b"0") for number in numbers}  # of 000001 nothing is left that tells of anybody
+    return KnownCodes(lexicon, ordinary, numbers | {number for number in bare if len(number) >= MIN_NUMBER})
+
+
+def without_codes(vr: str, value: bytes, known: KnownCodes) -> bytes | None:
+    """Put the dummy of the VR in the place of each component that is, or for CS holds, a known code; None if none is."""
+    parts = [part.strip(b" \x00") for part in value.split(b"\\")]
+    if vr == "CS":
+        hit = [known.stands_in(part.decode("ascii", "replace")) for part in parts]
+    else:
+        hit = [not known.numbers.isdisjoint((part.lstrip(b"+"), part.lstrip(b"+0"))) for part in parts]
+    if not any(hit):
+        return None
+    dummy = dummy_string(vr)
+    return padded(vr, b"\\".join(dummy if found else part for part, found in zip(parts, hit, strict=True)))

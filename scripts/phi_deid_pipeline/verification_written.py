@@ -1,0 +1,69 @@
+"""Dates as people write them, as verification reads them in folded text: with rules of its own.
+
+A year of two digits counts between the marks - / . (the same twice) or behind the name of a month.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from phi_deid_pipeline.verification_words import MONTHS
+
+_DIGITS = re.compile(r"\d+")
+_WRITTEN = re.compile(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
+_SHORT = re.compile(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2(\d\d)(?!\d|[-/.]\d)")
+_IN_WORDS = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
+_MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
+_ORDINAL = r"(?:st|nd|rd|th)?"
+_DAY_MONTH = re.compile(
+    rf"(?<!\d)(\d{{1,2}}){_ORDINAL}[\W_]{{0,2}}(?:of |de )?([^\W\d_]{{3,10}})[\W_]{{0,3}}(?:de )?(\d{{4}}|\d\d)(?!\d)"
+)
+_MONTH_DAY = re.compile(rf"([^\W\d_]{{3,10}})[\W_]{{0,2}}(\d{{1,2}}){_ORDINAL}[\W_]{{1,3}}(\d{{4}}|\d\d)(?!\d)")
+_YEAR_MONTH = re.compile(r"(?<!\d)(\d{4})[\W_]{0,2}([^\W\d_]{3,10})[\W_]{0,2}(\d{1,2})(?!\d)")
+
+BYTES = re.compile(
+    rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
+    rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}(?:st|nd|rd|th)?[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
+    rb"|[0-9][^0-9a-z]{0,2}[a-z]{3,10}[^0-9a-z]{0,3}[0-9]"
+)  # asked of lower case: may a date be written here
+
+
+def holds_date(folded: str, dates: frozenset[str]) -> bool:
+    """Tell whether one of the dates (YYYYMMDD) is written in folded text."""
+    return any(day in dates for day in _read(folded))
+
+
+def _read(folded: str) -> Iterator[str]:
+    """Yield YYYYMMDD for every reading of what may be a date."""
+    for match in _DIGITS.finditer(folded):
+        run = match[0]
+        if len(run) in (8, 10, 12, 14):
+            yield run[:8]
+        if len(run) == 8:
+            yield from (run[4:] + run[2:4] + run[:2], run[4:] + run[:4])
+    for match in _WRITTEN.finditer(folded):
+        a, b, c = (f"{int(part):02d}" for part in match.groups())
+        if len(a) == 4:
+            yield a + b + c
+        elif len(c) == 4:
+            yield from (c + b + a, c + a + b)
+    for match in _SHORT.finditer(folded):
+        a, b, c = f"{int(match[1]):02d}", f"{int(match[3]):02d}", match[4]
+        for century in ("19", "20"):
+            yield from (century + c + b + a, century + c + a + b, century + a + b + c)
+    for match in _IN_WORDS.finditer(folded):
+        yield f"{match[1]}{int(match[2]):02d}{int(match[3]):02d}"
+    for pattern, (day, month, year) in ((_DAY_MONTH, (1, 2, 3)), (_MONTH_DAY, (2, 1, 3)), (_YEAR_MONTH, (3, 2, 1))):
+        for match in pattern.finditer(folded):
+            if number := _month(match[month]):
+                for century in ("",) if len(match[year]) == 4 else ("19", "20"):
+                    yield f"{century}{match[year]}{number}{int(match[day]):02d}"
+
+
+def _month(name: str) -> str:
+    if name.startswith("juil"):
+        return "07"
+    if name.startswith("juin"):
+        return "06"
+    return _MONTH_OF.get(name[:3], "")

@@ -1,0 +1,79 @@
+"""A folder is gone through file by file: DICOM, what is broken, what is none; the same for any number of cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import factories
+from phi_deid_pipeline.evaluation import Evaluation
+from phi_deid_pipeline.evaluation_findings import FileResult, Severity
+from phi_deid_pipeline.evaluation_known import Known
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "released"
+    path = factories.write(factories.ct_instance(), root / "b" / "1.dcm")
+    content = path.read_bytes()
+    (root / "bare").write_bytes(content[132:])
+    (root / "cut.dcm").write_bytes(content[:700])
+    (root / "note.txt").write_text("mail a@example.org")
+    (root / "scan.pdf").write_bytes(b"%PDF-1.7 ...")
+    (root / "empty").write_bytes(b"")
+    (root / "link").symlink_to(path)
+    return root
+
+
+def look(root: Path, cores: int = 1) -> dict[str, FileResult]:
+    evaluation = Evaluation(root, Known(), 0.0)
+    return {result.file: result for result in evaluation.results(evaluation.files(), cores)}
+
+
+def kinds(result: FileResult) -> set[tuple[Severity, str]]:
+    return {(one.severity, one.kind) for one in result.header if one.tag == "file"}
+
+
+def test_every_file_is_told_in_order(folder: Path) -> None:
+    assert Evaluation(folder).files() == ["b/1.dcm", "bare", "cut.dcm", "empty", "link", "note.txt", "scan.pdf"]
+    assert list(look(folder)) == Evaluation(folder).files()
+
+
+def test_instances_with_and_without_preamble_are_read(folder: Path) -> None:
+    results = look(folder)
+    assert results["b/1.dcm"].is_instance
+    assert results["bare"].is_instance
+    names = [one for one in results["bare"].header if one.keyword == "PatientName"]
+    assert names[0].severity is Severity.LIKELY
+
+
+def test_what_is_no_dicom_is_told_by_what_it_is(folder: Path) -> None:
+    results = look(folder)
+    assert not results["note.txt"].is_instance
+    assert kinds(results["note.txt"]) == {(Severity.POSSIBLE, "no_dicom"), (Severity.CERTAIN, "e-mail")}
+    assert kinds(results["scan.pdf"]) == {(Severity.LIKELY, "no_dicom")}
+    assert kinds(results["empty"]) == {(Severity.POSSIBLE, "no_dicom")}
+    assert kinds(results["link"]) == {(Severity.POSSIBLE, "link")}
+
+
+def test_broken_instance_is_a_finding(folder: Path) -> None:
+    found = look(folder)["cut.dcm"].findings
+    assert any(one.severity is Severity.LIKELY for one in found)
+
+
+def test_file_that_cannot_be_parsed_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00\x00")
+    result = look(tmp_path)["a.dcm"]
+    assert kinds(result) == {(Severity.LIKELY, "unreadable")}
+    assert not result.is_instance
+
+
+def test_cores_change_nothing(folder: Path) -> None:
+    assert look(folder, 2) == look(folder, 1)
+
+
+def test_pixels_are_read_where_frames_are_asked_for(folder: Path) -> None:
+    evaluation = Evaluation(folder, Known(), 1.0)
+    assert evaluation.look("b/1.dcm").frames_read == 1
+    assert Evaluation(folder, Known(), 0.0).look("b/1.dcm").frames_read == 0

@@ -1,0 +1,89 @@
+"""Every UID of an instance, with the frames and segments that go with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from phi_deid_pipeline.references import Reference, references
+from phi_deid_pipeline.verification_bytes import read_layout
+
+STANDARD = "1.2.840.10008."
+
+
+def found(path: Path) -> dict[Reference, int]:
+    with read_layout(path) as layout:
+        return dict(references(layout))
+
+
+@pytest.mark.parametrize("name", ["rtplan.dcm", "rtdose_1frame.dcm", "test-SR.dcm", "liver_1frame.dcm", "rtstruct.dcm"])
+def test_uids_are_those_that_pydicom_reads(name: str) -> None:
+    path = Path(get_testdata_file(name))
+    expected: set[tuple[str, str]] = set()
+
+    def gather(ds: Dataset, above: str) -> None:
+        for element in ds:
+            place = f"{above}{int(element.tag):08X}"
+            if element.VR == "SQ":
+                for inner in element.value:
+                    gather(inner, f"{place}.")
+            elif element.VR == "UI":
+                values = element.value if element.VM > 1 else [element.value]
+                expected.update((place, str(value)) for value in values if value)
+
+    gather(dcmread(path, force=True), "")
+    expected = {(place, uid) for place, uid in expected if not uid.startswith(STANDARD)}
+    assert expected
+    assert {(reference.path, reference.uid) for reference in found(path)} == expected
+
+
+def item(**values: object) -> Dataset:
+    ds = Dataset()
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_numbers_go_with_the_instance_of_their_item_alone(tmp_path: Path, syntax: str) -> None:
+    image = item(ReferencedSOPInstanceUID="1.2.5", ReferencedFrameNumber=[7, 3], ReferencedSegmentNumber=[258, 1])
+    other = item(ReferencedSOPInstanceUID="1.2.6", TrackingUID="1.2.7")
+    frames = [item(DerivationImageSequence=[item(SourceImageSequence=[image, other])]) for _ in range(2)]
+    ds = item(SOPInstanceUID="1.2.1", ReferencedImageSequence=Sequence([image]))
+    ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66.4"
+    ds.file_meta.MediaStorageSOPInstanceUID = "1.2.1"
+    ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    source = "52009230.00089124.00082112"
+    assert found(tmp_path / "a.dcm") == {
+        Reference("00080018", "1.2.1"): 1,
+        Reference("00081140.00081155", "1.2.5", (3, 7), (1, 258)): 1,
+        **{Reference(f"{source}.00081155", "1.2.5", (3, 7), (1, 258), frame): 1 for frame in (1, 2)},
+        **{Reference(f"{source}.00081155", "1.2.6", (), (), frame): 1 for frame in (1, 2)},
+        **{Reference(f"{source}.00620021", "1.2.7", (), (), frame): 1 for frame in (1, 2)},
+    }
+
+
+def test_frame_numbers_that_are_none_are_left_out(tmp_path: Path) -> None:
+    ds = item(SOPClassUID="1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID="1.2.1")
+    image = item(ReferencedSOPInstanceUID="1.2.5")
+    image.ReferencedFrameNumber = "2"
+    ds.ReferencedImageSequence = Sequence([image])
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, "1.2.1"
+    ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    path = tmp_path / "a.dcm"
+    number = b"\x08\x00\x60\x11IS\x02\x00"
+    data = path.read_bytes()
+    assert data.count(number + b"2 ") == 1
+    path.write_bytes(data.replace(number + b"2 ", number + b"x "))
+    assert Reference("00081140.00081155", "1.2.5") in found(path)
