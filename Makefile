@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 DEMO ?= demo
 export PYTHON
 
-.PHONY: help demo test bench quality lint format env dev-env launcher cluster storage image tesseract lock clean
+.PHONY: help demo test bench quality burned-in-text lint format env dev-env launcher cluster storage image tesseract lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make lint       ruff, snakefmt, snakemake --lint"
 	@echo "make bench      measure speed"
 	@echo "make quality    measure what policies and other tools leave of planted identifiers and of the rest"
+	@echo "make burned-in-text  measure what readers of burned-in text hide of planted text"
 	@echo "make env        make the environment in $(VENV)/ only"
 	@echo "make image      build the container image (SIF=FILE: for Apptainer too)"
 	@echo "make launcher   make an environment in $(VENV)-launcher/ that starts runs whose steps are in containers"
@@ -70,6 +71,11 @@ bench: dev-env
 # ARGS holds options, e.g. ARGS="--seed 1001 --peer kitware --json quality.json"; see tests/benchmarks/quality/README.md.
 quality: dev-env tesseract
 	@PYTHONPATH=tests:scripts $(RUN) -W ignore -m benchmarks.quality $(ARGS)
+
+# ARGS holds options, e.g. ARGS="--seed 3001 --images 240 --json FILE", or ARGS=--real; see tests/benchmarks/burned_in_text/README.md.
+burned-in-text: dev-env tesseract
+	@tests/benchmarks/peers.sh presidio >/dev/null || echo "presidio could not be installed" >&2
+	@PYTHONPATH=tests:scripts $(RUN) -W ignore -m benchmarks.burned_in_text $(ARGS)
 
 # Every tool runs even if one before it complains, so that one call shows all there is to mend.
 lint: dev-env

@@ -4,9 +4,10 @@
 
 Each line is a process of its own with everything a user waits for (start, imports, all instances), run in turns with the
 others: once uncounted, so that Python has its bytecode as in daily use, and `--repeats` times; medians are shown. `x copy`
-and `x ours` are ratios of CPU time to the plain copy and to our step `deidentify`. `--only` names processes. Peers are
-found as `peers.sh` leaves them; absent ones are named. `--large` sends one instance of that
-size through scan, de-identification and verification and shows the peak memory of each.
+and `x ours` are ratios of CPU time to the plain copy and to our step `deidentify`. `--only` names processes (`text`: all
+that read text, measured once; `x full chain` is the ratio to the chain on every slice). Peers are found as `peers.sh`
+leaves them; absent ones are named. `--large` sends one instance of that size through scan, de-identification and
+verification and shows the peak memory of each.
 """
 
 from __future__ import annotations
@@ -154,15 +155,43 @@ def compare(work: Path, source: str, repeats: int, only: str | None, *, slow_ste
                 one.forget()
     if slow_steps:
         measured.append(ours("geometry", work, instances))
-        measured.append(ours("read_text", work, min(instances, READ_TEXT_INSTANCES)))
-        subprocess.run([sys.executable, str(HERE / "steps.py"), "text_inputs", str(work)], check=True)
-        measured += [ours(name, work, instances) for name in ("skim_text", "read_series")]
-        measured += [ours(name, work, 1) for name in ("read_cine", "read_radiograph")]
-        for one in measured[-6:]:
-            measure(one, work)
+        measure(measured[-1], work)
     if absent:
         print(f"not installed, left out: {', '.join(absent)} (tests/benchmarks/peers.sh)")
     return rows_of(measured)
+
+
+def compare_text(work: Path, instances: int) -> list[dict[str, object]]:
+    """Measure readers of burned-in text once each, beside the full chain: others on the slices that it reads."""
+    subprocess.run([sys.executable, str(HERE / "steps.py"), "text_inputs", str(work)], check=True)
+    few = min(instances, READ_TEXT_INSTANCES)
+    measured = [ours("read_text", work, few), ours("tesseract_text", work, few)]
+    presidio = PEERS / "presidio" / "bin" / "python"
+    if presidio.exists():
+        job = work / "presidio.json"
+        sources = sorted((work / "input").iterdir())[:few]
+        job.write_text(json.dumps([str(source) for source in sources]), encoding="utf-8")
+        measured.append(
+            Contender("presidio", [str(presidio), str(HERE / "peers" / "run_presidio.py"), str(job)], (), few)
+        )
+    else:
+        print("not installed, left out: presidio (tests/benchmarks/peers.sh)")
+    measured += [ours(name, work, instances) for name in ("skim_text", "read_series")]
+    measured += [ours(name, work, 1) for name in ("read_cine", "read_radiograph")]
+    for one in measured:
+        measure(one, work)
+    full = measured[0].cpu[0] / few
+    return [
+        {
+            "process": one.name,
+            "instances": one.instances,
+            "cpu_ms": round(1000 * one.cpu[0] / one.instances, 1),
+            "wall_ms": round(1000 * one.wall[0] / one.instances, 1),
+            "x full chain": round(one.cpu[0] / one.instances / full, 2),
+            "peak_mb": round(one.memory[0]),
+        }
+        for one in measured
+    ]
 
 
 def large(work: Path, size: int) -> list[dict[str, object]]:
@@ -204,7 +233,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="real instances, where they are")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each process (default: 3)")
     parser.add_argument(
-        "--only", metavar="NAMES", help="processes to measure, with commas between; copy and deidentify always"
+        "--only", metavar="NAMES", help="processes to measure, with commas between; copy, deidentify always; text"
     )
     parser.add_argument("--large", type=float, default=0, metavar="GB", help="also one instance of that size")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -218,6 +247,10 @@ def main() -> int:
                 work / "ct", str(arguments.instances), arguments.repeats, arguments.only, slow_steps=not arguments.only
             )
             show(title, tables[title])
+            if not arguments.only or "text" in arguments.only.split(","):
+                title = f"text in the pixels of {arguments.instances} CT instances, a cine and a radiograph"
+                tables[title] = compare_text(work / "ct", arguments.instances)
+                show(title, tables[title])
         if arguments.data.is_dir():
             title = "real instances"
             tables[title] = compare(

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # peers.sh [NAME...]     makes an environment of its own for each peer that the benchmarks compare with.
 #
-#   tests/benchmarks/peers.sh              all peers: dicognito, kitware, deid, and gdcmanon's certificate
+#   tests/benchmarks/peers.sh              all peers: dicognito, kitware, deid, presidio, and gdcmanon's certificate
 #   PEERS=/path/to/place peers.sh          there instead of .cache/peers of this checkout
 #
 # Pinned versions stand in tests/benchmarks/peers/NAME.txt. An environment that is already complete is left as it is.
@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 place=${PEERS:-$(cd "$here/../.." && pwd)/.cache/peers}
 python=${PYTHON:-python3}
 mkdir -p "$place"
-[ $# -gt 0 ] || set -- dicognito kitware deid gdcmanon
+[ $# -gt 0 ] || set -- dicognito kitware deid presidio gdcmanon
 
 for name in "$@"; do
     if [ "$name" = gdcmanon ]; then

@@ -151,6 +151,22 @@ def read_text(work: Path) -> None:
         reader.read(path)
 
 
+def tesseract_text(work: Path) -> None:
+    """Let Tesseract read the instances that `read_text` reads, as they are shown, with its defaults."""
+    import numpy as np
+    import pytesseract
+
+    from phi_deid_pipeline.burned_in_text.prepare import prepare
+    from phi_deid_pipeline.pixel_read import displayed, open_pixels
+
+    for path in sorted((work / "input").iterdir())[:READ_TEXT_INSTANCES]:
+        source = open_pixels(path)
+        assert source is not None
+        with source:
+            view = prepare(displayed(source, next(source.frames())), window=source.window(), padding=0).window
+        pytesseract.image_to_data(np.ascontiguousarray(view), output_type=pytesseract.Output.DICT)
+
+
 def text_inputs(work: Path) -> None:
     """Make what `read_cine` and `read_radiograph` read."""
     import inputs

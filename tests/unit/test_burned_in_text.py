@@ -22,6 +22,8 @@ from phi_deid_pipeline.burned_in_text.read import (
     ReaderError,
     have_tesseract,
     is_text,
+    lengthened,
+    stacked,
     tesseract_lines,
     under_read,
 )
@@ -171,6 +173,84 @@ def line(text: str, confidence: float, score: float, aspect: float) -> Line:
 )
 def test_filter_keeps_read_unread_and_under_read_boxes_only(text, confidence, score, aspect, expected):
     assert is_text(line(text, confidence, score, aspect), ReaderSettings()) is expected
+
+
+def strokes(*boxes: Box, bright: bool = True) -> np.ndarray:
+    """Return a stroke map of 100 x 400 with upright strokes of 3 pixels, each 8 pixels, in some boxes."""
+    stroke = np.full((100, 400), 128, np.uint8)
+    for box in boxes:
+        for x in range(box.x, box.x + box.w, 8):
+            stroke[box.y : box.y + box.h, x : x + 3] = 250 if bright else 5
+    return stroke
+
+
+LINE = Line(Box(100, 40, 120, 20), "ABERNATHY", 0.9, 0.9, 6.0)
+
+
+@pytest.mark.parametrize("bright", [True, False])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_line_is_lengthened_over_letters_that_its_box_cuts_off(bright, turned):
+    stroke, line = strokes(Box(84, 42, 160, 14), bright=bright), LINE
+    if turned:
+        stroke, line = np.ascontiguousarray(stroke.T), Line(Box(40, 100, 20, 120), "ABERNATHY", 0.9, 0.9, 6.0)
+    box = lengthened(line, stroke).box
+    start, size, top, thick = (box.y, box.h, box.x, box.w) if turned else (box.x, box.w, box.y, box.h)
+    assert (top, thick) == (40, 20)
+    assert 80 <= start <= 84 and 240 <= start + size <= 242
+
+
+def test_a_line_gets_its_margin_alone_where_nothing_goes_on_or_another_text_follows():
+    wanted = Box(100 - 8, 40, 120 + 16, 20)
+    assert lengthened(LINE, strokes(Box(100, 42, 120, 14))).box == wanted
+    assert lengthened(LINE, strokes(Box(100, 42, 120, 14), Box(234, 42, 100, 14))).box == wanted
+    other = strokes(Box(100, 42, 120, 14))
+    other[42:56, 222:260] = 5  # strokes of the other polarity are something else
+    assert lengthened(LINE, other).box == wanted
+
+
+def test_a_line_is_lengthened_by_no_more_than_its_reach():
+    box = lengthened(LINE, strokes(Box(0, 42, 400, 14))).box
+    assert 100 - 21 <= box.x <= 100 - 16 and 220 + 16 <= box.x + box.w <= 220 + 21
+
+
+def test_a_square_box_is_not_lengthened():
+    square = Line(Box(100, 40, 22, 20), "AB", 0.9, 0.9, 1.1)
+    assert lengthened(square, strokes(Box(60, 42, 200, 14))) == square
+
+
+def letter(text: str, y: int, x: int = 50, confidence: float = 0.9, side: int = 20) -> Line:
+    return Line(Box(x, y, side, side), text, confidence, 0.7, 1.0)
+
+
+def test_single_letters_below_one_another_are_one_line():
+    (line,) = stacked([letter("C", 60), letter("A", 10), letter("B", 35, x=53), letter("Z", 200)], ReaderSettings())
+    assert (line.text, line.box) == ("ABC", Box(50, 10, 23, 70))
+    assert line.confidence == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [letter("B", 35)],  # two are no line
+        [letter("B", 60), letter("C", 110)],  # a scale: far apart
+        [letter("B", 35, x=80), letter("C", 60, x=110)],  # askew
+        [letter("B", 35, confidence=0.3), letter("C", 60, confidence=0.3)],  # unsure
+        [letter("B", 35, side=50), letter("C", 90, side=20)],  # of other sizes
+        [letter("", 35), letter("C", 60)],
+    ],
+)
+def test_single_letters_that_do_not_stack_are_no_line(others):
+    assert stacked([letter("A", 10), *others], ReaderSettings()) == []
+
+
+@needs_models
+def test_read_image_of_stacked_letters_covers_them():
+    image = background(400, 500)
+    ink = np.zeros(image.shape, bool)
+    for number, one in enumerate("NAKASHIMA"):
+        ink |= write(image, one, (420, 60 + 32 * number), 3500, 0.8)
+    regions = read_image(image)
+    assert covered(ink, regions) >= 0.95
 
 
 def test_under_read_needs_few_letters_for_the_length():

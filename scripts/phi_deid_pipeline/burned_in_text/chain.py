@@ -16,9 +16,11 @@ from phi_deid_pipeline.burned_in_text.read import (
     Line,
     have_tesseract,
     is_text,
+    lengthened,
     letters,
     read_box,
     second_reading,
+    stacked,
     tesseract_lines,
 )
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
@@ -122,7 +124,7 @@ def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Regio
     views = Views(stroke, stroke, padding)
     found = detect(stroke, scales(max(rows, columns))[0], settings)
     lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
-    placed = _placed(_unique(lines), views, rows, columns)
+    placed = _placed(_unique([lengthened(line, stroke) for line in lines]), views, rows, columns)
     return tuple(sorted((_region(line, 0, "pixels") for line in placed), key=_place))
 
 
@@ -154,15 +156,17 @@ def _scan(
     candidates = _merged(
         detect(views.stroke, stroke_scale, settings) + detect(views.window, window_scale, settings), settings
     )
-    lines = []
+    lines, no_text = [], []
     for candidate in candidates:
         line = read_box(views, candidate, settings)
         if not is_text(line, settings):
+            no_text.append(line)
             continue
         if "tesseract" in readers and line.confidence < settings.second_reader_below:
             line = second_reading(views, line, settings)
         lines.append(line)
-    return _placed(_unique(lines), views, rows, columns)
+    lines += stacked(no_text, settings)
+    return _placed(_unique([lengthened(line, views.stroke) for line in lines]), views, rows, columns)
 
 
 def _scan_with_tesseract(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, reduce
 
 import cv2
 import numpy as np
 
+from phi_deid_pipeline.boxes import joined
 from phi_deid_pipeline.burned_in_text.detect import Candidate
 from phi_deid_pipeline.burned_in_text.models import network_input, recogniser_model
-from phi_deid_pipeline.burned_in_text.prepare import Views, local_contrast
+from phi_deid_pipeline.burned_in_text.prepare import MIDDLE, Views, local_contrast
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
@@ -26,6 +27,11 @@ MIN_BOX_SIDE = 6  # pixels; a detector box around text of 5 pixels is higher
 SPARSE = 1.0  # letters per height of length under which a line is also read upside down
 MORE_LETTERS = 1.5  # times as many letters
 TURNED_GAIN = 0.1  # confidence by which text upside down must be surer than upright
+STACK, STACK_GAP, STACK_SHIFT, STACK_SIZES = 3, 0.8, 0.6, 2.0  # letters below one another; times their height; ratio
+STRONG_STROKE = 40  # of 127: strokes that are ink
+END_REACH, END_GAP = 1.0, 0.4  # times the thickness of a line: how far an end may move, over which gaps
+END_MARGIN = 0.4  # times the thickness: added to both ends in any case, for strokes too weak to tell
+END_INK = 0.15  # of the thickness: strokes across it that go on with a line
 RECOGNISER, TESSERACT = "ppocr", "tesseract"
 
 
@@ -152,6 +158,64 @@ def is_text(line: Line, settings: ReaderSettings) -> bool:
     if not line.text and line.score >= UNREAD_SCORE and line.aspect >= UNREAD_ASPECT:
         return True
     return under_read(line.text, line.score, line.aspect)
+
+
+def lengthened(line: Line, stroke: np.ndarray) -> Line:
+    """Move the ends of a line's box outwards, as far as its strokes go on: detectors cut off first and last letters.
+
+    `stroke` is the padded stroke map. A box that is about square stays.
+    """
+    box = line.box
+    upright = box.h >= TALL * box.w
+    if not upright and box.w < TALL * box.h:
+        return line
+    values = (stroke.T if upright else stroke).astype(np.int16) - MIDDLE
+    top, left, thick, length = (box.x, box.y, box.w, box.h) if upright else (box.y, box.x, box.h, box.w)
+    band = values[max(top, 0) : top + thick]
+    inside = band[:, max(left, 0) : left + length]
+    sign = 1 if (inside > STRONG_STROKE).sum() >= (inside < -STRONG_STROKE).sum() else -1
+    across = (band * sign > STRONG_STROKE).sum(axis=0) >= max(2, END_INK * thick)
+    reach = round(END_REACH * thick)
+    margin = round(END_MARGIN * thick)
+    before = max(_goes_on(across[max(left - reach, 0) : max(left, 0)][::-1], thick), margin)
+    after = max(_goes_on(across[left + length : left + length + reach], thick), margin)
+    start, size = left - before, length + before + after
+    return replace(line, box=Box(box.x, start, box.w, size) if upright else Box(start, box.y, size, box.h))
+
+
+def _goes_on(ink: np.ndarray, thick: int) -> int:
+    """Return how far ink goes on from an end, without a gap as wide as the one between two texts."""
+    at = np.flatnonzero(ink)
+    wide = np.flatnonzero(np.diff(at, prepend=-1) > max(END_GAP * thick, 2))
+    reached = at[: wide[0]] if len(wide) else at
+    return int(reached[-1]) + 2 if len(reached) else 0  # a pixel more, for soft edges
+
+
+def stacked(lines: list[Line], settings: ReaderSettings) -> list[Line]:
+    """Return columns of single letters or digits that stand below one another, each as one line read downwards."""
+    single = [n for n in lines if letters(n.text) == 1 and n.confidence >= settings.min_confidence]
+    columns: list[list[Line]] = []
+    for line in sorted(single, key=lambda n: (n.box.y, n.box.x, n.box.h, n.box.w)):
+        above = next((column for column in columns if _follows(column[-1].box, line.box)), None)
+        if above is None:
+            columns.append([line])
+        else:
+            above.append(line)
+    return [_column(column) for column in columns if len(column) >= STACK]
+
+
+def _follows(above: Box, box: Box) -> bool:
+    height, gap = max(above.h, box.h), box.y - above.y - above.h
+    shift = abs(2 * box.x + box.w - 2 * above.x - above.w)
+    alike = height <= STACK_SIZES * min(above.h, box.h)
+    return alike and -height <= 2 * gap <= 2 * STACK_GAP * height and shift <= 2 * STACK_SHIFT * height
+
+
+def _column(column: list[Line]) -> Line:
+    box = reduce(joined, (line.box for line in column))
+    count = len(column)
+    sure, score = (sum(values) / count for values in zip(*((n.confidence, n.score) for n in column), strict=True))
+    return Line(box, "".join(line.text for line in column), sure, score, box.h / max(box.w, 1))
 
 
 def second_reading(views: Views, line: Line, settings: ReaderSettings) -> Line:
