@@ -307,8 +307,11 @@ def _holds_more(rest: memoryview) -> bool:
 
 def _fragments(value: memoryview) -> list[memoryview]:
     """Return the fragments of encapsulated pixel data behind the offset table, uncopied; none where items are broken."""
-    found, at = [], 0
+    found, at, read = [], 0, 0
     while at + 8 <= len(value):
+        if at - read > WINDOW_BYTES:  # each tag that is read brings its neighbourhood of a mapped file into memory
+            forget_pages(value)
+            read = at
         tag, length = struct.unpack_from("<II", value, at)
         if tag != 0xE000FFFE or at + 8 + length > len(value):
             return []
