@@ -61,6 +61,11 @@ wildcard_constraints:
 def read_index():
     """Rows of private/index.tsv as {batch: row}; the checkpoint has to be done."""
     checkpoints.inventory.get()
+    return scanned_index()
+
+
+def scanned_index():
+    """The same for what is asked only of batches that are there: a cluster job knows of no checkpoint."""
     return parse_index(Path("private/index.tsv").stat().st_mtime_ns)
 
 
@@ -107,12 +112,12 @@ def marking(pattern):
 def memory_of_batch(base, per_work, limit=16000):
     """Resource function in MB: a base, and a part that grows with the batch's work and with the attempt."""
     return lambda wildcards, attempt: attempt * min(
-        limit, int(base + per_work * float(read_index()[wildcards.batch]["work"]))
+        limit, int(base + per_work * float(scanned_index()[wildcards.batch]["work"]))
     )
 
 
 def minutes_of_batch(base, per_work):
     """Resource function in minutes."""
     return lambda wildcards, attempt: attempt * int(
-        base + per_work * float(read_index()[wildcards.batch]["work"])
+        base + per_work * float(scanned_index()[wildcards.batch]["work"])
     )

@@ -11,7 +11,7 @@ checkpoint inventory:
         "logs/inventory/inventory.log",
     benchmark:
         "benchmarks/inventory/inventory.tsv"
-    threads: workflow.cores or 1
+    threads: workflow.resource_settings.cores or 4
     resources:
         mem_mb=2000,
         runtime=720,
