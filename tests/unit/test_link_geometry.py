@@ -169,6 +169,8 @@ def test_frame_that_is_not_there_is_told_of_any_object(tmp_path: Path) -> None:
     source = item(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID="2.25.50", ReferencedFrameNumber=[1, 6])
     report = instance("1.2.840.10008.5.1.4.1.1.88.33", 300, 4, "SR", ReferencedImageSequence=[source])
     assert told(agreements(tmp_path, [enhanced(5), report])) == {("300", "50"): ("differs", ("no_such_frame",))}
+    source.ReferencedFrameNumber = [1, 0]  # so are numbers that are too large for one counted
+    assert told(agreements(tmp_path, [enhanced(5), report])) == {("300", "50"): ("differs", ("no_such_frame",))}
     source.ReferencedFrameNumber = [1, 5]
     assert agreements(tmp_path, [enhanced(5), report]) == {}
 
@@ -234,6 +236,14 @@ def test_region_in_another_frame_of_reference_than_its_slices_differs(tmp_path: 
 def test_contours_that_cannot_be_read_are_not_checked(tmp_path: Path) -> None:
     broken = contour(square(2), named(2))
     broken.ContourData = [0, 0, 1, 2]
+    found = of_source(agreements(tmp_path, [*ct_stack(), structure_set([broken])]), "200")
+    assert set(found.values()) == {("not_checked", ("unreadable",))}
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999"])
+def test_contour_with_a_point_that_is_no_number_is_not_checked(tmp_path: Path, value: str) -> None:
+    broken = contour(square(2), named(2))
+    broken.ContourData = ["0", "0", value, "1", "0", "0", "1", "1", "0"]
     found = of_source(agreements(tmp_path, [*ct_stack(), structure_set([broken])]), "200")
     assert set(found.values()) == {("not_checked", ("unreadable",))}
 
