@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,22 @@ def test_slices_without_position_are_not_checked(tmp_path: Path) -> None:
     del stack[2].ImagePositionPatient
     seg = segmentation([place(1), place(2)], [[named(1)], [named(2)]])
     assert of_source(agreements(tmp_path, [*stack, seg])) == {**ALL_AGREE, "3": ("not_checked", ("no_position",))}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_plane_at_no_place_is_none(value: float) -> None:
+    placed = attributes(position=(0.0, 0.0, 1.0), orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    assert plane_of(placed) is not None
+    assert plane_of(replace(placed, position=(0.0, 0.0, value))) is None
+
+
+def test_contour_beyond_all_numbers_is_not_checked(tmp_path: Path) -> None:
+    back = ((1.0, 0.0, 0.0), (0.0, float(np.cos(0.3)), float(-np.sin(0.3))))
+    far = contour(square(2, back), named(2))
+    far.ContourData = ["1.7e308"] * 9
+    found = agreements(tmp_path, [*ct_stack(directions=back), structure_set([far])])
+    assert of_source(found, "200")["3"] == ("not_checked", ("unreadable",))
+    assert found["200", "3"].off_plane_mm is None
 
 
 def test_frames_without_position_are_not_checked(tmp_path: Path) -> None:
