@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import evaluate_folder
-from cluster_jobs import end_orphans, profile_options
+from cluster_jobs import end_orphans, jobs_are_out, profile_options
 from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
@@ -176,14 +176,16 @@ def run(
         options = {"machines": machines, "run_id": uuid.uuid4().hex, "profile": profile, "software": software}
         options |= {"lock": lock, "console": console}
         _clear_stale_lock(output, console)
-        code, state = run_snakemake(output, ["inventory"], extra=[], **options)
+        with jobs_are_out(output, machines):
+            code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         if code:
             return _failed(output, state, console)
         if dry_run:
             code, state = run_snakemake(output, [], extra=["--dry-run"], **options)
             _print_plan(state.planned, console)
             return FAILED if code else RELEASED
-        code, state = run_snakemake(output, [], extra=[], **options)
+        with jobs_are_out(output, machines):
+            code, state = run_snakemake(output, [], extra=[], **options)
         if code:
             return _failed(output, state, console)
         if state.nothing_to_do:
@@ -195,10 +197,9 @@ def run(
 
 def _clear_stale_lock(output: Path, console: Console) -> None:
     """End what a killed run left on a cluster, then remove its lock files; the caller holds this output's own lock."""
-    locks = sorted((output / ".snakemake" / "locks").glob("*.lock"))
-    if locks and (ended := end_orphans(output)):
+    if ended := end_orphans(output):
         console.print(f"{ended} cluster jobs of a run that was killed were ended; their work is done again.")
-    for lock in locks:
+    for lock in sorted((output / ".snakemake" / "locks").glob("*.lock")):
         lock.unlink()
 
 

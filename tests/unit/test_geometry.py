@@ -589,7 +589,7 @@ _SCALARS = (
 
 @given(
     st.lists(st.sampled_from([1.0, 2.0, 2.0, 2.0, 3.5, 4.0]), min_size=2, max_size=20),
-    st.floats(-0.5, 0.5),
+    st.floats(-0.5, 0.5, allow_subnormal=False),
     st.sampled_from(list(itertools.product((1, -1), repeat=2))),
 )
 @settings(max_examples=60, deadline=None)
@@ -604,7 +604,11 @@ def test_flipped_directions_give_the_same_figures_and_flags(gaps, shear, signs):
         assert getattr(first, name) == pytest.approx(getattr(second, name), abs=2e-6), name
 
 
-@given(st.floats(-3.1, 3.1), st.floats(-1.5, 1.5), st.floats(-3.1, 3.1))
+@given(
+    st.floats(-3.1, 3.1, allow_subnormal=False),
+    st.floats(-1.5, 1.5, allow_subnormal=False),
+    st.floats(-3.1, 3.1, allow_subnormal=False),
+)
 @settings(max_examples=40, deadline=None)
 def test_turning_the_patient_gives_the_same_figures(a, b, c):
     turn = np.array(sitk.Euler3DTransform((0, 0, 0), a, b, c).GetMatrix()).reshape(3, 3)
