@@ -697,6 +697,14 @@ def test_shifted_slices_are_put_back_by_the_recommended_code(places):
         assert values[z, 6, 6] == pytest.approx(float(linear(point)), abs=1e-3)
 
 
+@pytest.mark.parametrize(("ratio", "flagged"), [(2.0, False), (2.004, False), (2.05, True), (0.5, False), (0.47, True)])
+def test_anisotropy_at_the_limit_has_the_tolerance_of_the_spacing(ratio, flagged):
+    noise = random.Random(3)
+    depths = [depth + noise.uniform(-0.004, 0.004) for depth in regular(40, ratio)]
+    result = measured(stack(depths, slice_thickness=ratio, pixel_spacing=(1.0, 1.0)))
+    assert set(result.flags) == ({FLAG.ANISOTROPIC} if flagged else set())
+
+
 def test_configured_target_spacing_is_used():
     result = measured(stack(regular(6)), target_spacing_mm=(1.0, 1.0, 1.0))
     assert result.target_grid.spacing == (1.0, 1.0, 1.0) and result.target_grid.size == (20, 18, 11)

@@ -302,7 +302,7 @@ def note_proportions(figures: StackFigures, settings: GeometrySettings, notes: N
         notes.add(GeometryFlag.SPACING_DISAGREES, text)
     if pixel:
         ratio = max(step / max(pixel), min(pixel) / step)
-        if ratio > settings.isotropic_ratio:
+        if ratio > settings.isotropic_ratio * (1 + tolerance / step):
             limit = written(settings.isotropic_ratio)
             text = f"Voxels are {written(round(ratio, 3))} times longer than wide (limit {limit})."
             notes.add(GeometryFlag.ANISOTROPIC, text)
