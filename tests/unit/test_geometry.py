@@ -296,6 +296,48 @@ def test_slices_off_the_line_are_shifted_and_not_tilted(amplitude, shifted):
     assert result.requires_resampling is shifted and ("align_slices" in steps(result)) is shifted
 
 
+SHAPES = {
+    "step of 0.3 mm": lambda t: 0.3 * (t >= 0.5),
+    "step of 3 mm": lambda t: 3.0 * (t >= 0.5),
+    "step after two thirds": lambda t: 3.0 * (t >= 0.67),
+    "sag": lambda t: 0.5 * t**2,
+    "deep sag": lambda t: 8.0 * t**2,
+    "two steps": lambda t: 4.0 * (t >= 0.33) + 4.0 * (t >= 0.67),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_step_of_the_table_or_a_sag_is_shifted_and_no_tilt(shape, sign):
+    slices = [
+        replace(one, position=(one.position[0], one.position[1] + sign * SHAPES[shape](index / 59), one.position[2]))
+        for index, one in enumerate(stack(regular(60)))
+    ]
+    result = measured(slices)
+    assert odd(result) == {FLAG.SHIFTED_SLICES}
+    assert result.requires_resampling and "align_slices" in steps(result) and "deshear" not in steps(result)
+    values, grid = sitk.GetArrayFromImage(carry_out(result, slices)), result.target_grid
+    for z in range(60):
+        point = np.array(grid.origin) + np.array([6, 6, z]) * grid.spacing
+        if values[z, 6, 6] != -1024:  # shifted out of the slice
+            # Slices within the tolerance of 0.1 mm are left where they are.
+            assert values[z, 6, 6] == pytest.approx(float(linear(point)), abs=0.1 * 2.3 + 1e-3)
+    assert np.mean(values[:, 6, 6] != -1024) > 0.9
+
+
+@pytest.mark.parametrize("noise_mm", [0.0, 0.05, 0.3])
+def test_a_tilt_with_scatter_or_single_shifted_slices_is_still_a_tilt(noise_mm):
+    noise = random.Random(5)
+    slices = [
+        replace(
+            one,
+            position=(one.position[0] + noise.uniform(-noise_mm, noise_mm) + (4 if i == 9 else 0), *one.position[1:]),
+        )
+        for i, one in enumerate(stack(regular(40), shear=(0.0, 0.2)))
+    ]
+    assert odd(measured(slices)) == {FLAG.GANTRY_TILT, FLAG.SHIFTED_SLICES}
+
+
 def test_one_shifted_slice_does_not_bend_the_line():
     slices = stack(regular(20))
     slices[19] = replace(slices[19], position=(-40.0, *slices[19].position[1:]))

@@ -27,6 +27,8 @@ from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
     SAME_PIXEL_SPACING,
     Placed,
+    in_plane_residuals,
+    is_drifting,
     is_localizer,
     is_placed,
     is_sheared,
@@ -269,12 +271,16 @@ def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings,
             GeometryFlag.TILT_ONLY_STORED,
             f"The header states a gantry tilt of {written(stored)} degrees, but slices are stacked along their normal.",
         )
-    off = np.hypot(*placed.deviations.T)
-    shifted = int(np.sum(off > settings.in_plane_tolerance_mm + EPSILON_MM))
-    if shifted:
+    bent = is_drifting(placed, settings) and not is_sheared(placed, settings)
+    limit = settings.in_plane_tolerance_mm + EPSILON_MM
+    if not bent and np.max(np.hypot(*placed.deviations.T)) <= limit:
+        return
+    off = np.hypot(*in_plane_residuals(placed, settings).T)
+    if shifted := int(np.sum(off > limit)):
+        line = "middle of the stack, and along no straight line that a tilt would give" if bent else "line through it"
         notes.add(
             GeometryFlag.SHIFTED_SLICES,
-            f"{shifted} slice(s) lie up to {written(round(float(np.max(off)), 3))} mm off the line through the stack "
+            f"{shifted} slice(s) of the stack lie up to {written(round(float(np.max(off)), 3))} mm off the {line} "
             f"(tolerance {written(settings.in_plane_tolerance_mm)}).",
         )
 
