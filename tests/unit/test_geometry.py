@@ -470,6 +470,32 @@ def test_phases_over_the_same_positions_are_stacks_of_their_own(change, flag):
     assert [one.figures.num_slices for one in result.stacks] == [8, 8]
 
 
+@pytest.mark.parametrize("offset", [0.3, 1.0, 1.5])
+def test_acquisitions_between_the_slices_of_each_other_are_stacks_of_their_own(offset):
+    two = stack([depth + offset for depth in regular(20)], uid="b", acquisition_number=2)
+    result = measured(stack(regular(20)) + two)
+    assert odd(result) == {FLAG.SEVERAL_STACKS, FLAG.SEVERAL_ACQUISITIONS} and not result.requires_resampling
+    assert [(one.figures.num_slices, one.figures.z_spacing_mean) for one in result.stacks] == [(20, 2.0), (20, 2.0)]
+    assert "between the slices of each other" in " ".join(result.reasons)
+
+
+def test_acquisitions_that_alternate_slice_by_slice_are_stacks_of_their_own_even_if_uneven():
+    noise = random.Random(2)
+    slices = [
+        replace(one, acquisition_number=1 + index % 2)
+        for index, one in enumerate(stack([depth + noise.uniform(-0.2, 0.2) for depth in regular(30)]))
+    ]
+    result = measured(slices)
+    assert {FLAG.SEVERAL_STACKS, FLAG.SEVERAL_ACQUISITIONS} <= set(result.flags)
+    assert [one.figures.num_slices for one in result.stacks] == [15, 15]
+
+
+def test_an_acquisition_that_brings_single_slices_of_a_volume_stays_in_it():
+    slices = [replace(one, acquisition_number=2 if index in (9, 10, 11) else 1)
+              for index, one in enumerate(stack(regular(20)))]  # fmt: skip
+    assert odd(measured(slices)) == set()
+
+
 def test_acquisitions_that_follow_each_other_stay_one_volume():
     result = measured(stack(regular(8)) + stack([depth + 16 for depth in regular(8)], uid="b", acquisition_number=2))
     assert odd(result) == set() and result.num_slices == 16

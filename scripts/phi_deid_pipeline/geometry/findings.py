@@ -37,7 +37,13 @@ from phi_deid_pipeline.geometry.placement import (
     unit_axes,
     usable_spacing,
 )
-from phi_deid_pipeline.geometry.stacks import acquisition_of, classes, distances_of, temporal_position_of
+from phi_deid_pipeline.geometry.stacks import (
+    acquisition_of,
+    between_each_other,
+    classes,
+    distances_of,
+    temporal_position_of,
+)
 from phi_deid_pipeline.records import SliceAttributes
 
 PixelDigest = Callable[[SliceAttributes], str]
@@ -363,6 +369,15 @@ def _note_joined(
     for group in groups.values():
         places = sorted((distances_of(part) for part in group), key=lambda places: places[0])
         joined = np.concatenate(places)
+        acquisitions = [frozenset(map(acquisition_of, part)) for part in group]
+        if len(set(acquisitions)) == len(group) and between_each_other(places):
+            gaps = np.diff(np.sort(joined))
+            if np.min(gaps) > settings.duplicate_tolerance_mm + EPSILON_MM:
+                notes.add(
+                    GeometryFlag.SEVERAL_ACQUISITIONS,
+                    f"{len(group)} acquisitions cover one extent with slices between the slices of each other: taken as "
+                    f"one volume these would stand {written(np.median(gaps))} mm apart.",
+                )
         apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
         if len(group) > 1 and apart and len(joined) > 2 and not is_uniform(joined, settings):
             gaps = np.diff(joined)

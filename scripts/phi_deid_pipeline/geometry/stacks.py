@@ -78,6 +78,7 @@ def _split_phases(slices: list[SliceAttributes], settings: GeometrySettings) -> 
 
     Acquisitions that lie over each other are phases or reconstructions, each a stack. Those that follow each other are
     one volume (scanners number every table position too), unless each is even by itself and all together are not.
+    Acquisitions over one extent whose slices lie between those of each other are stacks too.
     """
     if not is_placed(slices[0]):
         return [slices]
@@ -101,10 +102,21 @@ def _split_acquisitions(slices: list[SliceAttributes], settings: GeometrySetting
     before, places = _extra(slices, settings), [distances_of(part) for part in parts]
     if before:
         return parts if sum(_extra(part, settings) for part in parts) < before else [slices]
+    if between_each_other(places):
+        return parts
     places.sort(key=lambda distances: distances[0])
     apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
     even = all(len(one) > 2 and is_uniform(one, settings) for one in places)
     return parts if apart and even and not is_uniform(np.concatenate(places), settings) else [slices]
+
+
+def between_each_other(places: list[np.ndarray]) -> bool:
+    """Tell whether sorted positions of several stacks cover the same extent, to within one slice distance of each."""
+    if len(places) < 2 or min(len(one) for one in places) < 3:
+        return False
+    step = max(float(np.median(np.diff(one))) for one in places)
+    ends = np.array([(one[0], one[-1]) for one in places])
+    return bool(np.all(np.ptp(ends, axis=0) <= step + EPSILON_MM)) and float(np.min(np.ptp(ends, axis=1))) > step
 
 
 def distances_of(slices: list[SliceAttributes]) -> np.ndarray:
