@@ -250,7 +250,10 @@ def test_duplicate_positions_are_counted_and_their_pixels_compared_where_known(d
     assert (result.num_slices, result.num_positions, result.is_uniform_spacing) == (21, 20, True)
     verdict = {("", ""): "not_compared", ("a", "a"): "identical", ("a", "b"): "different"}[digests]
     assert result.stacks[0].duplicates == (Duplicate(14.0, 2, verdict),)
-    assert result.requires_resampling is False and "drop_duplicates" in steps(result)
+    assert result.requires_resampling is False
+    assert ("choose_slices" if differ else "drop_duplicates") in steps(result)
+    # Which of two different slices belongs to the volume is for a person to say.
+    assert (result.target_grid is None, result.simpleitk == "") == (bool(differ), bool(differ))
     assert any("14 mm" in reason for reason in result.reasons)
 
 
@@ -460,6 +463,7 @@ def test_localizer_is_set_apart_and_never_needs_resampling():
         ({"temporal_position": 2}, FLAG.SEVERAL_TEMPORAL_POSITIONS),
         ({"acquisition_number": 2}, FLAG.SEVERAL_ACQUISITIONS),
         ({"image_type": ("DERIVED", "SECONDARY", "AXIAL")}, FLAG.MIXED_IMAGE_TYPE),
+        ({"convolution_kernel": ("B70s",)}, FLAG.MIXED_KERNEL),
     ],
 )
 def test_phases_over_the_same_positions_are_stacks_of_their_own(change, flag):
@@ -517,6 +521,13 @@ def test_a_number_for_every_table_position_and_a_missing_slice_leave_one_volume(
     halves = stack(regular(6)) + stack([depth + 14 for depth in regular(5)], uid="b", acquisition_number=2)
     del halves[8]
     assert odd(measured(halves)) == {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}
+
+
+def test_reconstructions_that_nothing_tells_apart_give_no_volume():
+    result = measured(stack(regular(8)) + stack(regular(8), uid="b"), pixel_digest=lambda one: one.sop_uid)
+    assert odd(result) == {FLAG.DUPLICATE_POSITIONS, FLAG.DUPLICATES_DIFFER}
+    assert result.target_grid is None and result.simpleitk == ""
+    assert steps(result) == ["order_slices", "choose_slices", "rescale_to_hu", "clip_hu"]
 
 
 def test_a_phase_with_a_duplicate_of_its_own_is_still_a_phase():

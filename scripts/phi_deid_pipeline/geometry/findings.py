@@ -347,6 +347,7 @@ def note_series(
             len({part[0].frame_of_reference_uid for part in parts}),
         ),
         GeometryFlag.MIXED_IMAGE_TYPE: ("image types", _between(images, lambda one: one.image_type)),
+        GeometryFlag.MIXED_KERNEL: ("convolution kernels", _between(images, lambda one: one.convolution_kernel)),
         GeometryFlag.SEVERAL_ACQUISITIONS: ("sets of acquisitions", _between(images, acquisition_of)),
         GeometryFlag.SEVERAL_TEMPORAL_POSITIONS: ("temporal positions", _between(images, temporal_position_of)),
     }

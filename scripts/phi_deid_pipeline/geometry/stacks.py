@@ -74,7 +74,7 @@ def temporal_position_of(one: SliceAttributes) -> int:
 
 
 def _split_phases(slices: list[SliceAttributes], settings: GeometrySettings) -> list[list[SliceAttributes]]:
-    """Split slices of one geometry by image type and temporal position, and by acquisition where that is a border.
+    """Split slices of one geometry by image type, kernel and temporal position, and by acquisition where that is a border.
 
     Acquisitions that lie over each other are phases or reconstructions, each a stack. Those that follow each other are
     one volume (scanners number every table position too), unless each is even by itself and all together are not.
@@ -82,9 +82,9 @@ def _split_phases(slices: list[SliceAttributes], settings: GeometrySettings) -> 
     """
     if not is_placed(slices[0]):
         return [slices]
-    parts = [
-        part for by_type in _parts(slices, lambda one: one.image_type) for part in _parts(by_type, temporal_position_of)
-    ]
+    parts = [slices]
+    for key in (lambda one: one.image_type, lambda one: one.convolution_kernel, temporal_position_of):
+        parts = [one for part in parts for one in _parts(part, key)]
     return [one for part in parts for one in _split_acquisitions(part, settings)]
 
 
