@@ -201,6 +201,36 @@ def test_missing_slices_are_located(gone, gaps):
     assert "restore_missing_slices" in steps(result) and "split_at_gaps" not in steps(result)
 
 
+@pytest.mark.parametrize("gone", [(10, 12, 14, 16), (33, 35, 37), (10, 11, 13, 14, 16, 17)])
+def test_slices_missing_at_regular_distances_are_missing_where_the_thickness_is_that_of_the_others(gone):
+    result = measured(stack([depth for index, depth in enumerate(regular(40)) if index not in gone]))
+    assert odd(result) == {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}
+    assert sum(gap.missing for gap in result.stacks[0].gaps) == len(gone)
+
+
+def test_half_a_stack_at_twice_the_distance_is_another_spacing():
+    result = measured(stack([*regular(30), *[60.0 + depth for depth in regular(10, 4.0)]]))
+    assert odd(result) == {FLAG.NON_UNIFORM_SPACING}
+
+
+@pytest.mark.parametrize("change", [{"image_type": ("DERIVED", "PRIMARY", "AXIAL")}, {"rows": 24}])
+@pytest.mark.parametrize("away", [(7,), (7, 8, 14)])
+def test_a_slice_in_another_stack_of_the_series_is_not_missing(change, away):
+    slices = [replace(one, **change) if index in away else one for index, one in enumerate(stack(regular(20)))]
+    result = measured(slices)
+    assert FLAG.MISSING_SLICES not in result.flags and result.stacks[0].gaps == ()
+    assert f"{len(away)} slice(s) between those of this stack lie in another stack" in " ".join(result.reasons)
+    part = measured([one for index, one in enumerate(slices) if index != 3])
+    assert FLAG.MISSING_SLICES in part.flags and part.stacks[0].gaps == (Gap(4.0, 8.0, 1),)
+
+
+def test_a_slice_of_another_phase_stands_in_for_no_missing_one():
+    slices = stack(regular(20))
+    del slices[7]
+    result = measured(slices + stack(regular(20), uid="b", temporal_position=2))
+    assert [one.gaps for one in result.stacks] == [(), (Gap(12.0, 16.0, 1),)]
+
+
 def test_gap_too_wide_to_fill_splits_the_advice():
     result = measured(stack([*regular(10), *[100.0 + depth for depth in regular(30)]]))
     assert odd(result) == {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}

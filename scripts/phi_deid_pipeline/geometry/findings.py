@@ -42,6 +42,7 @@ from phi_deid_pipeline.geometry.stacks import (
     between_each_other,
     classes,
     distances_of,
+    positions_in,
     temporal_position_of,
 )
 from phi_deid_pipeline.records import SliceAttributes
@@ -158,15 +159,20 @@ def note_positions(
     figures: StackFigures,
     settings: GeometrySettings,
     notes: Notes,
+    others: list[list[SliceAttributes]],
 ) -> list[Gap]:
-    """Note single slices, irregular spacing and missing slices; return where slices are missing."""
+    """Note single slices, irregular spacing and missing slices; return where slices are missing.
+
+    `others` are the further stacks of the series: what lies in one of them is not missing.
+    """
     if figures.num_positions < 2:
         notes.add(GeometryFlag.SINGLE_SLICE, "One slice position: spacing cannot be measured.")
         return []
     if figures.is_uniform_spacing:
         return []
     distances = np.diff(placed.distances)
-    missing = _missing(placed, settings)
+    lacking = _missing(placed)
+    missing = _nowhere(placed, lacking, others, settings)
     gaps = [
         Gap(
             rounded(placed.distances[index] - placed.distances[0]),
@@ -186,6 +192,11 @@ def note_positions(
         where = listed([f"{one.missing} between {written(one.start_mm)} and {written(one.end_mm)} mm" for one in gaps])
         total = sum(one.missing for one in gaps)
         notes.add(GeometryFlag.MISSING_SLICES, f"{total} slice(s) missing, from the first slice on: {where}.")
+    if elsewhere := sum(lacking.values()) - sum(missing.values()):
+        notes.add(
+            GeometryFlag.NON_UNIFORM_SPACING,
+            f"{elsewhere} slice(s) between those of this stack lie in another stack of the series: not missing.",
+        )
     return gaps
 
 
@@ -222,10 +233,43 @@ def note_duplicates(
     return found
 
 
-def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
+def _nowhere(
+    placed: Placed, lacking: dict[int, int], others: list[list[SliceAttributes]], settings: GeometrySettings
+) -> dict[int, int]:
+    """Return of the slices a stack lacks those that no other stack holds.
+
+    A stack over the same positions is another phase or reconstruction: its slices stand in for none of this one.
+    """
+    if not lacking:
+        return lacking
+    step = float(np.median(np.diff(placed.distances)))
+    near = _NEAR_NOMINAL * step + EPSILON_MM
+    held = [np.zeros(0)]
+    for part in others:
+        places = positions_in(placed, part, settings)
+        if len(places) and np.min(_away(places, placed.distances)) > near:
+            held.append(places)
+    places = np.sort(np.concatenate(held))
+    left = {}
+    for index, count in lacking.items():
+        expected = placed.distances[index] + step * np.arange(1, count + 1)
+        left[index] = count if not len(places) else int(np.sum(_away(expected, places) > near))
+    return {index: count for index, count in left.items() if count}
+
+
+def _away(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return how far each point is from the nearest of sorted places."""
+    after = (
+        np.clip(np.searchsorted(places, points), 1, len(places) - 1) if len(places) > 1 else np.zeros(len(points), int)
+    )
+    return np.minimum(np.abs(points - places[after]), np.abs(points - places[after - 1]))
+
+
+def _missing(placed: Placed) -> dict[int, int]:
     """Return index of a gap -> slices missing in it, where most gaps are one step and this one is a multiple of it.
 
-    Gaps that thicker slices fill, and runs of equal wide gaps, are another spacing and not missing slices.
+    Gaps that thicker slices fill are another spacing and not missing slices. So are runs of equal wide gaps up to an
+    end of the stack, and everywhere in slices of unknown thickness.
     """
     gaps = np.diff(placed.distances)
     step = float(np.median(gaps))
@@ -240,14 +284,13 @@ def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
         thicker = max(sides) > (1 + _NEAR_NOMINAL) * usual
         if not (thicker and sum(sides) / 2 >= (1 - _NEAR_NOMINAL) * gaps[index]):
             found[index] = int(steps[index]) - 1
-    for start in list(found):
-        run = [start + offset for offset in range(_REGIME_RUN)]
-        if all(index in found and steps[index] == steps[start] for index in run):
-            end = start
-            while end < len(steps) and steps[end] == steps[start]:
-                end += 1
-            steps[start:end] = 0
-    return {index: count for index, count in found.items() if steps[index]}
+    runs = itertools.groupby(range(len(steps)), key=lambda index: int(steps[index]) if index in found else 0)
+    for count, run in ((count, list(run)) for count, run in runs):
+        at_end = run[0] == 0 or run[-1] == len(steps) - 1
+        if count and len(run) >= _REGIME_RUN and (at_end or not usual):
+            for index in run:
+                del found[index]
+    return found
 
 
 def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:

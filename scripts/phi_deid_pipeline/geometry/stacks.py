@@ -12,6 +12,7 @@ from phi_deid_pipeline.geometry.figures import GeometrySettings
 from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
     SAME_PIXEL_SPACING,
+    Placed,
     is_localizer,
     is_placed,
     is_uniform,
@@ -123,6 +124,18 @@ def distances_of(slices: list[SliceAttributes]) -> np.ndarray:
     """Return the sorted positions of placed slices along the normal of the first, in mm."""
     axes = unit_axes(slices[0].orientation)
     return np.sort(np.array([one.position for one in slices]) @ np.cross(axes[0], axes[1]))
+
+
+def positions_in(placed: Placed, slices: list[SliceAttributes], settings: GeometrySettings) -> np.ndarray:
+    """Return the sorted positions of another stack's slices along the normal of this one; none if it lies otherwise."""
+    one = slices[0]
+    if not is_placed(one) or is_localizer(one) or one.frame_of_reference_uid != placed.slices[0].frame_of_reference_uid:
+        return np.zeros(0)
+    axes = unit_axes(one.orientation)
+    sine = np.linalg.norm(np.cross(np.cross(axes[0], axes[1]), placed.basis[2]))
+    if sine > math.sin(math.radians(settings.orientation_tolerance_deg)) + EPSILON_MM:
+        return np.zeros(0)
+    return np.sort(np.array([one.position for one in slices]) @ placed.basis[2])
 
 
 def _extra(slices: list[SliceAttributes], settings: GeometrySettings) -> int:
