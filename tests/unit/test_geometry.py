@@ -178,6 +178,14 @@ def test_stored_tilt_without_sheared_positions_is_no_tilt():
     assert odd(result) == {FLAG.TILT_ONLY_STORED} and result.requires_resampling is False
 
 
+def test_stored_tilt_that_differs_between_slices_is_flagged():
+    slices = [replace(one, gantry_tilt=15.0 if index > 12 else 0.0) for index, one in enumerate(stack(regular(20)))]
+    result = measured(slices)
+    assert odd(result) == {FLAG.TILT_DISAGREES} and "from 0 to 15 degrees" in " ".join(result.reasons)
+    rounded = [replace(one, gantry_tilt=0.02 * (index % 2)) for index, one in enumerate(stack(regular(20)))]
+    assert odd(measured(rounded)) == set()
+
+
 def test_stored_tilt_that_positions_contradict_is_flagged():
     result = measured(stack(regular(20), shear=(0.0, math.tan(math.radians(10))), gantry_tilt=12.0))
     assert odd(result) == {FLAG.GANTRY_TILT, FLAG.TILT_DISAGREES}
@@ -315,6 +323,24 @@ def test_random_jitter_gives_no_flag_but_non_uniform_spacing(seed, amplitude, co
     assert set(result.flags) - {FLAG.MISSING_ATTRIBUTES, FLAG.NON_SQUARE_PIXELS} == (
         {FLAG.NON_UNIFORM_SPACING} if off > tolerance + 1e-6 else set()
     )
+
+
+@pytest.mark.parametrize("amplitude", [0.02, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("count", [12, 40, 60])
+def test_jitter_is_no_overlap_no_gap_and_no_other_spacing_than_stored(amplitude, count):
+    for seed in range(12):
+        noise = random.Random(f"{seed} {amplitude} {count}")
+        depths = [depth + noise.uniform(-amplitude, amplitude) for depth in regular(count)]
+        result = measure_series(stack(depths, spacing_between_slices=2.0), replace(DEFAULTS, isotropic_ratio=9.0))
+        assert odd(result) - {FLAG.NON_UNIFORM_SPACING} == set()
+
+
+@pytest.mark.parametrize(("thickness", "flag"), [(1.0, FLAG.GAPPED_SLICES), (3.0, FLAG.OVERLAPPING_SLICES)])
+def test_overlap_and_gap_are_still_seen_under_jitter(thickness, flag):
+    noise = random.Random(4)
+    depths = [depth + noise.uniform(-0.3, 0.3) for depth in regular(40)]
+    result = measured(stack(depths, slice_thickness=thickness, spacing_between_slices=thickness))
+    assert odd(result) == {FLAG.NON_UNIFORM_SPACING, FLAG.SPACING_DISAGREES, flag}
 
 
 @pytest.mark.parametrize(("amplitude", "shifted"), [(0.01, False), (0.05, False), (0.5, True), (1.0, True)])
@@ -471,6 +497,13 @@ def test_what_must_not_differ_splits_the_series(change, flag):
     result = measured(stack(regular(8)) + stack([depth + 16 for depth in regular(4)], uid="b", **change))
     assert odd(result) == {flag, FLAG.SEVERAL_STACKS}
     assert [one.figures.num_slices for one in result.stacks] == [8, 4]
+
+
+def test_slices_without_a_frame_of_reference_are_no_second_one():
+    slices = stack(regular(8))
+    slices[5] = replace(slices[5], frame_of_reference_uid="")
+    text = " ".join(measured(slices).reasons)
+    assert "1 frame(s) of reference, and 1 slice(s) that name none." in text
 
 
 def test_rounding_of_pixel_spacing_and_orientation_does_not_split():

@@ -53,6 +53,7 @@ _RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
 _AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
 _TILT_AGREEMENT_DEG = 0.5  # between stored and measured tilt
 _REGIME_RUN = 3  # as many equal wide gaps in a row are another spacing, not missing slices
+_SCATTERS = 1.5  # median deviations from the median distance that thickness and stored spacing may be off
 _LOW_BITS = 8  # stored, up to which a CT cannot hold its range of values
 _NEEDED = (
     "position",
@@ -296,6 +297,12 @@ def _missing(placed: Placed) -> dict[int, int]:
 def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
     """Note tilt, stored and measured, and slices that lie off the line through the stack."""
     stored = figures.gantry_tilt_deg or 0.0
+    tilts = sorted({one.gantry_tilt for one in placed.slices if one.gantry_tilt is not None})
+    if len(tilts) > 1 and tilts[-1] - tilts[0] > settings.tilt_tolerance_deg:
+        notes.add(
+            GeometryFlag.TILT_DISAGREES,
+            f"Slices state different gantry tilts, from {written(tilts[0])} to {written(tilts[-1])} degrees.",
+        )
     if figures.num_positions < 2:
         if abs(stored) > settings.tilt_tolerance_deg:
             notes.add(
@@ -334,7 +341,7 @@ def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings,
         )
 
 
-def note_proportions(figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
+def note_proportions(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
     """Note how slice distance, thickness and pixel spacing relate."""
     pixel = figures.pixel_spacing
     if pixel and abs(pixel[0] - pixel[1]) > SAME_PIXEL_SPACING * max(pixel):
@@ -342,7 +349,9 @@ def note_proportions(figures: StackFigures, settings: GeometrySettings, notes: N
     step = figures.z_spacing_median
     if step is None:
         return
-    tolerance = figures.spacing_tolerance + EPSILON_MM
+    gaps = np.diff(placed.distances)
+    scatter = float(np.median(np.abs(gaps - np.median(gaps))))  # the median distance is not known better than this
+    tolerance = figures.spacing_tolerance + _SCATTERS * scatter + EPSILON_MM
     thickness = figures.slice_thickness
     if thickness is not None and step < thickness - tolerance:
         text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: they overlap."
@@ -385,10 +394,6 @@ def note_series(
         GeometryFlag.MIXED_ORIENTATION: ("slice orientations", len(set(directions.values()) - {-1})),
         GeometryFlag.MIXED_PIXEL_SPACING: ("pixel spacings", len(set(spacings.values()) - {-1})),
         GeometryFlag.MIXED_MATRIX: ("matrix sizes", len({(part[0].rows, part[0].columns) for part in parts})),
-        GeometryFlag.MIXED_FRAME_OF_REFERENCE: (
-            "frames of reference",
-            len({part[0].frame_of_reference_uid for part in parts}),
-        ),
         GeometryFlag.MIXED_IMAGE_TYPE: ("image types", _between(images, lambda one: one.image_type)),
         GeometryFlag.MIXED_KERNEL: ("convolution kernels", _between(images, lambda one: one.convolution_kernel)),
         GeometryFlag.SEVERAL_ACQUISITIONS: ("sets of acquisitions", _between(images, acquisition_of)),
@@ -397,6 +402,12 @@ def note_series(
     for flag, (what, count) in counts.items():
         if count > 1:
             notes.add(flag, f"The series holds {count} {what}.")
+    frames = {part[0].frame_of_reference_uid for part in parts}
+    if len(frames) > 1:
+        lacking = sum(len(part) for part in parts if not part[0].frame_of_reference_uid)
+        text = f"The series holds {len(frames - {''})} frame(s) of reference"
+        text += f", and {lacking} slice(s) that name none." if lacking else "."
+        notes.add(GeometryFlag.MIXED_FRAME_OF_REFERENCE, text)
     _note_joined(images, directions, settings, notes)
 
 

@@ -85,7 +85,7 @@ def _measure_stack(
         duplicates = note_duplicates(placed, settings, notes, pixel_digest)
         gaps = note_positions(placed, figures, settings, notes, others)
         note_line(placed, figures, settings, notes)
-        note_proportions(figures, settings, notes)
+        note_proportions(placed, figures, settings, notes)
     required = kind == "volume" and notes.has(*_forcing(settings))
     advice = Advice(placed, figures, settings, notes, gaps, required)
     advice.build(kind)
