@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
 import time
@@ -19,84 +18,33 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import record_io
 from benchmarks.geometry import GOAL_SECONDS, shuffled_series
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.geometry import (
     CtGeometry,
     Duplicate,
     Gap,
-    GeometryFlag,
     GeometrySettings,
     StackFigures,
     measure_series,
 )
 from phi_deid_pipeline.metadata_extract import slice_attributes
-from phi_deid_pipeline.records import SliceAttributes
+from synthetic_stacks import (
+    AXIAL,
+    CORONAL,
+    DEFAULTS,
+    FLAG,
+    SCHEMA,
+    carry_out,
+    linear,
+    measured,
+    odd,
+    regular,
+    stack,
+    steps,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-SCHEMA = json.loads((ROOT / "resources" / "audit_schemas" / "ct_prepro_audit.schema.json").read_text())
-DEFAULTS = GeometrySettings()
-AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
-FLAG = GeometryFlag
-
-
-def stack(depths, *, orientation=AXIAL, shear=(0.0, 0.0), origin=(-50.0, -60.0, 100.0), uid="s", **changes):
-    """Return slices of 2 mm at these depths (mm along the normal), each moved in its plane by shear times depth."""
-    row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    normal = np.cross(row, column)
-    slices = []
-    for index, depth in enumerate(depths):
-        position = np.array(origin) + depth * (normal + shear[0] * row + shear[1] * column)
-        one = SliceAttributes(
-            study_uid="2.25.1",
-            series_uid="2.25.2",
-            sop_uid=f"2.25.{uid}{index:05d}",
-            frame_of_reference_uid="2.25.3",
-            image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
-            acquisition_number=1,
-            position=tuple(position.tolist()),
-            orientation=orientation,
-            rows=12,
-            columns=16,
-            pixel_spacing=(1.5, 1.25),
-            slice_thickness=2.0,
-            rescale_slope=1.0,
-            rescale_intercept=-1024.0,
-            rescale_type="HU",
-            bits_stored=12,
-            pixel_representation=0,
-        )
-        slices.append(replace(one, **changes))
-    return slices
-
-
-def regular(count, step=2.0):
-    return [index * step for index in range(count)]
-
-
-def measured(slices, pixel_digest=None, **changes):
-    """Measure, and hold the result to the audit's schema, to strict JSON and to its own round trip."""
-    digest = {} if pixel_digest is None else {"pixel_digest": pixel_digest}
-    result = measure_series(slices, replace(DEFAULTS, **changes), **digest)
-    text = record_io.to_json(result)
-    assert record_io.from_json(text, CtGeometry) == result
-    assert "-0.0," not in text and "-0.0]" not in text
-    row = {**json.loads(text), "series_incomplete": False}
-    jsonschema.Draft202012Validator(SCHEMA).validate({"schema": "ct_prepro_audit/1", "settings": {}, "series": [row]})
-    assert len(result.reasons) >= len(result.flags)
-    return result
-
-
-# The default stack has pixels of 1.5 x 1.25 mm: flagged in every test, so left out of what tests compare.
-def odd(result):
-    return set(result.flags) - {FLAG.NON_SQUARE_PIXELS}
-
-
-def steps(result):
-    return [step.step for step in result.recommended_preprocessing_pipeline]
 
 
 # --- regular stacks -----------------------------------------------------------------------------------------------
@@ -178,14 +126,6 @@ def test_stored_tilt_without_sheared_positions_is_no_tilt():
     assert odd(result) == {FLAG.TILT_ONLY_STORED} and result.requires_resampling is False
 
 
-def test_stored_tilt_that_differs_between_slices_is_flagged():
-    slices = [replace(one, gantry_tilt=15.0 if index > 12 else 0.0) for index, one in enumerate(stack(regular(20)))]
-    result = measured(slices)
-    assert odd(result) == {FLAG.TILT_DISAGREES} and "from 0 to 15 degrees" in " ".join(result.reasons)
-    rounded = [replace(one, gantry_tilt=0.02 * (index % 2)) for index, one in enumerate(stack(regular(20)))]
-    assert odd(measured(rounded)) == set()
-
-
 def test_stored_tilt_that_positions_contradict_is_flagged():
     result = measured(stack(regular(20), shear=(0.0, math.tan(math.radians(10))), gantry_tilt=12.0))
     assert odd(result) == {FLAG.GANTRY_TILT, FLAG.TILT_DISAGREES}
@@ -207,36 +147,6 @@ def test_missing_slices_are_located(gone, gaps):
     assert (result.z_spacing_median, result.z_spacing_max) == (2.0, 2.0 * (1 + max(gap.missing for gap in gaps)))
     assert result.target_grid.size == (16, 12, 20)
     assert "restore_missing_slices" in steps(result) and "split_at_gaps" not in steps(result)
-
-
-@pytest.mark.parametrize("gone", [(10, 12, 14, 16), (33, 35, 37), (10, 11, 13, 14, 16, 17)])
-def test_slices_missing_at_regular_distances_are_missing_where_the_thickness_is_that_of_the_others(gone):
-    result = measured(stack([depth for index, depth in enumerate(regular(40)) if index not in gone]))
-    assert odd(result) == {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}
-    assert sum(gap.missing for gap in result.stacks[0].gaps) == len(gone)
-
-
-def test_half_a_stack_at_twice_the_distance_is_another_spacing():
-    result = measured(stack([*regular(30), *[60.0 + depth for depth in regular(10, 4.0)]]))
-    assert odd(result) == {FLAG.NON_UNIFORM_SPACING}
-
-
-@pytest.mark.parametrize("change", [{"image_type": ("DERIVED", "PRIMARY", "AXIAL")}, {"rows": 24}])
-@pytest.mark.parametrize("away", [(7,), (7, 8, 14)])
-def test_a_slice_in_another_stack_of_the_series_is_not_missing(change, away):
-    slices = [replace(one, **change) if index in away else one for index, one in enumerate(stack(regular(20)))]
-    result = measured(slices)
-    assert FLAG.MISSING_SLICES not in result.flags and result.stacks[0].gaps == ()
-    assert f"{len(away)} slice(s) between those of this stack lie in another stack" in " ".join(result.reasons)
-    part = measured([one for index, one in enumerate(slices) if index != 3])
-    assert FLAG.MISSING_SLICES in part.flags and part.stacks[0].gaps == (Gap(4.0, 8.0, 1),)
-
-
-def test_a_slice_of_another_phase_stands_in_for_no_missing_one():
-    slices = stack(regular(20))
-    del slices[7]
-    result = measured(slices + stack(regular(20), uid="b", temporal_position=2))
-    assert [one.gaps for one in result.stacks] == [(), (Gap(12.0, 16.0, 1),)]
 
 
 def test_gap_too_wide_to_fill_splits_the_advice():
@@ -325,24 +235,6 @@ def test_random_jitter_gives_no_flag_but_non_uniform_spacing(seed, amplitude, co
     )
 
 
-@pytest.mark.parametrize("amplitude", [0.02, 0.1, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("count", [12, 40, 60])
-def test_jitter_is_no_overlap_no_gap_and_no_other_spacing_than_stored(amplitude, count):
-    for seed in range(12):
-        noise = random.Random(f"{seed} {amplitude} {count}")
-        depths = [depth + noise.uniform(-amplitude, amplitude) for depth in regular(count)]
-        result = measure_series(stack(depths, spacing_between_slices=2.0), replace(DEFAULTS, isotropic_ratio=9.0))
-        assert odd(result) - {FLAG.NON_UNIFORM_SPACING} == set()
-
-
-@pytest.mark.parametrize(("thickness", "flag"), [(1.0, FLAG.GAPPED_SLICES), (3.0, FLAG.OVERLAPPING_SLICES)])
-def test_overlap_and_gap_are_still_seen_under_jitter(thickness, flag):
-    noise = random.Random(4)
-    depths = [depth + noise.uniform(-0.3, 0.3) for depth in regular(40)]
-    result = measured(stack(depths, slice_thickness=thickness, spacing_between_slices=thickness))
-    assert odd(result) == {FLAG.NON_UNIFORM_SPACING, FLAG.SPACING_DISAGREES, flag}
-
-
 @pytest.mark.parametrize(("amplitude", "shifted"), [(0.01, False), (0.05, False), (0.5, True), (1.0, True)])
 def test_slices_off_the_line_are_shifted_and_not_tilted(amplitude, shifted):
     noise = random.Random(7)
@@ -353,48 +245,6 @@ def test_slices_off_the_line_are_shifted_and_not_tilted(amplitude, shifted):
     result = measured(slices)
     assert odd(result) == ({FLAG.SHIFTED_SLICES} if shifted else set())
     assert result.requires_resampling is shifted and ("align_slices" in steps(result)) is shifted
-
-
-SHAPES = {
-    "step of 0.3 mm": lambda t: 0.3 * (t >= 0.5),
-    "step of 3 mm": lambda t: 3.0 * (t >= 0.5),
-    "step after two thirds": lambda t: 3.0 * (t >= 0.67),
-    "sag": lambda t: 0.5 * t**2,
-    "deep sag": lambda t: 8.0 * t**2,
-    "two steps": lambda t: 4.0 * (t >= 0.33) + 4.0 * (t >= 0.67),
-}
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_step_of_the_table_or_a_sag_is_shifted_and_no_tilt(shape, sign):
-    slices = [
-        replace(one, position=(one.position[0], one.position[1] + sign * SHAPES[shape](index / 59), one.position[2]))
-        for index, one in enumerate(stack(regular(60)))
-    ]
-    result = measured(slices)
-    assert odd(result) == {FLAG.SHIFTED_SLICES}
-    assert result.requires_resampling and "align_slices" in steps(result) and "deshear" not in steps(result)
-    values, grid = sitk.GetArrayFromImage(carry_out(result, slices)), result.target_grid
-    for z in range(60):
-        point = np.array(grid.origin) + np.array([6, 6, z]) * grid.spacing
-        if values[z, 6, 6] != -1024:  # shifted out of the slice
-            # Slices within the tolerance of 0.1 mm are left where they are.
-            assert values[z, 6, 6] == pytest.approx(float(linear(point)), abs=0.1 * 2.3 + 1e-3)
-    assert np.mean(values[:, 6, 6] != -1024) > 0.9
-
-
-@pytest.mark.parametrize("noise_mm", [0.0, 0.05, 0.3])
-def test_a_tilt_with_scatter_or_single_shifted_slices_is_still_a_tilt(noise_mm):
-    noise = random.Random(5)
-    slices = [
-        replace(
-            one,
-            position=(one.position[0] + noise.uniform(-noise_mm, noise_mm) + (4 if i == 9 else 0), *one.position[1:]),
-        )
-        for i, one in enumerate(stack(regular(40), shear=(0.0, 0.2)))
-    ]
-    assert odd(measured(slices)) == {FLAG.GANTRY_TILT, FLAG.SHIFTED_SLICES}
 
 
 def test_one_shifted_slice_does_not_bend_the_line():
@@ -499,13 +349,6 @@ def test_what_must_not_differ_splits_the_series(change, flag):
     assert [one.figures.num_slices for one in result.stacks] == [8, 4]
 
 
-def test_slices_without_a_frame_of_reference_are_no_second_one():
-    slices = stack(regular(8))
-    slices[5] = replace(slices[5], frame_of_reference_uid="")
-    text = " ".join(measured(slices).reasons)
-    assert "1 frame(s) of reference, and 1 slice(s) that name none." in text
-
-
 def test_rounding_of_pixel_spacing_and_orientation_does_not_split():
     slices = stack(regular(8))
     slices[3] = replace(slices[3], pixel_spacing=(1.500001, 1.25), orientation=(1.0, 0.000001, 0.0, 0.0, 1.0, 0.0))
@@ -537,32 +380,6 @@ def test_phases_over_the_same_positions_are_stacks_of_their_own(change, flag):
     assert [one.figures.num_slices for one in result.stacks] == [8, 8]
 
 
-@pytest.mark.parametrize("offset", [0.3, 1.0, 1.5])
-def test_acquisitions_between_the_slices_of_each_other_are_stacks_of_their_own(offset):
-    two = stack([depth + offset for depth in regular(20)], uid="b", acquisition_number=2)
-    result = measured(stack(regular(20)) + two)
-    assert odd(result) == {FLAG.SEVERAL_STACKS, FLAG.SEVERAL_ACQUISITIONS} and not result.requires_resampling
-    assert [(one.figures.num_slices, one.figures.z_spacing_mean) for one in result.stacks] == [(20, 2.0), (20, 2.0)]
-    assert "between the slices of each other" in " ".join(result.reasons)
-
-
-def test_acquisitions_that_alternate_slice_by_slice_are_stacks_of_their_own_even_if_uneven():
-    noise = random.Random(2)
-    slices = [
-        replace(one, acquisition_number=1 + index % 2)
-        for index, one in enumerate(stack([depth + noise.uniform(-0.2, 0.2) for depth in regular(30)]))
-    ]
-    result = measured(slices)
-    assert {FLAG.SEVERAL_STACKS, FLAG.SEVERAL_ACQUISITIONS} <= set(result.flags)
-    assert [one.figures.num_slices for one in result.stacks] == [15, 15]
-
-
-def test_an_acquisition_that_brings_single_slices_of_a_volume_stays_in_it():
-    slices = [replace(one, acquisition_number=2 if index in (9, 10, 11) else 1)
-              for index, one in enumerate(stack(regular(20)))]  # fmt: skip
-    assert odd(measured(slices)) == set()
-
-
 def test_acquisitions_that_follow_each_other_stay_one_volume():
     result = measured(stack(regular(8)) + stack([depth + 16 for depth in regular(8)], uid="b", acquisition_number=2))
     assert odd(result) == set() and result.num_slices == 16
@@ -584,13 +401,6 @@ def test_a_number_for_every_table_position_and_a_missing_slice_leave_one_volume(
     halves = stack(regular(6)) + stack([depth + 14 for depth in regular(5)], uid="b", acquisition_number=2)
     del halves[8]
     assert odd(measured(halves)) == {FLAG.NON_UNIFORM_SPACING, FLAG.MISSING_SLICES}
-
-
-def test_reconstructions_that_nothing_tells_apart_give_no_volume():
-    result = measured(stack(regular(8)) + stack(regular(8), uid="b"), pixel_digest=lambda one: one.sop_uid)
-    assert odd(result) == {FLAG.DUPLICATE_POSITIONS, FLAG.DUPLICATES_DIFFER}
-    assert result.target_grid is None and result.simpleitk == ""
-    assert steps(result) == ["order_slices", "choose_slices", "rescale_to_hu", "clip_hu"]
 
 
 def test_a_phase_with_a_duplicate_of_its_own_is_still_a_phase():
@@ -747,26 +557,6 @@ def test_a_thousand_slices_take_less_than_two_seconds_of_one_core_once_headers_a
 # --- advice carried out -------------------------------------------------------------------------------------------
 
 
-def linear(points):
-    """Return a value that is linear in space, so that linear interpolation gives it back exactly."""
-    return points @ np.array([1.7, -2.3, 3.1]) + 40
-
-
-def carry_out(result, slices):
-    """Run the recommended code on a volume with `linear` values; return the image."""
-    ordered = sorted(slices, key=lambda one: np.dot(one.position, result.orientation_matrix[2]))
-    row, column, normal = (np.array(axis) for axis in result.orientation_matrix)
-    j, i = np.meshgrid(np.arange(12), np.arange(16), indexing="ij")
-    planes = []
-    for one in ordered:
-        points = np.array(one.position) + i[..., None] * 1.25 * row + j[..., None] * 1.5 * column
-        planes.append(linear(points))
-    positions = np.array([np.dot(one.position, normal) for one in ordered])
-    names = {"np": np, "sitk": sitk, "slices": np.array(planes), "positions": positions - positions[0]}
-    exec(result.simpleitk, names)  # the audit's own advice is what is under test
-    return names["image"]
-
-
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, (0.8, 0.6, 0.0, -0.6, 0.8, 0.0)])
 @pytest.mark.parametrize("shear", [(0.0, 0.0), (0.0, 0.33), (-0.25, 0.1)])
 @pytest.mark.parametrize("gaps", [[2.0] * 9, [2.0] * 4 + [4.0] + [2.0] * 4, [2.0, 2.0, 2.1, 1.7, 2.0, 2.0, 3.0, 2.0]])
@@ -837,14 +627,6 @@ def test_shifted_slices_are_put_back_by_the_recommended_code(places):
     for z in range(12):
         point = np.array(grid.origin) + np.array([6, 6, z]) * grid.spacing
         assert values[z, 6, 6] == pytest.approx(float(linear(point)), abs=1e-3)
-
-
-@pytest.mark.parametrize(("ratio", "flagged"), [(2.0, False), (2.004, False), (2.05, True), (0.5, False), (0.47, True)])
-def test_anisotropy_at_the_limit_has_the_tolerance_of_the_spacing(ratio, flagged):
-    noise = random.Random(3)
-    depths = [depth + noise.uniform(-0.004, 0.004) for depth in regular(40, ratio)]
-    result = measured(stack(depths, slice_thickness=ratio, pixel_spacing=(1.0, 1.0)))
-    assert set(result.flags) == ({FLAG.ANISOTROPIC} if flagged else set())
 
 
 def test_configured_target_spacing_is_used():

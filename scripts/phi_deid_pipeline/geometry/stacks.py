@@ -129,7 +129,8 @@ def distances_of(slices: list[SliceAttributes]) -> np.ndarray:
 def positions_in(placed: Placed, slices: list[SliceAttributes], settings: GeometrySettings) -> np.ndarray:
     """Return the sorted positions of another stack's slices along the normal of this one; none if it lies otherwise."""
     one = slices[0]
-    if not is_placed(one) or is_localizer(one) or one.frame_of_reference_uid != placed.slices[0].frame_of_reference_uid:
+    frames = {one.frame_of_reference_uid, placed.slices[0].frame_of_reference_uid} - {""}  # none named: may be the same
+    if not is_placed(one) or is_localizer(one) or len(frames) > 1:
         return np.zeros(0)
     axes = unit_axes(one.orientation)
     sine = np.linalg.norm(np.cross(np.cross(axes[0], axes[1]), placed.basis[2]))
