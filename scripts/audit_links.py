@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from audit_spool import SortedLines, placed_lines, temporary_database
 from phi_deid_pipeline.records import Agreement, DanglingReason, LinkState
+from phi_deid_pipeline.uid_mapping import is_standard_uid
 from record_io import read_jsonl, write_parquet
 
 OPEN = 0o644
@@ -36,6 +37,7 @@ _COLUMNS = {  # column -> field of LinkRecord, type
     "agreement_reasons": ("agreement_reasons", pa.list_(pa.string())),
     "off_plane_mm": ("off_plane_mm", pa.float64()),
 }
+_CLASSES = frozenset({"from_sop_class_uid", "to_sop_class_uid"})
 LINKS_SCHEMA = pa.schema(
     [pa.field(name, kind, nullable=name == "off_plane_mm") for name, (_, kind) in _COLUMNS.items()]
 )
@@ -51,8 +53,13 @@ def assemble_links(private: Path, target: Path) -> int:
         path = private / "links.jsonl"
         for start, size, row in placed_lines(path):
             lines.add(_key(row), path, start, size)
-        rows = ({name: row[source] for name, (source, _) in _COLUMNS.items()} for row, _ in lines)
+        rows = ({name: _told(name, row[source]) for name, (source, _) in _COLUMNS.items()} for row, _ in lines)
         return write_parquet(target, rows, LINKS_SCHEMA, OPEN)
+
+
+def _told(name: str, value: Any) -> Any:
+    """Return the value of a column; no SOP class but those of the standard, as others may name their maker or site."""
+    return "" if name in _CLASSES and not is_standard_uid(value) else value
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -14,6 +14,8 @@ import yaml
 from phi_deid_pipeline.errors import DeidError
 
 NAME = "phi_deid_"
+JOB_NAMES = "--slurm-jobname-prefix"
+MARK = Path("private/.cluster_jobs")
 WAIT_SECONDS = 300.0
 POLL_SECONDS = 1.0
 
@@ -34,24 +36,23 @@ def profile_options(profile: Path, output: Path, cores: int | None, all_cores: i
     given, bounds the cores that they ask for together.
     """
     executor = yaml.safe_load((profile / "config.yaml").read_text(encoding="utf-8")).get("executor", "local")
-    options = ["--slurm-jobname-prefix", jobs_name(output)] if executor == "slurm" else []
+    options = [JOB_NAMES, jobs_name(output)] if executor == "slurm" else []
     if executor == "local" or cores:
         options += ["--cores", str(cores or all_cores)]
     return options
 
 
 def end_orphans(output: Path, wait_seconds: float = WAIT_SECONDS, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Cancel the Slurm jobs of this output and wait until they are gone; return how many there were.
+    """Cancel the Slurm jobs that a killed run of this output left and wait until they are gone; return how many there were.
 
     The caller holds the output's lock, so nobody waits for them any more. Raises ClusterError if they do not end: what
     they write would get into the next run's way.
     """
-    if shutil.which("squeue") is None:
+    if not (output / MARK).exists():
         return 0
     found = _jobs(output)
-    if not found:
-        return 0
-    _ask("scancel", *found)
+    if found:
+        _ask("scancel", *found)
     deadline = time.monotonic() + wait_seconds
     while _jobs(output):
         if time.monotonic() > deadline:
@@ -59,7 +60,18 @@ def end_orphans(output: Path, wait_seconds: float = WAIT_SECONDS, sleep: Callabl
                 f"Jobs of a run that was killed are still on the cluster: {', '.join(found)}. End them with scancel, then run again."
             )
         sleep(POLL_SECONDS)
+    (output / MARK).unlink()
     return len(found)
+
+
+@contextmanager
+def jobs_are_out(output: Path, options: list[str]) -> Iterator[None]:
+    """Leave a mark in the output for as long as jobs of a run on Slurm may be out; one that is killed leaves it there."""
+    mark = output / MARK
+    if JOB_NAMES in options:
+        mark.touch(mode=0o600)
+    yield
+    mark.unlink(missing_ok=True)
 
 
 def _jobs(output: Path) -> list[str]:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -14,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 import evaluate_folder
-from cluster_jobs import end_orphans, profile_options
+from cluster_jobs import end_orphans, jobs_are_out, profile_options
 from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
 from run_options import positive, run_only_options, run_options
-from run_progress import RunState, failure_lines, print_places, print_summary, read_work, run_snakemake
+from run_progress import RunState, failure_lines, print_places, print_summary, read_counts, read_work, run_snakemake
 from run_setup import COPY_OF_INPUT, DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
 
 RELEASED, FAILED, USAGE, NOT_ALL_RELEASED = 0, 1, 2, 3
@@ -176,14 +177,18 @@ def run(
         options = {"machines": machines, "run_id": uuid.uuid4().hex, "profile": profile, "software": software}
         options |= {"lock": lock, "console": console}
         _clear_stale_lock(output, console)
-        code, state = run_snakemake(output, ["inventory"], extra=[], **options)
+        former = read_counts(output)
+        with jobs_are_out(output, machines):
+            code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         if code:
             return _failed(output, state, console)
+        _print_gone(former, read_counts(output), console)
         if dry_run:
             code, state = run_snakemake(output, [], extra=["--dry-run"], **options)
             _print_plan(state.planned, console)
             return FAILED if code else RELEASED
-        code, state = run_snakemake(output, [], extra=[], **options)
+        with jobs_are_out(output, machines):
+            code, state = run_snakemake(output, [], extra=[], **options)
         if code:
             return _failed(output, state, console)
         if state.nothing_to_do:
@@ -193,12 +198,22 @@ def run(
         return NOT_ALL_RELEASED if open_files else RELEASED
 
 
+def _print_gone(former: Mapping[str, int], found: Mapping[str, int], console: Console) -> None:
+    """Say what an input that shrank since the last scan means for the release: the folder may be a wrong one."""
+    gone = {what: former.get(what, 0) - found[what] for what in ("series", "instances")}
+    if max(gone.values()) > 0:
+        console.print(
+            f"The input holds {gone['series']} series and {gone['instances']} instances fewer than at the last scan: what is "
+            "gone is withdrawn from the next release.",
+            highlight=False,
+        )
+
+
 def _clear_stale_lock(output: Path, console: Console) -> None:
     """End what a killed run left on a cluster, then remove its lock files; the caller holds this output's own lock."""
-    locks = sorted((output / ".snakemake" / "locks").glob("*.lock"))
-    if locks and (ended := end_orphans(output)):
+    if ended := end_orphans(output):
         console.print(f"{ended} cluster jobs of a run that was killed were ended; their work is done again.")
-    for lock in locks:
+    for lock in sorted((output / ".snakemake" / "locks").glob("*.lock")):
         lock.unlink()
 
 
@@ -314,6 +329,8 @@ def verify(output: Path, salt_file: Path | None, console: Console) -> int:
     """Print what the proofs of audits and releases found."""
     from audit_writers import verify_output
 
+    if not (output / "audits" / "seal.json").exists() and not (output / "releases").exists():
+        raise ConfigError("No run has finished in this folder, so there is nothing to prove; check --output.")
     known = output / "private" / "salt_id"
     if salt_file is not None and not salt_file.is_file():
         raise ConfigError("The salt file cannot be read.")

@@ -116,6 +116,12 @@ def read_work(output: Path) -> dict[str, tuple[int, int]]:
     return {row["batch"]: (int(row["series"]), int(row["instances"])) for row in rows}
 
 
+def read_counts(output: Path) -> dict[str, int]:
+    """Return what the last scan counted in the input (`instances`, `series`, ...); empty before the first scan."""
+    counts = output / "private" / "inventory.json"
+    return json.loads(counts.read_bytes()) if counts.exists() else {}
+
+
 def run_snakemake(
     output: Path,
     targets: list[str],

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import io
 import json
+import math
 import os
 import re
 import secrets
@@ -149,7 +150,19 @@ def read_config(configfile: Path | None, settings: tuple[str, ...], policy: str 
     if errors:
         where = ".".join(map(str, errors[0].path)) or "top level"
         raise ConfigError(f"Config key {where}: {errors[0].message}. See config/README.md for all keys.")
+    _check_geometry(config["geometry"])
     return config
+
+
+def _check_geometry(geometry: dict) -> None:
+    """Refuse what a schema cannot: numbers that are none, and limits in the wrong order; raises ConfigError."""
+    for key, value in geometry.items():
+        numbers = value if isinstance(value, list) else [value]
+        if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
+            raise ConfigError(f"Config key geometry.{key}: takes finite numbers. See config/README.md for all keys.")
+    low, high = geometry["hu_clip"]
+    if low >= high:
+        raise ConfigError("Config key geometry.hu_clip: takes the lower limit first, then the upper one.")
 
 
 def _merge(config: dict, other: dict) -> None:

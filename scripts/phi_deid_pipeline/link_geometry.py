@@ -77,6 +77,9 @@ class _Pair:
     checked: bool = False
 
     def measure(self, off_plane: float, allowed: float | None) -> None:
+        if not math.isfinite(off_plane):
+            self.reasons.add(Reason.UNREADABLE)
+            return
         self.off_plane = max(off_plane, self.off_plane or 0.0)
         if off_plane <= ROUNDING_MM or (allowed is not None and off_plane <= allowed + ROUNDING_MM):
             self.checked = True
@@ -106,6 +109,8 @@ def plane_of(attributes: SliceAttributes) -> Plane | None:
     normal = np.cross(row, column)
     length = float(np.linalg.norm(normal))
     if not math.isfinite(length) or length < 0.5:
+        return None
+    if not all(map(math.isfinite, position)):
         return None
     size = (attributes.rows, attributes.columns)
     return Plane(np.array(position, float), normal / length, row, column, attributes.pixel_spacing, size)

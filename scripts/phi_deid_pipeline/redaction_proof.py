@@ -64,7 +64,9 @@ class RedactionProof:
 
     def __init__(self, settings: ReaderSettings, words: Words) -> None:
         self.settings = settings
-        self.words = words
+        self.words = replace(
+            words, imaging=frozenset()
+        )  # beside a box a word of the vocabulary may be the rest of a name
 
     def left_in(
         self,

@@ -13,11 +13,15 @@ _INSTANCE = 0x00081155  # Referenced SOP Instance UID
 _FRAMES, _SEGMENTS = 0x00081160, 0x0062000B  # Referenced Frame Number, Referenced Segment Number of the same item
 _PER_FRAME = 0x52009230  # Per-Frame Functional Groups Sequence: item by item as the frames
 _STANDARD = b"1.2.840.10008."
+_DIGITS, _LARGEST = 10, 2**32 - 1  # of a number of 32 bits
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A UID at a path, without item numbers; `from_frame` counts from 1, 0 stands for the object as a whole."""
+    """A UID at a path, without item numbers; `from_frame` counts from 1, 0 stands for the object as a whole.
+
+    A frame 0 is a number that no frame can have.
+    """
 
     path: str
     uid: str
@@ -66,10 +70,16 @@ def _path(tags: tuple[int, ...]) -> str:
 
 
 def _numbers(layout: Layout, value: Value) -> tuple[int, ...]:
-    """Return the numbers of an IS or US value, sorted; what is no number is left out."""
+    """Return the numbers of an IS or US value, sorted; what is no number is left out, beyond 32 bits it is 0."""
     data = layout.bytes_of(value)
     if value.path[-1] == _FRAMES:
         parts = (part.strip(b"\x00 ") for part in data.split(b"\\"))
-        return tuple(sorted(int(part) for part in parts if part.isdigit()))
+        return tuple(sorted(_number(part) for part in parts if part.isdigit()))
     order = "little" if layout.little else "big"
     return tuple(sorted(int.from_bytes(data[at : at + 2], order) for at in range(0, len(data) - 1, 2)))
+
+
+def _number(digits: bytes) -> int:
+    digits = digits.lstrip(b"0")
+    number = int(digits or b"0") if len(digits) <= _DIGITS else 0
+    return number if number <= _LARGEST else 0

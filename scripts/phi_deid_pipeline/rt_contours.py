@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def _contour(item: Dataset, roi: int, frame_of_reference_uid: str) -> Contour | 
     if values is None or not (isinstance(values, float) or len(values)):
         return None
     points = tuple(map(float, [values] if isinstance(values, float) else values))
-    if len(points) % 3:
+    if len(points) % 3 or not all(map(math.isfinite, points)):
         raise ValueError("ContourData")
     images = tuple(str(image.ReferencedSOPInstanceUID) for image in item.get("ContourImageSequence") or ())
     return Contour(roi, points, frame_of_reference_uid, images, item.get("ContourGeometricType") in _IN_A_PLANE)

@@ -170,6 +170,6 @@ def contours(path: Path) -> list[Contour]:
     for roi in header.get("ROIContourSequence", []):
         for one in roi.get("ContourSequence", []):
             numbers = np.asarray(one.get("ContourData") or [], dtype=float)
-            if len(numbers) >= 9 and len(numbers) % 3 == 0:
+            if len(numbers) >= 9 and len(numbers) % 3 == 0 and np.isfinite(numbers).all():
                 found.append(Contour(int(roi.get("ReferencedROINumber") or 0), numbers.reshape(-1, 3)))
     return sorted(found, key=lambda one: one.roi)

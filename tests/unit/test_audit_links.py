@@ -51,6 +51,16 @@ def test_order_of_the_records_changes_no_byte(tmp_path: Path) -> None:
     assert one == other
 
 
+def test_sop_class_that_is_none_of_the_standard_is_left_empty(tmp_path: Path) -> None:
+    private = "1.2.3.4567.19560412.77304419"
+    rows = [replace(LINKS[0], to_sop_class_uid=private), replace(LINKS[1], from_sop_class_uid=private)]
+    write_jsonl(tmp_path / "links.jsonl", rows)
+    assemble_links(tmp_path, tmp_path / "links.parquet")
+    classes = [(row["from_sop_class_uid"], row["to_sop_class_uid"]) for row in read_parquet(tmp_path / "links.parquet")]
+    assert classes == [(LINKS[0].from_sop_class_uid, ""), ("", LINKS[1].to_sop_class_uid)]
+    assert all(uid for uid in (LINKS[0].from_sop_class_uid, LINKS[1].to_sop_class_uid))
+
+
 def test_two_records_of_one_link_are_refused(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "links.jsonl", [LINKS[0], replace(LINKS[0], count=2)])
     with pytest.raises(AuditContractError):

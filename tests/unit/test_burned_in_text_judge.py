@@ -110,6 +110,61 @@ def test_allowed_words_numbers_and_units_are_benign_and_kept(text):
     assert (finding.verdict, finding.hide) == (Verdict.BENIGN, False)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LYMPH NODE", "ULTRASOUND", "Adult Echo", "Adv Breast", "Asc Ao Diam 3.3 cm", "Asc Ao Index", "Vmax 1.2 m/s",
+        "HR 72 bpm", "TIS<0.4", "D 15.0 cm", "FR 31 Hz", "2D 64%", "2D-100%", "20dB/DR60", "3cm3cm 8M12L", "Sag Liver",
+        "SMPTE TEST PATTERN", "HPen-HGen", "6C1 HD", "5.0 R15 G66", "General", "MapE/ST2", "CINE 0118",
+    ],
+)  # fmt: skip
+def test_imaging_words_and_settings_are_benign_and_kept(text):
+    finding = verdict(text, NOBODY)
+    assert (finding.verdict, finding.hide) == (Verdict.BENIGN, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["Hart", "Short", "Echo Hart", "NODE SMITH", "OB", "Bernard", "DR 7", "Dr60 Node", "D 15", "D cm"]
+)
+def test_imaging_word_that_is_a_name_too_or_a_bare_letter_is_hidden(text):
+    assert verdict(text, NOBODY).hide
+
+
+@pytest.mark.parametrize(
+    "text", ["Children", "Regional", "Laboratory", "Private", "Nurse", "Mother", "TEST", "Test Node"]
+)
+def test_word_of_the_vocabulary_that_tells_a_place_or_person_is_hidden(text):
+    assert verdict(text, NOBODY).hide
+
+
+@pytest.mark.parametrize("name", ["Node^Ann", "LYMPH", "Echo^X", "Nodes^A"])
+def test_imaging_word_that_is_the_patients_name_is_hidden(name):
+    lexicon = KnownEntries(frozenset({KnownEntry(Category.NAME, name)}))
+    assert verdict("LYMPH NODE ECHO", lexicon).verdict is Verdict.IDENTIFYING
+
+
+def test_vocabulary_names_no_institution_away():
+    lexicon = KnownEntries(frozenset({KnownEntry(Category.INSTITUTION, "Ellenbogen")}))
+    assert verdict("ELLENBOGEN", lexicon).verdict is Verdict.IDENTIFYING
+
+
+def test_setting_beside_an_identifier_is_no_part_of_it():
+    parts = reading(region("MI 0.8", x=10, w=60), region("03-May-18", x=80, w=90), region("Breast", x=180, w=60))
+    (found,) = judge([("1.2", "a", parts)], NOBODY, "all_but_benign", {})
+    assert [(f.verdict, f.category, f.hide) for f in found.findings] == [
+        (Verdict.BENIGN, "", False),
+        (Verdict.IDENTIFYING, "date", True),
+        (Verdict.IDENTIFYING, "date", True),
+    ]
+
+
+def test_setting_that_completes_an_identifier_of_its_line_is_hidden():
+    lexicon = KnownEntries(frozenset({KnownEntry(Category.RECORD_NUMBER, "1-MI-0.8-4711")}))
+    parts = reading(region("1-MI 0.8", x=10, w=60), region("4711", x=80, w=40))
+    (found,) = judge([("1.2", "a", parts)], lexicon, "all_but_benign", {})
+    assert [f.hide for f in found.findings] == [True, True]
+
+
 @pytest.mark.parametrize("text", ["Smith", "2017", "Городская 12", "XQZ 12"])
 def test_text_on_no_list_is_unknown_and_hidden(text):
     finding = verdict(text, NOBODY)

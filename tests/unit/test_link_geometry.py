@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_slices_without_position_are_not_checked(tmp_path: Path) -> None:
     assert of_source(agreements(tmp_path, [*stack, seg])) == {**ALL_AGREE, "3": ("not_checked", ("no_position",))}
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_plane_at_no_place_is_none(value: float) -> None:
+    placed = attributes(position=(0.0, 0.0, 1.0), orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    assert plane_of(placed) is not None
+    assert plane_of(replace(placed, position=(0.0, 0.0, value))) is None
+
+
+def test_contour_beyond_all_numbers_is_not_checked(tmp_path: Path) -> None:
+    back = ((1.0, 0.0, 0.0), (0.0, float(np.cos(0.3)), float(-np.sin(0.3))))
+    far = contour(square(2, back), named(2))
+    far.ContourData = ["1.7e308"] * 9
+    found = agreements(tmp_path, [*ct_stack(directions=back), structure_set([far])])
+    assert of_source(found, "200")["3"] == ("not_checked", ("unreadable",))
+    assert found["200", "3"].off_plane_mm is None
+
+
 def test_frames_without_position_are_not_checked(tmp_path: Path) -> None:
     seg = segmentation([place(1)], [[named(1)]])
     del seg.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
@@ -168,6 +185,8 @@ def test_frames_of_multi_frame_sources_are_told_apart(tmp_path: Path, frame: int
 def test_frame_that_is_not_there_is_told_of_any_object(tmp_path: Path) -> None:
     source = item(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID="2.25.50", ReferencedFrameNumber=[1, 6])
     report = instance("1.2.840.10008.5.1.4.1.1.88.33", 300, 4, "SR", ReferencedImageSequence=[source])
+    assert told(agreements(tmp_path, [enhanced(5), report])) == {("300", "50"): ("differs", ("no_such_frame",))}
+    source.ReferencedFrameNumber = [1, 0]  # so are numbers that are too large for one counted
     assert told(agreements(tmp_path, [enhanced(5), report])) == {("300", "50"): ("differs", ("no_such_frame",))}
     source.ReferencedFrameNumber = [1, 5]
     assert agreements(tmp_path, [enhanced(5), report]) == {}
@@ -234,6 +253,14 @@ def test_region_in_another_frame_of_reference_than_its_slices_differs(tmp_path: 
 def test_contours_that_cannot_be_read_are_not_checked(tmp_path: Path) -> None:
     broken = contour(square(2), named(2))
     broken.ContourData = [0, 0, 1, 2]
+    found = of_source(agreements(tmp_path, [*ct_stack(), structure_set([broken])]), "200")
+    assert set(found.values()) == {("not_checked", ("unreadable",))}
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999"])
+def test_contour_with_a_point_that_is_no_number_is_not_checked(tmp_path: Path, value: str) -> None:
+    broken = contour(square(2), named(2))
+    broken.ContourData = ["0", "0", value, "1", "0", "0", "1", "1", "0"]
     found = of_source(agreements(tmp_path, [*ct_stack(), structure_set([broken])]), "200")
     assert set(found.values()) == {("not_checked", ("unreadable",))}
 

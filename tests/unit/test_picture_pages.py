@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -161,6 +162,13 @@ def test_sheets_show_what_was_released_and_nothing_else() -> None:
     files, counts = written({"b000001": [series(1), series(2)]}, ended)
     assert counts["thumbnails"] == 1 and counts["released"] == 1
     assert files["released.html"].count(b'class="cell"') == 1
+
+
+def test_a_series_uid_that_stands_in_two_studies_is_counted_once_in_each() -> None:
+    both = [series(1), replace(series(2), series_uid="2.25.71")]
+    ended = [status(1, 0), status(1, 1), {**status(2, 0), "series_uid": "2.25.71"}]
+    _, counts = written({"b000001": both}, ended)
+    assert counts["released"] == 3
 
 
 def test_what_could_not_be_looked_at_is_a_row_with_its_reason() -> None:

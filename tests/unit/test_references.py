@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -72,18 +73,24 @@ def test_numbers_go_with_the_instance_of_their_item_alone(tmp_path: Path, syntax
     }
 
 
-def test_frame_numbers_that_are_none_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "frames"),
+    [(b"x ", ()), (b"99999999999999999999", (0,)), (b"4294967296\\2", (0, 2)), (b"4294967295", (4294967295,))],
+    ids=["no number", "twenty digits", "33 bits", "32 bits"],
+)
+def test_what_can_be_no_frame_number_is_left_out_and_what_is_too_large_is_zero(
+    tmp_path: Path, written: bytes, frames: tuple[int, ...]
+) -> None:
     ds = item(SOPClassUID="1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID="1.2.1")
     image = item(ReferencedSOPInstanceUID="1.2.5")
-    image.ReferencedFrameNumber = "2"
+    image.add(DataElement(0x00081160, "OB", written + b" " * (len(written) % 2)))
     ds.ReferencedImageSequence = Sequence([image])
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, "1.2.1"
     ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    path = tmp_path / "a.dcm"
-    number = b"\x08\x00\x60\x11IS\x02\x00"
-    data = path.read_bytes()
-    assert data.count(number + b"2 ") == 1
-    path.write_bytes(data.replace(number + b"2 ", number + b"x "))
-    assert Reference("00081140.00081155", "1.2.5") in found(path)
+    assert Reference("00081140.00081155", "1.2.5", frames) in found(tmp_path / "a.dcm")
+
+
+def test_number_of_thousands_of_digits_is_too_large_as_well(tmp_path: Path) -> None:
+    test_what_can_be_no_frame_number_is_left_out_and_what_is_too_large_is_zero(tmp_path, b"9" * 6000, (0,))

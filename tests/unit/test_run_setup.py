@@ -63,6 +63,28 @@ def test_config_value_out_of_range_is_refused_by_key():
         read_config(None, ("ocr.max_rounds=99",), None)
 
 
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("geometry.target_spacing_mm=[1, 1]", "target_spacing_mm"),
+        ("geometry.target_spacing_mm=[1, 1, 0]", "target_spacing_mm"),
+        ("geometry.target_spacing_mm=[1, 1, .nan]", "target_spacing_mm"),
+        ("geometry.hu_clip=[100, -100]", "hu_clip"),
+        ("geometry.hu_clip=[100, 100]", "hu_clip"),
+        ("geometry.hu_clip=[.nan, 100]", "hu_clip"),
+    ],
+)
+def test_geometry_that_makes_no_volume_is_refused_by_key(setting: str, key: str):
+    with pytest.raises(ConfigError, match=rf"geometry\.{key}"):
+        read_config(None, (setting,), None)
+
+
+@pytest.mark.parametrize("spacing", [[], [1, 1, 2.5]])
+def test_target_spacing_is_none_or_three_lengths(spacing: list[float]):
+    config = read_config(None, (f"geometry.target_spacing_mm={spacing}",), None)
+    assert config["geometry"]["target_spacing_mm"] == spacing
+
+
 def test_later_sources_of_config_win(tmp_path):
     (tmp_path / "site.yaml").write_text("ocr: {max_rounds: 2}\ngeometry: {isotropic_ratio: 3}\npolicy: a\n")
     config = read_config(tmp_path / "site.yaml", ("ocr.max_rounds=1",), "b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,15 @@ def test_stack_without_a_place_gets_a_picture_and_no_volume(tmp_path: Path) -> N
     path = write(one, tmp_path / "1.dcm")
     series = Series("2.25.1", "2.25.2", tuple(slice_attributes(path)), {one.SOPInstanceUID: path})
     assert len(list(stack_products.draw_stacks(series, [], SETTINGS, tmp_path / "out"))) == 1
+    assert list(stack_products.make_volumes(series, [], SETTINGS, "nii.gz", tmp_path / "out")) == []
+
+
+def test_stack_of_implausible_spacing_gets_a_picture_and_no_volume(tmp_path: Path) -> None:
+    series, _ = made(tmp_path / "in")
+    slices = tuple(replace(one, pixel_spacing=(1e-7, 1e-7)) for one in series.slices)
+    series = replace(series, slices=slices)
+    (picture,) = stack_products.draw_stacks(series, [], SETTINGS, tmp_path / "out")
+    assert picture.problems == ()
     assert list(stack_products.make_volumes(series, [], SETTINGS, "nii.gz", tmp_path / "out")) == []
 
 

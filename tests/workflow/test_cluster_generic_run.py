@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from harness import Workplace, assert_same_results
 
-pytestmark = pytest.mark.workflow
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.skipif("CLUSTER_TESTS" not in os.environ, reason="35 jobs with a Snakemake each: set CLUSTER_TESTS=1"),
+]
 pytest.importorskip("snakemake_executor_plugin_cluster_generic", reason="cluster.lock is not installed: make cluster")
 
 BSUB = """#!/bin/sh

@@ -232,6 +232,12 @@ def test_the_input_is_not_touched(decided: Decided) -> None:
 # --------------------------------------------------------------------------- verify
 
 
+def test_verify_of_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
+    verified = main("verify", "--output", tmp_path)
+    assert verified.code == 2
+    assert "No run has finished in this folder" in verified.text
+
+
 @pytest.fixture
 def copy(decided: Decided, tmp_path: Path) -> Iterator[Path]:
     output = tmp_path / "output"

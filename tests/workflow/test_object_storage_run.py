@@ -82,7 +82,9 @@ def test_a_run_from_and_to_buckets_gives_the_same_bytes_and_sees_every_change(
     client.put_object(Bucket="scans", Key=f"ct/{victim}", Body=(source / victim).read_bytes())
     place.run(*places)
     assert harness.content(place.newest() / "dicom") == harness.content(finished.newest() / "dicom")
-    assert len([key for key in keys(client, OPEN.bucket) if key.endswith("/manifest.json")]) == len(place.releases()) == 3
+    assert (
+        len([key for key in keys(client, OPEN.bucket) if key.endswith("/manifest.json")]) == len(place.releases()) == 3
+    )
 
 
 def test_odd_keys_are_all_copied_and_what_is_gone_is_deleted(client, tmp_path: Path) -> None:

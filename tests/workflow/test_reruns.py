@@ -141,6 +141,7 @@ def test_withdrawn_series_is_gone_from_the_next_release_and_from_private(place: 
     left_by_a_killed_job.write_bytes(b"{}")
     run = place.run()
     assert run.jobs == jobs([])
+    assert "1 series and 2 instances fewer than at the last scan" in run.shown
     assert released(place.newest()) == {name: data for name, data in before.items() if name not in gone}
     assert place.manifest()["withdrawn"] == [series]
     assert harness.state(old) == old_state

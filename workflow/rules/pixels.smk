@@ -37,6 +37,7 @@ rule judge_burned_in_text:
         runtime=minutes_of_batch(5, 0.01),
     params:
         words=resources_digest("resources/burned_in_text"),
+        vocabulary=resources_digest("resources/vocabularies"),
         ideographs=resources_digest("resources/han_forms"),
         allow_list=config["redaction"]["allow_list"],
         group_by=config["ocr"]["group_by"],

@@ -71,6 +71,8 @@ def type_and_range(entry: dict[str, Any]) -> str:
 def _list_type(entry: dict[str, Any]) -> str:
     low, high = entry.get("minItems", 0), entry.get("maxItems")
     count = f"{low}" if low == high else f"{low} or more"
+    if "anyOf" in entry:  # none or all of them
+        count = f"0 or {high}"
     return f"list, {count} of {type_and_range(entry['items']).removeprefix('one of ')}"
 
 

@@ -19,6 +19,8 @@ from phi_deid_pipeline.burned_in_text.places import Fills, Shown, fills
 from phi_deid_pipeline.records import Box, Category, Finding, HoldReason, InstanceFindings, Reading, Region, Verdict
 
 RESOURCES = Path(__file__).resolve().parents[3] / "resources" / "burned_in_text"
+VOCABULARY = RESOURCES.parent / "vocabularies"  # of free text: imaging words, and those of them that are names too
+MIN_VOCABULARY_WORD = 4  # letters; shorter ones may be initials
 HIDE_POLICIES = ("all_text", "all_but_benign", "identifying_only")
 BENIGN_CONFIDENCE = 0.8
 MAX_BENIGN_DIGITS = 3
@@ -43,12 +45,20 @@ _DATE = re.compile(
     )
 )
 _TIME = re.compile(r"(?<!\d)[0-2]?\d\s?:\s?[0-5]\d(?:\s?:\s?[0-5]\d)?(?!\d)|\b\d{1,2}\s?[AP]\.?M\b")
+_LANGUAGES = {"German": "de", "French": "fr", "Spanish": "es", "Italian": "it", "Dutch": "nl"}  # heads of own_words.txt
 _CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|\bWWW\.|HTTPS?:|\+\d[\d\s()/-]{7,}")
 _TELEPHONE = re.compile(r"(?<!\d)(?:\(\d{3}\) ?|\d{3}[ -])\d{3}[ -]\d{4}(?!\d)|(?<!\d)0\d{1,4}[ /]\d{4,}")
 _LONG_NUMBER = re.compile(r"\d(?:[.,'/-]{0,2}\d){4,}")
 _MIXED_NUMBER = re.compile(r"(?=(?:[A-Z]*\d){4})[A-Z\d]{6,}")
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+|%|°")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+_MEASURE = r"\d{1,3}(?:[.,]\d{1,2})? ?(?:CM/S|M/S|CM|MM|HZ|KHZ|MHZ|DB|BPM|FPS|MMHG|%)"
+_DEPTH = re.compile(rf"(?<![^\W_])D(?= {_MEASURE}(?![^\W_]))")  # the letter alone may be an initial
+_DYNAMIC_RANGE = re.compile(r"(?<=DB/)DR(?=\d{2,3}(?!\d))")  # and no title
+_TEST_PATTERN = re.compile(r"(?<![^\W_])TEST PATTERN(?![^\W_])")  # TEST alone stands where a name should
+_CINE = re.compile(r"(?<=CINE )\d{4}(?!\S)")
+# A label with a value: complete by itself, so that no text beside it goes on with it.
+_SETTING = re.compile(rf"(?:[A-Z]{{2,6}}[ :=<]{{0,2}}\d{{1,2}}\.\d{{1,2}}|{_MEASURE})")
 
 
 class LexiconLike(Protocol):
@@ -65,6 +75,7 @@ class Words:
     benign: frozenset[str]
     units: frozenset[str]
     cues: Mapping[str, Category]  # word that announces an identifier -> what it announces
+    imaging: frozenset[str] = frozenset()  # of the vocabulary; harmless too, but an institution may be called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,24 @@ def load_words(languages: tuple[str, ...] = ("en",), folder: Path = RESOURCES) -
         for line in _lines(path):
             category, _, words = line.partition(":")
             cues |= {word.upper(): Category(category.strip()) for word in words.split()}
-    return Words(frozenset(benign), frozenset(units), cues)
+    never = {_plain_word(word) for line in _lines(folder / "not_benign.txt") for word in line.split()}
+    return Words(frozenset(benign), frozenset(units), cues, _imaging(languages) - never - set(cues))
+
+
+def _imaging(languages: tuple[str, ...]) -> frozenset[str]:
+    """Return the strong words of the free-text vocabulary that nobody is called by, in English and these languages."""
+    rows = (line.split("\t") for line in _lines(VOCABULARY / "vocabulary.txt"))
+    strong = {word for word, strength in rows if strength == "strong" and len(word) >= MIN_VOCABULARY_WORD}
+    names = set(_lines(VOCABULARY / "name_words.txt"))
+    spoken, foreign = set[str](), set[str]()
+    words = spoken
+    for line in (VOCABULARY / "own_words.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            language = _LANGUAGES.get(line.strip("# "))
+            words = spoken if language is None or language in languages else foreign
+        else:
+            words.update(line.removeprefix("!").split())
+    return frozenset(_plain_word(word) for word in strong - names - (foreign - spoken) if word.isalpha())
 
 
 def _lines(path: Path) -> list[str]:
@@ -303,6 +331,9 @@ def identifying(text: str, matcher: Matcher, words: Words) -> tuple[str, str] | 
 def is_benign(text: str, words: Words) -> bool:
     """Tell whether every word of a text is on the allow-list, or a number of at most three digits with or without a unit."""
     text = _plain_word(text)
+    for expression in (_DYNAMIC_RANGE, _DEPTH, _CINE):
+        text = expression.sub(" ", text)
+    text = _TEST_PATTERN.sub("PATTERN", text)
     parts = _WORD.findall(text)
     if len(parts) == 1 and parts[0] in words.benign:
         return True
@@ -312,13 +343,26 @@ def is_benign(text: str, words: Words) -> bool:
     digits = sum(c.isdigit() for c in text)
     if digits and digits == len([c for c in text if c.isalnum()]) and digits > MAX_BENIGN_DIGITS * len(tokens):
         return False
-    return all(_benign_token(token, words) for token in tokens)
+    return all(_benign_part(part, words) for part in parts)
+
+
+def _benign_part(part: str, words: Words) -> bool:
+    if part in words.benign:
+        return True
+    pieces = part.split("-")
+    if len(pieces) > 1:
+        return all(_benign_part(piece, words) for piece in pieces)
+    return all(_benign_token(token, words) for token in _TOKEN.findall(part))
 
 
 def _benign_token(token: str, words: Words) -> bool:
     if token[0].isdigit():
         return sum(c.isdigit() for c in token) <= MAX_BENIGN_DIGITS
-    return token in words.benign or token in words.units
+    return token in words.benign or token in words.units or token in words.imaging
+
+
+def _is_setting(part: _Judged) -> bool:
+    return part.verdict is Verdict.BENIGN and bool(_SETTING.fullmatch(part.region.text.upper().strip()))
 
 
 def _by_line(regions: list[_Judged], matcher: Matcher) -> list[_Judged]:
@@ -340,6 +384,10 @@ def _line_verdicts(line: list[_Judged], matcher: Matcher) -> list[_Judged]:
         return line
     ordered = sorted(line, key=lambda j: (j.region.box.x, j.region.box.y))
     whole = matcher.category(" ".join(j.region.text for j in ordered))
+    settings = [j for j in ordered if _is_setting(j)]
+    others = [j for j in ordered if j not in settings]
+    if settings and others and whole == matcher.category(" ".join(j.region.text for j in others)):
+        return settings + _line_verdicts(others, matcher)
     worst = min((j.verdict for j in line), key=_WORST.index)
     category = next((j.category for j in ordered if j.verdict is Verdict.IDENTIFYING), "")
     reason = "part of a line that identifies"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +29,9 @@ from phi_deid_pipeline.geometry.placement import (
     itk_direction,
 )
 from phi_deid_pipeline.geometry.plan import Plan, box_corners, code_of, even_grid, steps
+
+MAX_VOXELS = 2**31  # of a volume: 4 GiB as written, 8 GiB while it is made
+_THICKEST_MM = 10.0  # of CT slices; taken where a header states no thickness
 
 
 @dataclass(slots=True)
@@ -146,19 +150,41 @@ class Advice:
     def _target_spacing(self, distances: np.ndarray) -> tuple[tuple[float, ...], str] | None:
         """Return spacing (x, y, z) and why it is advised; None if no resampling is."""
         pixel = self.figures.pixel_spacing
+        step = rounded(np.median(np.diff(distances)))
         anisotropic = self.notes.has(GeometryFlag.ANISOTROPIC)
         if self.settings.target_spacing_mm is not None:
-            return tuple(self.settings.target_spacing_mm), "The configuration asks for this spacing."
-        if anisotropic and (self.settings.resample_anisotropic or not self.resampling_required):
-            side = max(pixel)
+            x, y, z = self.settings.target_spacing_mm
+            if z < step and self._too_far_apart(distances):
+                return (x, y, step), "The configuration asks for this spacing in the plane; slices keep their distance."
+            return (x, y, z), "The configuration asks for this spacing."
+        side = max(pixel)
+        cubic = anisotropic and (self.settings.resample_anisotropic or not self.resampling_required)
+        if cubic and not (side < step and self._too_far_apart(distances)):
             return (side, side, side), "Cubic voxels of the pixel spacing, for methods that expect isotropic volumes."
         if not self.resampling_required:
             return None
-        step = rounded(np.median(np.diff(distances)))
         return (pixel[1], pixel[0], step), "Pixel spacing is kept; slices stand at their median distance."
 
+    def _too_far_apart(self, distances: np.ndarray) -> bool:
+        """Advise against more slices than were taken where gaps are wider than interpolation may bridge."""
+        thickness, widest = self.figures.slice_thickness, float(np.max(np.diff(distances)))
+        reach = thickness if thickness is not None and thickness > 0 else _THICKEST_MM
+        if widest <= (self.settings.max_filled_slices + 1.5) * reach:
+            return False
+        self._add(
+            "keep_slice_distance",
+            {
+                "gap_mm": rounded(widest),
+                "slice_thickness_mm": thickness,
+                "max_filled_slices": self.settings.max_filled_slices,
+            },
+            "Slices stand too far apart for their thickness: values between them would be invented.",
+        )
+        return True
+
     def _make(self, first: int, last: int) -> None:
-        """Advise on the volume of these positions and keep the plan of it."""
+        """Advise on the volume of these positions and keep the plan of it; no volume where it would be too large."""
+        before = len(self.steps)
         placed, figures = self.placed, self.figures
         pixel = (figures.pixel_spacing[1], figures.pixel_spacing[0])
         distances = placed.distances[first : last + 1]
@@ -182,6 +208,15 @@ class Advice:
         corner, sides = box_corners(start, columns, rows, np.array([*line, 1.0]), depth)
         spacing = (*pixel, rounded(step)) if target is None else target[0]
         grid = even_grid(corner, sides, placed.basis, spacing, reorient)
+        voxels = max(math.prod(grid.size), figures.rows * figures.columns * count)
+        if voxels > MAX_VOXELS:
+            del self.steps[before:]
+            self.notes.add(
+                GeometryFlag.GRID_TOO_LARGE,
+                f"The volume would hold {voxels:.3g} voxels (limit {MAX_VOXELS:.3g}): none is advised or made. "
+                "See whether positions and spacing are true.",
+            )
+            return
         keep = [min(placed.members[i], key=self._name) for i in range(first, last + 1)]
         self.plan = Plan(
             keep=tuple(keep),

@@ -55,6 +55,7 @@ class GeometryFlag(StrEnum):
     SPACING_AT_DETECTOR = "spacing_at_detector"  # Imager Pixel Spacing stands in for Pixel Spacing
     MISSING_ATTRIBUTES = "missing_attributes"
     MULTI_FRAME = "multi_frame"
+    GRID_TOO_LARGE = "grid_too_large"  # of the volume that would be advised
 
 
 ORDER = {flag: index for index, flag in enumerate(GeometryFlag)}
@@ -276,7 +277,7 @@ def rounded_all(values: Iterable[float | None]) -> tuple[float | None, ...]:
 
 
 def written(value: float) -> str:
-    return f"{rounded(value):g}" if abs(value) < 1e5 else f"{value:.1f}"
+    return f"{value:.1f}" if 1e5 <= abs(value) < 1e9 else f"{rounded(value):g}"
 
 
 def listed(values: Sequence[str]) -> str:

@@ -25,7 +25,9 @@ from phi_deid_pipeline.geometry.figures import (
 )
 from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
+    LARGEST_PIXEL_MM,
     SAME_PIXEL_SPACING,
+    SMALLEST_PIXEL_MM,
     Placed,
     in_plane_residuals,
     is_drifting,
@@ -35,6 +37,7 @@ from phi_deid_pipeline.geometry.placement import (
     is_uniform,
     spacing_of,
     unit_axes,
+    usable_position,
     usable_spacing,
 )
 from phi_deid_pipeline.geometry.stacks import (
@@ -67,16 +70,12 @@ _NEEDED = (
 )
 
 
-def _position(one: SliceAttributes) -> tuple[float, ...] | None:
-    return one.position if one.position is not None and len(one.position) == 3 else None
-
-
 def note_header(slices: list[SliceAttributes], figures: StackFigures, notes: Notes) -> None:
     """Note what the headers lack or where they differ."""
     absent = []
     for name in _NEEDED:
         usable = {
-            "position": _position,
+            "position": usable_position,
             "orientation": lambda one: unit_axes(one.orientation),
             "pixel_spacing": spacing_of,
         }.get(name)
@@ -86,6 +85,13 @@ def note_header(slices: list[SliceAttributes], figures: StackFigures, notes: Not
     if absent:
         notes.add(
             GeometryFlag.MISSING_ATTRIBUTES, f"Missing or unusable, of {len(slices)} slices: {', '.join(absent)}."
+        )
+    implausible = sum(bool(one.pixel_spacing) and usable_spacing(one.pixel_spacing) is None for one in slices)
+    if implausible:
+        notes.add(
+            GeometryFlag.MISSING_ATTRIBUTES,
+            f"{implausible} slices state a pixel spacing outside {written(SMALLEST_PIXEL_MM)} to "
+            f"{written(LARGEST_PIXEL_MM)} mm: no length can be taken from it.",
         )
     detector = sum(not usable_spacing(one.pixel_spacing) and spacing_of(one) is not None for one in slices)
     if detector:

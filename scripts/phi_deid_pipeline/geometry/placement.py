@@ -21,6 +21,8 @@ SAME_PIXEL_SPACING = 1e-4  # relative: 0.05 mm over a field of 500 mm
 _UNIT_TOLERANCE = 0.01  # of the length of a direction vector
 _STRAIGHT = 0.05  # share of the in-plane shift that slices may lie off a straight line
 _WRITTEN_MM = 0.01  # rounding of positions as headers write them
+FARTHEST_MM = 1e6  # that a slice lies from the origin: a kilometre
+SMALLEST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3  # a tenth of what micro-CT resolves; no detector is that wide
 
 
 def is_localizer(one: SliceAttributes) -> bool:
@@ -40,11 +42,18 @@ def unit_axes(orientation: Sequence[float] | None) -> np.ndarray | None:
 
 
 def is_placed(one: SliceAttributes) -> bool:
-    return one.position is not None and len(one.position) == 3 and unit_axes(one.orientation) is not None
+    return usable_position(one) is not None and unit_axes(one.orientation) is not None
+
+
+def usable_position(one: SliceAttributes) -> tuple[float, ...] | None:
+    position = one.position
+    return position if position and len(position) == 3 and all(abs(mm) <= FARTHEST_MM for mm in position) else None
 
 
 def usable_spacing(spacing: Sequence[float] | None) -> tuple[float, ...] | None:
-    return tuple(spacing) if spacing and len(spacing) == 2 and min(spacing) > 0 else None
+    if not spacing or len(spacing) != 2:
+        return None
+    return tuple(spacing) if all(SMALLEST_PIXEL_MM <= mm <= LARGEST_PIXEL_MM for mm in spacing) else None
 
 
 def spacing_of(one: SliceAttributes) -> tuple[float, ...] | None:

@@ -127,7 +127,8 @@ class Gathered:
             shown = [*series.rows, *series.unread, *series.thumbnails]
             own = {s.sop_uid: ends.get(s.sop_uid, "not released") for s in shown}
             own = {uid: end for uid, end in own.items() if end}
-            released = sum(r["series_uid"] == series.series_uid and r["status"] == Status.RELEASED for r in ended)
+            same = (series.study_uid, series.series_uid)  # a Series Instance UID may stand in several studies
+            released = sum((r["study_uid"], r["series_uid"]) == same and r["status"] == Status.RELEASED for r in ended)
             thumbs = sum(thumb.sop_uid not in own for thumb in series.thumbnails)
             self.totals.add(series, released, thumbs)
             yield Entry(
