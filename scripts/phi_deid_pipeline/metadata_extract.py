@@ -417,6 +417,7 @@ _SLICE_COLUMNS = {
     "image_type": "image_type",
     "acquisition_number": "acquisition_number",
     "temporal_position": "temporal_position_identifier",
+    "convolution_kernel": "convolution_kernel",
     "position": "image_position_patient",
     "orientation": "image_orientation_patient",
     "rows": "rows",
@@ -467,6 +468,7 @@ def _slice(header: _Header, frame: int, frames: int) -> SliceAttributes:
             value = tuple(value)
         fields[field] = value
     fields["image_type"] = fields["image_type"] or ()
+    fields["convolution_kernel"] = fields["convolution_kernel"] or ()
     invalid = tuple(sorted(field for field, column in _SLICE_COLUMNS.items() if column in header.invalid))
     header.invalid |= before
     return SliceAttributes(

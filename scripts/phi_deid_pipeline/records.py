@@ -472,6 +472,7 @@ class SliceAttributes:
     image_type: tuple[str, ...] = ()
     acquisition_number: int | None = None
     temporal_position: int | None = None
+    convolution_kernel: tuple[str, ...] = ()
     position: tuple[float, ...] | None = None  # 3: centre of the first pixel
     orientation: tuple[float, ...] | None = None  # 6: direction along a row, direction along a column
     rows: int | None = None

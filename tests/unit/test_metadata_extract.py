@@ -284,6 +284,7 @@ def test_enhanced_ct_gives_one_slice_per_frame_and_measures_as_a_volume(tmp_path
     assert [one.frame for one in slices] == list(range(6))
     assert [one.position[2] for one in slices] == [100.0, 112.5, 110.0, 107.5, 105.0, 102.5]
     assert {one.number_of_frames for one in slices} == {6} and {one.sop_uid for one in slices} == {"2.25.3"}
+    assert {one.convolution_kernel for one in slices} == {("STANDARD",)}
     result = measure_series(slices, GeometrySettings(isotropic_ratio=9.0))
     assert (result.num_instances, result.num_positions, result.z_spacing_mean, result.z_spacing_std) == (1, 6, 2.5, 0.0)
     assert set(result.flags) == {
@@ -291,6 +292,12 @@ def test_enhanced_ct_gives_one_slice_per_frame_and_measures_as_a_volume(tmp_path
         GeometryFlag.MULTI_FRAME,
         GeometryFlag.NON_SQUARE_PIXELS,
     }
+
+
+@pytest.mark.parametrize(("kernel", "read"), [("B70s", ("B70s",)), (["Br59d", "3"], ("Br59d", "3")), ("", ())])
+def test_slices_have_the_convolution_kernel_of_the_header(tmp_path, kernel, read):
+    (one,) = slice_attributes(written(tmp_path, ct(ConvolutionKernel=kernel)))
+    assert one.convolution_kernel == read and "convolution_kernel" not in one.invalid_attributes
 
 
 @pytest.mark.parametrize("frames", [3, 2**31 - 1])

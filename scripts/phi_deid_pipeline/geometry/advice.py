@@ -62,18 +62,29 @@ class Advice:
             self._add("restore_positions", {}, "Without position and orientation slices cannot be put together.")
         first, last = self._split_at_gaps() if kind == "volume" else (0, 0)
         self._values()
-        if kind == "volume" and last > first and self._complete():
+        if kind == "volume" and last > first and self._complete() and not self._ambiguous():
             self._make(first, last)
 
     def _complete(self) -> bool:
         return bool(self.figures.pixel_spacing and self.figures.rows and self.figures.columns)
+
+    def _ambiguous(self) -> bool:
+        """Tell whether slices share a position and nothing says which of them are of one volume."""
+        return self.notes.has(GeometryFlag.DUPLICATES_DIFFER)
 
     def _add(self, step: str, parameters: dict[str, object], why: str, required: bool = True) -> None:
         self.steps.append(PipelineStep(step, parameters, why, required))
 
     def _duplicates(self) -> None:
         positions = duplicate_positions(self.placed)
-        if positions:
+        if self._ambiguous():
+            self._add(
+                "choose_slices",
+                {"positions_mm": list(positions)},
+                "Slices of different content share these positions and no attribute tells them apart: no volume is made "
+                "of them. Say which belong together, for instance by series, and measure again.",
+            )
+        elif positions:
             self._add(
                 "drop_duplicates",
                 {"keep": "lowest SOP Instance UID", "positions_mm": list(positions)},

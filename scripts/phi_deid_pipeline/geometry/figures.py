@@ -31,6 +31,7 @@ class GeometryFlag(StrEnum):
     MIXED_MATRIX = "mixed_matrix"
     MIXED_FRAME_OF_REFERENCE = "mixed_frame_of_reference"
     MIXED_IMAGE_TYPE = "mixed_image_type"
+    MIXED_KERNEL = "mixed_kernel"
     SEVERAL_ACQUISITIONS = "several_acquisitions"
     SEVERAL_TEMPORAL_POSITIONS = "several_temporal_positions"
     SEVERAL_STACKS = "several_stacks"

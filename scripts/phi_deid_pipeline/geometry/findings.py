@@ -29,6 +29,8 @@ from phi_deid_pipeline.geometry.placement import (
     SAME_PIXEL_SPACING,
     SMALLEST_PIXEL_MM,
     Placed,
+    in_plane_residuals,
+    is_drifting,
     is_localizer,
     is_placed,
     is_sheared,
@@ -38,7 +40,14 @@ from phi_deid_pipeline.geometry.placement import (
     usable_position,
     usable_spacing,
 )
-from phi_deid_pipeline.geometry.stacks import acquisition_of, classes, distances_of, temporal_position_of
+from phi_deid_pipeline.geometry.stacks import (
+    acquisition_of,
+    between_each_other,
+    classes,
+    distances_of,
+    positions_in,
+    temporal_position_of,
+)
 from phi_deid_pipeline.records import SliceAttributes
 
 PixelDigest = Callable[[SliceAttributes], str]
@@ -47,6 +56,7 @@ _RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
 _AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
 _TILT_AGREEMENT_DEG = 0.5  # between stored and measured tilt
 _REGIME_RUN = 3  # as many equal wide gaps in a row are another spacing, not missing slices
+_SCATTERS = 1.5  # median deviations from the median distance that thickness and stored spacing may be off
 _LOW_BITS = 8  # stored, up to which a CT cannot hold its range of values
 _NEEDED = (
     "position",
@@ -156,15 +166,20 @@ def note_positions(
     figures: StackFigures,
     settings: GeometrySettings,
     notes: Notes,
+    others: list[list[SliceAttributes]],
 ) -> list[Gap]:
-    """Note single slices, irregular spacing and missing slices; return where slices are missing."""
+    """Note single slices, irregular spacing and missing slices; return where slices are missing.
+
+    `others` are the further stacks of the series: what lies in one of them is not missing.
+    """
     if figures.num_positions < 2:
         notes.add(GeometryFlag.SINGLE_SLICE, "One slice position: spacing cannot be measured.")
         return []
     if figures.is_uniform_spacing:
         return []
     distances = np.diff(placed.distances)
-    missing = _missing(placed, settings)
+    lacking = _missing(placed)
+    missing = _nowhere(placed, lacking, others, settings)
     gaps = [
         Gap(
             rounded(placed.distances[index] - placed.distances[0]),
@@ -184,6 +199,11 @@ def note_positions(
         where = listed([f"{one.missing} between {written(one.start_mm)} and {written(one.end_mm)} mm" for one in gaps])
         total = sum(one.missing for one in gaps)
         notes.add(GeometryFlag.MISSING_SLICES, f"{total} slice(s) missing, from the first slice on: {where}.")
+    if elsewhere := sum(lacking.values()) - sum(missing.values()):
+        notes.add(
+            GeometryFlag.NON_UNIFORM_SPACING,
+            f"{elsewhere} slice(s) between those of this stack lie in another stack of the series: not missing.",
+        )
     return gaps
 
 
@@ -220,10 +240,43 @@ def note_duplicates(
     return found
 
 
-def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
+def _nowhere(
+    placed: Placed, lacking: dict[int, int], others: list[list[SliceAttributes]], settings: GeometrySettings
+) -> dict[int, int]:
+    """Return of the slices a stack lacks those that no other stack holds.
+
+    A stack over the same positions is another phase or reconstruction: its slices stand in for none of this one.
+    """
+    if not lacking:
+        return lacking
+    step = float(np.median(np.diff(placed.distances)))
+    near = _NEAR_NOMINAL * step + EPSILON_MM
+    held = [np.zeros(0)]
+    for part in others:
+        places = positions_in(placed, part, settings)
+        if len(places) and np.min(_away(places, placed.distances)) > near:
+            held.append(places)
+    places = np.sort(np.concatenate(held))
+    left = {}
+    for index, count in lacking.items():
+        expected = placed.distances[index] + step * np.arange(1, count + 1)
+        left[index] = count if not len(places) else int(np.sum(_away(expected, places) > near))
+    return {index: count for index, count in left.items() if count}
+
+
+def _away(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return how far each point is from the nearest of sorted places."""
+    after = (
+        np.clip(np.searchsorted(places, points), 1, len(places) - 1) if len(places) > 1 else np.zeros(len(points), int)
+    )
+    return np.minimum(np.abs(points - places[after]), np.abs(points - places[after - 1]))
+
+
+def _missing(placed: Placed) -> dict[int, int]:
     """Return index of a gap -> slices missing in it, where most gaps are one step and this one is a multiple of it.
 
-    Gaps that thicker slices fill, and runs of equal wide gaps, are another spacing and not missing slices.
+    Gaps that thicker slices fill are another spacing and not missing slices. So are runs of equal wide gaps up to an
+    end of the stack, and everywhere in slices of unknown thickness.
     """
     gaps = np.diff(placed.distances)
     step = float(np.median(gaps))
@@ -238,19 +291,24 @@ def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
         thicker = max(sides) > (1 + _NEAR_NOMINAL) * usual
         if not (thicker and sum(sides) / 2 >= (1 - _NEAR_NOMINAL) * gaps[index]):
             found[index] = int(steps[index]) - 1
-    for start in list(found):
-        run = [start + offset for offset in range(_REGIME_RUN)]
-        if all(index in found and steps[index] == steps[start] for index in run):
-            end = start
-            while end < len(steps) and steps[end] == steps[start]:
-                end += 1
-            steps[start:end] = 0
-    return {index: count for index, count in found.items() if steps[index]}
+    runs = itertools.groupby(range(len(steps)), key=lambda index: int(steps[index]) if index in found else 0)
+    for count, run in ((count, list(run)) for count, run in runs):
+        at_end = run[0] == 0 or run[-1] == len(steps) - 1
+        if count and len(run) >= _REGIME_RUN and (at_end or not usual):
+            for index in run:
+                del found[index]
+    return found
 
 
 def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
     """Note tilt, stored and measured, and slices that lie off the line through the stack."""
     stored = figures.gantry_tilt_deg or 0.0
+    tilts = sorted({one.gantry_tilt for one in placed.slices if one.gantry_tilt is not None})
+    if len(tilts) > 1 and tilts[-1] - tilts[0] > settings.tilt_tolerance_deg:
+        notes.add(
+            GeometryFlag.TILT_DISAGREES,
+            f"Slices state different gantry tilts, from {written(tilts[0])} to {written(tilts[-1])} degrees.",
+        )
     if figures.num_positions < 2:
         if abs(stored) > settings.tilt_tolerance_deg:
             notes.add(
@@ -275,17 +333,21 @@ def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings,
             GeometryFlag.TILT_ONLY_STORED,
             f"The header states a gantry tilt of {written(stored)} degrees, but slices are stacked along their normal.",
         )
-    off = np.hypot(*placed.deviations.T)
-    shifted = int(np.sum(off > settings.in_plane_tolerance_mm + EPSILON_MM))
-    if shifted:
+    bent = is_drifting(placed, settings) and not is_sheared(placed, settings)
+    limit = settings.in_plane_tolerance_mm + EPSILON_MM
+    if not bent and np.max(np.hypot(*placed.deviations.T)) <= limit:
+        return
+    off = np.hypot(*in_plane_residuals(placed, settings).T)
+    if shifted := int(np.sum(off > limit)):
+        line = "middle of the stack, and along no straight line that a tilt would give" if bent else "line through it"
         notes.add(
             GeometryFlag.SHIFTED_SLICES,
-            f"{shifted} slice(s) lie up to {written(round(float(np.max(off)), 3))} mm off the line through the stack "
+            f"{shifted} slice(s) of the stack lie up to {written(round(float(np.max(off)), 3))} mm off the {line} "
             f"(tolerance {written(settings.in_plane_tolerance_mm)}).",
         )
 
 
-def note_proportions(figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
+def note_proportions(placed: Placed, figures: StackFigures, settings: GeometrySettings, notes: Notes) -> None:
     """Note how slice distance, thickness and pixel spacing relate."""
     pixel = figures.pixel_spacing
     if pixel and abs(pixel[0] - pixel[1]) > SAME_PIXEL_SPACING * max(pixel):
@@ -293,7 +355,9 @@ def note_proportions(figures: StackFigures, settings: GeometrySettings, notes: N
     step = figures.z_spacing_median
     if step is None:
         return
-    tolerance = figures.spacing_tolerance + EPSILON_MM
+    gaps = np.diff(placed.distances)
+    scatter = float(np.median(np.abs(gaps - np.median(gaps))))  # the median distance is not known better than this
+    tolerance = figures.spacing_tolerance + _SCATTERS * scatter + EPSILON_MM
     thickness = figures.slice_thickness
     if thickness is not None and step < thickness - tolerance:
         text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: they overlap."
@@ -308,7 +372,7 @@ def note_proportions(figures: StackFigures, settings: GeometrySettings, notes: N
         notes.add(GeometryFlag.SPACING_DISAGREES, text)
     if pixel:
         ratio = max(step / max(pixel), min(pixel) / step)
-        if ratio > settings.isotropic_ratio:
+        if ratio > settings.isotropic_ratio * (1 + tolerance / step):
             limit = written(settings.isotropic_ratio)
             text = f"Voxels are {written(round(ratio, 3))} times longer than wide (limit {limit})."
             notes.add(GeometryFlag.ANISOTROPIC, text)
@@ -336,17 +400,20 @@ def note_series(
         GeometryFlag.MIXED_ORIENTATION: ("slice orientations", len(set(directions.values()) - {-1})),
         GeometryFlag.MIXED_PIXEL_SPACING: ("pixel spacings", len(set(spacings.values()) - {-1})),
         GeometryFlag.MIXED_MATRIX: ("matrix sizes", len({(part[0].rows, part[0].columns) for part in parts})),
-        GeometryFlag.MIXED_FRAME_OF_REFERENCE: (
-            "frames of reference",
-            len({part[0].frame_of_reference_uid for part in parts}),
-        ),
         GeometryFlag.MIXED_IMAGE_TYPE: ("image types", _between(images, lambda one: one.image_type)),
+        GeometryFlag.MIXED_KERNEL: ("convolution kernels", _between(images, lambda one: one.convolution_kernel)),
         GeometryFlag.SEVERAL_ACQUISITIONS: ("sets of acquisitions", _between(images, acquisition_of)),
         GeometryFlag.SEVERAL_TEMPORAL_POSITIONS: ("temporal positions", _between(images, temporal_position_of)),
     }
     for flag, (what, count) in counts.items():
         if count > 1:
             notes.add(flag, f"The series holds {count} {what}.")
+    frames = {part[0].frame_of_reference_uid for part in parts}
+    if len(frames) > 1:
+        lacking = sum(len(part) for part in parts if not part[0].frame_of_reference_uid)
+        text = f"The series holds {len(frames - {''})} frame(s) of reference"
+        text += f", and {lacking} slice(s) that name none." if lacking else "."
+        notes.add(GeometryFlag.MIXED_FRAME_OF_REFERENCE, text)
     _note_joined(images, directions, settings, notes)
 
 
@@ -363,6 +430,15 @@ def _note_joined(
     for group in groups.values():
         places = sorted((distances_of(part) for part in group), key=lambda places: places[0])
         joined = np.concatenate(places)
+        acquisitions = [frozenset(map(acquisition_of, part)) for part in group]
+        if len(set(acquisitions)) == len(group) and between_each_other(places):
+            gaps = np.diff(np.sort(joined))
+            if np.min(gaps) > settings.duplicate_tolerance_mm + EPSILON_MM:
+                notes.add(
+                    GeometryFlag.SEVERAL_ACQUISITIONS,
+                    f"{len(group)} acquisitions cover one extent with slices between the slices of each other: taken as "
+                    f"one volume these would stand {written(np.median(gaps))} mm apart.",
+                )
         apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
         if len(group) > 1 and apart and len(joined) > 2 and not is_uniform(joined, settings):
             gaps = np.diff(joined)

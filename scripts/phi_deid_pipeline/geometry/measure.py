@@ -62,8 +62,12 @@ class Arranged:
 
 
 def _measure_stack(
-    slices: list[SliceAttributes], settings: GeometrySettings, name_instances: bool, pixel_digest: PixelDigest
+    slices: list[SliceAttributes],
+    others: list[list[SliceAttributes]],
+    settings: GeometrySettings,
+    pixel_digest: PixelDigest,
 ) -> Arranged:
+    """Measure one stack of a series; `others` are its further stacks."""
     notes = Notes()
     spacing = commonest(spacing_of(one) for one in slices)
     placed = place_slices(slices, settings) if is_placed(slices[0]) else None
@@ -79,9 +83,9 @@ def _measure_stack(
     elif placed:
         note_orientation(placed, notes)
         duplicates = note_duplicates(placed, settings, notes, pixel_digest)
-        gaps = note_positions(placed, figures, settings, notes)
+        gaps = note_positions(placed, figures, settings, notes, others)
         note_line(placed, figures, settings, notes)
-        note_proportions(figures, settings, notes)
+        note_proportions(placed, figures, settings, notes)
     required = kind == "volume" and notes.has(*_forcing(settings))
     advice = Advice(placed, figures, settings, notes, gaps, required)
     advice.build(kind)
@@ -98,8 +102,8 @@ def _measure_stack(
         image_type=commonest(one.image_type for one in slices) or (),
         acquisition_number=_only(one.acquisition_number for one in slices),
         temporal_position=_only(one.temporal_position for one in slices),
-        sop_instance_uids=tuple(dict.fromkeys(one.sop_uid for one in ordered)) if name_instances else (),
-        frame_numbers=_frame_numbers(ordered) if name_instances else (),
+        sop_instance_uids=tuple(dict.fromkeys(one.sop_uid for one in ordered)) if others else (),
+        frame_numbers=_frame_numbers(ordered) if others else (),
         recommended_preprocessing_pipeline=tuple(advice.steps),
         target_grid=advice.grid,
         simpleitk=advice.code,
@@ -209,7 +213,10 @@ def arrange_series(
     if not ordered:
         raise ValueError("a series without slices has no geometry")
     parts = split_stacks(ordered, settings)
-    return tuple(_measure_stack(part, settings, len(parts) > 1, pixel_digest) for part in parts)
+    return tuple(
+        _measure_stack(part, parts[:index] + parts[index + 1 :], settings, pixel_digest)
+        for index, part in enumerate(parts)
+    )
 
 
 def measure_series(

@@ -19,6 +19,8 @@ from phi_deid_pipeline.records import SliceAttributes
 EPSILON_MM = 1e-6  # float noise of projections; added to every tolerance
 SAME_PIXEL_SPACING = 1e-4  # relative: 0.05 mm over a field of 500 mm
 _UNIT_TOLERANCE = 0.01  # of the length of a direction vector
+_STRAIGHT = 0.05  # share of the in-plane shift that slices may lie off a straight line
+_WRITTEN_MM = 0.01  # rounding of positions as headers write them
 FARTHEST_MM = 1e6  # that a slice lies from the origin: a kilometre
 SMALLEST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3  # a tenth of what micro-CT resolves; no detector is that wide
 
@@ -132,13 +134,20 @@ def orientation_code(basis: np.ndarray) -> str:
     return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(basis.T.ravel().tolist())
 
 
-def is_sheared(placed: Placed, settings: GeometrySettings) -> bool:
-    """Tell whether the line through the slices leaves the normal by more than tolerance and by more than scatter."""
+def is_drifting(placed: Placed, settings: GeometrySettings) -> bool:
+    """Tell whether the slices leave the normal from one end of the stack to the other, in whatever shape."""
     slope = float(np.hypot(*placed.shear))
     drift = slope * float(placed.distances[-1] - placed.distances[0])
-    scatter = float(np.percentile(np.hypot(*placed.deviations.T), 75))
-    steep = math.degrees(math.atan(slope)) > settings.tilt_tolerance_deg
-    return steep and drift > max(settings.in_plane_tolerance_mm, 3 * scatter)
+    return math.degrees(math.atan(slope)) > settings.tilt_tolerance_deg and drift > settings.in_plane_tolerance_mm
+
+
+def is_sheared(placed: Placed, settings: GeometrySettings) -> bool:
+    """Tell whether the slices leave the normal along a straight line; a step of the table or a sag is no shear."""
+    if not is_drifting(placed, settings):
+        return False
+    drift = float(np.hypot(*placed.shear)) * float(placed.distances[-1] - placed.distances[0])
+    scatter = float(np.percentile(np.hypot(*placed.deviations.T), 75))  # a few shifted slices bend no line
+    return scatter <= max(_STRAIGHT * drift, _WRITTEN_MM)
 
 
 def in_plane_residuals(placed: Placed, settings: GeometrySettings) -> np.ndarray:

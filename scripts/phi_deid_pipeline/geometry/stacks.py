@@ -12,6 +12,7 @@ from phi_deid_pipeline.geometry.figures import GeometrySettings
 from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
     SAME_PIXEL_SPACING,
+    Placed,
     is_localizer,
     is_placed,
     is_uniform,
@@ -74,16 +75,17 @@ def temporal_position_of(one: SliceAttributes) -> int:
 
 
 def _split_phases(slices: list[SliceAttributes], settings: GeometrySettings) -> list[list[SliceAttributes]]:
-    """Split slices of one geometry by image type and temporal position, and by acquisition where that is a border.
+    """Split slices of one geometry by image type, kernel and temporal position, and by acquisition where that is a border.
 
     Acquisitions that lie over each other are phases or reconstructions, each a stack. Those that follow each other are
     one volume (scanners number every table position too), unless each is even by itself and all together are not.
+    Acquisitions over one extent whose slices lie between those of each other are stacks too.
     """
     if not is_placed(slices[0]):
         return [slices]
-    parts = [
-        part for by_type in _parts(slices, lambda one: one.image_type) for part in _parts(by_type, temporal_position_of)
-    ]
+    parts = [slices]
+    for key in (lambda one: one.image_type, lambda one: one.convolution_kernel, temporal_position_of):
+        parts = [one for part in parts for one in _parts(part, key)]
     return [one for part in parts for one in _split_acquisitions(part, settings)]
 
 
@@ -101,16 +103,40 @@ def _split_acquisitions(slices: list[SliceAttributes], settings: GeometrySetting
     before, places = _extra(slices, settings), [distances_of(part) for part in parts]
     if before:
         return parts if sum(_extra(part, settings) for part in parts) < before else [slices]
+    if between_each_other(places):
+        return parts
     places.sort(key=lambda distances: distances[0])
     apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
     even = all(len(one) > 2 and is_uniform(one, settings) for one in places)
     return parts if apart and even and not is_uniform(np.concatenate(places), settings) else [slices]
 
 
+def between_each_other(places: list[np.ndarray]) -> bool:
+    """Tell whether sorted positions of several stacks cover the same extent, to within one slice distance of each."""
+    if len(places) < 2 or min(len(one) for one in places) < 3:
+        return False
+    step = max(float(np.median(np.diff(one))) for one in places)
+    ends = np.array([(one[0], one[-1]) for one in places])
+    return bool(np.all(np.ptp(ends, axis=0) <= step + EPSILON_MM)) and float(np.min(np.ptp(ends, axis=1))) > step
+
+
 def distances_of(slices: list[SliceAttributes]) -> np.ndarray:
     """Return the sorted positions of placed slices along the normal of the first, in mm."""
     axes = unit_axes(slices[0].orientation)
     return np.sort(np.array([one.position for one in slices]) @ np.cross(axes[0], axes[1]))
+
+
+def positions_in(placed: Placed, slices: list[SliceAttributes], settings: GeometrySettings) -> np.ndarray:
+    """Return the sorted positions of another stack's slices along the normal of this one; none if it lies otherwise."""
+    one = slices[0]
+    frames = {one.frame_of_reference_uid, placed.slices[0].frame_of_reference_uid} - {""}  # none named: may be the same
+    if not is_placed(one) or is_localizer(one) or len(frames) > 1:
+        return np.zeros(0)
+    axes = unit_axes(one.orientation)
+    sine = np.linalg.norm(np.cross(np.cross(axes[0], axes[1]), placed.basis[2]))
+    if sine > math.sin(math.radians(settings.orientation_tolerance_deg)) + EPSILON_MM:
+        return np.zeros(0)
+    return np.sort(np.array([one.position for one in slices]) @ placed.basis[2])
 
 
 def _extra(slices: list[SliceAttributes], settings: GeometrySettings) -> int:
