@@ -17,10 +17,16 @@ def main(
     staging: Path,
     input_root: Path,
     settings: dict[str, Any],
-    target: Path,
+    lines: Path,
 ) -> None:
-    """Write JPEGs named by their content into `target`, and `series.jsonl`, one line a series, that tells what they show."""
+    """Write JPEGs named by their content beside `lines`, which is written last and tells by series what they show.
+
+    A run that was killed on the way leaves pictures without lines: they are made anew.
+    """
+    target = lines.parent
     target.mkdir(parents=True, exist_ok=True)
+    for left in sorted(target.iterdir()):
+        left.unlink()
     rows = pipeline.draw_pictures(
         from_json(manifest.read_bytes(), Manifest),
         read_jsonl(read, InstanceReading),
@@ -31,7 +37,7 @@ def main(
         settings,
         lambda name, data: atomic_write_bytes(target / name, data, 0o600),
     )
-    write_jsonl(target / "series.jsonl", rows, mode=0o600)
+    write_jsonl(lines, rows, mode=0o600)
 
 
 if __name__ == "__main__":

@@ -34,4 +34,4 @@ def main(private: Path, batches: Sequence[str], counts: Path) -> None:
 if __name__ == "__main__":
     with job(snakemake.log[0]):  # noqa: F821
         smk = snakemake  # noqa: F821
-        main(Path("private"), [Path(path).name for path in smk.input.pictures], Path(smk.output.counts))
+        main(Path("private"), [Path(path).parent.name for path in smk.input.pictures], Path(smk.output.counts))

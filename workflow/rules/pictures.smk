@@ -6,7 +6,7 @@ rule draw_pictures:
         records="private/records/{batch}.jsonl",
         dicom="private/staging/{batch}",
     output:
-        directory("private/pictures/{batch}"),
+        "private/pictures/{batch}/series.jsonl",
     log:
         "logs/draw_pictures/{batch}.log",
     benchmark:
@@ -24,7 +24,7 @@ rule draw_pictures:
 
 rule report_pictures:
     input:
-        pictures=per_batch("private/pictures/{batch}"),
+        pictures=per_batch("private/pictures/{batch}/series.jsonl"),
         statuses="private/statuses.jsonl",
     output:
         PICTURE_PAGES,
