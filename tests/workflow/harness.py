@@ -21,7 +21,7 @@ import factories
 from sample_identity import BARNABY, OTTOLINE, source_uid
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("Snakefile", "workflow", "scripts", "config", "resources", "envs")
+PRODUCT = ("Snakefile", "workflow", "scripts", "config", "resources", "envs", "LICENSE", "pyproject.toml")
 PATIENT_RULES = (
     "judge_burned_in_text", "deidentify_series", "verify_series", "extract_metadata", "measure_ct_geometry", "draw_pictures",
     "draw_stacks",
