@@ -245,7 +245,8 @@ def test_slice_that_cannot_be_decoded_makes_no_volume(tmp_path: Path) -> None:
         stack_products.draw_stacks(series, markers, SETTINGS, tmp_path / "out"),
     ):
         (product,) = made_of
-        assert (product.name, product.sources) == ("", ()) and "pixels_undecodable" in product.problems[0]
+        assert (product.name, product.sha256) == ("", "") and "pixels_undecodable" in product.problems[0]
+        assert {*product.sources} - {*product.marks} == {*series.paths}
     assert not (tmp_path / "out").exists()
 
 

@@ -56,6 +56,7 @@ class GeometryFlag(StrEnum):
     MISSING_ATTRIBUTES = "missing_attributes"
     MULTI_FRAME = "multi_frame"
     GRID_TOO_LARGE = "grid_too_large"  # of the volume that would be advised
+    WITHHELD_SLICES = "withheld_slices"  # what was measured lacks instances that are not released
 
 
 ORDER = {flag: index for index, flag in enumerate(GeometryFlag)}
