@@ -26,9 +26,12 @@ from phi_deid_pipeline.geometry.figures import (
 from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
     LARGEST_PIXEL_MM,
+    REGIME_RUN,
     SAME_PIXEL_SPACING,
     SMALLEST_PIXEL_MM,
     Placed,
+    beside_gaps,
+    following_spacings,
     in_plane_residuals,
     is_drifting,
     is_localizer,
@@ -55,7 +58,6 @@ _NEAR_NOMINAL = 0.1  # share of the median distance within which a gap counts as
 _RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
 _AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
 _TILT_AGREEMENT_DEG = 0.5  # between stored and measured tilt
-_REGIME_RUN = 3  # as many equal wide gaps in a row are another spacing, not missing slices
 _SCATTERS = 1.5  # median deviations from the median distance that thickness and stored spacing may be off
 _LOW_BITS = 8  # stored, up to which a CT cannot hold its range of values
 _NEEDED = (
@@ -195,6 +197,9 @@ def note_positions(
         f"{written(figures.z_spacing_median)}, tolerance {written(figures.spacing_tolerance)}); {off} of "
         f"{len(distances)} differ from the median by more than the tolerance.",
     )
+    if spacings := following_spacings(placed.distances, settings):
+        parts = listed([f"{written(rounded(mm))} mm {count} times" for mm, count in spacings.items()])
+        notes.add(GeometryFlag.NON_UNIFORM_SPACING, f"Parts of different slice distance follow each other: {parts}.")
     if gaps:
         where = listed([f"{one.missing} between {written(one.start_mm)} and {written(one.end_mm)} mm" for one in gaps])
         total = sum(one.missing for one in gaps)
@@ -294,7 +299,7 @@ def _missing(placed: Placed) -> dict[int, int]:
     runs = itertools.groupby(range(len(steps)), key=lambda index: int(steps[index]) if index in found else 0)
     for count, run in ((count, list(run)) for count, run in runs):
         at_end = run[0] == 0 or run[-1] == len(steps) - 1
-        if count and len(run) >= _REGIME_RUN and (at_end or not usual):
+        if count and len(run) >= REGIME_RUN and (at_end or not usual):
             for index in run:
                 del found[index]
     return found
@@ -358,24 +363,52 @@ def note_proportions(placed: Placed, figures: StackFigures, settings: GeometrySe
     gaps = np.diff(placed.distances)
     scatter = float(np.median(np.abs(gaps - np.median(gaps))))  # the median distance is not known better than this
     tolerance = figures.spacing_tolerance + _SCATTERS * scatter + EPSILON_MM
-    thickness = figures.slice_thickness
-    if thickness is not None and step < thickness - tolerance:
-        text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: they overlap."
-        notes.add(GeometryFlag.OVERLAPPING_SLICES, text)
-    if thickness is not None and 0 < thickness < step - tolerance:
-        text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: tissue between them was not imaged."
-        notes.add(GeometryFlag.GAPPED_SLICES, text)
-    stored = figures.spacing_between_slices
-    along = step * math.sqrt(1 + sum(part * part for part in figures.shear))  # tables move along the sheared line
-    if stored is not None and min(abs(abs(stored) - step), abs(abs(stored) - along)) > tolerance:
-        text = f"Spacing Between Slices says {written(stored)} mm, positions say {written(step)} mm."
-        notes.add(GeometryFlag.SPACING_DISAGREES, text)
+    _note_thickness(placed, figures, notes)
+    sides = np.abs(beside_gaps(placed, "spacing_between_slices"))
+    sides = sides[~np.isnan(sides).all(axis=1)]
+    if len(sides) == len(gaps):
+        along = gaps * math.sqrt(1 + sum(part * part for part in figures.shear))  # tables move along the sheared line
+        if all(_systematic(_nearer(sides, each) - each, figures) for each in (gaps, along)):
+            stored = figures.spacing_between_slices
+            text = f"Spacing Between Slices says {written(stored)} mm, positions say {written(step)} mm."
+            notes.add(GeometryFlag.SPACING_DISAGREES, text)
     if pixel:
         ratio = max(step / max(pixel), min(pixel) / step)
         if ratio > settings.isotropic_ratio * (1 + tolerance / step):
             limit = written(settings.isotropic_ratio)
             text = f"Voxels are {written(round(ratio, 3))} times longer than wide (limit {limit})."
             notes.add(GeometryFlag.ANISOTROPIC, text)
+
+
+def _systematic(differences: np.ndarray, figures: StackFigures) -> float:
+    """Return the median of differences; 0 where it is no larger than tolerance and scatter allow."""
+    middle = float(np.median(differences))
+    scatter = float(np.median(np.abs(differences - middle)))  # the median is not known better than this
+    return middle if abs(middle) > figures.spacing_tolerance + _SCATTERS * scatter + EPSILON_MM else 0.0
+
+
+def _nearer(sides: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return of two values a gap, of which one may be NaN, the one nearer to its length."""
+    left, right = sides.T
+    away = np.abs(sides - lengths[:, None])
+    return np.where(np.isnan(right) | (away[:, 0] <= away[:, 1]), left, right)
+
+
+def _note_thickness(placed: Placed, figures: StackFigures, notes: Notes) -> None:
+    """Note slices that overlap or leave tissue out, each gap by the thickness of the slices beside it."""
+    sides = beside_gaps(placed, "slice_thickness")
+    known = ~np.isnan(sides).all(axis=1)
+    if not known.any():
+        return
+    sides, apart = sides[known], np.diff(placed.distances)[known]
+    thickness = np.nanmean(sides, axis=1)
+    surplus = _systematic(apart - thickness, figures)
+    least, most = written(rounded(np.nanmin(sides))), written(rounded(np.nanmax(sides)))
+    text = f"Slices of {least if least == most else f'{least} to {most}'} mm stand {written(rounded(np.median(apart)))} mm apart"
+    if surplus < 0:
+        notes.add(GeometryFlag.OVERLAPPING_SLICES, f"{text}: they overlap.")
+    if surplus > 0 and np.median(thickness) > 0:
+        notes.add(GeometryFlag.GAPPED_SLICES, f"{text}: tissue between them was not imaged.")
 
 
 def note_series(
@@ -440,6 +473,13 @@ def _note_joined(
                     f"one volume these would stand {written(np.median(gaps))} mm apart.",
                 )
         apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
+        shared = sum(max(0.0, one[-1] - two[0]) for one, two in itertools.pairwise(places))
+        if len(set(acquisitions)) == len(group) > 1 and not apart and not between_each_other(places):
+            notes.add(
+                GeometryFlag.SEVERAL_ACQUISITIONS,
+                f"{len(group)} acquisitions of one geometry overlap over {written(rounded(shared))} mm: there they show the "
+                "same tissue twice.",
+            )
         if len(group) > 1 and apart and len(joined) > 2 and not is_uniform(joined, settings):
             gaps = np.diff(joined)
             notes.add(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ _UNIT_TOLERANCE = 0.01  # of the length of a direction vector
 _STRAIGHT = 0.05  # share of the in-plane shift that slices may lie off a straight line
 _WRITTEN_MM = 0.01  # rounding of positions as headers write them
 FARTHEST_MM = 1e6  # that a slice lies from the origin: a kilometre
+REGIME_RUN = 3  # as many equal gaps in a row are a spacing
+_IN_REGIMES = 0.8  # share of the gaps that lie in such runs where a stack changes its spacing
 SMALLEST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3  # a tenth of what micro-CT resolves; no detector is that wide
 
 
@@ -123,6 +126,44 @@ def is_uniform(distances: np.ndarray, settings: GeometrySettings) -> bool:
     return bool(
         np.all(np.abs(gaps - np.median(gaps)) <= tolerance) and np.all(np.abs(distances - regular) <= tolerance)
     )
+
+
+def regimes(distances: np.ndarray, settings: GeometrySettings) -> list[tuple[int, int, float]]:
+    """Return runs of equal gaps, three at least: first and last gap and their median length."""
+    gaps = np.diff(distances)
+    tolerance = spacing_tolerance(gaps, settings) + EPSILON_MM
+    found, start = [], 0
+    for index in range(1, len(gaps) + 1):
+        if index == len(gaps) or abs(gaps[index] - gaps[start]) > tolerance:
+            if index - start >= REGIME_RUN:
+                found.append((start, index - 1, float(np.median(gaps[start:index]))))
+            start = index
+    return found
+
+
+def following_spacings(distances: np.ndarray, settings: GeometrySettings) -> dict[float, int]:
+    """Return spacing -> gaps of a stack that changes its spacing from part to part; empty for any other stack."""
+    counts: Counter[float] = Counter()
+    near = spacing_tolerance(np.diff(distances), settings) + EPSILON_MM
+    for start, end, spacing in regimes(distances, settings):
+        counts[next((known for known in counts if abs(known - spacing) <= near), spacing)] += end - start + 1
+    mostly = sum(counts.values()) >= _IN_REGIMES * (len(distances) - 1)
+    return dict(counts) if mostly and len(counts) > 1 else {}
+
+
+def usual_step(distances: np.ndarray, settings: GeometrySettings) -> float:
+    """Return the median slice distance; where spacings follow each other the commonest, of equally common the widest."""
+    counts = following_spacings(distances, settings)
+    if not counts:
+        return float(np.median(np.diff(distances)))
+    return max(counts, key=lambda spacing: (counts[spacing], spacing))
+
+
+def beside_gaps(placed: Placed, name: str) -> np.ndarray:
+    """Return an attribute of the slices on both sides of each gap (gaps, 2); NaN where there is none."""
+    values = [getattr(placed.slices[members[0]], name) for members in placed.members]
+    known = np.array([math.nan if value is None else float(value) for value in values])
+    return np.stack([known[:-1], known[1:]], axis=1)
 
 
 def itk_direction(basis: np.ndarray) -> tuple[float, ...]:
