@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +16,7 @@ from phi_deid_pipeline.geometry.drawing import DPI, font, png, ticks
 _NEEDS, _FINE, _OTHER = "#d70015", "#248a3d", "#8e8e93"
 _LISTED = 60  # stacks that get a line each; of more, distributions are drawn
 _SHOWN_UID = 6  # last digits of new study and series UIDs
-_TICKS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)  # mm, near evenly spaced on the scale
-_MOST_TICKS = 9
+_TICKS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm; up to wider distances powers of ten alone
 
 
 def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
@@ -24,9 +24,7 @@ def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
     stacks = named_stacks(series)
     needing = sum(stack["requires_resampling"] for _, stack in stacks)
     studies = len({row["study_instance_uid"] for row in series})
-    title = (
-        f"{len(series)} CT series of {studies} studies with {len(stacks)} stacks; {needing} stacks require resampling"
-    )
+    title = f"{len(series)} CT series of {studies} {'study' if studies == 1 else 'studies'} with {len(stacks)} stacks; {needing} stacks require resampling"
     return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
 
 
@@ -49,9 +47,10 @@ def words(stack: Mapping[str, Any]) -> str:
 
 def distance_ticks(most: float | None) -> list[float]:
     """Return ticks in mm for slice distances and thicknesses up to `most`."""
-    last = next((tick for tick in _TICKS[2:] if most is None or tick >= most), _TICKS[-1])
-    ticks = [tick for tick in _TICKS if tick <= last]
-    return ticks if len(ticks) <= _MOST_TICKS else [0.0, *ticks[len(ticks) - _MOST_TICKS + 1 :]]
+    fine = most is None or most <= _TICKS[-1]
+    ticks = _TICKS if fine else (0.0, *(10.0**power for power in range(math.ceil(math.log10(most)) + 1)))
+    last = next(tick for tick in ticks if tick >= max(most or 0.0, 1.0))
+    return [tick for tick in ticks if tick <= last]
 
 
 def _colour(stack: Mapping[str, Any]) -> str:
@@ -69,7 +68,7 @@ def _verdict(stack: Mapping[str, Any]) -> str:
 def _lines(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> bytes:
     height = max(2.2, 0.24 * len(stacks) + 1.4)
     figure = Figure(figsize=(14, height), dpi=DPI, facecolor="white")
-    edges = {"left": 0.2, "right": 0.985, "top": 1 - 0.75 / height, "bottom": 0.5 / height, "wspace": 0.06}
+    edges = {"left": 0.2, "right": 0.985, "top": 1 - 0.85 / height, "bottom": 0.5 / height, "wspace": 0.06}
     spacing, extent, why = figure.subplots(1, 3, sharey=True, width_ratios=(2, 2, 4.5), gridspec_kw=edges)
     for place, (_, stack) in enumerate(stacks):
         figures, colour = stack["figures"], _colour(stack)
@@ -93,8 +92,8 @@ def _lines(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> bytes
     why.axis("off")
     spacing.set_yticks(range(len(stacks)), [name for name, _ in stacks])
     spacing.set_ylim(len(stacks) - 0.4, -0.6)
-    ticks(spacing, "slice distance: least, median, most; thickness: | (mm)")
-    ticks(extent, "extent along the normal; along a row: | (mm)")
+    ticks(spacing, "slice distance: least, median, most\nthickness: | (mm)")
+    ticks(extent, "extent along the normal\nalong a row: | (mm)")
     why.set_title("flags", fontproperties=font(8), loc="left")
     figure.text(0.01, 1 - 0.3 / height, title, fontproperties=font(10))
     return png(figure)
