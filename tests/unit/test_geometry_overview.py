@@ -56,7 +56,9 @@ def test_words_of_a_line_say_nothing_twice() -> None:
     assert words({"kind": "single_slice", "flags": ["single_slice"], "requires_resampling": False}) == "single slice"
     uneven = row(1, [2.0, 2.0, 4.0, 2.0])["stacks"][0]
     assert words(uneven).startswith("resample: non uniform spacing, missing slices")
-    assert words({"kind": "volume", "flags": [], "requires_resampling": False}) == "nothing odd"
+    even = row(1, [2.0] * 4)["stacks"][0]
+    assert words(even) == "nothing odd"
+    assert words(even | {"flags": ["duplicates_differ"], "target_grid": None}) == "no volume: duplicates differ"
 
 
 def test_stacks_of_one_series_uid_in_several_studies_have_names_of_their_own() -> None:

@@ -199,7 +199,7 @@ def _draw_cut(axes: Axes, view: StackView, along: int, limits: tuple[float, floa
             nearest = int(np.argmin(np.abs(placed.distances - points[0, 2])))
             line = placed.in_plane[nearest, 1 - along] + fixed * view.pixel[1 - along]
             for ends in _crossings(points, along, line):
-                axes.plot(ends, (points[0, 2],) * 2, color=colour, linewidth=1.0)
+                axes.vlines(ends, points[0, 2] - view.half, points[0, 2] + view.half, color=colour, linewidth=1.3)
     axes.axhline(placed.distances[view.index], color="#ffd60a", linewidth=0.4, linestyle=":")
     axes.set_aspect("equal")
     axes.set_xlim(left, right)

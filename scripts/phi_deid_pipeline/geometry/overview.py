@@ -24,7 +24,10 @@ def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
     stacks = named_stacks(series)
     needing = sum(stack["requires_resampling"] for _, stack in stacks)
     studies = len({row["study_instance_uid"] for row in series})
-    title = f"{len(series)} CT series of {studies} {'study' if studies == 1 else 'studies'} with {len(stacks)} stacks; {needing} stacks require resampling"
+    named = "study" if studies == 1 else "studies"
+    title = (
+        f"{len(series)} CT series of {studies} {named} with {len(stacks)} stacks; {needing} stacks require resampling"
+    )
     return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
 
 
@@ -54,7 +57,7 @@ def distance_ticks(most: float | None) -> list[float]:
 
 
 def _colour(stack: Mapping[str, Any]) -> str:
-    if stack["kind"] != "volume":
+    if stack["kind"] != "volume" or not stack["target_grid"]:
         return _OTHER
     return _NEEDS if stack["requires_resampling"] else _FINE
 
@@ -62,6 +65,8 @@ def _colour(stack: Mapping[str, Any]) -> str:
 def _verdict(stack: Mapping[str, Any]) -> str:
     if stack["kind"] != "volume":
         return stack["kind"].replace("_", " ")
+    if not stack["target_grid"]:
+        return "no volume"
     return "resample" if stack["requires_resampling"] else ""
 
 
