@@ -167,6 +167,8 @@ def _draw_slice(axes: Axes, view: StackView, limits: tuple[float, float]) -> Non
     axes.axvline(x0 + view.column * px, color="#ffd60a", linewidth=0.4, linestyle=":")
     axes.set_xlim(extent[0], extent[1])
     axes.set_ylim(extent[2], extent[3])
+    if abs(extent[2] - extent[3]) < _THIN * (extent[1] - extent[0]):
+        axes.set_yticks([])
     _letters(axes, placed.basis[0], -placed.column)
     ticks(axes, f"slice at {written(round(float(depth - placed.distances[0]), 2))} mm (rows down, columns across)")
 
