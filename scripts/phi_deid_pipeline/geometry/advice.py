@@ -33,8 +33,6 @@ from phi_deid_pipeline.geometry.placement import (
 )
 from phi_deid_pipeline.geometry.plan import Plan, box_corners, code_of, even_grid, steps
 
-MAX_VOXELS = 2**31  # of a volume: 4 GiB as written, 8 GiB while it is made
-_NEAR = 0.1  # share of its thickness by which a slice may miss the next and still touch it
 _THICKEST_MM = 10.0  # of CT slices; taken where a header states no thickness
 
 
@@ -125,7 +123,7 @@ class Advice:
         gaps = np.diff(self.placed.distances)
         limit = (self.settings.max_filled_slices + 1.5) * float(np.median(gaps))
         thickness = np.nan_to_num(beside_gaps(self.placed, "slice_thickness")).mean(axis=1)
-        wide = (gaps > limit) & (gaps > (1 + _NEAR) * thickness)
+        wide = (gaps > limit) & (gaps > (1 + self.settings.missing_tolerance_relative) * thickness)
         for start, end, _ in regimes(self.placed.distances, self.settings):
             wide[start + 1 : end + 1] = False
         return np.flatnonzero(wide).tolist()
@@ -224,11 +222,11 @@ class Advice:
         spacing = (*pixel, rounded(step)) if target is None else target[0]
         grid = even_grid(corner, sides, placed.basis, spacing, reorient)
         voxels = max(math.prod(grid.size), figures.rows * figures.columns * count)
-        if voxels > MAX_VOXELS:
+        if voxels > self.settings.max_voxels:
             del self.steps[before:]
             self.notes.add(
                 GeometryFlag.GRID_TOO_LARGE,
-                f"The volume would hold {voxels:.3g} voxels (limit {MAX_VOXELS:.3g}): none is advised or made. "
+                f"The volume would hold {voxels:.3g} voxels (limit {self.settings.max_voxels:.3g}): none is advised or made. "
                 "See whether positions and spacing are true.",
             )
             return

@@ -26,7 +26,6 @@ from phi_deid_pipeline.geometry.figures import (
 from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
     LARGEST_PIXEL_MM,
-    REGIME_RUN,
     SAME_PIXEL_SPACING,
     SMALLEST_PIXEL_MM,
     Placed,
@@ -54,10 +53,6 @@ from phi_deid_pipeline.geometry.stacks import (
 from phi_deid_pipeline.records import SliceAttributes
 
 PixelDigest = Callable[[SliceAttributes], str]
-_NEAR_NOMINAL = 0.1  # share of the median distance within which a gap counts as one (or n) regular steps
-_RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
-_AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
-_TILT_AGREEMENT_DEG = 0.5  # between stored and measured tilt
 _SCATTERS = 1.5  # median deviations from the median distance that thickness and stored spacing may be off
 _LOW_BITS = 8  # stored, up to which a CT cannot hold its range of values
 _NEEDED = (
@@ -147,9 +142,9 @@ def _note_pixels(slices: list[SliceAttributes], figures: StackFigures, notes: No
         )
 
 
-def note_orientation(placed: Placed, notes: Notes) -> None:
+def note_orientation(placed: Placed, settings: GeometrySettings, notes: Notes) -> None:
     right = float(placed.basis[0] @ placed.column)
-    if abs(right) > _RIGHT_ANGLE_TOLERANCE:
+    if abs(right) > math.sin(math.radians(settings.right_angle_tolerance_deg)):
         angle = math.degrees(math.acos(max(-1.0, min(1.0, right))))
         notes.add(GeometryFlag.NON_ORTHOGONAL, f"Row and column direction meet at {written(round(angle, 3))} degrees.")
     main = int(np.argmax(np.abs(placed.basis[2])))
@@ -157,7 +152,7 @@ def note_orientation(placed: Placed, notes: Notes) -> None:
         plane = ("sagittal", "coronal")[main]
         notes.add(GeometryFlag.NON_AXIAL, f"Slices are {plane}, not axial.")
     off = max(math.degrees(math.acos(min(1.0, float(np.max(np.abs(axis)))))) for axis in placed.basis)
-    if off > _AXIS_TOLERANCE_DEG:
+    if off > settings.oblique_tolerance_deg:
         notes.add(
             GeometryFlag.OBLIQUE, f"Image axes are up to {written(round(off, 3))} degrees off the axes of the patient."
         )
@@ -180,7 +175,7 @@ def note_positions(
     if figures.is_uniform_spacing:
         return []
     distances = np.diff(placed.distances)
-    lacking = _missing(placed)
+    lacking = _missing(placed, settings)
     missing = _nowhere(placed, lacking, others, settings)
     gaps = [
         Gap(
@@ -255,7 +250,7 @@ def _nowhere(
     if not lacking:
         return lacking
     step = float(np.median(np.diff(placed.distances)))
-    near = _NEAR_NOMINAL * step + EPSILON_MM
+    near = settings.missing_tolerance_relative * step + EPSILON_MM
     held = [np.zeros(0)]
     for part in others:
         places = positions_in(placed, part, settings)
@@ -277,7 +272,7 @@ def _away(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.minimum(np.abs(points - places[after]), np.abs(points - places[after - 1]))
 
 
-def _missing(placed: Placed) -> dict[int, int]:
+def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
     """Return index of a gap -> slices missing in it, where most gaps are one step and this one is a multiple of it.
 
     Gaps that thicker slices fill are another spacing and not missing slices. So are runs of equal wide gaps up to an
@@ -285,7 +280,7 @@ def _missing(placed: Placed) -> dict[int, int]:
     """
     gaps = np.diff(placed.distances)
     step = float(np.median(gaps))
-    near = _NEAR_NOMINAL * step + EPSILON_MM
+    near = settings.missing_tolerance_relative * step + EPSILON_MM
     if np.mean(np.abs(gaps - step) <= near) <= 0.5:
         return {}
     steps = np.rint(gaps / step).astype(int)
@@ -293,13 +288,13 @@ def _missing(placed: Placed) -> dict[int, int]:
     found = {}
     for index in np.flatnonzero((steps >= 2) & (np.abs(gaps - steps * step) <= near)).tolist():
         sides = [placed.slices[placed.members[side][0]].slice_thickness or 0 for side in (index, index + 1)]
-        thicker = max(sides) > (1 + _NEAR_NOMINAL) * usual
-        if not (thicker and sum(sides) / 2 >= (1 - _NEAR_NOMINAL) * gaps[index]):
+        thicker = max(sides) > (1 + settings.missing_tolerance_relative) * usual
+        if not (thicker and sum(sides) / 2 >= (1 - settings.missing_tolerance_relative) * gaps[index]):
             found[index] = int(steps[index]) - 1
     runs = itertools.groupby(range(len(steps)), key=lambda index: int(steps[index]) if index in found else 0)
     for count, run in ((count, list(run)) for count, run in runs):
         at_end = run[0] == 0 or run[-1] == len(steps) - 1
-        if count and len(run) >= REGIME_RUN and (at_end or not usual):
+        if count and len(run) >= settings.spacing_run and (at_end or not usual):
             for index in run:
                 del found[index]
     return found
@@ -328,7 +323,7 @@ def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings,
             f"Slices are sheared by {written(round(angle, 3))} degrees against their normal "
             f"(stored gantry tilt: {'none' if figures.gantry_tilt_deg is None else written(stored)}).",
         )
-        if figures.gantry_tilt_deg is not None and abs(abs(stored) - angle) > _TILT_AGREEMENT_DEG:
+        if figures.gantry_tilt_deg is not None and abs(abs(stored) - angle) > settings.tilt_agreement_deg:
             notes.add(
                 GeometryFlag.TILT_DISAGREES,
                 f"Stored gantry tilt {written(stored)} degrees, measured shear {written(round(angle, 3))} degrees.",

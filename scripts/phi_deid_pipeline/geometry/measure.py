@@ -81,7 +81,7 @@ def _measure_stack(
     if kind == "localizer":
         notes.add(GeometryFlag.LOCALIZER, f"{len(slices)} localizer image(s) by Image Type: not part of the volume.")
     elif placed:
-        note_orientation(placed, notes)
+        note_orientation(placed, settings, notes)
         duplicates = note_duplicates(placed, settings, notes, pixel_digest)
         gaps = note_positions(placed, figures, settings, notes, others)
         note_line(placed, figures, settings, notes)

@@ -20,10 +20,8 @@ from phi_deid_pipeline.records import SliceAttributes
 EPSILON_MM = 1e-6  # float noise of projections; added to every tolerance
 SAME_PIXEL_SPACING = 1e-4  # relative: 0.05 mm over a field of 500 mm
 _UNIT_TOLERANCE = 0.01  # of the length of a direction vector
-_STRAIGHT = 0.05  # share of the in-plane shift that slices may lie off a straight line
 _WRITTEN_MM = 0.01  # rounding of positions as headers write them
 FARTHEST_MM = 1e6  # that a slice lies from the origin: a kilometre
-REGIME_RUN = 3  # as many equal gaps in a row are a spacing
 _IN_REGIMES = 0.8  # share of the gaps that lie in such runs where a stack changes its spacing
 SMALLEST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3  # a tenth of what micro-CT resolves; no detector is that wide
 
@@ -129,13 +127,13 @@ def is_uniform(distances: np.ndarray, settings: GeometrySettings) -> bool:
 
 
 def regimes(distances: np.ndarray, settings: GeometrySettings) -> list[tuple[int, int, float]]:
-    """Return runs of equal gaps, three at least: first and last gap and their median length."""
+    """Return runs of equal gaps: first and last gap and their median length."""
     gaps = np.diff(distances)
     tolerance = spacing_tolerance(gaps, settings) + EPSILON_MM
     found, start = [], 0
     for index in range(1, len(gaps) + 1):
         if index == len(gaps) or abs(gaps[index] - gaps[start]) > tolerance:
-            if index - start >= REGIME_RUN:
+            if index - start >= settings.spacing_run:
                 found.append((start, index - 1, float(np.median(gaps[start:index]))))
             start = index
     return found
@@ -188,7 +186,7 @@ def is_sheared(placed: Placed, settings: GeometrySettings) -> bool:
         return False
     drift = float(np.hypot(*placed.shear)) * float(placed.distances[-1] - placed.distances[0])
     scatter = float(np.percentile(np.hypot(*placed.deviations.T), 75))  # a few shifted slices bend no line
-    return scatter <= max(_STRAIGHT * drift, _WRITTEN_MM)
+    return scatter <= max(settings.straight_tolerance_relative * drift, _WRITTEN_MM)
 
 
 def in_plane_residuals(placed: Placed, settings: GeometrySettings) -> np.ndarray:
