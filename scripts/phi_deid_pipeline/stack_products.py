@@ -34,7 +34,8 @@ from phi_deid_pipeline.geometry.resampling import (
     write_volume,
 )
 from phi_deid_pipeline.records import RejectReason, SliceAttributes, StackProduct
-from phi_deid_pipeline.stack_pixels import MaskPlane, SliceReader, contours, mask_planes
+from phi_deid_pipeline.rt_contours import contours
+from phi_deid_pipeline.stack_pixels import MaskPlane, SliceReader, mask_planes
 from phi_deid_pipeline.stack_series import Marker, Series, linked, pixel_digests
 
 _PAD = -1024.0  # HU of padding in pictures
@@ -210,10 +211,10 @@ def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) 
 def _overlays(marker: Marker, planes: SlicePlanes, placed: Placed) -> Iterator[Overlay]:
     if not marker.is_mask:
         try:
-            points = [one.points @ placed.basis.T for one in contours(marker.path)[:_CONTOUR_LIMIT]]
+            rings = [np.reshape(one.points, (-1, 3)) @ placed.basis.T for one in contours(marker.path)]
         except UnreadableInstance:
             return
-        yield Overlay(contours=tuple(points))
+        yield Overlay(contours=tuple([ring for ring in rings if len(ring) > 2][:_CONTOUR_LIMIT]))
         return
     for _, drawn in _segments(marker):
         mask, _lost = mask_slices(planes, drawn)
