@@ -122,11 +122,12 @@ def start_work(arguments: argparse.Namespace, work: Path, series: int, instances
     print(f"{series * instances} instances written in {time.perf_counter() - begun:.0f} s", flush=True)
 
 
-def snakemake(work: Path, cores: int, *targets: str) -> dict[str, Any]:
-    """Run Snakemake alone on the prepared output, as the front door does."""
+def snakemake(work: Path, cores: int, run_id: str, *targets: str) -> dict[str, Any]:
+    """Run Snakemake alone on the prepared output, as the front door does; each new run has the input scanned."""
     profile = ROOT / "workflow" / "profiles" / "default"
     command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", str(ROOT / "Snakefile"), "--nocolor"]
     command += ["--directory", str(work / "output"), "--cores", str(cores), "--workflow-profile", str(profile)]
+    command += ["--config", f"run_id={run_id}"]
     return measured(command, work / "log", ROOT)
 
 
@@ -134,10 +135,18 @@ def inventory(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]
     """Scan new instances, then again: only names, sizes and times are looked at."""
     start_work(arguments, work, arguments.instances // 10, 10)
     rows = []
-    for what in ("all new", "nothing new"):
-        row = snakemake(work, arguments.cores, "inventory")
+    for what in ("new", "known"):
+        row = snakemake(work, arguments.cores, what, "inventory")
         rate = round(arguments.instances / row["wall_s"])
-        rows.append({"scan": what, "instances": arguments.instances, **row, "instances_per_s": rate})
+        rows.append(
+            {
+                "instances are": what,
+                "instances": arguments.instances,
+                "cores": arguments.cores,
+                **row,
+                "instances_per_s": rate,
+            }
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -149,15 +158,15 @@ def plan(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
         place = work / str(series)
         place.mkdir()
         start_work(arguments, place, series, 1)
-        snakemake(place, arguments.cores, "inventory")
+        snakemake(place, arguments.cores, "scan", "inventory")
         for batches in dict.fromkeys((0, min(series, 10_000))):
             if batches:  # as many batches as there may be: the largest plan
                 options = ("--set", f"inventory.spread={batches}")
                 shutil.rmtree(place / "output")
                 measured(main_command(place, "prepare", *options), place / "log")
-                snakemake(place, arguments.cores, "inventory")
+                snakemake(place, arguments.cores, "scan", "inventory")
             before = (place / "log").stat().st_size
-            row = snakemake(place, 1, "--dry-run", "--quiet", "rules")
+            row = snakemake(place, 1, "scan", "--dry-run", "--quiet", "rules")
             told = (place / "log").read_bytes()[before:].decode()
             jobs = re.search(r"total\s+(\d+)", told)
             index = (place / "output" / "private" / "index.tsv").read_text().count("\n") - 1
@@ -170,6 +179,7 @@ def plan(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
 def run(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
     """Run everything, run again without a change, then with one changed instance."""
     (series,) = arguments.series
+    settings = [part for setting in arguments.set for part in ("--set", setting)]
     start_work(arguments, work, series, arguments.instances)
     total, rows = series * arguments.instances, []
     changed = work / "input" / "00000" / "0000" / "0000.dcm"
@@ -178,7 +188,7 @@ def run(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
             data = bytearray(changed.read_bytes())
             data[-40] ^= 1
             changed.write_bytes(data)
-        row = measured(main_command(work, "run", "--cores", str(arguments.cores)), work / "log")
+        row = measured(main_command(work, "run", *settings, "--cores", str(arguments.cores)), work / "log")
         rate = round(total / row["wall_s"], 1)
         rows.append({"run": what, "series": series, "instances": total, "cores": arguments.cores, **row})
         rows[-1] |= {"instances_per_s": rate} if what == "all" else {}
@@ -218,6 +228,7 @@ def main() -> int:
     parser.add_argument("--instances", type=int, default=10, metavar="N", help="in all, or with run in a series")
     parser.add_argument("--size", type=int, default=16, metavar="N", help="rows and columns of an image (default: 16)")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), metavar="N", help="cores (default: all)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as main.py run takes it")
     parser.add_argument("--rules", action="store_true", help="with run: what the jobs of each rule took")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="is kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
