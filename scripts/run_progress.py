@@ -296,7 +296,7 @@ def print_summary(output: Path, console: Console) -> int:
     text = summary["text"]
     console.print(
         f"Burned-in text: {text['instances_read']} instances looked at, {text['regions_hidden']} regions hidden in "
-        f"{text['instances_redacted']} instances, {text['regions_benign']} benign regions kept. "
+        f"{text['instances_redacted']} instances, {text['regions_benign_kept']} benign regions kept. "
         f"{text['read_again']['frames']} frames were looked at again, {text['read_again']['left']} texts that identify were left. "
         "A scan that finds no text is no proof that there is none.",
         highlight=False,

@@ -356,8 +356,9 @@ def test_summary_counts_everything_once(tmp_path):
         "rejected_by_reason": {"cannot_clean": 1, "duplicate_identical": 1, "not_dicom": 1, "truncated": 1},
         "held_by_reason": {"residual_identifier": 1},
         "text": {
-            "instances_read": 4, "scans_by_status": {"read": 4}, "regions_hidden": 1, "regions_benign": 1,
+            "instances_read": 4, "scans_by_status": {"read": 4}, "regions_hidden": 1, "regions_benign_kept": 1,
             "regions_by_verdict": {"identifying": 1, "unknown": 0, "benign": 1, "not_text": 0}, "instances_redacted": 1,
+            "hidden_by_verdict": {"identifying": 1, "unknown": 0, "benign": 0, "not_text": 0},
             "read_again": {"frames": 0, "boxes_widened": 0, "left": 0},
         },
         "links": {
