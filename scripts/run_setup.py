@@ -218,6 +218,12 @@ def _write_if_changed(path: Path, data: bytes) -> None:
         raise ConfigError(f"{path.name} cannot be written to private/ ({error.strerror}).") from error
 
 
+def holds_another_input(output: Path, source: Path) -> bool:
+    """Tell whether the last scan of an output was of another input folder than the one given now."""
+    link = output / "private" / "input"
+    return link.is_symlink() and link.readlink() != source.resolve()
+
+
 def _link_input(link: Path, source: Path) -> None:
     if link.is_symlink() and link.readlink() == source:
         return

@@ -9,7 +9,7 @@ import yaml
 from phi_deid_pipeline.errors import ConfigError, PolicyError, SaltMismatchError
 from phi_deid_pipeline.subjects import SUBJECT_COLUMNS
 from run_config import read_config
-from run_setup import ROOT, RunRequest, checked_folders, only_run, prepare
+from run_setup import ROOT, RunRequest, checked_folders, holds_another_input, only_run, prepare
 
 
 @pytest.fixture
@@ -303,3 +303,13 @@ def test_disabled_policy_is_refused_and_nothing_is_written(folders, tmp_path):
     with pytest.raises(PolicyError, match="policy old: is disabled; choose another"):
         prepare(RunRequest(input=source, output=output, policy=str(policy)))
     assert not output.exists()
+
+
+def test_another_input_than_that_of_the_last_scan_is_noticed(folders, tmp_path):
+    source, output = folders
+    assert not holds_another_input(output, source)
+    prepare(RunRequest(source, output))
+    (tmp_path / "link").symlink_to(source)
+    assert not holds_another_input(output, source)
+    assert not holds_another_input(output, tmp_path / "link")
+    assert holds_another_input(output, tmp_path)
