@@ -17,12 +17,15 @@ def main(
     salt: Path,
     script_version: str,
     geometry_settings: Mapping[str, Any],
+    products: Sequence[Path] = (),
 ) -> None:
-    """Write everything below `output/audits`, and the queue of words to review."""
+    """Write everything below `output/audits`, and the queue of words to review; `products` as in `release`."""
     resolved = pipeline.read_policy(policy.read_text(encoding="utf-8"))
     info = AuditInfo(resolved.name, resolved.digest, script_version, salt.read_bytes())
     columns = pipeline.metadata_columns()
-    assemble_audits(output, batches, info, metadata_columns=columns, geometry_settings=geometry_settings)
+    assemble_audits(
+        output, batches, info, metadata_columns=columns, geometry_settings=geometry_settings, products=products
+    )
     write_unknown_words(output, batches)
 
 
@@ -36,4 +39,5 @@ if __name__ == "__main__":
             Path(smk.input.salt),
             pipeline.script_version(smk.params.pipeline_code),
             smk.params.settings,
+            list(map(Path, (*smk.input.drawn, *smk.input.resampled))),
         )

@@ -68,22 +68,29 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def link_counts(private: Path) -> dict[str, Any]:
-    """Return counts for the summary: links by state, dangling ones by reason, pairs of instances by agreement."""
+    """Return counts for the summary: references by state and dangling ones by reason, then pairs by state and agreement.
+
+    A pair is an object and what it names; several references may lead from one to the other.
+    """
     states: Counter[str] = Counter()
+    joined: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     pairs: Counter[str] = Counter()
     for _, rows in _by_referrer(private / "links.jsonl"):
-        seen = {}
+        seen, ends = {}, set()
         for row in rows:
             states[row["state"]] += 1
+            ends.add((row["to_uid"], row["state"]))
             if row["state"] == LinkState.DANGLING:
                 reasons[row["reason"]] += 1
             if row["agreement"]:
                 seen[row["to_uid"]] = row["agreement"]
         pairs.update(seen.values())
+        joined.update(state for _, state in ends)
     return {
         **{state.value: states[state.value] for state in LinkState},
         "dangling_by_reason": {reason.value: reasons[reason.value] for reason in DanglingReason},
+        "pairs": {state.value: joined[state.value] for state in LinkState},
         "geometry": {agreement.value: pairs[agreement.value] for agreement in Agreement},
     }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audit_stacks import settled_products
 from audit_status import FinalStatus, released_instances
-from phi_deid_pipeline.records import StackProduct, Status
+from phi_deid_pipeline.records import Status
 from record_io import read_jsonl, write_jsonl
 
 
@@ -31,32 +32,13 @@ def release_contents(
         "policy.json": policy,
         "conformance_statement.md": statement,
     }
-    for name, (path, sha256) in released_products(private, products).items():
+    for name, (path, sha256) in settled_products(private, products).files.items():
         files[name], checksums[name] = path, sha256
     overview = audits / "figures" / "overview.png"
     if any(path.parent.name == "figures" for path in products):
         files["figures/overview.png"] = overview
     sealed = json.loads((audits / "deid" / "deid_audit.seal.json").read_bytes())
     return files, checksums, {"deid_audit_seal": sealed, "instances": instances}
-
-
-def released_products(private: Path, products: Iterable[Path]) -> dict[str, tuple[Path, str]]:
-    """Return the pictures or volumes of released stacks: path in the release -> file and its SHA-256 when it was checked.
-
-    `products` are lists, a batch each, beside the folders of what they list. A product goes with all its instances, and
-    not at all where its check found something.
-    """
-    released = {
-        status.sop_uid
-        for status in read_jsonl(private / "statuses.jsonl", FinalStatus)
-        if status.status is Status.RELEASED
-    }
-    found = {}
-    for path in products:
-        for product in read_jsonl(path, StackProduct):
-            if released.issuperset(product.sources) and not product.problems:
-                found[product.name] = (path.with_suffix("") / product.name.partition("/")[2], product.sha256)
-    return found
 
 
 def _boxes(private: Path) -> Iterator[Mapping[str, Any]]:

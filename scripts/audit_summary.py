@@ -1,4 +1,4 @@
-"""What the run did, in counts: no identifier, no UID, no path."""
+"""What the run did, in counts, and what of CT stacks is left out: no identifier, no path, new UIDs alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_links import link_counts
+from audit_stacks import settled_products
 from audit_status import FinalStatus
 from audit_uids import UidMapCounts
 from phi_deid_pipeline.records import RejectedFile, Status, Verdict
@@ -83,8 +84,12 @@ def write_summary(
     ct_series: Mapping[str, int],
     decisions_unused: int,
     target: Path,
+    products: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Write `audits/summary.json` and return it; reads findings and links besides what the audits counted."""
+    """Write `audits/summary.json` and return it; reads findings and links besides what the audits counted.
+
+    `products` are lists of what was made of CT stacks, a batch each.
+    """
     summary = {
         "schema": "summary/1",
         **{kind: {"in": len(tally.found[kind]), "out": len(tally.out[kind])} for kind in tally.found},
@@ -98,6 +103,7 @@ def write_summary(
         "text": {**_text(private, batches), "instances_redacted": tally.redacted, "read_again": dict(tally.read_again)},
         "links": link_counts(private),
         "ct_series": dict(ct_series),
+        "ct_stacks": settled_products(private, products).as_data(),
         "uids": {"by_type": uids.by_type, "in_two_roles": uids.in_two_roles, "not_in_dataset": uids.not_in_dataset},
     }
     write_json_if_changed(target, json.dumps(summary, indent=1, ensure_ascii=True), 0o644)

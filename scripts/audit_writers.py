@@ -19,6 +19,7 @@ import pyarrow as pa
 from audit_contracts import check_contracts, verify_output
 from audit_links import assemble_links
 from audit_spool import SortedLines, placed_lines, temporary_database
+from audit_stacks import partly_released
 from audit_status import FinalStatus, statuses_by_batch, unused_decisions, write_statuses
 from audit_summary import Tally, write_summary
 from audit_uids import UID_MAP_SCHEMA, UidMapCounts, assemble_uid_map
@@ -94,11 +95,12 @@ def assemble_audits(
     *,
     metadata_columns: Mapping[str, Sequence[str]],
     geometry_settings: Mapping[str, Any],
+    products: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Write all audits, the summary and the seals below `output/audits`; return the summary.
 
-    `metadata_columns` are name -> (type, unit, description). Raises AuditContractError where records are missing or
-    double, UidMapError where two source UIDs got one new UID.
+    `metadata_columns` are name -> (type, unit, description), `products` lists of what was made of CT stacks. Raises
+    AuditContractError where records are missing or double, UidMapError where two source UIDs got one new UID.
     """
     private, audits = output / "private", output / "audits"
     for folder in ("deid", "uid", "metadata", "ct_prepro", "."):
@@ -113,7 +115,7 @@ def assemble_audits(
     ct_series = assemble_ct_prepro(private, batches, tally.incomplete, geometry_settings, target)
     decisions = read_decisions(private / "decisions.csv")
     unused = unused_decisions(private, batches, decisions, UidMapper(info.salt).new_uid)
-    summary = write_summary(private, batches, tally, uids, ct_series, unused, audits / "summary.json")
+    summary = write_summary(private, batches, tally, uids, ct_series, unused, audits / "summary.json", products)
     sealed = seal.seal_files(audits, SEALED, info.salt, info.policy_digest)
     _write_object(audits / "seal.json", sealed, OPEN)
     return summary
@@ -353,18 +355,23 @@ def assemble_ct_prepro(
 ) -> dict[str, int]:
     """Write the geometry of released CT series, sorted by series UID; return how many there are and need resampling.
 
-    A series that lacks an instance says `series_incomplete`: its geometry is that of what was staged.
+    A series of which staged instances are withheld was measured anew (`private/remade`): what is said holds for what is
+    released. One that lacks an instance, read or not, says `series_incomplete`.
     """
     counts = {"total": 0, "requires_resampling": 0}
     with temporary_database(private) as database:
         lines = SortedLines(database, "Audit of CT geometry")
         for batch, final in zip(batches, _statuses(private, batches), strict=True):
-            released = {status.series_uid for status in final.values() if status.status is Status.RELEASED}
+            whole = {
+                (status.series_uid, status.study_uid) for status in final.values() if status.status is Status.RELEASED
+            } - {(series, study) for study, series in partly_released(final.values())}
             path = private / "geometry" / f"{batch}.jsonl"
             for start, size, row in placed_lines(path):
-                if (series := row["series_instance_uid"]) in released:
-                    key = (series, row.get("study_instance_uid", ""))
-                    lines.add(key, path, start, size, series in incomplete)
+                if (key := (row["series_instance_uid"], row["study_instance_uid"])) in whole:
+                    lines.add(key, path, start, size, key[0] in incomplete)
+        path = private / "remade" / "geometry.jsonl"
+        for start, size, row in placed_lines(path):
+            lines.add((row["series_instance_uid"], row["study_instance_uid"]), path, start, size, True)
         with atomic_file(target, OPEN, durable=True) as stream:
             head = f'{{"schema":"{CT_PREPRO_SCHEMA}","settings":{to_json(dict(settings))},"series":['
             stream.write(head.encode())

@@ -5,15 +5,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit_release import released_products
+from audit_stacks import settled_products
 from job_log import job
 from phi_deid_pipeline import pipeline
 
 
 def main(private: Path, products: Sequence[Path], ct_prepro: Path, overview: Path, target: Path) -> None:
-    """Copy the figures of stacks of which every instance is released to `target`, and draw `overview`."""
+    """Copy the figures that are released to `target`, and draw `overview`."""
     target.mkdir(parents=True, exist_ok=True)
-    for name, (path, _) in released_products(private, products).items():
+    for name, (path, _) in settled_products(private, products).files.items():
         place = target / name.removeprefix("figures/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)

@@ -1,43 +1,25 @@
 """Entry of rule resample: the recommended volumes of the CT stacks of a batch, from de-identified instances."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from job_log import job
 from phi_deid_pipeline import pipeline
-from phi_deid_pipeline.records import DeidRecord
-from record_io import read_jsonl, write_jsonl
+from stack_batches import Staged, staged, write_products
 
 
 def main(
-    staging: Path,
-    records: Path,
-    marking: Sequence[tuple[Path, Path]],
-    settings: Mapping[str, Any],
-    kind: str,
-    target: Path,
-    products: Path,
+    batch: Staged, marking: Sequence[Staged], settings: Mapping[str, Any], kind: str, target: Path, products: Path
 ) -> None:
     """Write the volumes below `target` and one line about each to `products`."""
-    others = [(place, read_jsonl(path, DeidRecord)) for place, path in marking]
-    batch = (staging, read_jsonl(records, DeidRecord))
     target.mkdir(parents=True, exist_ok=True)
-    made = list(pipeline.resample_stacks(batch, others, settings, kind, target))
-    write_jsonl(products, made)
-    logging.info("%d volumes, %d of them not to be released", len(made), sum(bool(one.problems) for one in made))
+    write_products(pipeline.resample_stacks(batch, marking, settings, kind, target), products)
 
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):  # noqa: F821
         smk = snakemake  # noqa: F821
-        main(
-            Path(smk.input.dicom),
-            Path(smk.input.records),
-            list(zip(map(Path, smk.input.marking), map(Path, smk.input.marking_records), strict=True)),
-            smk.params.settings,
-            smk.params.format,
-            Path(smk.output.volumes),
-            Path(smk.output.products),
-        )
+        (own,) = staged([Path(smk.input.dicom)], [Path(smk.input.records)])
+        others = staged(map(Path, smk.input.marking), map(Path, smk.input.marking_records))
+        main(own, others, smk.params.settings, smk.params.format, Path(smk.output.volumes), Path(smk.output.products))

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
+_PRODUCTS = {"picture": "pictures", "image": "volumes", "mask": "masks"}
 _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full")
 # Lines of Snakemake's heading that tell where it runs and who started it.
 PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
@@ -346,6 +347,7 @@ def print_summary(output: Path, console: Console) -> int:
         highlight=False,
     )
     console.print(f"CT series: {ct['total']} measured, {ct['requires_resampling']} need resampling", highlight=False)
+    console.print(stacks_line(summary["ct_stacks"]), highlight=False)
     unused = summary["decisions_unused"]
     if unused:
         console.print(f"Decisions that match nothing in this data set: {unused}; check their UIDs.", highlight=False)
@@ -360,12 +362,24 @@ def links_line(links: Mapping[str, Any]) -> str:
 
     states = told({key: count for key, count in links.items() if isinstance(count, int)})
     reasons = told(links["dangling_by_reason"])
-    geometry = told(links["geometry"])
+    pairs, geometry = told(links["pairs"]), told(links["geometry"])
     return (
-        "Links: "
-        + (states or "none")
+        "References: "
+        + (f"{states} (pairs of objects: {pairs})" if states else "none")
         + (f"; dangling: {reasons}" if reasons else "")
-        + (f". Geometry of linked instances: {geometry}" if geometry else "")
+        + (f". Geometry of pairs: {geometry}" if geometry else "")
+    )
+
+
+def stacks_line(stacks: Mapping[str, Any]) -> str:
+    """Return what was made of CT stacks and what is left out and why, in words."""
+    made = ", ".join(f"{stacks[kind]} {name}" for kind, name in _PRODUCTS.items() if stacks[kind])
+    reasons = Counter(f"{row['kind']}: {row['reason']}" for row in stacks["left_out"])
+    return (
+        "CT stacks: "
+        + (made or "neither pictures nor volumes")
+        + "".join(f"; {reasons[reason]} {reason}" for reason in sorted(reasons))
+        + (" (see ct_stacks.left_out of audits/summary.json)" if reasons else "")
     )
 
 

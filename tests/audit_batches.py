@@ -157,6 +157,8 @@ def make_output(
         write_jsonl(private / "uid_map" / f"{batch}.jsonl", uid_map_rows(manifest, MAPPER))
     write_jsonl(private / "rejected.jsonl", rejects)
     write_jsonl(private / "links.jsonl", LINKS)
+    for name in ("geometry", "figures", "volumes"):
+        write_jsonl(private / "remade" / f"{name}.jsonl", [])
     write_decisions(private / "decisions.csv", decisions)
     write_statuses(private, sorted(layout), decisions)
     for path in private.rglob("*.jsonl"):

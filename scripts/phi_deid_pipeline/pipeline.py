@@ -540,14 +540,22 @@ def metadata_columns() -> Mapping[str, Any]:
 
 
 def measure_ct_geometry(
-    staging: Path, records: Iterable[DeidRecord], settings: Mapping[str, Any]
+    staging: Path,
+    records: Iterable[DeidRecord],
+    settings: Mapping[str, Any],
+    withheld: Mapping[tuple[str, str], int] | None = None,
 ) -> Iterable[CtGeometry]:
-    """Yield the geometry of each CT series in staging, by study and series UID."""
+    """Yield the geometry of each CT series in staging, by study and series UID.
+
+    `withheld` counts, by both, instances that are not in `records` because they are not released.
+    """
     from phi_deid_pipeline.geometry import GeometrySettings, measure_series
     from phi_deid_pipeline.stack_series import ct_series, pixel_digests
 
     for series in ct_series(staging, records):
-        yield measure_series(list(series.slices), GeometrySettings.from_config(settings), pixel_digests(series))
+        lacking = (withheld or {}).get((series.study_uid, series.series_uid), 0)
+        measuring = GeometrySettings.from_config(settings)
+        yield measure_series(list(series.slices), measuring, pixel_digests(series), lacking)
 
 
 Staged = tuple[Path, Iterable[DeidRecord]]  # the staging of a batch and what it says of it

@@ -440,13 +440,16 @@ class Decision:
 class StackProduct:
     """A file made of a CT stack: a picture, a volume, or a mask along with it (UIDs are new ones).
 
-    It may be released where every instance of `sources` is and `problems` is empty.
+    It may be released where every instance of `sources` is and `problems` is empty; `marks` are the SEG and RTSTRUCT
+    among them.
     """
 
+    study_uid: str
     series_uid: str
     stack: int  # from 1, as in the CT preprocessing audit
     kind: str  # picture, image, mask
     sources: tuple[str, ...]
+    marks: tuple[str, ...] = ()
     segment: int = 0
     lost: int = 0  # planes of the segment that lie on no slice
     name: str = ""  # in the release

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cache
 
@@ -12,7 +13,7 @@ from phi_deid_pipeline.verification_bytes import Layout, Value
 _INSTANCE = 0x00081155  # Referenced SOP Instance UID
 _FRAMES, _SEGMENTS = 0x00081160, 0x0062000B  # Referenced Frame Number, Referenced Segment Number of the same item
 _PER_FRAME = 0x52009230  # Per-Frame Functional Groups Sequence: item by item as the frames
-_STANDARD = b"1.2.840.10008."
+_STANDARD = re.compile(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # registered by DICOM (PS3.6 A)
 _DIGITS, _LARGEST = 10, 2**32 - 1  # of a number of 32 bits
 
 
@@ -57,7 +58,7 @@ def references(layout: Layout) -> References:
         from_frame = value.items[0] + 1 if value.path[0] == _PER_FRAME else 0
         for uid in layout.bytes_of(value).split(b"\\"):
             uid = uid.strip(b"\x00 ")
-            if uid and not uid.startswith(_STANDARD):
+            if uid and not _STANDARD.fullmatch(uid):
                 text = uid.decode("ascii", "replace")
                 named = beside.get(_FRAMES, ()), beside.get(_SEGMENTS, ())
                 found[Reference(_path(value.path), text, *named, from_frame)] += 1

@@ -1,4 +1,4 @@
-"""Pixel values of the slices of a stack, and what is drawn on them: masks of SEG and contours of RTSTRUCT."""
+"""Pixel values of the slices of a stack, and what is drawn on them: masks of SEG."""
 
 from __future__ import annotations
 
@@ -33,14 +33,6 @@ class MaskPlane:
     segment: int
     place: SliceAttributes
     mask: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Contour:
-    """One contour of a region of interest: its points (n, 3) in mm, LPS."""
-
-    roi: int
-    points: np.ndarray
 
 
 def frame_digests(path: Path) -> list[str]:
@@ -160,16 +152,3 @@ def _segment_of(header: Dataset, frame: int) -> int:
         for item in group.get("SegmentIdentificationSequence", []):
             return int(item.ReferencedSegmentNumber)
     raise UnreadableInstance(RejectReason.MALFORMED, "SegmentIdentificationSequence")
-
-
-@_parsed
-def contours(path: Path) -> list[Contour]:
-    """Return the planar contours of an RTSTRUCT, by region of interest and as stored. Raises UnreadableInstance."""
-    header = read_header(path)
-    found = []
-    for roi in header.get("ROIContourSequence", []):
-        for one in roi.get("ContourSequence", []):
-            numbers = np.asarray(one.get("ContourData") or [], dtype=float)
-            if len(numbers) >= 9 and len(numbers) % 3 == 0 and np.isfinite(numbers).all():
-                found.append(Contour(int(roi.get("ReferencedROINumber") or 0), numbers.reshape(-1, 3)))
-    return sorted(found, key=lambda one: one.roi)

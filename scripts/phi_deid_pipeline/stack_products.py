@@ -34,7 +34,8 @@ from phi_deid_pipeline.geometry.resampling import (
     write_volume,
 )
 from phi_deid_pipeline.records import RejectReason, SliceAttributes, StackProduct
-from phi_deid_pipeline.stack_pixels import MaskPlane, SliceReader, contours, mask_planes
+from phi_deid_pipeline.rt_contours import contours
+from phi_deid_pipeline.stack_pixels import MaskPlane, SliceReader, mask_planes
 from phi_deid_pipeline.stack_series import Marker, Series, linked, pixel_digests
 
 _PAD = -1024.0  # HU of padding in pictures
@@ -57,21 +58,30 @@ def make_volumes(
         if stack.plan is None or stack.geometry.kind != "volume":
             continue
         kept = [stack.slices[i] for i in stack.plan.keep]
+        product = _product(series, number, "image", kept)
         reader = SliceReader(series.paths)
         try:
             volume = _stacked(reader, kept, settings.pad_hu)
         except UnreadableInstance as error:
-            yield StackProduct(series.series_uid, number, "image", (), problems=(str(error),))
+            yield replace(product, problems=(str(error),))
             continue
         np.clip(volume, *settings.hu_clip, out=volume)
         base = f"{series.study_uid}/{series.series_uid}/stack_{number}"
-        sources = tuple(sorted({one.sop_uid for one in kept}))
         image = carry_out(stack.plan, volume)
         del volume
-        yield _volume(image, stack, target, f"{base}.{kind}", StackProduct(series.series_uid, number, "image", sources))
+        yield _volume(image, stack, target, f"{base}.{kind}", product)
         del image
         for marker in (one for one in linked(stack, series, markers) if one.is_mask):
-            yield from _masks(stack, number, marker, series, target, base, kind, sources)
+            product = _product(series, number, "mask", kept, [marker])
+            yield from _masks(stack, marker, target, f"{base}_{marker.sop_uid}_{{}}.{kind}", product)
+
+
+def _product(
+    series: Series, number: int, kind: str, slices: Sequence[SliceAttributes], marks: Sequence[Marker] = ()
+) -> StackProduct:
+    names = tuple(sorted(one.sop_uid for one in marks))
+    sources = tuple(sorted({*names, *(one.sop_uid for one in slices)}))
+    return StackProduct(series.study_uid, series.series_uid, number, kind, sources, names)
 
 
 def _stacked(reader: SliceReader, kept: Sequence[SliceAttributes], pad: float) -> np.ndarray:
@@ -86,19 +96,15 @@ def _stacked(reader: SliceReader, kept: Sequence[SliceAttributes], pad: float) -
     return volume
 
 
-def _masks(
-    stack: Arranged, number: int, marker: Marker, series: Series, target: Path, base: str, kind: str, sources: tuple
-) -> Iterator[StackProduct]:
+def _masks(stack: Arranged, marker: Marker, target: Path, name: str, product: StackProduct) -> Iterator[StackProduct]:
+    """Write the segments of a SEG on a stack; `name` has a place for their number."""
     plan, shape = stack.plan, (stack.geometry.figures.rows, stack.geometry.figures.columns)
     planes = planes_of(stack.placed, plan.keep, plan.pixel, shape, _reach(stack))
     for segment, drawn in _segments(marker):
         mask, lost = mask_slices(planes, drawn)
         if mask.any():
-            name = f"{base}_{marker.sop_uid}_{segment}.{kind}"
-            product = StackProduct(
-                series.series_uid, number, "mask", tuple(sorted({*sources, marker.sop_uid})), segment=segment, lost=lost
-            )
-            yield _volume(carry_out(plan, mask, mask=True), stack, target, name, product)
+            one = replace(product, segment=segment, lost=lost)
+            yield _volume(carry_out(plan, mask, mask=True), stack, target, name.format(segment), one)
 
 
 def _segments(marker: Marker) -> Iterator[tuple[int, list[Drawn]]]:
@@ -144,17 +150,16 @@ def draw_stacks(
     """Write a figure of each stack of a series below `target`; of one that cannot be decoded the product says so."""
     for number, stack in enumerate(_stacks(series, settings), start=1):
         marks = linked(stack, series, markers)
+        product = _product(series, number, "picture", stack.slices, marks)
         try:
             data = _drawn_stack(stack, series, f"series {series.series_uid}, stack {number}", marks)
         except UnreadableInstance as error:
-            yield StackProduct(series.series_uid, number, "picture", (), problems=(str(error),))
+            yield replace(product, problems=(str(error),))
             continue
         name = f"{series.study_uid}/{series.series_uid}/stack_{number}.png"
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        sources = tuple(sorted({*(one.sop_uid for one in stack.slices), *(one.sop_uid for one in marks)}))
-        product = StackProduct(series.series_uid, number, "picture", sources)
         yield _written(product, f"figures/{name}", path, picture_problems(data))
 
 
@@ -206,10 +211,10 @@ def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) 
 def _overlays(marker: Marker, planes: SlicePlanes, placed: Placed) -> Iterator[Overlay]:
     if not marker.is_mask:
         try:
-            points = [one.points @ placed.basis.T for one in contours(marker.path)[:_CONTOUR_LIMIT]]
+            rings = [np.reshape(one.points, (-1, 3)) @ placed.basis.T for one in contours(marker.path)]
         except UnreadableInstance:
             return
-        yield Overlay(contours=tuple(points))
+        yield Overlay(contours=tuple([ring for ring in rings if len(ring) > 2][:_CONTOUR_LIMIT]))
         return
     for _, drawn in _segments(marker):
         mask, _lost = mask_slices(planes, drawn)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 
 SALT_BYTES = 32
-DICOM_ROOT = "1.2.840.10008."
+STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")
 
 
 def derive_key(salt: bytes, purpose: str) -> bytes:
@@ -21,8 +22,11 @@ def salt_id(salt: bytes) -> str:
 
 
 def is_standard_uid(uid: str) -> bool:
-    """Tell whether a UID is registered by DICOM itself (SOP classes, transfer syntaxes, well-known entities)."""
-    return uid.startswith(DICOM_ROOT) and uid.replace(".", "").isdecimal() and uid.isascii()
+    """Tell whether a UID is registered by DICOM itself (SOP classes, transfer syntaxes, well-known entities: PS3.6 A).
+
+    These are short: a date, a time or a number of a device below the root of DICOM is somebody's own.
+    """
+    return STANDARD_UID.fullmatch(uid) is not None
 
 
 class UidMapper:

@@ -7,6 +7,7 @@ inside values included. Not looked at: the picture (the text scan does that), vi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -78,6 +79,7 @@ _DATE_VRS = frozenset({"DA", "DT"})
 _NONE: frozenset[int] = frozenset()
 _LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
 _CONFORMANCE = frozenset({"iod", "dciodvfy"})
+_REGISTERED = re.compile(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # UIDs of the standard itself (PS3.6 A)
 _ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
 _HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
 _REASONS = {  # check -> why its residuals reject an instance; all others hold the series
@@ -248,7 +250,7 @@ class SeriesVerifier:
         structural = value.path[-1] in _STRUCTURAL_UIDS
         for uid in layout.bytes_of(value).split(b"\\"):
             uid = uid.strip(b" \x00")
-            if not uid or uid in self._known or uid.startswith(b"1.2.840.10008."):
+            if not uid or uid in self._known or _REGISTERED.fullmatch(uid):
                 continue
             if uid in self._sources and not (structural and len(uid) < SHORT_UID):
                 yield Residual("source_uids", format_path(value.path), "uid")

@@ -14,7 +14,7 @@ from audit_contracts import check_contracts, load_schema, verify_output
 from audit_links import LINKS_SCHEMA, assemble_links, link_counts
 from phi_deid_pipeline.errors import AuditContractError
 from record_io import read_parquet, write_jsonl, write_parquet
-from run_progress import links_line
+from run_progress import links_line, stacks_line
 
 LINKS_AUDIT = Path("audits/uid/links.parquet")
 
@@ -99,7 +99,18 @@ def test_pairs_are_counted_once_for_geometry(tmp_path: Path) -> None:
 
 def test_line_of_the_summary_tells_what_is_there(tmp_path: Path) -> None:
     assert links_line(assemble(make_output(tmp_path))["links"]) == (
-        "Links: 3 resolved, 1 dangling; dangling: 1 held. Geometry of linked instances: 1 agrees, 1 differs"
+        "References: 3 resolved, 1 dangling (pairs of objects: 2 resolved, 1 dangling); dangling: 1 held. "
+        "Geometry of pairs: 1 agrees, 1 differs"
     )
     write_jsonl(tmp_path / "links.jsonl", [])
-    assert links_line(link_counts(tmp_path)) == "Links: none"
+    assert links_line(link_counts(tmp_path)) == "References: none"
+
+
+def test_line_of_the_summary_names_what_of_ct_stacks_is_left_out() -> None:
+    left = [{"kind": "image", "reason": "grid"}, {"kind": "image", "reason": "grid"}]
+    assert stacks_line({"picture": 3, "image": 0, "mask": 1, "left_out": left}) == (
+        "CT stacks: 3 pictures, 1 masks; 2 image: grid (see ct_stacks.left_out of audits/summary.json)"
+    )
+    assert stacks_line({"picture": 0, "image": 0, "mask": 0, "left_out": []}) == (
+        "CT stacks: neither pictures nor volumes"
+    )

@@ -335,10 +335,35 @@ def test_geometry_of_released_ct_series_with_settings(tmp_path):
     assert summary["ct_series"] == {"total": 1, "requires_resampling": 1}
 
 
+def test_geometry_of_a_series_that_lacks_slices_is_that_of_what_is_released(tmp_path):
+    root = make_output(tmp_path, decisions=[decide(SOP[A2.path], "withhold")])
+    staged, anew = geometry(SERIES[A1.path], record(A1).study_uid), {"num_slices": 1, "requires_resampling": False}
+    write_jsonl(root / "private" / "remade" / "geometry.jsonl", [staged | anew])
+    summary = assemble(root)
+    rows = json.loads((root / "audits" / "ct_prepro" / "ct_prepro_audit.json").read_text())["series"]
+
+    assert {**staged, **anew, "series_incomplete": True} in rows and len(rows) == 2
+    assert summary["ct_series"] == {"total": 2, "requires_resampling": 0}
+
+
+def test_geometry_of_a_series_uid_in_two_studies_is_told_of_the_released_one(tmp_path):
+    other = replace(A1, study_uid="1.2.9", sop_uid="1.4.91", path="x/1.dcm")
+    root = make_output(
+        tmp_path,
+        {"b000001": [A1], "b000002": [other]},
+        decisions=[decide(record(other).study_uid, "withhold")],
+        rejects=[],
+    )
+    assemble(root)
+    rows = json.loads((root / "audits" / "ct_prepro" / "ct_prepro_audit.json").read_text())["series"]
+
+    assert [row["study_instance_uid"] for row in rows] == [record(A1).study_uid]
+
+
 def test_summary_counts_everything_once(tmp_path):
     changes = {
         A1.path: {"boxes": ((0, Box(0, 0, 1, 1)),), "pixel_data": "redacted"},
-        A2.path: {"status": Status.REJECTED, "reason": "cannot_clean"},
+        A2.path: {"status": Status.REJECTED, "reason": "cannot_clean", "staged_path": ""},
     }
     held, nobody = {C1.path: residual(record(C1))}, [decide("2.25.404")]
     summary = assemble(make_output(tmp_path, changes=changes, checks=held, decisions=nobody))
@@ -364,9 +389,11 @@ def test_summary_counts_everything_once(tmp_path):
         "links": {
             "resolved": 3, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0,
             "dangling_by_reason": {"not_in_data_set": 0, "held": 1, "rejected": 0},
+            "pairs": {"resolved": 2, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0},
             "geometry": {"agrees": 1, "differs": 1, "not_checked": 0},
         },
         "ct_series": {"total": 1, "requires_resampling": 1},
+        "ct_stacks": {"picture": 0, "image": 0, "mask": 0, "left_out": []},
     }  # fmt: skip
 
 

@@ -54,3 +54,30 @@ def test_grid_too_large_to_be_made_is_told_and_not_advised():
     assert FLAG.GRID_TOO_LARGE in result.flags and result.target_grid is None and result.simpleitk == ""
     assert {"resample", "interpolate_slices", "deshear"}.isdisjoint(steps(result))
     assert any("voxels" in reason for reason in result.reasons)
+
+
+COS, SIN = math.cos(math.radians(1.0)), math.sin(math.radians(1.0))
+TURNED = (COS, SIN, 0.0, -SIN, COS, 0.0)
+SKEWED = (1.0, 0.0, 0.0, SIN, COS, 0.0)
+BENT = [
+    replace(one, position=(one.position[0] + 0.1 * (-1) ** index, *one.position[1:]))
+    for index, one in enumerate(stack(regular(12), shear=(0.2, 0.0)))
+]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "flag", "slices"),
+    [
+        ("tilt_agreement_deg", 3.0, FLAG.TILT_DISAGREES, stack(regular(12), shear=(0.0, 0.2), gantry_tilt=9.0)),
+        ("oblique_tolerance_deg", 2.0, FLAG.OBLIQUE, stack(regular(6), orientation=TURNED)),
+        ("right_angle_tolerance_deg", 2.0, FLAG.NON_ORTHOGONAL, stack(regular(6), orientation=SKEWED)),
+        ("missing_tolerance_relative", 0.0, FLAG.MISSING_SLICES, stack([0.0, 2.0, 4.0, 6.0, 10.1, 12.1, 14.1])),
+        ("spacing_run", 2, FLAG.MISSING_SLICES, stack([0.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0])),
+        ("straight_tolerance_relative", 0.0, FLAG.GANTRY_TILT, BENT),
+        ("max_voxels", 100, FLAG.GRID_TOO_LARGE, stack(regular(6))),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "_" in value else "",
+)  # fmt: skip
+def test_threshold_of_the_configuration_decides(setting, value, flag, slices):
+    default, changed = (flag in measured(slices, **more).flags for more in ({}, {setting: value}))
+    assert default is not changed

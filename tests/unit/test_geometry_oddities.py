@@ -159,3 +159,68 @@ def test_anisotropy_at_the_limit_has_the_tolerance_of_the_spacing(ratio, flagged
     depths = [depth + noise.uniform(-0.004, 0.004) for depth in regular(40, ratio)]
     result = measured(stack(depths, slice_thickness=ratio, pixel_spacing=(1.0, 1.0)))
     assert set(result.flags) == ({FLAG.ANISOTROPIC} if flagged else set())
+
+
+# --- thin slices first, thick ones later --------------------------------------------------------------------------
+
+
+def thin_then_thick(thin: int, thick: int, *, step: float = 1.0, wide: float = 5.0, filled: bool | None = True):
+    """Slices that touch each other, thin ones first; not filled: all are thin; None: nothing states a thickness."""
+    first = [index * step for index in range(thin)]
+    join = (step + wide) / 2 if filled else wide
+    then = [first[-1] + join + index * wide for index in range(thick)]
+    widths = {True: (step, wide), False: (step, step), None: (None, None)}[filled]
+    return stack(first, slice_thickness=widths[0]) + stack(then, uid="t", slice_thickness=widths[1])
+
+
+def steps_of(result) -> dict[str, dict]:
+    return {one.step: one.parameters for one in result.recommended_preprocessing_pipeline}
+
+
+@pytest.mark.parametrize(("thin", "thick", "spacing"), [(60, 10, 1.0), (10, 30, 5.0), (20, 20, 5.0), (30, 12, 1.0)])
+def test_thick_slices_that_touch_are_no_gaps_and_the_volume_has_a_distance_that_occurs(thin, thick, spacing):
+    result = measured(thin_then_thick(thin, thick))
+    assert result.flags == (FLAG.NON_UNIFORM_SPACING, FLAG.MIXED_THICKNESS, *result.flags[2:])
+    assert not {FLAG.GAPPED_SLICES, FLAG.OVERLAPPING_SLICES, FLAG.MISSING_SLICES} & {*result.flags}
+    assert "split_at_gaps" not in steps_of(result)
+    assert result.target_grid.spacing[2] == spacing
+    length = (thin - 1) + 3 + 5 * (thick - 1)
+    assert (result.target_grid.size[2] - 1) * spacing == pytest.approx(length, abs=spacing)
+    (reason,) = (reason for reason in result.reasons if "follow each other" in reason)
+    assert f"1 mm {thin - 1} times, 5 mm {thick - 1} times" in reason
+
+
+@pytest.mark.parametrize("filled", [False, None])
+def test_sparse_slices_after_dense_ones_are_a_part_of_their_own(filled):
+    result = measured(thin_then_thick(60, 10, filled=filled))
+    assert steps_of(result)["split_at_gaps"]["parts_mm"] == [[0.0, 59.0], [64.0, 109.0]]
+    assert (result.target_grid.size[2], result.target_grid.spacing[2]) == (60, 1.0)
+
+
+def test_thin_and_thick_slices_of_a_head_neither_overlap_nor_leave_gaps_nor_disagree_with_what_is_stored():
+    slices = stack([2.5 * i for i in range(12)], slice_thickness=2.5, spacing_between_slices=2.5)
+    slices += stack([31.25 + 5 * i for i in range(12)], uid="t", slice_thickness=5.0, spacing_between_slices=5.0)
+    flags = measured(slices).flags
+    assert not {FLAG.GAPPED_SLICES, FLAG.OVERLAPPING_SLICES, FLAG.SPACING_DISAGREES} & {*flags}
+
+
+def test_thin_and_thick_slices_that_both_overlap_are_told():
+    slices = stack([1.0 * i for i in range(12)], slice_thickness=2.0)
+    slices += stack([13.5 + 4 * i for i in range(12)], uid="t", slice_thickness=6.0)
+    result = measured(slices)
+    assert FLAG.OVERLAPPING_SLICES in result.flags
+    assert any(reason.startswith("Slices of 2 to 6 mm") for reason in result.reasons)
+
+
+# --- acquisitions that cover a part of each other -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.4, 1.0])
+def test_acquisitions_that_overlap_in_part_are_stacks_and_the_overlap_is_told(offset):
+    slices = stack([2.0 * i for i in range(30)], acquisition_number=1)
+    slices += stack([50 + offset + 2.0 * i for i in range(25)], uid="t", acquisition_number=2)
+    result = measured(slices)
+    figures = [one.figures for one in result.stacks]
+    assert [(one.num_slices, one.is_uniform_spacing) for one in figures] == [(30, True), (25, True)]
+    assert not result.requires_resampling and FLAG.SEVERAL_ACQUISITIONS in result.flags
+    assert any(f"overlap over {8 - offset:g} mm" in reason for reason in result.reasons)

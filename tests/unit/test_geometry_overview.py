@@ -13,7 +13,7 @@ from PIL import Image
 import record_io
 from phi_deid_pipeline.geometry import GeometrySettings, measure_series
 from phi_deid_pipeline.geometry.drawing import picture_problems
-from phi_deid_pipeline.geometry.overview import draw_overview
+from phi_deid_pipeline.geometry.overview import distance_ticks, draw_overview, named_stacks, words
 from phi_deid_pipeline.records import SliceAttributes
 
 RED = (215, 0, 21)  # of stacks that require resampling
@@ -47,3 +47,28 @@ def test_stacks_that_require_resampling_are_red(count: int) -> None:
     rows = [row(0, [2.0, 2.0, 4.0, 2.0]), *(row(number, [2.0] * 4) for number in range(1, count))]
     assert rows[0]["requires_resampling"] is True
     assert red_pixels(draw_overview(rows)) > 20
+
+
+def test_words_of_a_line_say_nothing_twice() -> None:
+    single = row(1, [])["stacks"][0]
+    assert single["flags"][0] == "single_slice"
+    assert words(single).startswith("single slice: ") and words(single).count("single slice") == 1
+    assert words({"kind": "single_slice", "flags": ["single_slice"], "requires_resampling": False}) == "single slice"
+    uneven = row(1, [2.0, 2.0, 4.0, 2.0])["stacks"][0]
+    assert words(uneven).startswith("resample: non uniform spacing, missing slices")
+    even = row(1, [2.0] * 4)["stacks"][0]
+    assert words(even | {"flags": []}) == "nothing odd"
+    assert words(even | {"flags": ["duplicates_differ"], "target_grid": None}) == "no volume: duplicates differ"
+
+
+def test_stacks_of_one_series_uid_in_several_studies_have_names_of_their_own() -> None:
+    rows = [row(7, [2.0] * 4), row(7, [2.0] * 4) | {"study_instance_uid": "2.25.2"}]
+    found = [name for name, _ in named_stacks(rows)]
+    assert len(set(found)) == 2
+    assert found[0].startswith("study ...2.25.1, series ...") and found[0].endswith("000007, stack 1")
+
+
+@pytest.mark.parametrize(("most", "last"), [(0.6, 1.0), (1.25, 2.0), (5.0, 5.0), (70.0, 100.0), (None, 1.0)])
+def test_ticks_of_slice_distances_are_plain_numbers_up_to_the_largest(most: float | None, last: float) -> None:
+    ticks = distance_ticks(most)
+    assert ticks[0] == 0.0 and ticks[-1] == last and ticks == sorted(ticks) and len(ticks) <= 9

@@ -13,18 +13,30 @@ from pathlib import Path
 import pytest
 
 from phi_deid_pipeline.input_files import read_file
+from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.link_geometry import LinkedGeometry
 from phi_deid_pipeline.links import check_links, instance_links
 from phi_deid_pipeline.metadata_extract import extract_metadata
+from phi_deid_pipeline.pipeline import Ended
+from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.raw_elements import read_instance
 from phi_deid_pipeline.records import DeidRecord, InstanceEntry, LinkState, Status, UidType, UidUse
-from phi_deid_pipeline.references import BeforeAfter, references
+from phi_deid_pipeline.references import BeforeAfter, References, references
+from phi_deid_pipeline.uid_mapping import UidMapper
 from phi_deid_pipeline.verification_bytes import read_layout
 
+UIDS = UidMapper(bytes(range(32)))
+POLICY = load_policy("hipaa_safe_harbor")
+STATES = {  # of links of an object that is released: nothing is lost; of one that is not: nothing was written
+    Status.RELEASED: (LinkState.RESOLVED, LinkState.DANGLING, LinkState.DROPPED_BY_POLICY),
+    Status.REJECTED: (LinkState.RESOLVED, LinkState.DANGLING, LinkState.NOT_WRITTEN),
+}
 STUDY_NAMED = "pydicom/test_files/rtstruct.dcm"
 
 
 class Known:
-    """An instance of the data set, as if it had been released under its own UIDs."""
+    """An instance of the data set, released or rejected by what its header says."""
 
     def __init__(self, root: Path, path: str) -> None:
         facts = read_file(root, path.encode(), 64)
@@ -33,19 +45,46 @@ class Known:
         self.sop_class_uid, self.modality = facts.sop_class_uid, facts.modality
         self.uids = tuple(UidUse(uid, UidType(role), *rest) for uid, role, *rest in json.loads(facts.uids or "[]"))
 
-    def links(self, path: Path) -> list:
+    @property
+    def ended(self) -> Ended:
+        """Where it ends, under its new UIDs."""
+        return Ended(*map(UIDS.new_uid, (self.study_uid, self.series_uid, self.sop_uid)), self.status)
+
+    def links(self, path: Path, written: Path | None = None) -> list:
+        """Return its links: of the file as it is, or de-identified to `written`, under new UIDs then."""
         own = (self.study_uid, self.series_uid, self.sop_uid)
+        new = UIDS.new_uid if written else str
         entry = InstanceEntry(
             "a", 1, "", "p1", *own, self.sop_class_uid, "", self.modality, 1, 1, 1, True, uids=self.uids
         )
         record = DeidRecord(
-            "a", "", self.sop_class_uid, self.modality, *own, *own, "P", self.status, "", "", "", "", "", "", "none", ""
-        )
+            "a", "", self.sop_class_uid, self.modality, *own, *map(new, own), "P", self.status, "", "", "", "", "", "",
+            "none", "",
+        )  # fmt: skip
         seen = None
         if self.status is Status.RELEASED:
-            with read_layout(path) as layout:
-                seen = BeforeAfter(references(layout), references(layout))
-        return instance_links(entry, record, seen, {use.uid: use.uid for use in self.uids})
+            before = found_references(path)
+            after = found_references(deidentified(path, written)) if written else before
+            seen = BeforeAfter(before, after)
+        return instance_links(entry, record, seen, {use.uid: new(use.uid) for use in self.uids})
+
+
+def found_references(path: Path) -> References:
+    with read_layout(path) as layout:
+        return references(layout)
+
+
+def deidentified(path: Path, written: Path) -> Path:
+    with read_instance(path) as instance:
+        InstanceDeidentifier(POLICY, UIDS).deidentify(
+            instance,
+            written,
+            PatientContext("P", Lexicon()),
+            None,
+            text_scan_found_nothing_left=False,
+            redacted=False,
+        )
+    return written
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +94,19 @@ def collection(shared_data: Path) -> dict[str, Known]:
     return {path: Known(shared_data, path) for path in paths}
 
 
-def test_linked_sets_are_found_with_the_counts_of_their_table(shared_data: Path, collection: dict[str, Known]) -> None:
+def test_linked_sets_are_found_in_what_is_written_with_the_counts_of_their_table(
+    shared_data: Path, collection: dict[str, Known], tmp_path: Path
+) -> None:
     with (shared_data / "links.tsv").open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t"))
     assert len(rows) > 50
+    ended = [known.ended for known in collection.values()]
     found, expected = {}, {}
     for row in rows:
-        edges = collection[row["path"]].links(shared_data / row["path"])
-        states = {
-            (link.to_uid, link.state) for link in check_links(edges, collection.values()) if link.kind is UidType.SOP
-        }
+        edges = collection[row["path"]].links(shared_data / row["path"], tmp_path / "written.dcm")
+        links = list(check_links(edges, ended))
+        assert {link.state for link in links} <= {*STATES[collection[row["path"]].status]}
+        states = {(link.to_uid, link.state) for link in links if link.kind is UidType.SOP}
         resolved = {uid for uid, state in states if state is LinkState.RESOLVED}
         dangling = {uid for uid, state in states if state is LinkState.DANGLING}
         found[row["path"]] = (len(resolved | dangling), len(resolved), len(dangling))
@@ -74,8 +116,8 @@ def test_linked_sets_are_found_with_the_counts_of_their_table(shared_data: Path,
     # The table counts this reference among those to instances; it names a study (RT Referenced Study Sequence).
     assert (found.pop(STUDY_NAMED), expected.pop(STUDY_NAMED)) == ((0, 0, 0), (1, 0, 1))
     assert found == expected
-    edges = collection[STUDY_NAMED].links(shared_data / STUDY_NAMED)
-    states = {(link.kind, link.state) for link in check_links(edges, collection.values())}
+    edges = collection[STUDY_NAMED].links(shared_data / STUDY_NAMED, tmp_path / "written.dcm")
+    states = {(link.kind, link.state) for link in check_links(edges, ended)}
     assert (UidType.STUDY, LinkState.DANGLING) in states
 
 

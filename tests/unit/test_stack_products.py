@@ -21,7 +21,8 @@ from phi_deid_pipeline.geometry import GeometrySettings
 from phi_deid_pipeline.geometry.drawing import picture_problems
 from phi_deid_pipeline.geometry.resampling import volume_problems, write_volume
 from phi_deid_pipeline.metadata_extract import slice_attributes
-from phi_deid_pipeline.stack_pixels import SEGMENTATION, STRUCTURE_SET, contours, mask_planes, named_instances
+from phi_deid_pipeline.rt_contours import contours
+from phi_deid_pipeline.stack_pixels import SEGMENTATION, STRUCTURE_SET, mask_planes, named_instances
 from phi_deid_pipeline.stack_series import Marker, Series, linked
 
 ROWS, COLUMNS, FRAME = 24, 20, "2.25.77"
@@ -188,7 +189,7 @@ def test_picture_is_a_plain_png_that_shows_segments_and_contours(tmp_path: Path)
     roi.ReferencedROINumber, roi.ContourSequence = 3, [contour]
     structure.ROIContourSequence = [roi]
     path = write(structure, tmp_path / "in" / "rs.dcm")
-    assert [(one.roi, one.points.shape) for one in contours(path)] == [(3, (4, 3))]
+    assert [(one.roi, len(one.points)) for one in contours(path)] == [(3, 12)]
     both = [*markers, Marker("2.25.901", path, False, named_instances(path))]
     shown = {}
     for name, some in (("none", []), ("seg", markers), ("both", both)):
@@ -245,7 +246,8 @@ def test_slice_that_cannot_be_decoded_makes_no_volume(tmp_path: Path) -> None:
         stack_products.draw_stacks(series, markers, SETTINGS, tmp_path / "out"),
     ):
         (product,) = made_of
-        assert (product.name, product.sources) == ("", ()) and "pixels_undecodable" in product.problems[0]
+        assert (product.name, product.sha256) == ("", "") and "pixels_undecodable" in product.problems[0]
+        assert {*product.sources} - {*product.marks} == {*series.paths}
     assert not (tmp_path / "out").exists()
 
 

@@ -4,6 +4,7 @@ import re
 import uuid
 
 import pytest
+from pydicom._uid_dict import UID_dictionary
 
 from phi_deid_pipeline.uid_mapping import Pseudonyms, UidMapper, derive_key, is_standard_uid, salt_id
 
@@ -37,6 +38,17 @@ def test_uids_of_dicom_itself_and_the_empty_value_stay():
     mapper = UidMapper(SALT)
     assert mapper.new_uid("1.2.840.10008.5.1.4.1.1.2") == "1.2.840.10008.5.1.4.1.1.2"
     assert mapper.new_uid("") == ""
+
+
+@pytest.mark.parametrize("tail", ["20240102", "5.1.4.1.1.2.1325590842.123", "5.1.4.1.1.2.1.2.3.4.5.6.7"])
+def test_uid_of_an_instance_made_below_the_dicom_root_is_replaced(tail):
+    uid = f"1.2.840.10008.{tail}"
+    assert not is_standard_uid(uid)
+    assert UidMapper(SALT).new_uid(uid).startswith("2.25.")
+
+
+def test_every_uid_that_dicom_registers_is_known_as_such():
+    assert len(UID_dictionary) > 400 and all(map(is_standard_uid, UID_dictionary))
 
 
 @pytest.mark.parametrize("text", ["1.2.840.10008.DOE^JANE", "1.2.840.100080.1", "1.2.840.10008.\u0661"])

@@ -28,7 +28,7 @@ PATIENT_RULES = (
 )  # fmt: skip
 BATCH_RULES = ("map_uids", "read_burned_in_text", *PATIENT_RULES)
 CLOSING_RULES = (
-    "check_link_geometry", "check_links", "assemble_audits", "gather_figures", "release", "report_pictures",
+    "check_link_geometry", "check_links", "remake_stacks", "assemble_audits", "gather_figures", "release", "report_pictures",
     "prune_withdrawn",
 )  # fmt: skip
 BATCH_RESULTS = (

@@ -8,6 +8,7 @@ import pytest
 from harness import NOT_ALL_RELEASED, Workplace, jobs
 
 pytestmark = pytest.mark.workflow
+CLOSING = ("remake_stacks", "assemble_audits", "gather_figures", "release", "prune_withdrawn")
 ASKED = ("--set", "geometry.resample=true")
 
 
@@ -19,15 +20,42 @@ def test_volumes_are_made_when_asked_for_and_gone_from_the_next_release_when_not
     pictures = of_kind(place, "figures")
     assert of_kind(place, "volumes") == set() and "figures/overview.png" in pictures and len(pictures) > 1
     run = place.run(*ASKED)
-    assert run.jobs == jobs(place.batches().values(), ["resample"], ["release", "prune_withdrawn"])
+    assert run.jobs == jobs(place.batches().values(), ["resample"], CLOSING)
     made = of_kind(place, "volumes")
     assert made and {name.rsplit("/", 1)[0].replace("volumes", "figures") for name in made} <= {
         name.rsplit("/", 1)[0] for name in pictures
     }
     assert of_kind(place, "figures") == pictures
     assert place.run(*ASKED).jobs == []
-    assert place.run().jobs == jobs([], closing=["release", "prune_withdrawn"])
+    assert place.run().jobs == jobs([], closing=CLOSING)
     assert of_kind(place, "volumes") == set() and of_kind(place, "figures") == pictures
+
+
+def test_withheld_slice_is_part_of_no_figure_no_volume_and_no_geometry(place: Workplace) -> None:
+    place.run(*ASKED)
+    before, rows = place.manifest()["files"], geometry(place)
+    row = max(rows.values(), key=lambda row: row["num_instances"])
+    assert row["num_instances"] > 2
+    folder = f"{row['study_instance_uid']}/{row['series_instance_uid']}"
+    withheld = sorted(name for name in before if name.startswith(f"dicom/{folder}/"))[1]
+    uid = withheld.rpartition("/")[2].removesuffix(".dcm")
+    decisions = place.source.parent / "decisions.csv"
+    decisions.write_text(f"what,verdict,who,when,why\n{uid},withhold,A Reader,2026-01-01,a test\n", encoding="utf-8")
+    run = place.run("--decisions", str(decisions), *ASKED, expect=NOT_ALL_RELEASED)
+    assert "resample" not in {rule for rule, _ in run.jobs} and "draw_stacks" not in {rule for rule, _ in run.jobs}
+    after, again = place.manifest()["files"], geometry(place)
+    assert set(before) - set(after) == {withheld}
+    made = {name for name in after if name.startswith((f"figures/{folder}/", f"volumes/{folder}/"))}
+    assert len(made) >= 2 and all(after[name] != before[name] for name in made)
+    lacking = again.pop(row["series_instance_uid"])
+    assert lacking["num_instances"] == row["num_instances"] - 1 and "withheld_slices" in lacking["flags"]
+    assert {key: rows[key] for key in again} == again
+    assert place.run("--decisions", str(decisions), *ASKED, expect=NOT_ALL_RELEASED).jobs == []
+
+
+def geometry(place: Workplace) -> dict[str, dict]:
+    audit = json.loads((place.output / "audits/ct_prepro/ct_prepro_audit.json").read_bytes())
+    return {row["series_instance_uid"]: row for row in audit["series"]}
 
 
 def test_no_picture_of_a_held_series_is_released_or_shown(place: Workplace) -> None:
@@ -38,5 +66,4 @@ def test_no_picture_of_a_held_series_is_released_or_shown(place: Workplace) -> N
     place.run("--decisions", str(decisions), expect=NOT_ALL_RELEASED)
     assert not any(held in name for name in place.manifest()["files"])
     assert not any(held in path.as_posix() for path in (place.output / "audits" / "figures").rglob("*"))
-    audit = json.loads((place.output / "audits/ct_prepro/ct_prepro_audit.json").read_bytes())
-    assert held not in {row["series_instance_uid"] for row in audit["series"]}
+    assert held not in geometry(place)

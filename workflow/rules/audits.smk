@@ -54,6 +54,9 @@ rule assemble_audits:
         words=per_batch("private/words/{batch}.jsonl"),
         metadata=per_batch("private/metadata/{batch}.jsonl"),
         geometry=per_batch("private/geometry/{batch}.jsonl"),
+        remade=rules.remake_stacks.output,
+        drawn=per_batch("private/figures/{batch}.jsonl") if FIGURES else [],
+        resampled=per_batch("private/volumes/{batch}.jsonl") if VOLUMES else [],
         rejected=after_scan("private/rejected.jsonl"),
         links="private/links.jsonl",
         statuses="private/statuses.jsonl",
@@ -112,6 +115,7 @@ rule release:
         drawn=per_batch("private/figures/{batch}.jsonl") if FIGURES else [],
         volumes=per_batch("private/volumes/{batch}") if VOLUMES else [],
         resampled=per_batch("private/volumes/{batch}.jsonl") if VOLUMES else [],
+        remade=rules.remake_stacks.output,
     output:
         "private/release.json",
     log:

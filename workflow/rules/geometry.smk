@@ -89,11 +89,43 @@ rule resample:
         "../../scripts/resample.py"
 
 
+# Where a part of a series, or a SEG or RTSTRUCT that marks it, is withheld: what is said and shown holds for the rest.
+rule remake_stacks:
+    input:
+        statuses="private/statuses.jsonl",
+        records=per_batch("private/records/{batch}.jsonl"),
+        dicom=per_batch("private/staging/{batch}"),
+        drawn=per_batch("private/figures/{batch}.jsonl") if FIGURES else [],
+        resampled=per_batch("private/volumes/{batch}.jsonl") if VOLUMES else [],
+    output:
+        geometry="private/remade/geometry.jsonl",
+        figures=directory("private/remade/figures"),
+        figures_list="private/remade/figures.jsonl",
+        volumes=directory("private/remade/volumes"),
+        volumes_list="private/remade/volumes.jsonl",
+    log:
+        "logs/remake_stacks/remake_stacks.log",
+    benchmark:
+        "benchmarks/remake_stacks/remake_stacks.tsv"
+    resources:
+        mem_mb=16000 if VOLUMES else 4000,
+        runtime=240,
+    params:
+        settings=GEOMETRY_SETTINGS,
+        figures=FIGURES,
+        kind=config["geometry"]["format"] if VOLUMES else "",
+        environment=ENVIRONMENT,
+        code=code_digest("remake_stacks"),
+    script:
+        "../../scripts/remake_stacks.py"
+
+
 # What the report shows: figures of released stacks alone, and that of the data set.
 rule gather_figures:
     input:
         figures=per_batch("private/figures/{batch}"),
         products=per_batch("private/figures/{batch}.jsonl"),
+        remade=rules.remake_stacks.output,
         statuses="private/statuses.jsonl",
         ct_prepro="audits/ct_prepro/ct_prepro_audit.json",
     output:

@@ -22,15 +22,17 @@ from phi_deid_pipeline.geometry.figures import (
 from phi_deid_pipeline.geometry.placement import (
     EPSILON_MM,
     Placed,
+    beside_gaps,
     duplicate_positions,
     in_plane_residuals,
     is_sheared,
     is_uniform,
     itk_direction,
+    regimes,
+    usual_step,
 )
 from phi_deid_pipeline.geometry.plan import Plan, box_corners, code_of, even_grid, steps
 
-MAX_VOXELS = 2**31  # of a volume: 4 GiB as written, 8 GiB while it is made
 _THICKEST_MM = 10.0  # of CT slices; taken where a header states no thickness
 
 
@@ -94,9 +96,7 @@ class Advice:
     def _split_at_gaps(self) -> tuple[int, int]:
         """Advise on missing slices; return first and last index of the part that the further steps are about."""
         distances = self.placed.distances
-        gaps = np.diff(distances)
-        limit = (self.settings.max_filled_slices + 1.5) * float(np.median(gaps))
-        cuts = np.flatnonzero(gaps > limit).tolist()
+        cuts = self._cuts()
         bounds = [-1, *cuts, len(distances) - 1]
         parts = [(start + 1, end) for start, end in itertools.pairwise(bounds)]
         if self.gaps:
@@ -114,6 +114,19 @@ class Advice:
                 "A gap is too wide to interpolate across; the further steps are given for the longest part.",
             )
         return max(parts, key=lambda part: (part[1] - part[0], -part[0]))
+
+    def _cuts(self) -> list[int]:
+        """Return the gaps that are too wide to interpolate across.
+
+        Thick slices that touch leave no gap, and of equal wide gaps in a row the first parts two spacings.
+        """
+        gaps = np.diff(self.placed.distances)
+        limit = (self.settings.max_filled_slices + 1.5) * float(np.median(gaps))
+        thickness = np.nan_to_num(beside_gaps(self.placed, "slice_thickness")).mean(axis=1)
+        wide = (gaps > limit) & (gaps > (1 + self.settings.missing_tolerance_relative) * thickness)
+        for start, end, _ in regimes(self.placed.distances, self.settings):
+            wide[start + 1 : end + 1] = False
+        return np.flatnonzero(wide).tolist()
 
     def _values(self) -> None:
         """Rescale before anything is interpolated: padding and slices of different slope must not be mixed."""
@@ -150,7 +163,7 @@ class Advice:
     def _target_spacing(self, distances: np.ndarray) -> tuple[tuple[float, ...], str] | None:
         """Return spacing (x, y, z) and why it is advised; None if no resampling is."""
         pixel = self.figures.pixel_spacing
-        step = rounded(np.median(np.diff(distances)))
+        step = rounded(usual_step(distances, self.settings))
         anisotropic = self.notes.has(GeometryFlag.ANISOTROPIC)
         if self.settings.target_spacing_mm is not None:
             x, y, z = self.settings.target_spacing_mm
@@ -163,7 +176,7 @@ class Advice:
             return (side, side, side), "Cubic voxels of the pixel spacing, for methods that expect isotropic volumes."
         if not self.resampling_required:
             return None
-        return (pixel[1], pixel[0], step), "Pixel spacing is kept; slices stand at their median distance."
+        return (pixel[1], pixel[0], step), "Pixel spacing is kept; slices stand at their usual distance."
 
     def _too_far_apart(self, distances: np.ndarray) -> bool:
         """Advise against more slices than were taken where gaps are wider than interpolation may bridge."""
@@ -209,11 +222,11 @@ class Advice:
         spacing = (*pixel, rounded(step)) if target is None else target[0]
         grid = even_grid(corner, sides, placed.basis, spacing, reorient)
         voxels = max(math.prod(grid.size), figures.rows * figures.columns * count)
-        if voxels > MAX_VOXELS:
+        if voxels > self.settings.max_voxels:
             del self.steps[before:]
             self.notes.add(
                 GeometryFlag.GRID_TOO_LARGE,
-                f"The volume would hold {voxels:.3g} voxels (limit {MAX_VOXELS:.3g}): none is advised or made. "
+                f"The volume would hold {voxels:.3g} voxels (limit {self.settings.max_voxels:.3g}): none is advised or made. "
                 "See whether positions and spacing are true.",
             )
             return
@@ -279,7 +292,7 @@ class Advice:
         """Advise on even slice distances; return whether they are even, the distance and the slices that hold after."""
         if is_uniform(distances, self.settings):
             return True, float(np.mean(np.diff(distances))), len(distances)
-        step = rounded(np.median(np.diff(distances)))
+        step = rounded(usual_step(distances, self.settings))
         count = steps(distances[-1] - distances[0], step)
         self._add(
             "interpolate_slices",

@@ -167,6 +167,8 @@ def _draw_slice(axes: Axes, view: StackView, limits: tuple[float, float]) -> Non
     axes.axvline(x0 + view.column * px, color="#ffd60a", linewidth=0.4, linestyle=":")
     axes.set_xlim(extent[0], extent[1])
     axes.set_ylim(extent[2], extent[3])
+    if abs(extent[2] - extent[3]) < _THIN * (extent[1] - extent[0]):
+        axes.set_yticks([])
     _letters(axes, placed.basis[0], -placed.column)
     ticks(axes, f"slice at {written(round(float(depth - placed.distances[0]), 2))} mm (rows down, columns across)")
 
@@ -199,7 +201,7 @@ def _draw_cut(axes: Axes, view: StackView, along: int, limits: tuple[float, floa
             nearest = int(np.argmin(np.abs(placed.distances - points[0, 2])))
             line = placed.in_plane[nearest, 1 - along] + fixed * view.pixel[1 - along]
             for ends in _crossings(points, along, line):
-                axes.plot(ends, (points[0, 2],) * 2, color=colour, linewidth=1.0)
+                axes.vlines(ends, points[0, 2] - view.half, points[0, 2] + view.half, color=colour, linewidth=1.3)
     axes.axhline(placed.distances[view.index], color="#ffd60a", linewidth=0.4, linestyle=":")
     axes.set_aspect("equal")
     axes.set_xlim(left, right)

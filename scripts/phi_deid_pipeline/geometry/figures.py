@@ -56,6 +56,7 @@ class GeometryFlag(StrEnum):
     MISSING_ATTRIBUTES = "missing_attributes"
     MULTI_FRAME = "multi_frame"
     GRID_TOO_LARGE = "grid_too_large"  # of the volume that would be advised
+    WITHHELD_SLICES = "withheld_slices"  # what was measured lacks instances that are not released
 
 
 ORDER = {flag: index for index, flag in enumerate(GeometryFlag)}
@@ -77,6 +78,13 @@ class GeometrySettings:
     in_plane_tolerance_mm: float = 0.1
     tilt_tolerance_deg: float = 0.1
     orientation_tolerance_deg: float = 0.01
+    straight_tolerance_relative: float = 0.05  # of the shift from end to end, that slices may lie off a straight line
+    tilt_agreement_deg: float = 0.5  # between stored and measured tilt
+    oblique_tolerance_deg: float = 0.1  # between an image axis and a patient axis
+    right_angle_tolerance_deg: float = 0.06
+    missing_tolerance_relative: float = 0.1  # of the median distance, that a gap may miss a multiple of it
+    spacing_run: int = 3  # as many equal gaps in a row are a spacing
+    max_voxels: int = 2**31  # of a volume: 4 GiB as written, 8 GiB while it is made
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> GeometrySettings:

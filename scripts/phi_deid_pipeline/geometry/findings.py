@@ -29,6 +29,8 @@ from phi_deid_pipeline.geometry.placement import (
     SAME_PIXEL_SPACING,
     SMALLEST_PIXEL_MM,
     Placed,
+    beside_gaps,
+    following_spacings,
     in_plane_residuals,
     is_drifting,
     is_localizer,
@@ -51,11 +53,6 @@ from phi_deid_pipeline.geometry.stacks import (
 from phi_deid_pipeline.records import SliceAttributes
 
 PixelDigest = Callable[[SliceAttributes], str]
-_NEAR_NOMINAL = 0.1  # share of the median distance within which a gap counts as one (or n) regular steps
-_RIGHT_ANGLE_TOLERANCE = 1e-3  # cosine between row and column direction
-_AXIS_TOLERANCE_DEG = 0.1  # between an image axis and a patient axis
-_TILT_AGREEMENT_DEG = 0.5  # between stored and measured tilt
-_REGIME_RUN = 3  # as many equal wide gaps in a row are another spacing, not missing slices
 _SCATTERS = 1.5  # median deviations from the median distance that thickness and stored spacing may be off
 _LOW_BITS = 8  # stored, up to which a CT cannot hold its range of values
 _NEEDED = (
@@ -145,9 +142,9 @@ def _note_pixels(slices: list[SliceAttributes], figures: StackFigures, notes: No
         )
 
 
-def note_orientation(placed: Placed, notes: Notes) -> None:
+def note_orientation(placed: Placed, settings: GeometrySettings, notes: Notes) -> None:
     right = float(placed.basis[0] @ placed.column)
-    if abs(right) > _RIGHT_ANGLE_TOLERANCE:
+    if abs(right) > math.sin(math.radians(settings.right_angle_tolerance_deg)):
         angle = math.degrees(math.acos(max(-1.0, min(1.0, right))))
         notes.add(GeometryFlag.NON_ORTHOGONAL, f"Row and column direction meet at {written(round(angle, 3))} degrees.")
     main = int(np.argmax(np.abs(placed.basis[2])))
@@ -155,7 +152,7 @@ def note_orientation(placed: Placed, notes: Notes) -> None:
         plane = ("sagittal", "coronal")[main]
         notes.add(GeometryFlag.NON_AXIAL, f"Slices are {plane}, not axial.")
     off = max(math.degrees(math.acos(min(1.0, float(np.max(np.abs(axis)))))) for axis in placed.basis)
-    if off > _AXIS_TOLERANCE_DEG:
+    if off > settings.oblique_tolerance_deg:
         notes.add(
             GeometryFlag.OBLIQUE, f"Image axes are up to {written(round(off, 3))} degrees off the axes of the patient."
         )
@@ -178,7 +175,7 @@ def note_positions(
     if figures.is_uniform_spacing:
         return []
     distances = np.diff(placed.distances)
-    lacking = _missing(placed)
+    lacking = _missing(placed, settings)
     missing = _nowhere(placed, lacking, others, settings)
     gaps = [
         Gap(
@@ -195,6 +192,9 @@ def note_positions(
         f"{written(figures.z_spacing_median)}, tolerance {written(figures.spacing_tolerance)}); {off} of "
         f"{len(distances)} differ from the median by more than the tolerance.",
     )
+    if spacings := following_spacings(placed.distances, settings):
+        parts = listed([f"{written(rounded(mm))} mm {count} times" for mm, count in spacings.items()])
+        notes.add(GeometryFlag.NON_UNIFORM_SPACING, f"Parts of different slice distance follow each other: {parts}.")
     if gaps:
         where = listed([f"{one.missing} between {written(one.start_mm)} and {written(one.end_mm)} mm" for one in gaps])
         total = sum(one.missing for one in gaps)
@@ -250,7 +250,7 @@ def _nowhere(
     if not lacking:
         return lacking
     step = float(np.median(np.diff(placed.distances)))
-    near = _NEAR_NOMINAL * step + EPSILON_MM
+    near = settings.missing_tolerance_relative * step + EPSILON_MM
     held = [np.zeros(0)]
     for part in others:
         places = positions_in(placed, part, settings)
@@ -272,7 +272,7 @@ def _away(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.minimum(np.abs(points - places[after]), np.abs(points - places[after - 1]))
 
 
-def _missing(placed: Placed) -> dict[int, int]:
+def _missing(placed: Placed, settings: GeometrySettings) -> dict[int, int]:
     """Return index of a gap -> slices missing in it, where most gaps are one step and this one is a multiple of it.
 
     Gaps that thicker slices fill are another spacing and not missing slices. So are runs of equal wide gaps up to an
@@ -280,7 +280,7 @@ def _missing(placed: Placed) -> dict[int, int]:
     """
     gaps = np.diff(placed.distances)
     step = float(np.median(gaps))
-    near = _NEAR_NOMINAL * step + EPSILON_MM
+    near = settings.missing_tolerance_relative * step + EPSILON_MM
     if np.mean(np.abs(gaps - step) <= near) <= 0.5:
         return {}
     steps = np.rint(gaps / step).astype(int)
@@ -288,13 +288,13 @@ def _missing(placed: Placed) -> dict[int, int]:
     found = {}
     for index in np.flatnonzero((steps >= 2) & (np.abs(gaps - steps * step) <= near)).tolist():
         sides = [placed.slices[placed.members[side][0]].slice_thickness or 0 for side in (index, index + 1)]
-        thicker = max(sides) > (1 + _NEAR_NOMINAL) * usual
-        if not (thicker and sum(sides) / 2 >= (1 - _NEAR_NOMINAL) * gaps[index]):
+        thicker = max(sides) > (1 + settings.missing_tolerance_relative) * usual
+        if not (thicker and sum(sides) / 2 >= (1 - settings.missing_tolerance_relative) * gaps[index]):
             found[index] = int(steps[index]) - 1
     runs = itertools.groupby(range(len(steps)), key=lambda index: int(steps[index]) if index in found else 0)
     for count, run in ((count, list(run)) for count, run in runs):
         at_end = run[0] == 0 or run[-1] == len(steps) - 1
-        if count and len(run) >= _REGIME_RUN and (at_end or not usual):
+        if count and len(run) >= settings.spacing_run and (at_end or not usual):
             for index in run:
                 del found[index]
     return found
@@ -323,7 +323,7 @@ def note_line(placed: Placed, figures: StackFigures, settings: GeometrySettings,
             f"Slices are sheared by {written(round(angle, 3))} degrees against their normal "
             f"(stored gantry tilt: {'none' if figures.gantry_tilt_deg is None else written(stored)}).",
         )
-        if figures.gantry_tilt_deg is not None and abs(abs(stored) - angle) > _TILT_AGREEMENT_DEG:
+        if figures.gantry_tilt_deg is not None and abs(abs(stored) - angle) > settings.tilt_agreement_deg:
             notes.add(
                 GeometryFlag.TILT_DISAGREES,
                 f"Stored gantry tilt {written(stored)} degrees, measured shear {written(round(angle, 3))} degrees.",
@@ -358,24 +358,52 @@ def note_proportions(placed: Placed, figures: StackFigures, settings: GeometrySe
     gaps = np.diff(placed.distances)
     scatter = float(np.median(np.abs(gaps - np.median(gaps))))  # the median distance is not known better than this
     tolerance = figures.spacing_tolerance + _SCATTERS * scatter + EPSILON_MM
-    thickness = figures.slice_thickness
-    if thickness is not None and step < thickness - tolerance:
-        text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: they overlap."
-        notes.add(GeometryFlag.OVERLAPPING_SLICES, text)
-    if thickness is not None and 0 < thickness < step - tolerance:
-        text = f"Slices of {written(thickness)} mm stand {written(step)} mm apart: tissue between them was not imaged."
-        notes.add(GeometryFlag.GAPPED_SLICES, text)
-    stored = figures.spacing_between_slices
-    along = step * math.sqrt(1 + sum(part * part for part in figures.shear))  # tables move along the sheared line
-    if stored is not None and min(abs(abs(stored) - step), abs(abs(stored) - along)) > tolerance:
-        text = f"Spacing Between Slices says {written(stored)} mm, positions say {written(step)} mm."
-        notes.add(GeometryFlag.SPACING_DISAGREES, text)
+    _note_thickness(placed, figures, notes)
+    sides = np.abs(beside_gaps(placed, "spacing_between_slices"))
+    sides = sides[~np.isnan(sides).all(axis=1)]
+    if len(sides) == len(gaps):
+        along = gaps * math.sqrt(1 + sum(part * part for part in figures.shear))  # tables move along the sheared line
+        if all(_systematic(_nearer(sides, each) - each, figures) for each in (gaps, along)):
+            stored = figures.spacing_between_slices
+            text = f"Spacing Between Slices says {written(stored)} mm, positions say {written(step)} mm."
+            notes.add(GeometryFlag.SPACING_DISAGREES, text)
     if pixel:
         ratio = max(step / max(pixel), min(pixel) / step)
         if ratio > settings.isotropic_ratio * (1 + tolerance / step):
             limit = written(settings.isotropic_ratio)
             text = f"Voxels are {written(round(ratio, 3))} times longer than wide (limit {limit})."
             notes.add(GeometryFlag.ANISOTROPIC, text)
+
+
+def _systematic(differences: np.ndarray, figures: StackFigures) -> float:
+    """Return the median of differences; 0 where it is no larger than tolerance and scatter allow."""
+    middle = float(np.median(differences))
+    scatter = float(np.median(np.abs(differences - middle)))  # the median is not known better than this
+    return middle if abs(middle) > figures.spacing_tolerance + _SCATTERS * scatter + EPSILON_MM else 0.0
+
+
+def _nearer(sides: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return of two values a gap, of which one may be NaN, the one nearer to its length."""
+    left, right = sides.T
+    away = np.abs(sides - lengths[:, None])
+    return np.where(np.isnan(right) | (away[:, 0] <= away[:, 1]), left, right)
+
+
+def _note_thickness(placed: Placed, figures: StackFigures, notes: Notes) -> None:
+    """Note slices that overlap or leave tissue out, each gap by the thickness of the slices beside it."""
+    sides = beside_gaps(placed, "slice_thickness")
+    known = ~np.isnan(sides).all(axis=1)
+    if not known.any():
+        return
+    sides, apart = sides[known], np.diff(placed.distances)[known]
+    thickness = np.nanmean(sides, axis=1)
+    surplus = _systematic(apart - thickness, figures)
+    least, most = written(rounded(np.nanmin(sides))), written(rounded(np.nanmax(sides)))
+    text = f"Slices of {least if least == most else f'{least} to {most}'} mm stand {written(rounded(np.median(apart)))} mm apart"
+    if surplus < 0:
+        notes.add(GeometryFlag.OVERLAPPING_SLICES, f"{text}: they overlap.")
+    if surplus > 0 and np.median(thickness) > 0:
+        notes.add(GeometryFlag.GAPPED_SLICES, f"{text}: tissue between them was not imaged.")
 
 
 def note_series(
@@ -440,6 +468,13 @@ def _note_joined(
                     f"one volume these would stand {written(np.median(gaps))} mm apart.",
                 )
         apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
+        shared = sum(max(0.0, one[-1] - two[0]) for one, two in itertools.pairwise(places))
+        if len(set(acquisitions)) == len(group) > 1 and not apart and not between_each_other(places):
+            notes.add(
+                GeometryFlag.SEVERAL_ACQUISITIONS,
+                f"{len(group)} acquisitions of one geometry overlap over {written(rounded(shared))} mm: there they show the "
+                "same tissue twice.",
+            )
         if len(group) > 1 and apart and len(joined) > 2 and not is_uniform(joined, settings):
             gaps = np.diff(joined)
             notes.add(

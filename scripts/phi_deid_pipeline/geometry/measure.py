@@ -81,7 +81,7 @@ def _measure_stack(
     if kind == "localizer":
         notes.add(GeometryFlag.LOCALIZER, f"{len(slices)} localizer image(s) by Image Type: not part of the volume.")
     elif placed:
-        note_orientation(placed, notes)
+        note_orientation(placed, settings, notes)
         duplicates = note_duplicates(placed, settings, notes, pixel_digest)
         gaps = note_positions(placed, figures, settings, notes, others)
         note_line(placed, figures, settings, notes)
@@ -220,17 +220,27 @@ def arrange_series(
 
 
 def measure_series(
-    slices: list[SliceAttributes], settings: GeometrySettings, pixel_digest: PixelDigest = _no_digest
+    slices: list[SliceAttributes],
+    settings: GeometrySettings,
+    pixel_digest: PixelDigest = _no_digest,
+    withheld: int = 0,
 ) -> CtGeometry:
     """Measure the slices of one series, in any order and with one result. ValueError if there are none.
 
     `pixel_digest` is asked for slices at one position alone and tells identical ones from others; "" if not known.
+    `withheld` instances of the series are not among them and not released.
     """
     arranged = arrange_series(slices, settings, pixel_digest)
     parts, stacks = [list(one.slices) for one in arranged], tuple(one.geometry for one in arranged)
     main = stacks[0]
     notes = Notes()
     note_series(parts, stacks, settings, notes)
+    if withheld:
+        notes.add(
+            GeometryFlag.WITHHELD_SLICES,
+            f"{withheld} instance(s) of the series are held or were rejected and are not released: these are the figures of "
+            "what is.",
+        )
     flags = {*notes.flags, *(flag for stack in stacks for flag in stack.flags)}
     reasons = list(notes.reasons)
     for number, stack in enumerate(stacks, start=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,37 +15,65 @@ from phi_deid_pipeline.geometry.drawing import DPI, font, png, ticks
 
 _NEEDS, _FINE, _OTHER = "#d70015", "#248a3d", "#8e8e93"
 _LISTED = 60  # stacks that get a line each; of more, distributions are drawn
-_SHOWN_UID = 12  # last digits of a new series UID
+_SHOWN_UID = 6  # last digits of new study and series UIDs
+_TICKS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm; up to wider distances powers of ten alone
 
 
 def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
     """Return the figure as PNG; `series` are rows of the CT preprocessing audit."""
-    stacks = [
-        (f"...{row['series_instance_uid'][-_SHOWN_UID:]} / {number}", stack)
-        for row in series
-        for number, stack in enumerate(row["stacks"], start=1)
-    ]
+    stacks = named_stacks(series)
     needing = sum(stack["requires_resampling"] for _, stack in stacks)
-    title = f"{len(series)} CT series with {len(stacks)} stacks; {needing} stacks require resampling"
+    studies = len({row["study_instance_uid"] for row in series})
+    named = "study" if studies == 1 else "studies"
+    title = (
+        f"{len(series)} CT series of {studies} {named} with {len(stacks)} stacks; {needing} stacks require resampling"
+    )
     return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
 
 
+def named_stacks(series: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return all stacks by study and series, each with what tells it from the others."""
+    rows = sorted(series, key=lambda row: (row["study_instance_uid"], row["series_instance_uid"]))
+    return [
+        (f"study ...{row['study_instance_uid'][-_SHOWN_UID:]}, series ...{row['series_instance_uid'][-_SHOWN_UID:]}, "
+         f"stack {number}", stack)
+        for row in rows
+        for number, stack in enumerate(row["stacks"], start=1)
+    ]  # fmt: skip
+
+
+def words(stack: Mapping[str, Any]) -> str:
+    """Return the verdict on a stack and its flags, none of them twice."""
+    flags = [flag.replace("_", " ") for flag in stack["flags"] if flag != stack["kind"]]
+    return ": ".join(filter(None, (_verdict(stack), ", ".join(flags)))) or "nothing odd"
+
+
+def distance_ticks(most: float | None) -> list[float]:
+    """Return ticks in mm for slice distances and thicknesses up to `most`."""
+    fine = most is None or most <= _TICKS[-1]
+    ticks = _TICKS if fine else (0.0, *(10.0**power for power in range(math.ceil(math.log10(most)) + 1)))
+    last = next(tick for tick in ticks if tick >= max(most or 0.0, 1.0))
+    return [tick for tick in ticks if tick <= last]
+
+
 def _colour(stack: Mapping[str, Any]) -> str:
-    if stack["kind"] != "volume":
+    if stack["kind"] != "volume" or not stack["target_grid"]:
         return _OTHER
     return _NEEDS if stack["requires_resampling"] else _FINE
 
 
 def _verdict(stack: Mapping[str, Any]) -> str:
     if stack["kind"] != "volume":
-        return stack["kind"].replace("_", " ") + ": "
-    return "resample: " if stack["requires_resampling"] else ""
+        return stack["kind"].replace("_", " ")
+    if not stack["target_grid"]:
+        return "no volume"
+    return "resample" if stack["requires_resampling"] else ""
 
 
 def _lines(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> bytes:
     height = max(2.2, 0.24 * len(stacks) + 1.4)
     figure = Figure(figsize=(14, height), dpi=DPI, facecolor="white")
-    edges = {"left": 0.13, "right": 0.985, "top": 1 - 0.75 / height, "bottom": 0.5 / height, "wspace": 0.06}
+    edges = {"left": 0.2, "right": 0.985, "top": 1 - 0.85 / height, "bottom": 0.5 / height, "wspace": 0.06}
     spacing, extent, why = figure.subplots(1, 3, sharey=True, width_ratios=(2, 2, 4.5), gridspec_kw=edges)
     for place, (_, stack) in enumerate(stacks):
         figures, colour = stack["figures"], _colour(stack)
@@ -57,15 +86,19 @@ def _lines(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> bytes
         if sides and all(sides):
             extent.plot([0, sides[2]], [place] * 2, color=colour, linewidth=3)
             extent.plot([sides[0]], [place], marker="|", markersize=8, color="black")
-        flags = ", ".join(flag.replace("_", " ") for flag in stack["flags"])
-        words = (_verdict(stack) + (flags or "nothing odd"))[:150]
-        why.text(0.0, place, words, color=colour, va="center", fontproperties=font(7))
+        why.text(0.0, place, words(stack)[:150], color=colour, va="center", fontproperties=font(7))
+    facts = [stack["figures"] for _, stack in stacks]
+    lengths = [one[name] for one in facts for name in ("z_spacing_max", "slice_thickness") if one[name]]
+    marks = distance_ticks(max(lengths, default=None))
     spacing.set_xscale("symlog", linthresh=1)
+    spacing.set_xlim(0, marks[-1] * 1.1)
+    spacing.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    spacing.minorticks_off()
     why.axis("off")
     spacing.set_yticks(range(len(stacks)), [name for name, _ in stacks])
     spacing.set_ylim(len(stacks) - 0.4, -0.6)
-    ticks(spacing, "slice distance: least, median, most; thickness: | (mm)")
-    ticks(extent, "extent along the normal; along a row: | (mm)")
+    ticks(spacing, "slice distance: least, median, most\nthickness: | (mm)")
+    ticks(extent, "extent along the normal\nalong a row: | (mm)")
     why.set_title("flags", fontproperties=font(8), loc="left")
     figure.text(0.01, 1 - 0.3 / height, title, fontproperties=font(10))
     return png(figure)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,9 +20,9 @@ from phi_deid_pipeline.records import SliceAttributes
 EPSILON_MM = 1e-6  # float noise of projections; added to every tolerance
 SAME_PIXEL_SPACING = 1e-4  # relative: 0.05 mm over a field of 500 mm
 _UNIT_TOLERANCE = 0.01  # of the length of a direction vector
-_STRAIGHT = 0.05  # share of the in-plane shift that slices may lie off a straight line
 _WRITTEN_MM = 0.01  # rounding of positions as headers write them
 FARTHEST_MM = 1e6  # that a slice lies from the origin: a kilometre
+_IN_REGIMES = 0.8  # share of the gaps that lie in such runs where a stack changes its spacing
 SMALLEST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3  # a tenth of what micro-CT resolves; no detector is that wide
 
 
@@ -125,6 +126,44 @@ def is_uniform(distances: np.ndarray, settings: GeometrySettings) -> bool:
     )
 
 
+def regimes(distances: np.ndarray, settings: GeometrySettings) -> list[tuple[int, int, float]]:
+    """Return runs of equal gaps: first and last gap and their median length."""
+    gaps = np.diff(distances)
+    tolerance = spacing_tolerance(gaps, settings) + EPSILON_MM
+    found, start = [], 0
+    for index in range(1, len(gaps) + 1):
+        if index == len(gaps) or abs(gaps[index] - gaps[start]) > tolerance:
+            if index - start >= settings.spacing_run:
+                found.append((start, index - 1, float(np.median(gaps[start:index]))))
+            start = index
+    return found
+
+
+def following_spacings(distances: np.ndarray, settings: GeometrySettings) -> dict[float, int]:
+    """Return spacing -> gaps of a stack that changes its spacing from part to part; empty for any other stack."""
+    counts: Counter[float] = Counter()
+    near = spacing_tolerance(np.diff(distances), settings) + EPSILON_MM
+    for start, end, spacing in regimes(distances, settings):
+        counts[next((known for known in counts if abs(known - spacing) <= near), spacing)] += end - start + 1
+    mostly = sum(counts.values()) >= _IN_REGIMES * (len(distances) - 1)
+    return dict(counts) if mostly and len(counts) > 1 else {}
+
+
+def usual_step(distances: np.ndarray, settings: GeometrySettings) -> float:
+    """Return the median slice distance; where spacings follow each other the commonest, of equally common the widest."""
+    counts = following_spacings(distances, settings)
+    if not counts:
+        return float(np.median(np.diff(distances)))
+    return max(counts, key=lambda spacing: (counts[spacing], spacing))
+
+
+def beside_gaps(placed: Placed, name: str) -> np.ndarray:
+    """Return an attribute of the slices on both sides of each gap (gaps, 2); NaN where there is none."""
+    values = [getattr(placed.slices[members[0]], name) for members in placed.members]
+    known = np.array([math.nan if value is None else float(value) for value in values])
+    return np.stack([known[:-1], known[1:]], axis=1)
+
+
 def itk_direction(basis: np.ndarray) -> tuple[float, ...]:
     """Return ITK's direction: the axes are the columns of the matrix, given row by row."""
     return rounded_all(basis.T.ravel())
@@ -147,7 +186,7 @@ def is_sheared(placed: Placed, settings: GeometrySettings) -> bool:
         return False
     drift = float(np.hypot(*placed.shear)) * float(placed.distances[-1] - placed.distances[0])
     scatter = float(np.percentile(np.hypot(*placed.deviations.T), 75))  # a few shifted slices bend no line
-    return scatter <= max(_STRAIGHT * drift, _WRITTEN_MM)
+    return scatter <= max(settings.straight_tolerance_relative * drift, _WRITTEN_MM)
 
 
 def in_plane_residuals(placed: Placed, settings: GeometrySettings) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable
 
@@ -78,7 +77,8 @@ def _split_phases(slices: list[SliceAttributes], settings: GeometrySettings) -> 
     """Split slices of one geometry by image type, kernel and temporal position, and by acquisition where that is a border.
 
     Acquisitions that lie over each other are phases or reconstructions, each a stack. Those that follow each other are
-    one volume (scanners number every table position too), unless each is even by itself and all together are not.
+    one volume (scanners number every table position too), unless each is even by itself and all together are not, as
+    where they overlap in part.
     Acquisitions over one extent whose slices lie between those of each other are stacks too.
     """
     if not is_placed(slices[0]):
@@ -105,10 +105,8 @@ def _split_acquisitions(slices: list[SliceAttributes], settings: GeometrySetting
         return parts if sum(_extra(part, settings) for part in parts) < before else [slices]
     if between_each_other(places):
         return parts
-    places.sort(key=lambda distances: distances[0])
-    apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
     even = all(len(one) > 2 and is_uniform(one, settings) for one in places)
-    return parts if apart and even and not is_uniform(np.concatenate(places), settings) else [slices]
+    return parts if even and not is_uniform(np.sort(np.concatenate(places)), settings) else [slices]
 
 
 def between_each_other(places: list[np.ndarray]) -> bool:

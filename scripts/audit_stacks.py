@@ -1,0 +1,155 @@
+"""What of CT stacks is released: pictures and volumes, those that have to be made anew, and what is left out and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from audit_status import FinalStatus, statuses_by_batch
+from phi_deid_pipeline.records import DeidRecord, StackProduct, Status
+from record_io import read_jsonl
+
+Key = tuple[str, str]  # new Study and Series Instance UID
+PICTURE = "picture"
+_WITHOUT = "released, but drawn without a SEG or RTSTRUCT that is not released"
+_NO_MARK = "its SEG is not released"
+
+
+@dataclass(frozen=True, slots=True)
+class Remaking:
+    """Series of a batch whose staged state is not what is released.
+
+    `withheld` counts, by series, staged instances that are not released beside some that are; `redrawn` are these series
+    and those that a withheld SEG or RTSTRUCT marks.
+    """
+
+    batch: str
+    withheld: Mapping[Key, int]
+    redrawn: frozenset[Key]
+    released: frozenset[str]  # SOP Instance UIDs of the batch
+
+
+@dataclass(slots=True)
+class Settled:
+    """Pictures and volumes of a release: path in it -> file and SHA-256 when it was checked; and what is left out."""
+
+    files: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+
+    def leave_out(self, product: StackProduct, reason: str) -> None:
+        """Note what is not released, and why."""
+        self.left_out.append(
+            {
+                "study_instance_uid": product.study_uid,
+                "series_instance_uid": product.series_uid,
+                "stack": product.stack,
+                "kind": product.kind,
+                "segment": product.segment,
+                "reason": reason,
+            }
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """Return counts by kind and what is left out, sorted, for the summary."""
+        rows = sorted(self.left_out, key=lambda row: tuple(row.values()))
+        return {**{kind: self.counts[kind] for kind in (PICTURE, "image", "mask")}, "left_out": rows}
+
+
+def partly_released(statuses: Iterable[FinalStatus]) -> dict[Key, int]:
+    """Return how many staged instances are withheld from each series of which others are released."""
+    withheld: Counter[Key] = Counter()
+    released: set[Key] = set()
+    for one in statuses:
+        key = (one.study_uid, one.series_uid)
+        if one.status is Status.RELEASED:
+            released.add(key)
+        elif one.staged_path:
+            withheld[key] += 1
+    return {key: withheld[key] for key in sorted(released & withheld.keys())}
+
+
+def remaking(private: Path, products: Sequence[Path]) -> Iterator[Remaking]:
+    """Yield what has to be measured and drawn again, by batch; `products` are lists of what was made, a batch each."""
+    released = _released(private)
+    spoilt = {
+        (one.study_uid, one.series_uid)
+        for one in _listed(products)
+        if one.kind == PICTURE and not released.issuperset(one.marks)
+    }
+    for batch, statuses in statuses_by_batch(private / "statuses.jsonl"):
+        withheld = partly_released(statuses.values())
+        going = [one for one in statuses.values() if one.status is Status.RELEASED]
+        if redrawn := frozenset(withheld) | (spoilt & {(one.study_uid, one.series_uid) for one in going}):
+            yield Remaking(batch, withheld, redrawn, frozenset(one.sop_uid for one in going))
+
+
+def released_marks(private: Path, products: Sequence[Path]) -> list[tuple[Path, list[DeidRecord]]]:
+    """Return the staging of each batch with its released SEG and RTSTRUCT that mark a stack of any."""
+    marks = {uid for one in _listed(products) for uid in one.marks}
+    found = []
+    for batch, statuses in statuses_by_batch(private / "statuses.jsonl") if marks else ():
+        wanted = {uid for uid in marks & statuses.keys() if statuses[uid].status is Status.RELEASED}
+        if wanted:
+            records = read_jsonl(private / "records" / f"{batch}.jsonl", DeidRecord)
+            found.append((private / "staging" / batch, [one for one in records if one.sop_uid in wanted]))
+    return found
+
+
+def released_records(private: Path, work: Remaking, series: Container[Key]) -> list[DeidRecord]:
+    """Return the records of the released instances of some series of a batch."""
+    records = read_jsonl(private / "records" / f"{work.batch}.jsonl", DeidRecord)
+    return [one for one in records if (one.study_uid, one.series_uid) in series and one.sop_uid in work.released]
+
+
+def settled_products(private: Path, products: Sequence[Path]) -> Settled:
+    """Return which pictures and volumes are released and which are left out.
+
+    `products` are lists, a batch each, beside the folders of what they list; what was made anew in `private/remade`
+    stands for what was made of those series before. A product goes with all its instances, and not at all where its check
+    found something.
+    """
+    released, superseded = _released(private), _superseded(private, products)
+    settled = Settled()
+    for path in products:
+        for one in read_jsonl(path, StackProduct):
+            if (one.kind == PICTURE, one.study_uid, one.series_uid) not in superseded:
+                _settle(settled, path, one, released)
+            if released & set(one.sources) - set(one.marks) and not released.issuperset(one.marks):
+                settled.leave_out(one, _WITHOUT if one.kind == PICTURE else _NO_MARK)
+    for name in ("figures", "volumes"):
+        path = private / "remade" / f"{name}.jsonl"
+        for one in read_jsonl(path, StackProduct):
+            _settle(settled, path, one, released)
+    return settled
+
+
+def _settle(settled: Settled, path: Path, one: StackProduct, released: set[str]) -> None:
+    if not released & set(one.sources) - set(one.marks):
+        return  # nothing of the stack is released: its instances say why
+    if one.problems:
+        settled.leave_out(one, "; ".join(one.problems))
+    elif released.issuperset(one.sources):
+        settled.files[one.name] = (path.with_suffix("") / one.name.partition("/")[2], one.sha256)
+        settled.counts[one.kind] += 1
+
+
+def _superseded(private: Path, products: Sequence[Path]) -> set[tuple[bool, str, str]]:
+    """Return the series that were made anew, their pictures (True) and their volumes (False) each by itself."""
+    found = set()
+    for one in remaking(private, products):
+        found |= {(True, *key) for key in one.redrawn} | {(False, *key) for key in one.withheld}
+    return found
+
+
+def _listed(products: Iterable[Path]) -> Iterator[StackProduct]:
+    for path in products:
+        yield from read_jsonl(path, StackProduct)
+
+
+def _released(private: Path) -> set[str]:
+    statuses = read_jsonl(private / "statuses.jsonl", FinalStatus)
+    return {one.sop_uid for one in statuses if one.status is Status.RELEASED}
