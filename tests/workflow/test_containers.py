@@ -16,7 +16,7 @@ import harness
 import pytest
 from harness import ROOT, Workplace, assert_same_results
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("containers")]
 
 Maker = Callable[[str], Workplace]
 IMAGE = "localhost/phi-deid-pipeline:test"
