@@ -68,7 +68,6 @@ STOPS = {
     "terminated": (signal.SIGTERM, os.kill),
     "terminated with its group": (signal.SIGTERM, os.killpg),
     "terminal closed": (signal.SIGHUP, os.killpg),
-    "hung up": (signal.SIGHUP, os.kill),
 }
 
 
