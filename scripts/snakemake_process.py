@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
 ASKED_TO_STOP = (signal.SIGTERM, signal.SIGHUP)
 TERMINAL_SECONDS = 1.0  # within this Snakemake says that it was told by the terminal, which tells a whole process group
 POLL_SECONDS = 0.05
+ON_SLURM = "--slurm-jobname-prefix"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -74,14 +76,23 @@ def end(process: subprocess.Popen[str], is_ending: Callable[[], bool]) -> None:
 
 
 def _become_snakemake(parent: int, arguments: list[str]) -> None:
-    """Replace this process by Snakemake, which Ctrl-C ends, a closed terminal does not, and the end of `parent` does."""
+    """Turn this process into Snakemake, which Ctrl-C ends, a closed terminal does not, and the end of `parent` does."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a script started the run in the background
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent is told too, and ends it in good order
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != parent:
         sys.exit("The process that started this one has ended.")
-    os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])
+    if ON_SLURM not in arguments:
+        os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])
+    from slurm_patience import wait_for_answers
+
+    wait_for_answers()
+    sys.path.remove(str(Path(__file__).resolve().parent))  # names of steps are none of Snakemake's modules
+    sys.argv = ["snakemake", *arguments]
+    from snakemake.cli import main
+
+    main()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ if os.geteuid():
     MISSING.append("root, to start a Slurm")
 if MISSING:
     pytestmark.append(pytest.mark.skip(reason=f"not there: {', '.join(MISSING)}"))
-LOOK_SECONDS = 7  # a little more than a job takes here, see workflow/profiles/README.md
-AWAY_SECONDS = 10.0
+LOOK_SECONDS = 10  # a little more than a job takes here, see workflow/profiles/README.md
+AWAY_SECONDS = 20.0  # longer than it takes until the next look at jobs
 ONE_BATCH = ("--set", "inventory.spread=1")  # each job on a cluster costs some seconds
 
 
@@ -96,8 +96,7 @@ def test_same_bytes_though_a_job_is_cancelled_and_the_controller_restarts(
     process = start(place, salt_file)
     subprocess.run(["scancel", wait_for_job(process, "read_burned_in_text")], check=True)
     wait_for_job(process, "verify_series")
-    log = place.log_text()
-    assert "Trying to restart job" in log
+    assert "Trying to restart job" in place.log_text()
     subprocess.run([SERVICE, "kill-controller"], check=True)
     assert queue() == []
     time.sleep(AWAY_SECONDS)
@@ -113,7 +112,9 @@ def test_same_bytes_though_a_job_is_cancelled_and_the_controller_restarts(
 def test_same_bytes_though_the_submitter_is_killed_and_a_job_needs_more_memory(
     site: Callable[..., Workplace], finished: Workplace, salt_file: Path
 ) -> None:
-    place = site(**{"set-resources": {"read_burned_in_text": {"mem_mb": "attempt * attempt * 250"}}})
+    little = {"read_burned_in_text": {"mem_mb": "attempt * attempt * 250"}}
+    one_job = [f"{rule}=closing" for rule in harness.CLOSING_RULES]
+    place = site(**{"set-resources": little, "groups": one_job})
     process = start(place, salt_file)
     orphan = wait_for_job(process, "map_uids")
     os.killpg(process.pid, signal.SIGKILL)
