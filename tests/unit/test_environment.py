@@ -116,6 +116,12 @@ def test_conda_files_are_what_the_locks_give() -> None:
     assert (ENVS / "environment.post-deploy.sh").read_text(encoding="utf-8") == pins.post_deploy()
 
 
+def test_every_rule_with_a_step_names_the_conda_environment() -> None:
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        text = path.read_text(encoding="utf-8")
+        assert text.count('conda:\n        "../../envs/environment.yaml"') == text.count("    script:\n"), path.name
+
+
 def test_conda_environment_pins_the_locked_versions_from_one_channel() -> None:
     environment = yaml.safe_load((ENVS / "environment.yaml").read_text(encoding="utf-8"))
     assert environment["channels"] == ["conda-forge", "nodefaults"]
@@ -131,8 +137,9 @@ def test_conda_environment_pins_the_locked_versions_from_one_channel() -> None:
 def test_image_is_built_from_the_lock_by_the_same_script(name: str) -> None:
     text = (ENVS / name).read_text(encoding="utf-8")
     assert "envs/make_env.sh /opt/phi_deid/venv requirements models" in text
+    assert "envs/slim_image.sh /opt/phi_deid/venv" in text
     assert "pip install" not in text
-    assert "tesseract-ocr" in text
+    assert {"tesseract-ocr", "/usr/bin/dciodvfy"} <= set(text.split())
 
 
 @pytest.fixture
