@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+PIPELINE = "phi_deid_pipeline.pipeline"
 
 
 def code_digest(rule: str) -> str:
@@ -16,71 +18,114 @@ def code_digest(rule: str) -> str:
     `pipeline.py` holds a function per step: of it, only the functions that the entry names (and what those use) count,
     so that a change in geometry does not read a picture again.
     """
-    seen: dict[str, str] = {}
-    entry = _tree(SCRIPTS / f"{rule}.py")
-    seen[rule] = ast.dump(entry)
+    entry = _module(SCRIPTS / f"{rule}.py")
+    seen = {rule: entry.syntax}
     _follow(entry, seen)
     joined = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
-def _follow(tree: ast.AST, seen: dict[str, str]) -> None:
-    for module in _imports(tree):
-        if module == "phi_deid_pipeline.pipeline":
-            _follow_pipeline(tree, seen)
-        elif module not in seen and (path := _path(module)):
-            seen[module] = ""
-            found = _tree(path)
-            seen[module] = ast.dump(found)
+@dataclass(frozen=True)
+class _Code:
+    """What of a piece of code decides a digest: its syntax (as a digest), what it imports, attributes and names it uses."""
+
+    syntax: str
+    imports: tuple[str, ...]
+    attributes: frozenset[str]
+    names: frozenset[str]
+
+
+def _follow(code: _Code, seen: dict[str, str]) -> None:
+    for module in code.imports:
+        if module == PIPELINE:
+            _follow_pipeline(code, seen)
+        elif module not in seen and (path := _path(SCRIPTS, module)):
+            found = _module(path)
+            seen[module] = found.syntax
             _follow(found, seen)
 
 
-def _follow_pipeline(user: ast.AST, seen: dict[str, str]) -> None:
-    pipeline = _tree(SCRIPTS / "phi_deid_pipeline" / "pipeline.py")
-    functions = {node.name: node for node in pipeline.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    shared = ast.Module([node for node in pipeline.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)], [])
-    todo = [n.attr for n in ast.walk(user) if isinstance(n, ast.Attribute) and n.attr in functions]
+def _follow_pipeline(user: _Code, seen: dict[str, str]) -> None:
+    shared, functions = _pipeline(SCRIPTS / "phi_deid_pipeline" / "pipeline.py")
+    todo = [name for name in functions if name in user.attributes]
     if todo:
-        seen["phi_deid_pipeline.pipeline"] = ast.dump(shared)
+        seen[PIPELINE] = shared.syntax
         _follow(shared, seen)
     while todo:
         name = todo.pop()
-        key = f"phi_deid_pipeline.pipeline.{name}"
+        key = f"{PIPELINE}.{name}"
         if key not in seen:
-            seen[key] = ast.dump(functions[name])
+            seen[key] = functions[name].syntax
             _follow(functions[name], seen)
-            todo += [n.id for n in ast.walk(functions[name]) if isinstance(n, ast.Name) and n.id in functions]
+            todo += [other for other in functions if other in functions[name].names]
 
 
-def _imports(tree: ast.AST) -> list[str]:
-    found: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return sorted(found)
+# Every start of Snakemake asks for all rules' digests, and on a cluster every job is such a start: each file is looked at once.
+@cache
+def _module(path: Path) -> _Code:
+    return _code(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def _path(module: str) -> Path | None:
-    base = SCRIPTS.joinpath(*module.split("."))
+@cache
+def _pipeline(path: Path) -> tuple[_Code, dict[str, _Code]]:
+    """Return the code outside functions and classes, and that of each of them by its name."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    functions = {node.name: _code(node) for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    shared = ast.Module([node for node in body if not isinstance(node, ast.FunctionDef | ast.ClassDef)], [])
+    return _code(shared), functions
+
+
+def _code(tree: ast.AST) -> _Code:
+    """Read a piece of code in one pass; docstrings and imports for type checkers count for nothing: they run nothing."""
+    parts: list[str] = []
+    imports: list[str] = []
+    attributes, names = set(), set()
+
+    def add(node: object) -> None:
+        if not isinstance(node, ast.AST):
+            parts.append(repr(node))
+            return
+        kind = type(node)
+        parts.append(kind.__name__)
+        if kind is ast.Name:
+            names.add(node.id)
+        elif kind is ast.Attribute:
+            attributes.add(node.attr)
+        elif kind is ast.Import:
+            imports.extend(alias.name for alias in node.names)
+        elif kind is ast.ImportFrom and node.module and not node.level:
+            imports.extend([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if not isinstance(value, list):
+                add(value)
+                continue
+            if field == "body":
+                value = _running(node, value)
+            parts.append(f"{field} {len(value)}")
+            for one in value:
+                add(one)
+
+    add(tree)
+    syntax = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return _Code(syntax, tuple(sorted(imports)), frozenset(attributes), frozenset(names))
+
+
+def _running(node: ast.AST, body: list[ast.AST]) -> list[ast.AST]:
+    """Return a body without its docstring, or nothing of a block for type checkers."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return []
+    first = body[0] if body else None
+    return body[1:] if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) else body
+
+
+@cache
+def _path(scripts: Path, module: str) -> Path | None:
+    base = scripts.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():
             return path
     return None
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        first = body[0] if isinstance(body, list) and body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            body[0] = ast.Pass()
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = [ast.Pass()]  # imports for type checkers run nothing
-    return tree
 
 
 @cache

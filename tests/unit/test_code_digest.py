@@ -9,6 +9,11 @@ import code_digest as module
 RULES = [path.stem for path in sorted(module.SCRIPTS.glob("*.py")) if "snakemake.log[0]" in path.read_text()]
 
 
+def forget() -> None:
+    for remembered in (module._module, module._pipeline, module._path):
+        remembered.cache_clear()
+
+
 @pytest.fixture
 def digests(tmp_path, monkeypatch):
     """Return a function: edit files of a copy of scripts/, then give the digest of every rule."""
@@ -22,11 +27,11 @@ def digests(tmp_path, monkeypatch):
             text = path.read_text()
             assert old in text
             path.write_text(text.replace(old, new, 1))
-        module._tree.cache_clear()
+        forget()
         return {rule: module.code_digest(rule) for rule in RULES}
 
     yield after
-    module._tree.cache_clear()
+    forget()
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
