@@ -41,9 +41,7 @@ def wait_for_answers() -> None:
     plugin.get_min_job_age = last_known(plugin.get_min_job_age)
 
 
-def patient(
-    query: Query, waiting: Set[str], patience: float = PATIENCE_SECONDS, pause: float = RETRY_SECONDS
-) -> Query:
+def patient(query: Query, waiting: Set[str], patience: float = PATIENCE_SECONDS, pause: float = RETRY_SECONDS) -> Query:
     """Return a query that is repeated until it is answered, and says of the jobs in `waiting` which are lost.
 
     Raises TimeoutError after `patience` seconds without an answer.
