@@ -81,3 +81,4 @@ def test_snakemake_ends_when_the_process_that_started_it_is_killed(tmp_path: Pat
     starter.kill()
     starter.wait()
     child.wait(30)
+    assert not child.is_running()
