@@ -97,7 +97,7 @@ def test_same_bytes_though_a_job_is_cancelled_and_the_controller_restarts(
     subprocess.run(["scancel", wait_for_job(process, "read_burned_in_text")], check=True)
     wait_for_job(process, "verify_series")
     assert "Trying to restart job" in place.log_text()
-    subprocess.run([SERVICE, "kill-controller"], check=True)
+    subprocess.run([SERVICE, "stop-controller"], check=True)
     assert queue() == []
     time.sleep(AWAY_SECONDS)
     subprocess.run([SERVICE, "start"], check=True)
