@@ -110,19 +110,19 @@ def _by_status(counts: Counter[str]) -> dict[str, int]:
 
 def _text(private: Path, batches: Sequence[str]) -> dict[str, Any]:
     verdicts: Counter[str] = Counter()
+    hidden: Counter[str] = Counter()
     scans: Counter[str] = Counter()
-    hidden = kept = 0
     for batch in batches:
         for row in read_jsonl(private / "findings" / f"{batch}.jsonl"):
             scans[row["status"]] += 1
             for finding in row["findings"]:
                 verdicts[finding["verdict"]] += 1
-                hidden += bool(finding["hide"])
-                kept += finding["verdict"] == Verdict.BENIGN and not finding["hide"]
+                hidden[finding["verdict"]] += bool(finding["hide"])
     return {
         "instances_read": scans["read"],
         "scans_by_status": dict(sorted(scans.items())),
         "regions_by_verdict": {verdict.value: verdicts[verdict.value] for verdict in Verdict},
-        "regions_benign": kept,
-        "regions_hidden": hidden,
+        "hidden_by_verdict": {verdict.value: hidden[verdict.value] for verdict in Verdict},
+        "regions_hidden": hidden.total(),
+        "regions_benign_kept": verdicts[Verdict.BENIGN] - hidden[Verdict.BENIGN],
     }

@@ -18,6 +18,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from phi_deid_pipeline.errors import ConfigError
+from run_setup import make_output
+from run_tables import separator_hint
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.evaluation_findings import FileResult
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
 NOTHING_SERIOUS, FINDINGS = 0, 1
 HEADER_REPORT, PIXEL_REPORT, SCORE, LOG = "header_findings.tsv", "pixel_findings.tsv", "score.json", "evaluate.log"
 _QUIET = ExitStack()  # of a worker process; a context that nobody holds would end at once
-EPILOG = """The reports quote what was seen: THEY MAY IDENTIFY PATIENTS, keep them as the source is kept. certain: a known identifier,
-or a form that nothing but an identifier has; likely: the standard removes it and the value looks real, text in the pixels
-that is written like an identifier, or nobody could look; possible: a person has to know. score: percentage of the instances
+EPILOG = """The reports quote what was seen: THEY MAY IDENTIFY PATIENTS, keep them as the source is kept. certain: a known identifier
+as a whole, or a form that nothing but an identifier has; likely: the standard removes it and the value looks real, one word of
+a known name, text in the pixels that is written like an identifier, or nobody could look; possible: a person has to know, as of
+a known number of fewer than six digits within other text. score: percentage of the instances
 without a certain or likely finding. 100 means that this evaluation saw nothing, not that nothing is there.
 
 exit codes:
@@ -81,6 +84,8 @@ def evaluate(args: argparse.Namespace, console: Console) -> int:
     files = evaluation.files()
     if not files:
         raise ConfigError("There is no file in the input folder; check --input.")
+    is_new = not output.exists()
+    make_output(output)
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with silence(), Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(files))
@@ -89,6 +94,8 @@ def evaluate(args: argparse.Namespace, console: Console) -> int:
             results.append(result)
             progress.advance(task)
     if not any(result.is_instance or result.pixels or _is_broken(result) for result in results):
+        if is_new:
+            output.rmdir()
         raise ConfigError("There is no DICOM instance in the input folder; check --input.")
     figures = write_reports(output, results, time, frame_share=args.frame_share, known=bool(known))
     print_summary(figures, output, console)
@@ -135,7 +142,10 @@ def read_known(path: Path | None) -> Known:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
             if "value" not in (rows.fieldnames or ()):
-                raise ConfigError("The table of identifiers has no column 'value'; it may have one 'category', too.")
+                raise ConfigError(
+                    "The table of identifiers has no column 'value' (it may have one 'category', too)"
+                    f"{separator_hint(rows.fieldnames or ())}."
+                )
             entries = [(row.get("category") or "other", row["value"] or "") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error):
         raise ConfigError("The table of identifiers cannot be read; check --identifiers.") from None
@@ -172,8 +182,7 @@ def write_reports(
     from record_io import atomic_write_bytes
 
     results = list(results)
-    output.mkdir(parents=True, exist_ok=True)
-    output.chmod(0o700)
+    make_output(output)
     header = tsv(HEADER_COLUMNS, (finding for result in results for finding in result.header), time)
     pixels = tsv(PIXEL_COLUMNS, (finding for result in results for finding in result.pixels), time)
     figures = score(results) | {"frame_share": frame_share, "known_identifiers": known, "timestamp": time}

@@ -22,7 +22,17 @@ from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
 from run_options import positive, run_only_options, run_options
 from run_progress import RunState, failure_lines, print_places, print_summary, read_counts, read_work, run_snakemake
-from run_setup import COPY_OF_INPUT, DISK_FULL, ROOT, RunRequest, checked_output, is_running, only_run, prepare
+from run_setup import (
+    COPY_OF_INPUT,
+    DISK_FULL,
+    ROOT,
+    RunRequest,
+    checked_output,
+    holds_another_input,
+    is_running,
+    only_run,
+    prepare,
+)
 
 RELEASED, FAILED, USAGE, NOT_ALL_RELEASED = 0, 1, 2, 3
 EXIT_CODES = """exit codes:
@@ -33,6 +43,13 @@ EXIT_CODES = """exit codes:
 """
 PLAIN_WIDTH = 120  # columns where the output is no terminal
 DISK_IS_FULL = "The output disk is full: make room and run again; what is finished is kept."
+OTHER_INPUT = (
+    "This output was made of another input folder: what only that one holds is withdrawn from the next release."
+)
+OTHER_INPUT_DRY = (
+    f"{OTHER_INPUT} A dry run scans, so the input given now is the one that status and plain Snakemake go by; no release "
+    "changes. A run with the former --input goes on as before."
+)
 DEMO_INPUT = ROOT / ".cache" / "sample_input"
 DEMO_OUTPUT = ROOT / "demo"
 
@@ -165,7 +182,10 @@ def run(
         raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
     output = checked_output(request)
     with only_run(output) as lock:
+        is_other = holds_another_input(output, request.input)
         prepared = prepare(request)
+        if is_other:
+            console.print(OTHER_INPUT_DRY if dry_run else OTHER_INPUT, highlight=False)
         console.print(f"Policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)
         if prepared.salt_created:
             console.print(

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,16 @@ from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.policies import Override, Policy, Resolution, load_policy
 from phi_deid_pipeline.policy_files import POLICIES_FOLDER, PolicyFile, find_policy, read_policy
 from phi_deid_pipeline.ps3_15_rules import format_tag, load_dictionary, parse_tag
+from phi_deid_pipeline.records import RejectReason
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policy_preview import Preview
 
 DONE, WRONG = 0, 2
 KEYS = ("hide", "dates", "max_age", "pseudonyms", "clinical_trial", "hold")
+PREVIEW_COLUMNS = ("path", "keyword", "VR", "action", "rule", "HIPAA", "count", "became")
+SPARED = ("rule", "HIPAA", "count")  # columns that a narrow terminal does without
+WIDEST = 1000  # columns; no table of these is as wide
 NO_CLASS = ""  # a SOP class that no IOD is known of: the most demanding action
 
 
@@ -258,23 +263,54 @@ def preview_sample(name: str, inputs: list[Path], console: Console, *, values: b
     if not files:
         raise ConfigError("No file of --input exists; check the paths.")
     found = preview_policy(policy, files, values=values)
+    if not found.read:
+        _say(console, "There is nothing to preview: no file of --input can be looked at.")
+        _print_left_out(found, console)
+        return WRONG
     _print_preview(policy, found, console, values=values)
-    return DONE if found.read else WRONG
+    return DONE
+
+
+def _print_left_out(found: Preview, console: Console) -> None:
+    for reason, number in sorted(found.rejected.items()):
+        _say(console, f"{_files(number)} left out ({reason}): {RejectReason(reason).what_to_do}")
+
+
+def _files(number: int) -> str:
+    return "1 file was" if number == 1 else f"{number} files were"
+
+
+def _print_rows(title: str, found: Preview, console: Console) -> None:
+    """Print one line for each row: whole where it goes into a file, without what can be spared in a narrow terminal."""
+    table = _rows_table(title, found, PREVIEW_COLUMNS)
+    wide = console.measure(table, options=console.options.update(width=WIDEST, max_width=WIDEST)).maximum
+    if not console.is_terminal:
+        console.width = max(console.width, wide)
+    if wide <= console.width:
+        console.print(table, markup=False)
+        return
+    console.print(_rows_table(title, found, [name for name in PREVIEW_COLUMNS if name not in SPARED]), markup=False)
+    _say(console, f"A window of {wide} columns shows {', '.join(SPARED)} too.")
+
+
+def _rows_table(title: str, found: Preview, columns: Sequence[str]) -> Table:
+    table = _table(title, *columns)
+    for column in table.columns:
+        column.no_wrap, column.overflow = column.header != "keyword", "ellipsis"
+    for row in found.rows:
+        became = {"same": row.same, "changed": row.changed, "removed": row.removed}
+        r = row.resolution
+        cells = {"path": row.written_path, "keyword": row.keyword, "VR": row.vr, "action": _action(r)}
+        cells |= {"rule": r.rule.rpartition(":")[2], "HIPAA": r.hipaa, "count": str(row.count)}
+        cells["became"] = ", ".join(f"{name} {number}" for name, number in became.items() if number)
+        table.add_row(*(cells[name] for name in columns))
+    return table
 
 
 def _print_preview(policy: Policy, found: Preview, console: Console, *, values: bool) -> None:
-    columns = ("path", "keyword", "VR", "action", "rule", "HIPAA", "count", "became")
-    table = _table(f"Policy {policy.name} on {found.read} instances", *columns)
-    for row in found.rows:
-        became = {"same": row.same, "changed": row.changed, "removed": row.removed}
-        told = ", ".join(f"{name} {number}" for name, number in became.items() if number)
-        r = row.resolution
-        rule = r.rule.rpartition(":")[2]
-        cells = [row.written_path, row.keyword, row.vr, _action(r), rule, r.hipaa, str(row.count), told]
-        table.add_row(*cells)
-    console.print(table, markup=False)
-    for reason, number in sorted(found.rejected.items()):
-        _say(console, f"{number} files were left out: {reason}")
+    many = "1 instance" if found.read == 1 else f"{found.read} instances"
+    _print_rows(f"Policy {policy.name} on {many}", found, console)
+    _print_left_out(found, console)
     _say(console, "Headers only: pixels are not searched here. Nothing was kept.")
     if policy.pseudonyms != "keyed":
         _say(console, "Codes of a table and attributes of a trial are not known here: a run writes them.")

@@ -53,7 +53,11 @@ def run_only_options(run: argparse.ArgumentParser) -> None:
         metavar="N",
         help="cores (default: all; on a cluster as many as the profile's jobs ask for)",
     )
-    run.add_argument("--dry-run", action="store_true", help="scan the input, name the batches that have work, stop")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="scan the input into private/, name the batches that have work, stop; no result, no release changes",
+    )
     run.add_argument(
         "--profile", default="default", metavar="NAME", help="folder in workflow/profiles/ (default: default)"
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import snakemake_process
@@ -148,6 +148,7 @@ def run_snakemake(
     environment = run_environment(output)
     work = read_work(output)
     reader = LogReader(work)
+    forget_scan_progress(output)
     log = output / "logs" / "snakemake.log"
     with (
         log.open("a", buffering=1, encoding="utf-8") as record,
@@ -208,15 +209,51 @@ def read_scan_progress(output: Path) -> tuple[int, int]:
     return int(done), int(total)
 
 
+def forget_scan_progress(output: Path) -> None:
+    """Remove what a former scan said of itself, or its counts would stand for those of a scan that has just begun."""
+    (output / "private" / ".scan_progress").unlink(missing_ok=True)
+
+
+class Remaining:
+    """Estimates the seconds left: anew whenever a piece of work is done, counting down in between."""
+
+    def __init__(self, now: float) -> None:
+        self._start = self._told = now
+        self._done, self._total, self._first = 0, 0, 0
+        self._left: float | None = None
+
+    def seconds(self, done: int, total: int, now: float) -> float | None:
+        """Return the seconds left at a time when `done` of `total` are done; None where nothing can be said yet, or any more."""
+        if total != self._total or done < self._done:  # other work: what went before tells nothing of it
+            self._start, self._first, self._left = now, done, None
+        elif done > self._done:
+            self._left, self._told = (now - self._start) / (done - self._first) * (total - done), now
+        self._done, self._total = done, total
+        left = None if self._left is None else self._left - (now - self._told)
+        return left if left is not None and left > 0 else None
+
+
+def work_done(state: RunState) -> tuple[int, int]:
+    """Return how much is done of how much: files while the input is scanned, steps afterwards."""
+    if state.stage == STAGES["inventory"] and state.files_to_read:
+        return state.files_read, state.files_to_read
+    return state.steps_done, state.steps
+
+
 @contextmanager
 def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
     instances = sum(n for _, n in work.values())
     series = sum(n for n, _ in work.values())
     start = time.monotonic()
+    remaining = Remaining(start)
+
+    def left(state: RunState) -> str:
+        seconds = remaining.seconds(*work_done(state), time.monotonic())
+        return f"about {seconds:.0f} s left" if seconds is not None and seconds >= 1 else ""
 
     def counts(state: RunState) -> str:
         seconds = max(time.monotonic() - start, 0.001)
-        if state.files_to_read:
+        if state.stage == STAGES["inventory"] and state.files_to_read:
             return f"files {state.files_read} of {state.files_to_read}, {state.files_read / seconds:.0f} files/s"
         rate = state.instances_done / seconds
         if not state.instances_done:
@@ -228,26 +265,25 @@ def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
 
     if console.is_terminal:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
-            task = bar.add_task("planning", total=None, counts="")
-            yield lambda state: bar.update(
-                task,
-                description=state.stage,
-                total=state.steps or None,
-                completed=state.steps_done,
-                counts=counts(state),
-            )
+        with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=console) as bar:
+            task = bar.add_task("planning", total=None, counts="", left="")
+
+            def draw(state: RunState) -> None:
+                done, total = work_done(state)
+                told = {"counts": counts(state), "left": left(state)}
+                bar.update(task, description=state.stage, total=total or None, completed=done, **told)
+
+            yield draw
         return
     last = [time.monotonic(), ""]
 
     def plain(state: RunState) -> None:
-        now = time.monotonic()
+        now, soon = time.monotonic(), left(state)
         if now - last[0] < PLAIN_SECONDS or not state.steps:
             return
-        left = (now - start) / state.steps_done * (state.steps - state.steps_done) if state.steps_done else 0
         text = f"  {state.stage}: step {state.steps_done} of {state.steps}"
         text += f", {counts(state)}" if counts(state) else ""
-        text += f", about {left:.0f} s left" if left else ""
+        text += f", {soon}" if soon else ""
         last[0] = now
         console.print(text, highlight=False)
 
@@ -295,7 +331,7 @@ def print_summary(output: Path, console: Console) -> int:
     text = summary["text"]
     console.print(
         f"Burned-in text: {text['instances_read']} instances looked at, {text['regions_hidden']} regions hidden in "
-        f"{text['instances_redacted']} instances, {text['regions_benign']} benign regions kept. "
+        f"{text['instances_redacted']} instances, {text['regions_benign_kept']} benign regions kept. "
         f"{text['read_again']['frames']} frames were looked at again, {text['read_again']['left']} texts that identify were left. "
         "A scan that finds no text is no proof that there is none.",
         highlight=False,

@@ -6,27 +6,24 @@ hold a patient's name.
 
 from __future__ import annotations
 
-import csv
 import errno
 import fcntl
-import io
-import json
-import math
 import os
-import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jsonschema
 import yaml
 
 from phi_deid_pipeline.errors import ConfigError, SaltMismatchError
-from phi_deid_pipeline.subjects import REQUIRED_COLUMNS, SUBJECT_COLUMNS, SubjectTable, table_problem
+from phi_deid_pipeline.subjects import SUBJECT_COLUMNS
 from phi_deid_pipeline.uid_mapping import SALT_BYTES, salt_id
+from run_config import read_config
+from run_tables import DECISION_COLUMNS, PATIENT_COLUMNS, csv_bytes, decisions_table, patients_table, subjects_table
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy
@@ -34,9 +31,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 COPY_OF_INPUT = Path("private/source")  # what is in object storage is read from here
 MIN_SALT_BYTES = 16
-DECISION_COLUMNS = ("what", "verdict", "who", "when", "why")
-DECISION_VERDICTS = frozenset({"release", "withhold", "hide", "keep"})
-PATIENT_COLUMNS = ("patient_id", "issuer", "person")
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -85,9 +79,9 @@ def _checked(request: RunRequest) -> _Checked:
     from phi_deid_pipeline.policies import load_policy
 
     policy = load_policy(config["policy"])
-    decisions, patients = _decisions_table(request.decisions), _patients_table(request.patients)
+    decisions, patients = decisions_table(request.decisions), patients_table(request.patients)
     kept = {name: output / "private" / f"{name}.csv" for name in ("patients", "subjects")}
-    subjects = _subjects_table(request.subjects, kept["subjects"], request.patients or kept["patients"], policy)
+    subjects = subjects_table(request.subjects, kept["subjects"], request.patients or kept["patients"], policy)
     accepted = _accepted_words(config["free_text"]["accepted_words"])
     salt = _chosen_salt(output / "private", request.salt_file, request.new_salt)
     return _Checked(source, output, config, policy, decisions, patients, subjects, accepted, *salt)
@@ -118,69 +112,11 @@ def prepare(request: RunRequest) -> Prepared:
         ("subjects.csv", checked.subjects, SUBJECT_COLUMNS),
     ):
         if table is None and not (private / name).exists():
-            table = _csv_bytes(columns, [])
+            table = csv_bytes(columns, [])
         if table is not None:
             _write_if_changed(private / name, table)
     _link_input(private / "input", checked.source)
     return Prepared(salt_id=salt_id(salt), salt_created=checked.salt_created, policy_name=policy.name)
-
-
-def read_config(configfile: Path | None, settings: tuple[str, ...], policy: str | None) -> dict:
-    """Return defaults, then the user's file, then `key=value` settings, validated; raises ConfigError."""
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
-    if configfile is not None:
-        _merge(config, _read_yaml(configfile))
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set takes key=value, not '{setting}'.")
-        leaf = nested = {}
-        *parents, last = key.split(".")
-        for parent in parents:
-            leaf = leaf.setdefault(parent, {})
-        try:
-            leaf[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {key}: the value is no valid YAML.") from error
-        _merge(config, nested)
-    if policy is not None:
-        config["policy"] = policy
-    schema = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
-    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: list(map(str, e.path)))
-    if errors:
-        where = ".".join(map(str, errors[0].path)) or "top level"
-        raise ConfigError(f"Config key {where}: {errors[0].message}. See config/README.md for all keys.")
-    _check_geometry(config["geometry"])
-    return config
-
-
-def _check_geometry(geometry: dict) -> None:
-    """Refuse what a schema cannot: numbers that are none, and limits in the wrong order; raises ConfigError."""
-    for key, value in geometry.items():
-        numbers = value if isinstance(value, list) else [value]
-        if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
-            raise ConfigError(f"Config key geometry.{key}: takes finite numbers. See config/README.md for all keys.")
-    low, high = geometry["hu_clip"]
-    if low >= high:
-        raise ConfigError("Config key geometry.hu_clip: takes the lower limit first, then the upper one.")
-
-
-def _merge(config: dict, other: dict) -> None:
-    for key, value in other.items():
-        if isinstance(value, dict) and isinstance(config.get(key), dict):
-            _merge(config[key], value)
-        else:
-            config[key] = value
-
-
-def _read_yaml(path: Path) -> dict:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"The config file {path.name} cannot be read ({type(error).__name__}).") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"The config file {path.name} holds no keys.")
-    return content
 
 
 def checked_folders(source: Path, output: Path) -> tuple[Path, Path]:
@@ -237,18 +173,34 @@ def _keep_former_salt(private: Path, salt: bytes) -> None:
 
 
 def _make_folders(output: Path) -> None:
-    try:
+    with _writable():
         output.mkdir(parents=True, exist_ok=True)
         for name in ("private", ".snakemake"):
             (output / name).mkdir(mode=0o700, exist_ok=True)
             (output / name).chmod(0o700)
         (output / "logs").mkdir(exist_ok=True)
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    """Turn a failure to make an output folder into a ConfigError that says what to do; a full disk stays as it is."""
+    try:
+        yield
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
         raise ConfigError(
-            f"The output folder cannot be written to ({error.strerror}); choose another --output."
+            f"The output folder cannot be made or written to ({error.strerror}); choose another --output."
         ) from error
+
+
+def make_output(folder: Path) -> None:
+    """Make a folder for results that nobody else may enter; raises ConfigError where none can be made or written to."""
+    with _writable():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def _write_if_changed(path: Path, data: bytes) -> None:
@@ -266,6 +218,12 @@ def _write_if_changed(path: Path, data: bytes) -> None:
         raise ConfigError(f"{path.name} cannot be written to private/ ({error.strerror}).") from error
 
 
+def holds_another_input(output: Path, source: Path) -> bool:
+    """Tell whether the last scan of an output was of another input folder than the one given now."""
+    link = output / "private" / "input"
+    return link.is_symlink() and link.readlink() != source.resolve()
+
+
 def _link_input(link: Path, source: Path) -> None:
     if link.is_symlink() and link.readlink() == source:
         return
@@ -273,66 +231,6 @@ def _link_input(link: Path, source: Path) -> None:
     part.unlink(missing_ok=True)
     part.symlink_to(source)
     part.replace(link)
-
-
-def _rows(
-    path: Path, columns: tuple[str, ...], table: str, required: tuple[str, ...] | None = None
-) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
-            header = set(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"The table of {table} cannot be read ({type(error).__name__}).") from error
-    if missing := [column for column in required or columns if column not in header]:
-        raise ConfigError(f"The table of {table} lacks the column(s) {', '.join(missing)}.")
-    return [{column: row.get(column, "") for column in columns} for row in rows]
-
-
-def _decisions_table(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    rows = _rows(path, DECISION_COLUMNS, "decisions")
-    for number, row in enumerate(rows, start=2):
-        if not all(row.values()):
-            raise ConfigError(f"Decisions, line {number}: every column needs a value (who decided, when and why).")
-        if row["verdict"] not in DECISION_VERDICTS:
-            raise ConfigError(
-                f"Decisions, line {number}: the verdict is one of {', '.join(sorted(DECISION_VERDICTS))}."
-            )
-        if row["verdict"] in ("hide", "keep") and not re.fullmatch(r"[0-9.]+#[0-9a-f]{12}", row["what"]):
-            raise ConfigError(f"Decisions, line {number}: hide and keep take <new SOP Instance UID>#<id of finding>.")
-    if len({row["what"] for row in rows}) < len(rows):
-        raise ConfigError("Decisions: one thing is decided twice; keep one row of it.")
-    return _csv_bytes(DECISION_COLUMNS, rows)
-
-
-def _patients_table(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    rows = _rows(path, PATIENT_COLUMNS, "patients")
-    for number, row in enumerate(rows, start=2):
-        if not row["patient_id"] or not row["person"]:
-            raise ConfigError(f"Patients, line {number}: patient_id and person need a value.")
-    if len({(row["patient_id"], row["issuer"]) for row in rows}) < len(rows):
-        raise ConfigError("Patients: one patient_id and issuer stands in two lines; keep one of them.")
-    return _csv_bytes(PATIENT_COLUMNS, rows)
-
-
-def _subjects_table(path: Path | None, kept: Path, patients: Path, policy: Policy) -> bytes | None:
-    """Check the table of subjects that holds, a new one or the one kept; return a new one."""
-    source = path or (kept if kept.exists() else None)
-    rows = [] if source is None else _rows(source, SUBJECT_COLUMNS, "subjects", REQUIRED_COLUMNS)
-    if policy.pseudonyms == "table" and not rows:
-        raise ConfigError(f"Policy {policy.name} takes pseudonyms from a table: hand it in with --subjects.")
-    if problem := table_problem(rows, trial=policy.clinical_trial):
-        raise ConfigError(problem)
-    joined = _rows(patients, PATIENT_COLUMNS, "patients") if patients.exists() else []
-    SubjectTable(
-        rows, {(r["patient_id"], r["issuer"]) if r["issuer"] else r["patient_id"]: r["person"] for r in joined}
-    )
-    return None if path is None else _csv_bytes(SUBJECT_COLUMNS, rows)
 
 
 def _accepted_words(path: str) -> bytes:
@@ -348,14 +246,6 @@ def _accepted_words(path: str) -> bytes:
     return "".join(f"{word}\n" for word in sorted(parse_accepted_words(text))).encode()
 
 
-def _csv_bytes(columns: tuple[str, ...], rows: list[dict[str, str]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: json.dumps(row, sort_keys=True)))
-    return text.getvalue().encode()
-
-
 @contextmanager
 def only_run(output: Path) -> Iterator[int]:
     """Hold the lock of an output folder and give its descriptor; a second run on it is refused with a ConfigError.
@@ -363,8 +253,10 @@ def only_run(output: Path) -> Iterator[int]:
     A child that inherits the descriptor holds the lock too, for as long as it lives.
     """
     private = output / "private"
-    private.mkdir(parents=True, mode=0o700, exist_ok=True)
-    with (private / ".run.lock").open("w") as lock:
+    with _writable():
+        private.mkdir(parents=True, mode=0o700, exist_ok=True)
+        lock = (private / ".run.lock").open("w")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

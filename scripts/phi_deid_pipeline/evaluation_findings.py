@@ -16,9 +16,9 @@ TIME = "time"
 class Severity(StrEnum):
     """How sure a finding is."""
 
-    CERTAIN = "certain"  # a known identifier, or a form that nothing but an identifier has
-    LIKELY = "likely"  # what the standard removes is there with a value that looks real, or nobody can look
-    POSSIBLE = "possible"  # may be harmless; a person has to know
+    CERTAIN = "certain"  # a known identifier as a whole, or a form that nothing but an identifier has
+    LIKELY = "likely"  # what the standard removes is there with a value that looks real, a known name's word, or nobody can look
+    POSSIBLE = "possible"  # may be harmless, short known numbers among them; a person has to know
 
 
 ORDER = {severity: rank for rank, severity in enumerate(Severity)}

@@ -221,7 +221,7 @@ class _Looker:
 
     def _words(self, place: tuple[str, str, str], tag: int, vr: str, text: str, row: Row | None, kept: bool) -> None:
         code = is_code(text) or (tag in (PATIENT_ID, PATIENT_NAME) and text == self.pseudonym)
-        told = self.known.search(text)
+        told = self.known.search(text, whole=row is not None)
         if not code:
             coded = tag in CODES or vr == "CS"
             told += [one for one in suspicions(text) if not coded or one.kind in STRONG or one.kind == "date"]

@@ -36,10 +36,12 @@ def _ordinary() -> frozenset[str]:
     return frozenset(line.split("\t")[0].split(" ")[0] for line in lines if not line.startswith("#"))
 
 
-def _sureness(code: str) -> Severity:
-    """Return how sure a hit of a known number is: few digits, zeros before them, or digits that count upwards, stand anywhere."""
-    weak = code.isdigit() and (len(code.lstrip("0")) < SURE_CODE or code in _COUNTING)
-    return Severity.POSSIBLE if weak else Severity.CERTAIN
+def _sureness(code: str) -> tuple[Severity, str]:
+    """Return how sure a hit of a known number is, and why: few digits, zeros before them, or digits that count upwards, stand
+    anywhere."""
+    if code.isdigit() and (len(code.lstrip("0")) < SURE_CODE or code in _COUNTING):
+        return Severity.POSSIBLE, "a known identifier, or another number: so few or such digits stand anywhere"
+    return Severity.CERTAIN, "a known identifier"
 
 
 class Known:
@@ -89,8 +91,11 @@ class Known:
             return Suspicion(Severity.CERTAIN, "known_uid", value, "a UID of the source")
         return None
 
-    def search(self, text: str) -> list[Suspicion]:
-        """Return the known identifiers in a text: names by words in any order, numbers as such or inside longer ones."""
+    def search(self, text: str, *, whole: bool = False) -> list[Suspicion]:
+        """Return the known identifiers in a text: names by words in any order, numbers as such or inside longer ones.
+
+        `whole`: the text is a value of an attribute that the standard names, so a number that is all of it is no accident.
+        """
         plain = folded(text)
         tokens = _WORD.findall(plain)
         found: dict[tuple[str, str], Suspicion] = {}
@@ -99,16 +104,20 @@ class Known:
             found.setdefault((category, seen), Suspicion(severity, f"known_{category}", seen, why))
 
         words = set(tokens)
+        if whole and (all_of_it := "".join(tokens)) in self._codes:
+            tell(Severity.CERTAIN, self._codes[all_of_it], all_of_it, "a known identifier is the whole value")
         for word in sorted(words):
             for phrase, category in self._phrases.get(word, ()):
                 if phrase <= words:
                     tell(Severity.CERTAIN, category, " ".join(sorted(phrase)), "all words of a known identifier")
             if word in self._codes:
-                tell(_sureness(word), self._codes[word], word, "a known identifier")
+                severity, why = _sureness(word)
+                tell(severity, self._codes[word], word, why)
         if self._pattern is not None:
             for token in sorted({*words, *_WORD.findall(_GAPS.sub("", plain))}):
                 for match in self._pattern.finditer(token):
-                    tell(_sureness(match[0]), self._codes[match[0]], match[0], "a known identifier")
+                    severity, why = _sureness(match[0])
+                    tell(severity, self._codes[match[0]], match[0], why)
         covered = {word for one in found.values() for word in one.seen.split()}
         for word in sorted(words - covered):
             if word in self._words:

@@ -32,6 +32,8 @@ from phi_deid_pipeline.uid_mapping import UidMapper
 _MARKING = ("SEG", "RTSTRUCT")  # modalities of objects that mark places in images of other series
 # Rejected copies that leave nothing missing in their series.
 _SUPERFLUOUS = (RejectReason.DUPLICATE_IDENTICAL.value, RejectReason.DUPLICATE_NOT_CHOSEN.value)
+DUPLICATES = frozenset({*_SUPERFLUOUS, RejectReason.DUPLICATE_CONFLICT.value})
+MAX_OTHERS = 20  # other paths that the line of a duplicate names
 WORK = f"{batches.UNITS} + CASE WHEN has_pixels THEN frames * {batches.UNITS_PER_FRAME} + size ELSE 0 END"
 
 
@@ -222,9 +224,26 @@ class InventoryFiles:
             " modality"
         )
         rows = self.db.execute(f"SELECT {names} FROM files WHERE verdict <> '' ORDER BY path")
-        lines = (_json_line(_rejected_file(row)).encode("utf-8", "backslashreplace") for row in rows)
+        lines = (
+            _json_line(_rejected_file(row, self._others(*row[:2], row[5], row[9]))).encode("utf-8", "backslashreplace")
+            for row in rows
+        )
         self.side.put_lines("rejected.jsonl", lines)
         return "rejected.jsonl"
+
+    def _others(self, path: bytes, verdict: str, sha256: str, sop_uid: str) -> tuple[str, ...]:
+        """Return the paths that a duplicate is one of: those of the same bytes where it is identical, of other bytes elsewhere."""
+        if verdict not in DUPLICATES:
+            return ()
+        operators = ("=",) if verdict == RejectReason.DUPLICATE_IDENTICAL else ("<", ">")
+        found: list[bytes] = []
+        for operator in operators:
+            query = (
+                "SELECT path FROM files INDEXED BY files_sop WHERE reason = '' AND sop_uid = ?"
+                f" AND sha256 {operator} ? AND path <> ? ORDER BY sha256, path LIMIT {MAX_OTHERS}"
+            )
+            found += [other for (other,) in self.db.execute(query, (sop_uid, sha256, path))]
+        return tuple(sorted(os.fsdecode(other) for other in found)[:MAX_OTHERS])
 
 
 # --------------------------------------------------------------------------- rows
@@ -252,12 +271,21 @@ def _instance_entry(row: tuple[Any, ...], patient: str) -> InstanceEntry:
     )
 
 
-def _rejected_file(row: tuple[Any, ...]) -> RejectedFile:
+def _rejected_file(row: tuple[Any, ...], others: tuple[str, ...]) -> RejectedFile:
     path, verdict, note, is_dicom, size, sha256, patient, *identity = row
     reason = RejectReason(verdict)
     name = f"p{patient:06d}" if patient is not None else ""
     return RejectedFile(
-        os.fsdecode(path), reason, reason.what_to_do, note, bool(is_dicom), max(size, 0), sha256, name, *identity
+        os.fsdecode(path),
+        reason,
+        reason.what_to_do,
+        note,
+        bool(is_dicom),
+        max(size, 0),
+        sha256,
+        name,
+        *identity,
+        others,
     )
 
 

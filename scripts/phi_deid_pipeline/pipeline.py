@@ -400,6 +400,7 @@ def _text_scan(seen: InstanceFindings) -> dict[str, Any]:
 
     by_verdict = Counter(finding.verdict.value for finding in seen.findings)
     hidden = [finding for finding in seen.findings if finding.hide]
+    hidden_by = Counter(finding.verdict.value for finding in hidden)
     if seen.status != "read":
         result = f"not read: {seen.detail or seen.status}"
     elif not seen.findings or set(by_verdict) == {Verdict.NOT_TEXT.value}:
@@ -415,6 +416,7 @@ def _text_scan(seen: InstanceFindings) -> dict[str, Any]:
         "frames_read": seen.frames_read,
         "regions": {verdict.value: by_verdict[verdict.value] for verdict in Verdict},
         "regions_hidden": len(hidden),
+        "hidden_by_verdict": {verdict.value: hidden_by[verdict.value] for verdict in Verdict},
         "hidden_by_category": dict(sorted(Counter(f.category or "other" for f in hidden).items())),
         "kept_by_reason": dict(sorted(Counter(f.reason for f in seen.findings if not f.hide).items())),
         "boxes_filled": len(seen.fills) + len(seen.frame_fills),

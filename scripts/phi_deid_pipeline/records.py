@@ -226,6 +226,9 @@ class RejectedFile:
     sop_uid: str = ""
     sop_class_uid: str = ""
     modality: str = ""
+    others: tuple[
+        str, ...
+    ] = ()  # of a duplicate: paths of files with the same SOP Instance UID, some where they are many
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,15 @@ def test_instance_of_the_manifest_without_record_ends_the_job(tmp_path):
         assemble(tmp_path)
 
 
+def test_other_paths_of_a_duplicate_reach_no_audit(tmp_path):
+    others = ("only/in/private.dcm",)
+    twin = rejected("z/twin", RejectReason.DUPLICATE_CONFLICT, is_dicom=True, sop_uid="1.9.9", others=others)
+    assemble(make_output(tmp_path, rejects=[twin]))
+    written = b"".join(path.read_bytes() for path in (tmp_path / "audits").rglob("*") if path.is_file())
+    assert b"z/twin" in written
+    assert b"only/in" not in written
+
+
 def test_file_that_is_both_rejected_and_worked_on_ends_the_job(tmp_path):
     make_output(tmp_path, rejects=[rejected(A1.path, RejectReason.TRUNCATED, is_dicom=True)])
 
@@ -347,8 +356,9 @@ def test_summary_counts_everything_once(tmp_path):
         "rejected_by_reason": {"cannot_clean": 1, "duplicate_identical": 1, "not_dicom": 1, "truncated": 1},
         "held_by_reason": {"residual_identifier": 1},
         "text": {
-            "instances_read": 4, "scans_by_status": {"read": 4}, "regions_hidden": 1, "regions_benign": 1,
+            "instances_read": 4, "scans_by_status": {"read": 4}, "regions_hidden": 1, "regions_benign_kept": 1,
             "regions_by_verdict": {"identifying": 1, "unknown": 0, "benign": 1, "not_text": 0}, "instances_redacted": 1,
+            "hidden_by_verdict": {"identifying": 1, "unknown": 0, "benign": 0, "not_text": 0},
             "read_again": {"frames": 0, "boxes_widened": 0, "left": 0},
         },
         "links": {

@@ -101,6 +101,25 @@ def test_known_identifiers_of_a_run_are_its_lexicons_and_source_uids(tmp_path: P
     assert [one.kind for one in known.search("ottoline zimmerlin")] == ["known_name"]
 
 
+def test_table_with_semicolons_is_refused_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "known.csv").write_text("value;category\n77304419;record_number\n")
+    with pytest.raises(ConfigError, match="divided by semicolons"):
+        read_known(tmp_path / "known.csv")
+
+
+def test_short_known_number_is_certain_where_it_is_the_value_of_an_identifying_attribute(tmp_path: Path) -> None:
+    ds = clean()
+    ds.PatientID, ds.SeriesDescription = "1234", "HEAD 1234"
+    factories.write(ds, tmp_path / "released" / "1.dcm")
+    (tmp_path / "known.csv").write_text("value,category\n1234,record_number\n")
+    assert evaluate(tmp_path / "released", tmp_path / "out", "--identifiers", str(tmp_path / "known.csv")) == 1
+    found = [row for row in rows(tmp_path / "out" / HEADER_REPORT) if row["kind"] == "known_record_number"]
+    assert [(row["keyword"], row["severity"]) for row in found] == [
+        ("SeriesDescription", "possible"),
+        ("PatientID", "certain"),
+    ]
+
+
 @pytest.mark.parametrize("content", [None, "a,b\n1,2\n"], ids=["missing", "wrong columns"])
 def test_table_that_cannot_be_used_is_refused(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "known.csv"

@@ -55,6 +55,17 @@ def test_other_text_is_not_found(text: str) -> None:
     assert KNOWN.search(text) == []
 
 
+def test_short_number_says_why_it_is_not_certain_and_is_where_it_is_a_whole_value() -> None:
+    (one,) = KNOWN.search("1234")
+    assert (one.severity, "stand anywhere" in one.why) == (Severity.POSSIBLE, True)
+    (one,) = KNOWN.search("1234", whole=True)
+    assert (one.severity, one.kind) == (Severity.CERTAIN, "known_record_number")
+    (one,) = KNOWN.search("room 1234", whole=True)
+    assert one.severity is Severity.POSSIBLE
+    (one,) = KNOWN.search("mrn 77304419")
+    assert "stand anywhere" not in one.why
+
+
 def test_known_uid_and_date_are_found_as_they_are() -> None:
     assert KNOWN.uid("1.2.3.4.5").kind == "known_uid"
     assert KNOWN.uid("1.2.3.4") is None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from factories import ct_instance, write
-from phi_deid_pipeline.errors import UnreadableInstance
+from header_series import EXPLICIT, SYNTAXES, damaged, mixed, outcome, series
 from phi_deid_pipeline.header_memo import HeaderMemo
 from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 from phi_deid_pipeline.lexicon import Entry, Lexicon
@@ -18,25 +15,6 @@ from phi_deid_pipeline.raw_elements import RawInstance, read_instance
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.uid_mapping import UidMapper
 
-IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
-
-
-def series(folder: Path, syntax: str) -> Iterator[Path]:
-    """Write a series whose values, lengths, elements and private blocks change in many ways."""
-    for number in range(1, 14):
-        dataset = ct_instance(number=number * 7)
-        if number % 4 == 0:
-            dataset.ImageComments = "x" * number
-        if number % 5 == 0:
-            del dataset.StudyDescription
-        block = dataset.private_block(0x0019, "ACME", create=True)
-        block.add_new(0x01, "LO", f"value {number // 3}")
-        if number % 3:
-            block.add_new(0x02, "LO", "second")
-        if number == 9:
-            dataset.PatientComments = "only here"
-        yield write(dataset, folder / f"{number:02d}", syntax)
-
 
 def content(instance: RawInstance) -> tuple:
     tags = sorted({element.tag for element in instance.elements})
@@ -44,7 +22,7 @@ def content(instance: RawInstance) -> tuple:
     return places, instance.charset(), instance.trailing, list(instance.walk())
 
 
-@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG])
+@pytest.mark.parametrize("syntax", SYNTAXES)
 def test_headers_of_a_series_are_read_as_without_a_memory(tmp_path: Path, syntax: str) -> None:
     memo = HeaderMemo()
     remembered = 0
@@ -57,39 +35,19 @@ def test_headers_of_a_series_are_read_as_without_a_memory(tmp_path: Path, syntax
 
 
 def test_another_encoding_in_between_does_no_harm(tmp_path: Path) -> None:
-    memo = HeaderMemo()
-    paths = [path for syntax in (IMPLICIT, EXPLICIT, BIG) for path in series(tmp_path / syntax, syntax)]
-    random.Random(3).shuffle(paths)
-    for path in paths:
-        with read_instance(path) as alone, read_instance(path, headers=memo) as found:
+    memory = HeaderMemo()
+    for path in mixed(tmp_path):
+        with read_instance(path) as alone, read_instance(path, headers=memory) as found:
             assert content(found) == content(alone)
 
 
 def test_damaged_instances_are_refused_as_without_a_memory(tmp_path: Path) -> None:
-    memo, chance = HeaderMemo(), random.Random(11)
-    paths = list(series(tmp_path, EXPLICIT))
-    seen = {"read": 0, "refused": 0}
-    for turn in range(400):
-        data = bytearray(chance.choice(paths).read_bytes())
-        if turn % 2:
-            del data[chance.randrange(132, len(data)) :]
-        for _ in range(chance.randrange(3)):
-            data[chance.randrange(132, min(len(data), 4000))] = chance.randrange(256)
-        path = tmp_path / "damaged"
-        path.write_bytes(data)
-        assert outcome(path, memo, seen) == outcome(path, None, None)
-    assert min(seen.values()) > 50
-
-
-def outcome(path: Path, memo: HeaderMemo | None, seen: dict[str, int] | None) -> tuple:
-    try:
-        with read_instance(path, headers=memo) as instance:
-            found = ("read", content(instance))
-    except UnreadableInstance as error:
-        found = ("refused", (error.reason, error.detail))
-    if seen is not None:
-        seen[found[0]] += 1
-    return found
+    memory, ends = HeaderMemo(), {"read": 0, "refused": 0}
+    for path in damaged(list(series(tmp_path, EXPLICIT)), tmp_path / "damaged"):
+        expected = outcome(lambda path=path: read_instance(path), content)
+        assert outcome(lambda path=path: read_instance(path, headers=memory), content) == expected
+        ends[expected[0]] += 1
+    assert min(ends.values()) > 50
 
 
 def test_what_stands_again_is_not_parsed_again(tmp_path: Path) -> None:
@@ -114,7 +72,7 @@ def deidentified(
 
 
 @pytest.mark.parametrize("policy", ["hipaa_safe_harbor", "research_longitudinal"])
-@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG])
+@pytest.mark.parametrize("syntax", SYNTAXES)
 def test_what_is_written_and_recorded_does_not_depend_on_the_instances_before(
     tmp_path: Path, syntax: str, policy: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -217,6 +218,41 @@ def _resolved(path: str) -> str:
 
 def test_labels_of_links_are_escaped() -> None:
     assert navigation([("a & b", "x.html"), ("here", "")]) == '<nav><a href="x.html">a &amp; b</a> <b>here</b></nav>\n'
+
+
+def pdf_text(data: bytes) -> str:
+    """Return what the pages of a PDF say, piece by piece."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.S)
+    texts = []
+    for stream in streams:
+        content = zlib.decompress(stream) if stream[:1] == b"x" else stream
+        texts += re.findall(rb"\(((?:[^()\\]|\\.)*)\) Tj", content)
+    return "\n".join(text.decode("cp1252") for text in texts)
+
+
+def test_pdf_names_the_id_of_each_finding_as_the_page_does_and_says_what_it_is_for() -> None:
+    files, _ = written({"b000001": [series(1)]}, [status(1, 0)])
+    told = pdf_text(files["burned_in_text.pdf"])
+    assert "d35ddc2daab1" in Outline(files["burned_in_text.html"].decode()).words
+    assert {"ID", "d35ddc2daab1", "identifying: matches"} <= set(told.split("\n"))
+    assert "with verdict keep or hide" in told
+
+
+def test_captions_of_sheets_name_the_modality() -> None:
+    files, _ = written({"b000001": [series(1), replace(series(2), modality="")]}, [status(1, 0), status(2, 0)])
+    assert {"US 1 . 1", "2 . 1"} <= set(Outline(files["released.html"].decode()).words)
+    assert {"US 1 . 1", "2 . 1"} <= set(pdf_text(files["released.pdf"]).split("\n"))
+
+
+def test_harmless_text_that_is_hidden_is_told_as_the_exception_that_it_is() -> None:
+    found = series(1)
+    reason = "a hidden box reaches into it"
+    marks = tuple(replace(mark, verdict="benign", reason=reason) for mark in found.rows[0].marks)
+    found = replace(found, rows=(replace(found.rows[0], marks=marks),))
+    files, _ = written({"b000001": [found]}, [status(1, 0)])
+    told = f"benign, hidden all the same: {reason}"
+    assert told in Outline(files["burned_in_text.html"].decode()).words
+    assert told.split(",")[0] in pdf_text(files["burned_in_text.pdf"])
 
 
 def test_page_without_series_is_whole() -> None:

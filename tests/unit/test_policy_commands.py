@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 import main as front_door
 import policy_commands
@@ -177,7 +179,7 @@ def test_preview_tells_what_would_happen_and_no_value(call, tmp_path):
     assert ["00100010", "PatientName", "PN", "Z", "E.1-1", "A", "2", "changed", "2"] in lines
     assert ["00081030", "StudyDescription", "LO", "C", "clean_descriptors", "A", "2", "changed", "2"] in lines
     assert ["00280010", "Rows", "US", "K", "default", "2", "same", "2"] in lines
-    assert "1 files were left out: not_dicom" in out
+    assert "1 file was left out (not_dicom): No DICOM content found" in out
     assert [text for text in canaries() if text.lower() in out.lower()] == []
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -190,6 +192,47 @@ def test_preview_shows_values_only_when_asked_and_says_what_they_are(call, tmp_p
     assert "The values above identify patients" in out
     assert "Codes of a table" not in out
     assert "Codes of a table" in call("preview", "--policy", "clinical_trial", "--input", path)[1]
+
+
+def test_preview_of_what_is_no_dicom_says_so_and_shows_no_empty_table(call, tmp_path):
+    (tmp_path / "note.txt").write_text("text", encoding="utf-8")
+    code, out, _ = call("preview", "--policy", "gdpr", "--input", tmp_path / "note.txt")
+    assert code == 2
+    assert "no file of --input can be looked at" in out
+    assert "1 file was left out (not_dicom): No DICOM content found" in out
+    assert "keyword" not in out
+
+
+def test_preview_prints_a_line_for_each_row_whole_into_a_file(call, tmp_path, monkeypatch):
+    path = write(ct_instance(), tmp_path / "1.dcm")
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = call("preview", "--policy", "gdpr", "--input", path)[1].splitlines()
+    assert "on 1 instance" in lines[0]
+    (date,) = [line for line in lines if "00080012" in line]
+    assert date.split() == [
+        "00080012",
+        "InstanceCreationDate",
+        "DA",
+        "C",
+        "retain_long_modified_dates",
+        "C",
+        "1",
+        "changed",
+        "1",
+    ]
+    assert [line for line in lines if line.startswith("   ") and line.strip()] == []
+
+
+def test_preview_does_without_columns_in_a_narrow_terminal_rather_than_to_wrap(tmp_path):
+    path = write(ct_instance(), tmp_path / "1.dcm")
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, color_system=None, width=80)
+    assert policy_commands.preview_sample("gdpr", [path], console, values=False) == 0
+    lines = stream.getvalue().splitlines()
+    (date,) = [line for line in lines if "00080012" in line]
+    assert date.split() == ["00080012", "InstanceCreationDate", "DA", "C", "changed", "1"]
+    assert [line for line in lines if line.startswith("   ") and line.strip()] == []
+    assert "columns shows rule, HIPAA, count too" in stream.getvalue()
 
 
 def test_preview_without_any_instance_is_a_wrong_call(call, tmp_path):

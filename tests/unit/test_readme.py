@@ -19,7 +19,7 @@ from phi_deid_pipeline.policy_files import HIDE, NOT_SUPPORTED
 from phi_deid_pipeline.ps3_15_rules import OPTIONS
 from phi_deid_pipeline.records import HoldReason, RejectReason
 from phi_deid_pipeline.subjects import REQUIRED_COLUMNS, SUBJECT_COLUMNS
-from run_setup import DECISION_COLUMNS, DECISION_VERDICTS, PATIENT_COLUMNS
+from run_tables import DECISION_COLUMNS, DECISION_VERDICTS, PATIENT_COLUMNS
 from schemas.render_config_readme import PAGE as CONFIG_PAGE
 from schemas.render_config_readme import SCHEMA as CONFIG_SCHEMA
 from schemas.render_config_readme import keys

@@ -8,7 +8,8 @@ import yaml
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError, SaltMismatchError
 from phi_deid_pipeline.subjects import SUBJECT_COLUMNS
-from run_setup import ROOT, RunRequest, checked_folders, only_run, prepare, read_config
+from run_config import read_config
+from run_setup import ROOT, RunRequest, checked_folders, holds_another_input, only_run, prepare
 
 
 @pytest.fixture
@@ -51,16 +52,6 @@ def test_refusals_never_name_the_input(folders):
         with pytest.raises(ConfigError) as refusal:
             checked_folders(source, output)
         assert "DOE" not in str(refusal.value)
-
-
-def test_unknown_config_key_is_refused_by_name():
-    with pytest.raises(ConfigError, match="surprise"):
-        read_config(None, ("ocr.surprise=1",), None)
-
-
-def test_config_value_out_of_range_is_refused_by_key():
-    with pytest.raises(ConfigError, match=r"ocr\.max_rounds"):
-        read_config(None, ("ocr.max_rounds=99",), None)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +191,7 @@ def test_second_prepare_touches_nothing(folders):
         ("what,verdict,who,when\n", "lacks the column"),
         ("what,verdict,who,when,why\n2.25.1,release,me,2026,\n", "line 2: every column"),
         ("what,verdict,who,when,why\n2.25.1,maybe,me,2026,seen\n", "line 2: the verdict"),
-        ("what,verdict,who,when,why\n2.25.1,release,a,1,x\n2.25.1,withhold,b,2,y\n", "decided twice"),
+        ("what,verdict,who,when,why\n2.25.1,release,a,2026-01-01,x\n2.25.1,withhold,b,2026-01-02,y\n", "decided twice"),
     ],
 )
 def test_bad_decisions_are_refused_with_their_line(folders, tmp_path, text, message):
@@ -242,7 +233,7 @@ def test_full_disk_is_said_and_leaves_no_half_file(folders, tmp_path):
 @pytest.mark.parametrize("what", ["2.25.1", "2.25.1#", "2.25.1#0", "2.25.1#00c0ffee000G", "#00c0ffee0000"])
 def test_decision_on_text_needs_instance_and_id(folders, tmp_path, what):
     (tmp_path / "decisions.csv").write_text(f"what,verdict,who,when,why\n{what},keep,me,2026-01-01,seen\n")
-    with pytest.raises(ConfigError, match="hide and keep take <new SOP Instance UID>#<id of finding>"):
+    with pytest.raises(ConfigError, match="hide and keep take <new SOP Instance UID>#<id of finding"):
         prepare(RunRequest(*folders, decisions=tmp_path / "decisions.csv"))
 
 
@@ -312,3 +303,13 @@ def test_disabled_policy_is_refused_and_nothing_is_written(folders, tmp_path):
     with pytest.raises(PolicyError, match="policy old: is disabled; choose another"):
         prepare(RunRequest(input=source, output=output, policy=str(policy)))
     assert not output.exists()
+
+
+def test_another_input_than_that_of_the_last_scan_is_noticed(folders, tmp_path):
+    source, output = folders
+    assert not holds_another_input(output, source)
+    prepare(RunRequest(source, output))
+    (tmp_path / "link").symlink_to(source)
+    assert not holds_another_input(output, source)
+    assert not holds_another_input(output, tmp_path / "link")
+    assert holds_another_input(output, tmp_path)

@@ -88,7 +88,10 @@ REFUSALS: dict[str, tuple[Case, str]] = {
     "input is a file": (lambda s, o: ["--input", s / "ct" / "IM1", "--output", o], "--input"),
     "empty input": (_empty, "no files"),
     "output below a file": (_file_in_the_way, "cannot be written"),
-    "unknown config key": (lambda s, o: ["--input", s, "--output", o, "--set", "ocr.reders=1"], "ocr"),
+    "unknown config key": (
+        lambda s, o: ["--input", s, "--output", o, "--set", "ocr.reders=1"],
+        "nearest is ocr.readers",
+    ),
     "wrong config type": (lambda s, o: ["--input", s, "--output", o, "--set", "ocr.max_rounds=many"], "ocr.max_rounds"),
     "setting of a key's child": (lambda s, o: ["--input", s, "--output", o, "--set", "policy.name=x"], "policy"),
     "setting without value": (lambda s, o: ["--input", s, "--output", o, "--set", "ocr"], "key=value"),
@@ -100,6 +103,12 @@ REFUSALS: dict[str, tuple[Case, str]] = {
     "no salt file": (lambda s, o: ["--input", s, "--output", o, "--salt-file", s / "none"], "salt file"),
     "decisions without a column": (_decisions("what,verdict\n1.2,release\n"), "who"),
     "decisions without a reason": (_decisions(HEADER + "1.2,release,AB,2026-01-02,\n"), "line 2"),
+    "decisions on what is no UID": (_decisions(HEADER + "all,release,AB,2026-01-02,why\n"), "line 2: what"),
+    "decisions of no day": (_decisions(HEADER + "1.2,release,AB,soon,why\n"), "line 2: when"),
+    "decisions with semicolons": (
+        _decisions(HEADER.replace(",", ";") + "1.2;release;AB;2026-01-02;why\n"),
+        "semicolons",
+    ),
     "decisions with another verdict": (_decisions(HEADER + "1.2,perhaps,AB,2026-01-02,why\n"), "verdict"),
     "decisions that contradict": (
         _decisions(HEADER + "1.2,release,AB,2026-01-02,why\n1.2,withhold,AB,2026-01-02,why\n"),
@@ -107,6 +116,14 @@ REFUSALS: dict[str, tuple[Case, str]] = {
     ),
     "patients without a person": (_patients, "line 2"),
 }
+
+
+@pytest.mark.parametrize("command", ["run", "prepare", "evaluate"])
+def test_output_that_cannot_be_made_is_told_as_a_wrong_call(source: Path, command: str) -> None:
+    refused = main(command, "--input", source, "--output", "/proc/nowhere")
+    assert refused.code == USAGE, refused.text
+    assert "The output folder cannot be made or written to" in refused.text
+    assert "choose another --output" in refused.text
 
 
 @pytest.mark.parametrize("case", REFUSALS)

@@ -126,7 +126,9 @@ class Cutter:
                 if len(data) > 3000 and self.cuts > 0:
                     self.cuts -= 1
                     near.sendall(data[:1500])
-                    near.shutdown(socket.SHUT_RDWR)  # closing alone would leave the client waiting: a thread still reads
+                    near.shutdown(
+                        socket.SHUT_RDWR
+                    )  # closing alone would leave the client waiting: a thread still reads
                     return
                 near.sendall(data)
 

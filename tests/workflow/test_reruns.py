@@ -232,6 +232,28 @@ def test_dry_run_names_the_batches_with_work_and_changes_no_result(place: Workpl
     assert place.run().jobs == jobs([batch])
 
 
+def test_dry_run_over_another_input_is_told_and_the_first_input_goes_on_as_before(place: Workplace) -> None:
+    place.run()  # the copied output knows its input by the place that it was copied from
+    before, audit = harness.content(place.newest()), harness.content(place.output / "audits" / "deid")
+    other = Workplace(place.product, place.source.parent / "elsewhere", place.output)
+    factories.write(factories.rgb_instance(person=BARNABY, number=9, size=(32, 32)), other.source / "new" / "IM9.dcm")
+    (place.output / "private" / ".scan_progress").write_text("7 9", encoding="ascii")
+    dry = other.run("--dry-run")
+    assert "made of another input folder" in dry.shown
+    assert "A run with the former --input goes on as before." in dry.shown
+    assert str(other.source) not in dry.shown
+    assert not (place.output / "private" / ".scan_progress").exists()
+    assert harness.content(place.newest()) == before
+    assert place.releases() == ["0001"]
+    run = place.run()
+    assert "made of another input folder" in run.shown
+    assert "made of another input folder" not in place.run().shown
+    assert harness.content(place.newest()) == before
+    assert harness.content(place.output / "audits" / "deid") == audit
+    assert place.releases() == ["0001"]
+    assert set(place.batches()) == {"first", "second", "other"}
+
+
 @pytest.mark.parametrize(
     ("folder", "suffix", "rules", "closing"),
     [

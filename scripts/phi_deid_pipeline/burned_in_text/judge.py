@@ -273,7 +273,7 @@ def _touched(findings: list[Finding], rows: int, columns: int) -> list[Finding]:
             if finding.hide or finding.reason == "decided by a person" or finding.verdict is Verdict.NOT_TEXT:
                 continue
             if any(f == finding.frame and p == finding.plane and overlap(b, finding.box) for f, p, b in hidden):
-                result[n] = replace(finding, hide=True, reason="touched by a hidden box")
+                result[n] = replace(finding, hide=True, reason="a hidden box reaches into it")
                 changed = True
     return result
 

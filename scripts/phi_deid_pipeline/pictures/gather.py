@@ -87,9 +87,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A thumbnail on a sheet, with the number of its series, and the batch that holds the picture."""
+    """A thumbnail on a sheet, with number and modality of its series, and the batch that holds the picture."""
 
     series: int
+    modality: str
     batch: str
     thumbnail: Thumbnail
 
@@ -166,9 +167,10 @@ class Gathered:
         """Yield the sheets of thumbnails of what was released."""
         sheet: list[Placed] = []
         for entry in self.with_thumbnails:
-            for thumb in self._load(entry.batch, entry.line).thumbnails:
+            series = self._load(entry.batch, entry.line)
+            for thumb in series.thumbnails:
                 if thumb.sop_uid not in entry.ends:
-                    sheet.append(Placed(entry.number, entry.batch, thumb))
+                    sheet.append(Placed(entry.number, series.modality, entry.batch, thumb))
                 if len(sheet) == PER_SHEET:
                     yield sheet
                     sheet = []

@@ -7,7 +7,7 @@ from html import escape
 
 from phi_deid_pipeline.pictures.gather import SHEET_COLUMNS, Placed, Shown, Totals, reason_of
 from phi_deid_pipeline.pictures.states import COLOURS, HIDDEN, IGNORED, KEPT, REVIEW, WORDS
-from phi_deid_pipeline.records import Picture, PictureMark, PictureRow
+from phi_deid_pipeline.records import Picture, PictureMark, PictureRow, Verdict
 
 FINDINGS_TITLE, SHEETS_TITLE = "Burned-in text", "What was released"
 PRIVATE = (
@@ -73,7 +73,7 @@ def sheets_page(
     yield _head(SHEETS_TITLE, nav)
     yield (
         f"<p>{totals.thumbnails} pictures of the {totals.released} released instances, as they were written, with boxes "
-        "drawn. Below each: series . instance, frame. Click for the picture alone.</p>"
+        "drawn. Below each: modality, series . instance, frame. Click for the picture alone.</p>"
     )
     yield _legend((HIDDEN, KEPT, REVIEW))
     nothing = True
@@ -97,10 +97,18 @@ def navigation(links: Sequence[tuple[str, str]]) -> str:
 
 
 def caption(placed: Placed) -> str:
-    """Return what stands below a thumbnail: series, instance, frame."""
+    """Return what stands below a thumbnail: modality, series, instance, frame."""
     thumb = placed.thumbnail
     frame = f", frame {thumb.frame + 1}/{thumb.frames}" if thumb.frames > 1 else ""
-    return f"{placed.series} . {thumb.position}{frame}"
+    return f"{placed.modality} {placed.series} . {thumb.position}{frame}".lstrip()
+
+
+def verdict_words(mark: PictureMark) -> str:
+    """Return the verdict of a text with its reason; harmless text that is hidden is said to be an exception."""
+    verdict = mark.verdict.replace("_", " ")
+    if mark.state == HIDDEN and mark.verdict == Verdict.BENIGN:
+        verdict += ", hidden all the same"
+    return f"{verdict}: {mark.reason}"
 
 
 def heading(row: PictureRow, series: Shown) -> str:
@@ -233,12 +241,12 @@ def _mark(mark: PictureMark, folder: str) -> str:
         else ""
     )
     plane = "" if mark.plane == "pixels" else f' <span class="soft">({escape(mark.plane)})</span>'
-    category, verdict = escape(mark.category.replace("_", " ")), escape(mark.verdict.replace("_", " "))
+    category = escape(mark.category.replace("_", " "))
     chip = f'<span class="chip" style="background:{_css(mark.state)}">'
     return (
         f'<tr><td class="num">{chip}{mark.number}</span></td><td>{image}</td>'
         f'<td class="text">{escape(mark.text)}{plane}</td><td>{chip}{WORDS[mark.state]}</span></td>'
-        f"<td>{verdict}: {escape(mark.reason)}</td><td>{category}</td>"
+        f"<td>{escape(verdict_words(mark))}</td><td>{category}</td>"
         f'<td class="num">{mark.confidence:.2f}</td><td>{escape(mark.reader)}</td><td><code>{escape(mark.id)}</code></td></tr>'
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from phi_deid_pipeline.pictures.gather import PER_SHEET, SHEET_COLUMNS, SHEET_ROWS, Placed, Shown, Totals, reason_of
 from phi_deid_pipeline.pictures.html_pages import (
     FINDINGS_TITLE,
+    HOW_TO_DECIDE,
     PRIVATE,
     SHEETS_TITLE,
     alike_words,
@@ -15,6 +17,7 @@ from phi_deid_pipeline.pictures.html_pages import (
     heading,
     series_heading,
     summary_rows,
+    verdict_words,
 )
 from phi_deid_pipeline.pictures.pdf_file import A4, Page, fitted, text_width
 from phi_deid_pipeline.pictures.states import COLOURS, HIDDEN, IGNORED, KEPT, REVIEW, WORDS
@@ -30,13 +33,14 @@ GREY, RULE, BLACK, WARNING = (90, 90, 90), (210, 210, 210), (0, 0, 0), (170, 90,
 # Column: title, left edge, width, in points.
 COLUMNS = (
     ("", 0.0, 18.0),
-    ("As it stands there", 20.0, 128.0),
-    ("Read as", 152.0, 190.0),
-    ("What became of it", 346.0, 104.0),
-    ("Verdict and reason", 454.0, 180.0),
-    ("Category", 638.0, 66.0),
-    ("Conf.", 706.0, 26.0),
-    ("Reader", 734.0, 52.0),
+    ("As it stands there", 20.0, 114.0),
+    ("Read as", 138.0, 164.0),
+    ("What became of it", 306.0, 92.0),
+    ("Verdict and reason", 402.0, 182.0),
+    ("Category", 588.0, 62.0),
+    ("Conf.", 654.0, 22.0),
+    ("Reader", 678.0, 48.0),
+    ("ID", 728.0, 58.0),
 )
 
 
@@ -66,7 +70,7 @@ def sheet_pages(sheets: Iterable[Sequence[Placed]], count: int, totals: Totals) 
         page.text(
             MARGIN + 230,
             24,
-            f"pictures {first} to {last} of {totals.thumbnails}; below each: series . instance, frame",
+            f"pictures {first} to {last} of {totals.thumbnails}; below each: modality, series . instance, frame",
             8,
             colour=GREY,
         )
@@ -104,6 +108,8 @@ def _cover(totals: Totals) -> Page:
         "Each page: original, the same with boxes, what was written. Series that need review come first, what was not looked at last.",
         10,
     )
+    for number, part in enumerate(re.sub("<[^>]*>", "", HOW_TO_DECIDE).split("; ")):
+        page.text(MARGIN, y + 64 + 14 * number, part, 10)
     return _footed(page)
 
 
@@ -170,8 +176,8 @@ def _table(page: Page, y: float, marks: Sequence[PictureMark], batch: str, line:
             wide = min(width, mark.crop.width * (line - 3) / mark.crop.height)
             page.picture(mark.crop, batch, MARGIN + x, y + 1.5, wide, line - 3)
         text = mark.text if mark.plane == "pixels" else f"{mark.text} ({mark.plane})"
-        cells = (text, WORDS[mark.state], f"{mark.verdict.replace('_', ' ')}: {mark.reason}")
-        cells += (mark.category.replace("_", " "), f"{mark.confidence:.2f}", mark.reader)
+        cells = (text, WORDS[mark.state], verdict_words(mark))
+        cells += (mark.category.replace("_", " "), f"{mark.confidence:.2f}", mark.reader, mark.id)
         for (_, x, width), cell in zip(COLUMNS[2:], cells, strict=True):
             bold = cell is text
             page.text(MARGIN + x, base, fitted(cell, 8, width, bold=bold), 8, bold=bold)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import run_setup
+import run_config
 from audit_status import Decisions, final_statuses
 from phi_deid_pipeline import pipeline
 from phi_deid_pipeline.policies import load_policy
@@ -21,7 +21,7 @@ _READINGS: dict[str, Reading] = {}  # pixels are the same for every policy of a 
 
 def run_steps(source: Path, work: Path, policy_name: str) -> tuple[dict[str, Path], dict[str, str]]:
     """Run all steps over a folder; return (released file by source path, reason by source path of what is not)."""
-    config = run_setup.read_config(None, (), policy_name)
+    config = run_config.read_config(None, (), policy_name)
     policy = load_policy(policy_name).to_json()
     private, staging = work / "private", work / "staging"
     private.mkdir(parents=True)

@@ -1,0 +1,47 @@
+"""Progress of a run: estimates that do not climb while nothing new is known, counts of this scan alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from run_progress import STAGES, Remaining, RunState, forget_scan_progress, read_scan_progress, work_done
+
+
+def test_estimate_counts_down_between_two_pieces_of_work() -> None:
+    left = Remaining(0.0)
+    assert left.seconds(0, 4, 0.0) is None
+    assert left.seconds(1, 4, 10.0) == 30.0
+    assert left.seconds(1, 4, 18.0) == 22.0
+    assert left.seconds(1, 4, 39.0) == 1.0
+    assert left.seconds(1, 4, 45.0) is None  # longer than thought: nothing is said rather than a wrong time
+    assert left.seconds(2, 4, 50.0) == 50.0
+
+
+def test_estimate_begins_anew_with_other_work() -> None:
+    left = Remaining(0.0)
+    left.seconds(0, 1000, 1.0)
+    assert left.seconds(500, 1000, 101.0) == 100.0
+    assert left.seconds(0, 10, 200.0) is None
+    assert left.seconds(1, 10, 201.0) == 9.0
+    assert left.seconds(3, 20, 300.0) is None
+    assert left.seconds(4, 20, 302.0) == 32.0
+
+
+@pytest.mark.parametrize(
+    ("stage", "done"),
+    [("inventory", (30, 90)), ("verify_series", (2, 5))],
+)
+def test_work_is_counted_in_files_during_the_scan_alone(stage: str, done: tuple[int, int]) -> None:
+    state = RunState(stage=STAGES[stage], steps=5, steps_done=2, files_read=30, files_to_read=90)
+    assert work_done(state) == done
+
+
+def test_what_a_former_scan_said_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / ".scan_progress").write_text("7 9", encoding="ascii")
+    assert read_scan_progress(tmp_path) == (7, 9)
+    forget_scan_progress(tmp_path)
+    assert read_scan_progress(tmp_path) == (0, 0)
+    forget_scan_progress(tmp_path)
