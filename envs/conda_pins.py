@@ -1,6 +1,6 @@
 """Write environment.yaml and its post-deploy script from the locks, so that conda gets the same versions as pip.
 
-Snakemake itself is not in it: with `--sdm conda` the environment that starts the run (launcher.lock) brings it along.
+Snakemake and psutil are not in it: with `--sdm conda` the environment that starts the run (launcher.lock) has them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 ENVS = Path(__file__).resolve().parent
 PYTHON = "3.11"
-NOT_FOR_STEPS = {"snakemake", "python-dateutil"}
+NOT_FOR_STEPS = {"snakemake", "psutil", "python-dateutil"}
 CONDA_NAMES = {"opencv-python-headless": "py-opencv"}
 TESSERACT = "5.3"  # the program that pytesseract calls; not a part of the lock
 

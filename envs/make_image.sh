@@ -59,7 +59,7 @@ if [ -n "${SIF:-}" ]; then
     command -v apptainer >/dev/null || fail "apptainer is not installed; the image $tag is built"
     archive=$(mktemp -d)
     buildah push --quiet "$tag" "docker-archive:$archive/image.tar"
-    apptainer --quiet build --force --mksquashfs-args "-processors 2" "$SIF" "docker-archive://$archive/image.tar"
+    apptainer --quiet build --force --notest --mksquashfs-args "-processors 2" --build-arg IMAGE="$archive/image.tar" "$SIF" "$top/envs/apptainer.def"
     rm -rf "$archive"
     echo "$SIF: $(stat -c %s "$SIF") bytes"
 fi

@@ -12,9 +12,10 @@ from pathlib import Path
 import yaml
 
 from phi_deid_pipeline.errors import DeidError
+from snakemake_process import ON_SLURM
 
 NAME = "phi_deid_"
-JOB_NAMES = "--slurm-jobname-prefix"
+JOB_NAMES = ON_SLURM
 MARK = Path("private/.cluster_jobs")
 WAIT_SECONDS = 300.0
 POLL_SECONDS = 1.0

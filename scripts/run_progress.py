@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+import snakemake_process
 
 ROOT = Path(__file__).resolve().parents[1]
 _PRODUCTS = {"picture": "pictures", "image": "volumes", "mask": "masks"}
@@ -62,6 +62,7 @@ class RunState:
     files_read: int = 0
     files_to_read: int = 0
     nothing_to_do: bool = False
+    is_ending: bool = False  # it was told to, and ends its jobs
     disk_full: bool = False
     failed: list[str] = field(default_factory=list)
     planned: dict[str, list[str]] = field(default_factory=dict)  # rule -> batches (dry run)
@@ -104,6 +105,8 @@ class LogReader:
             state.failed.append(match[1])
         elif "Nothing to be done" in line:
             state.nothing_to_do = True
+        elif "Terminating processes on user request" in line:
+            state.is_ending = True
 
 
 def read_work(output: Path) -> dict[str, tuple[int, int]]:
@@ -139,8 +142,7 @@ def run_snakemake(
 
     Snakemake inherits the `lock` of the output: should this process be killed alone, no run begins beside it.
     """
-    command = [sys.executable, "-m", "snakemake", *targets]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), *machines]
+    command = [*targets, "--snakefile", str(ROOT / "Snakefile"), "--directory", str(output), *machines]
     command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / profile), "--nocolor"]
     command += ["--software-deployment-method", software] if software else []
     command += ["--config", f"run_id={run_id}", *extra]
@@ -149,16 +151,12 @@ def run_snakemake(
     reader = LogReader(work)
     forget_scan_progress(output)
     log = output / "logs" / "snakemake.log"
-    with log.open("a", buffering=1, encoding="utf-8") as record, _progress(console, work) as show:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=environment,
-            pass_fds=(lock,),
-        )
+    with (
+        log.open("a", buffering=1, encoding="utf-8") as record,
+        _progress(console, work) as show,
+        snakemake_process.stop_signals(),
+    ):
+        process = snakemake_process.start(command, environment, lock)
 
         def follow() -> None:
             for line in process.stdout or ():
@@ -178,10 +176,11 @@ def run_snakemake(
                 if reader.state.stage == STAGES["inventory"]:
                     reader.state.files_read, reader.state.files_to_read = read_scan_progress(output)
                 show(reader.state)
-        except KeyboardInterrupt:
-            console.print("Stopping: running jobs are ended; the next run goes on from here.")
-            process.terminate()
-            process.wait()
+        except BaseException as reason:
+            if isinstance(reason, KeyboardInterrupt):
+                with suppress(OSError):  # the terminal may be what ended
+                    console.print("Stopping: running jobs are ended; the next run goes on from here.")
+            snakemake_process.end(process, lambda: reader.state.is_ending)
             follower.join()
             raise
         code = process.wait()

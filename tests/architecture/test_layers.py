@@ -100,7 +100,7 @@ def test_entry_is_thin_and_touches_snakemake_under_its_guard_only(path: Path) ->
 
 
 def test_front_door_starts_with_snakemake_and_rich_alone() -> None:
-    comes_with_snakemake = {"yaml", "jsonschema", "snakemake", "rich"}
+    comes_with_snakemake = {"yaml", "jsonschema", "psutil", "snakemake", "rich"}
     flat = {file.stem for file in FLAT} | {OWN}
     assert top(reachable(SCRIPTS / "main.py", at_load=True)) - STDLIB - flat <= comes_with_snakemake
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Slurm of one node for tests: loopback only, no systemd, no accounting.  slurm.sh start | stop | kill-controller
+# A real Slurm of one node for tests: loopback only, no systemd, no accounting.  slurm.sh start | stop | stop-controller
 # Root. SLURM_TEST_DIR holds state, logs and process numbers. The config has to be /etc/slurm/slurm.conf, since the job
 # step plugin drops variables such as SLURM_CONF; one that is not ours is left alone and ends this script.
 set -euo pipefail
@@ -76,14 +76,17 @@ start() {
     return 1
 }
 
+end() {
+    local pid
+    alive "$1" || return 0
+    pid=$(cat "$dir/run/$1.pid")
+    kill "$pid"
+    for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+}
+
 stop() {
     alive slurmctld && { scancel --me || true; sleep 1; }
-    for daemon in slurmctld slurmd munged; do
-        alive "$daemon" || continue
-        pid=$(cat "$dir/run/$daemon.pid")
-        kill "$pid"
-        for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-    done
+    for daemon in slurmctld slurmd munged; do end "$daemon"; done
     rm -rf "$dir"
     grep -qF "$mark" "$conf" 2>/dev/null && rm "$conf"
 }
@@ -91,6 +94,6 @@ stop() {
 case "${1:-}" in
     start) start ;;
     stop) stop ;;
-    kill-controller) kill -9 "$(cat "$dir/run/slurmctld.pid")" ;;
-    *) echo "usage: $0 start|stop|kill-controller" >&2; exit 2 ;;
+    stop-controller) end slurmctld ;; # with kill -9 it loses the jobs of the last seconds, and their numbers are given again
+    *) echo "usage: $0 start|stop|stop-controller" >&2; exit 2 ;;
 esac

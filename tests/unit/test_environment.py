@@ -116,6 +116,12 @@ def test_conda_files_are_what_the_locks_give() -> None:
     assert (ENVS / "environment.post-deploy.sh").read_text(encoding="utf-8") == pins.post_deploy()
 
 
+def test_every_rule_with_a_step_names_the_conda_environment() -> None:
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        text = path.read_text(encoding="utf-8")
+        assert text.count('conda:\n        "../../envs/environment.yaml"') == text.count("    script:\n"), path.name
+
+
 def test_conda_environment_pins_the_locked_versions_from_one_channel() -> None:
     environment = yaml.safe_load((ENVS / "environment.yaml").read_text(encoding="utf-8"))
     assert environment["channels"] == ["conda-forge", "nodefaults"]
@@ -127,12 +133,15 @@ def test_conda_environment_pins_the_locked_versions_from_one_channel() -> None:
     assert len(pins) >= 14
 
 
-@pytest.mark.parametrize("name", ["Containerfile", "apptainer.def"])
-def test_image_is_built_from_the_lock_by_the_same_script(name: str) -> None:
-    text = (ENVS / name).read_text(encoding="utf-8")
+def test_images_are_built_from_the_lock_by_the_same_script() -> None:
+    text = (ENVS / "Containerfile").read_text(encoding="utf-8")
     assert "envs/make_env.sh /opt/phi_deid/venv requirements models" in text
     assert "pip install" not in text
     assert "tesseract-ocr" in text
+    definition = (ENVS / "apptainer.def").read_text(encoding="utf-8")
+    assert "Bootstrap: docker-archive\nFrom: {{ IMAGE }}\n" in definition  # of the image that the Containerfile gives
+    assert "%post" not in definition
+    assert "envs/apptainer.def" in (ENVS / "make_image.sh").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import factories
 from sample_identity import BARNABY, OTTOLINE, source_uid
@@ -78,14 +79,14 @@ class Workplace:
         assert code == expect, f"exit code {code} instead of {expect}\n{shown}\n{text[-4000:]}"
         return Run(code, shown, ran_jobs(text), seconds)
 
-    def start(self, *options: str, cores: int = 2) -> subprocess.Popen:
-        """Start a run at the head of a process group of its own."""
+    def start(self, *options: str, cores: int = 2, shown: IO[str] | int = subprocess.DEVNULL) -> subprocess.Popen:
+        """Start a run at the head of a process group of its own; what the user sees goes to `shown`."""
         return subprocess.Popen(
             self.command(*options, cores=cores),
             cwd=self.product,
             env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=shown,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 

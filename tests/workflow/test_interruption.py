@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.workflow
 TRIES = 10
 TWO_BATCHES = ("--set", "inventory.spread=1", "--set", "inventory.target_work=6.5")
 LONGEST = 300  # seconds without an end: the test is broken
+SOON = 30  # seconds until a run that is told to stop has stopped, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +63,59 @@ def test_killed_run_ends_as_an_uninterrupted_one_when_run_again(
     assert code == 0, shown
 
 
-def test_front_door_killed_alone_keeps_other_runs_out_until_its_jobs_ended(
-    uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path
+STOPS = {
+    "Ctrl-C": (signal.SIGINT, os.killpg),
+    "terminated": (signal.SIGTERM, os.kill),
+    "terminated with its group": (signal.SIGTERM, os.killpg),
+    "terminal closed": (signal.SIGHUP, os.killpg),
+}
+
+
+def test_a_run_that_is_told_to_stop_ends_its_jobs_and_the_next_goes_on(
+    uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path, tmp_path: Path
 ) -> None:
-    place, options = fresh("orphaned"), ("--salt-file", str(salt_file), *TWO_BATCHES)
+    """One output is stopped in every way, each time a few jobs further, and killed in the end."""
+    reference, _ = uninterrupted
+    place, options = fresh("stopped"), ("--salt-file", str(salt_file), *TWO_BATCHES)
+    for way, (number, send) in STOPS.items():
+        with (tmp_path / way).open("w") as shown:
+            process = place.start(*options, shown=shown)
+            _wait_for_jobs(place, process, place.log_text().count("Finished jobid") + 2)
+            send(process.pid, number)
+            assert process.wait(SOON) == 1, way
+        assert not _has_processes(process), way
+        assert "Stopping: running jobs are ended; the next run goes on from here." in (tmp_path / way).read_text()
+        assert not (place.output / "release").exists()
     process = place.start(*options)
+    _wait_for_jobs(place, process, place.log_text().count("Finished jobid") + 2)
+    process.kill()
+    process.wait()
+    held = is_running(place.output)
+    code, shown = harness.execute(place.command(*options), place.product)
+    assert not held or (code == 2 and "Another run works on this output" in shown)
+    _wait_until_it_ends(place, process)
+    place.run(*options)
+    assert_same_results(place, reference)
+    assert _leftovers(place.output) == []
+
+
+def _has_processes(leader: subprocess.Popen) -> bool:
+    """Tell whether anything of the process group of a run is left."""
     try:
-        _wait_for_jobs(place, process, 2)
-        process.kill()
-        process.wait()
-        assert is_running(place.output)
-        start = time.monotonic()
-        while is_running(place.output):
-            assert time.monotonic() - start < LONGEST
-            code, shown = harness.execute(place.command(*options), place.product)
-            assert code == 0 or (code == 2 and "Another run works on this output" in shown)
+        os.killpg(leader.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_until_it_ends(place: Workplace, process: subprocess.Popen) -> None:
+    start = time.monotonic()
+    try:
+        while is_running(place.output) or _has_processes(process):
+            assert time.monotonic() - start < SOON
+            time.sleep(0.1)
     finally:
         harness.kill_group_of(process)
-    place.run(*options)
-    assert_same_results(place, uninterrupted[0])
-    assert _leftovers(place.output) == []
 
 
 def _verify(place: Workplace) -> list[str]:

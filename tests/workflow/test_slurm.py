@@ -24,7 +24,9 @@ if os.geteuid():
     MISSING.append("root, to start a Slurm")
 if MISSING:
     pytestmark.append(pytest.mark.skip(reason=f"not there: {', '.join(MISSING)}"))
-LOOK_SECONDS = 12  # a little more than a job takes here, see workflow/profiles/README.md
+LOOK_SECONDS = 10  # a little more than a job takes here, see workflow/profiles/README.md
+AWAY_SECONDS = 20.0  # longer than it takes until the next look at jobs
+ONE_BATCH = ("--set", "inventory.spread=1")  # each job on a cluster costs some seconds
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def slurm() -> Iterator[None]:
 
 
 @pytest.fixture
-def site(fresh: Maker, finished: Workplace, slurm: None, tmp_path: Path, salt_file: Path) -> Callable[..., Workplace]:
+def site(fresh: Maker, finished: Workplace, slurm: None, tmp_path: Path) -> Callable[..., Workplace]:
     """Return a maker of empty outputs with a checkout whose profile is set for this small cluster."""
 
     def make(**changes: object) -> Workplace:
@@ -50,92 +52,75 @@ def site(fresh: Maker, finished: Workplace, slurm: None, tmp_path: Path, salt_fi
     return make
 
 
-def options(salt_file: Path) -> tuple[str, ...]:
-    return ("--salt-file", str(salt_file), "--profile", "slurm")
-
-
 def queue() -> list[str]:
-    shown = subprocess.run(["squeue", "--noheader", "--format", "%i %T %k"], capture_output=True, text=True, check=True)
-    return shown.stdout.splitlines()
+    """Return number, state and comment of each job; nothing while the controller is away."""
+    shown = subprocess.run(
+        ["squeue", "--noheader", "--format", "%i %T %k"], capture_output=True, text=True, check=False
+    )
+    return shown.stdout.splitlines() if shown.returncode == 0 else []
 
 
-def wait_for_job(state: str = "RUNNING", rule: str = "", seconds: float = 300.0) -> str:
-    """Return the number of the first job that is in a state."""
+def wait_for_job(process: subprocess.Popen, rule: str, state: str = "RUNNING", seconds: float = 300.0) -> str:
+    """Return the number of the first job of a rule that is in a state."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
         for line in queue():
             number, is_in, *comment = line.split(maxsplit=2)
             if is_in == state and rule in "".join(comment):
                 return number
         time.sleep(0.2)
-    raise AssertionError(f"no job was {state} within {seconds} s")
+    raise AssertionError(f"no job of {rule} was {state} within {seconds} s")
 
 
 def start(place: Workplace, salt_file: Path) -> subprocess.Popen:
-    command = [part for part in place.command(*options(salt_file)) if part != "--cores"][:-1]
+    command = place.command("--salt-file", str(salt_file), "--profile", "slurm", *ONE_BATCH)
+    assert command[-2] == "--cores"
     return subprocess.Popen(
-        command, cwd=place.product, env=harness.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+        command[:-2], cwd=place.product, env=harness.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def ended_well(process: subprocess.Popen, place: Workplace) -> None:
-    shown, _ = process.communicate(timeout=1200)
+def ended_well(process: subprocess.Popen, place: Workplace) -> str:
+    """Return what the user saw of a run that ends with all input released."""
+    shown, _ = process.communicate(timeout=900)
     assert process.returncode == harness.RELEASED, shown + place.log_text()[-4000:]
+    return shown
 
 
-def test_jobs_on_slurm_give_the_same_bytes(
-    site: Callable[..., Workplace], finished: Workplace, salt_file: Path
-) -> None:
-    place = site()
-    ended_well(start(place, salt_file), place)
-    assert_same_results(place, finished)
-    assert place.log_text().count("has been submitted with SLURM jobid") >= len(harness.jobs(place.batches().values()))
-    assert str(place.source) not in place.log_text()
-
-
-def test_a_cancelled_job_is_run_again(site: Callable[..., Workplace], finished: Workplace, salt_file: Path) -> None:
-    place = site()
-    process = start(place, salt_file)
-    subprocess.run(["scancel", wait_for_job(rule="read_burned_in_text")], check=True)
-    ended_well(process, place)
-    assert "Trying to restart job" in place.log_text()
-    assert_same_results(place, finished)
-
-
-def test_a_job_killed_for_memory_gets_more(
-    site: Callable[..., Workplace], finished: Workplace, salt_file: Path
-) -> None:
-    place = site(**{"set-resources": {"read_burned_in_text": {"mem_mb": "attempt * attempt * 250"}}})
-    ended_well(start(place, salt_file), place)
-    assert "Trying to restart job" in place.log_text()
-    assert_same_results(place, finished)
-
-
-def test_a_controller_that_restarts_is_survived(
+def test_same_bytes_though_a_job_is_cancelled_and_the_controller_restarts(
     site: Callable[..., Workplace], finished: Workplace, salt_file: Path
 ) -> None:
     place = site()
     process = start(place, salt_file)
-    wait_for_job(rule="map_uids")
-    subprocess.run([SERVICE, "kill-controller"], check=True)
-    time.sleep(10)
+    subprocess.run(["scancel", wait_for_job(process, "read_burned_in_text")], check=True)
+    wait_for_job(process, "verify_series")
+    assert "Trying to restart job" in place.log_text()
+    subprocess.run([SERVICE, "stop-controller"], check=True)
+    assert queue() == []
+    time.sleep(AWAY_SECONDS)
     subprocess.run([SERVICE, "start"], check=True)
     ended_well(process, place)
     assert_same_results(place, finished)
+    assert len(place.batches().values()) == 3  # series
+    submitted = place.log_text().count("has been submitted with SLURM jobid")
+    assert submitted > len(harness.jobs(set(place.batches().values())))  # the inventory and the cancelled one besides
+    assert str(place.source) not in place.log_text()
 
 
-def test_a_killed_submitter_goes_on_and_its_orphans_are_ended(
+def test_same_bytes_though_the_submitter_is_killed_and_a_job_needs_more_memory(
     site: Callable[..., Workplace], finished: Workplace, salt_file: Path
 ) -> None:
-    place = site()
+    little = {"read_burned_in_text": {"mem_mb": "attempt * attempt * 250"}}
+    one_job = [f"{rule}=closing" for rule in harness.CLOSING_RULES]
+    place = site(**{"set-resources": little, "groups": one_job})
     process = start(place, salt_file)
-    orphan = wait_for_job(rule="read_burned_in_text")
+    orphan = wait_for_job(process, "map_uids")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert any(line.startswith(f"{orphan} ") for line in queue())
-    second = start(place, salt_file)
-    shown, _ = second.communicate(timeout=1200)
-    assert second.returncode == harness.RELEASED, shown + place.log_text()[-4000:]
+    shown = ended_well(start(place, salt_file), place)
     assert "cluster jobs of a run that was killed were ended" in shown
+    assert "Trying to restart job" in place.log_text()
     assert_same_results(place, finished)

@@ -10,6 +10,8 @@ rule check_link_geometry:
         "logs/check_link_geometry/check_link_geometry.log",
     benchmark:
         "benchmarks/check_link_geometry/check_link_geometry.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
@@ -36,6 +38,8 @@ rule check_links:
         "logs/check_links/check_links.log",
     benchmark:
         "benchmarks/check_links/check_links.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
@@ -89,6 +93,8 @@ rule assemble_audits:
         "logs/assemble_audits/assemble_audits.log",
     benchmark:
         "benchmarks/assemble_audits/assemble_audits.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
@@ -122,6 +128,8 @@ rule release:
         "logs/release/release.log",
     benchmark:
         "benchmarks/release/release.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=240,
@@ -143,6 +151,8 @@ rule prune_withdrawn:
         "logs/prune_withdrawn/prune_withdrawn.log",
     benchmark:
         "benchmarks/prune_withdrawn/prune_withdrawn.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=60,

@@ -16,6 +16,8 @@ rule deidentify_series:
         "logs/deidentify_series/{batch}.log",
     benchmark:
         "benchmarks/deidentify_series/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),
@@ -54,6 +56,8 @@ rule verify_series:
         "logs/verify_series/{batch}.log",
     benchmark:
         "benchmarks/verify_series/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(1000, 0.5),
         runtime=minutes_of_batch(5, 0.02),

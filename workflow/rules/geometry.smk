@@ -8,6 +8,8 @@ rule extract_metadata:
         "logs/extract_metadata/{batch}.log",
     benchmark:
         "benchmarks/extract_metadata/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(600, 0.1),
         runtime=minutes_of_batch(5, 0.005),
@@ -28,6 +30,8 @@ rule measure_ct_geometry:
         "logs/measure_ct_geometry/{batch}.log",
     benchmark:
         "benchmarks/measure_ct_geometry/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(800, 0.1),
         runtime=minutes_of_batch(5, 0.005),
@@ -52,6 +56,8 @@ rule draw_stacks:
         "logs/draw_stacks/{batch}.log",
     benchmark:
         "benchmarks/draw_stacks/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(1500, 1),
         runtime=minutes_of_batch(5, 0.02),
@@ -77,6 +83,8 @@ rule resample:
         "logs/resample/{batch}.log",
     benchmark:
         "benchmarks/resample/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(2000, 6, limit=64000),
         runtime=minutes_of_batch(10, 0.1),
@@ -144,6 +152,8 @@ rule gather_figures:
         "logs/gather_figures/gather_figures.log",
     benchmark:
         "benchmarks/gather_figures/gather_figures.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=60,

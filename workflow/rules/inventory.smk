@@ -11,6 +11,8 @@ checkpoint inventory:
         "logs/inventory/inventory.log",
     benchmark:
         "benchmarks/inventory/inventory.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: workflow.resource_settings.cores or 4
     resources:
         mem_mb=2000,
@@ -34,6 +36,8 @@ rule map_uids:
         "logs/map_uids/{batch}.log",
     benchmark:
         "benchmarks/map_uids/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(500, 0.1),
         runtime=minutes_of_batch(5, 0.001),

@@ -11,6 +11,8 @@ rule draw_pictures:
         "logs/draw_pictures/{batch}.log",
     benchmark:
         "benchmarks/draw_pictures/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(1000, 0.1),
         runtime=minutes_of_batch(5, 0.01),
@@ -38,6 +40,8 @@ rule report_pictures:
         "logs/report_pictures/report_pictures.log",
     benchmark:
         "benchmarks/report_pictures/report_pictures.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=240,

@@ -7,6 +7,8 @@ rule read_burned_in_text:
         "logs/read_burned_in_text/{batch}.log",
     benchmark:
         "benchmarks/read_burned_in_text/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(1500, 0.5),
         runtime=minutes_of_batch(10, 0.1),
@@ -32,6 +34,8 @@ rule judge_burned_in_text:
         "logs/judge_burned_in_text/{batch}.log",
     benchmark:
         "benchmarks/judge_burned_in_text/{batch}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=memory_of_batch(800, 0.1),
         runtime=minutes_of_batch(5, 0.01),
@@ -57,6 +61,8 @@ rule gather_boxes:
         "logs/gather_boxes.log",
     benchmark:
         "benchmarks/gather_boxes.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
