@@ -31,7 +31,7 @@ def test_every_step_runs_in_an_environment_made_from_the_pins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     place = fresh("conda")
-    place.product = harness.copy_product(tmp_path / "checkout")
+    place.product = harness.copy_tree(finished.product, tmp_path / "checkout")
     environment = place.product / "envs" / "environment.yaml"
     used = tmp_path / "used"
     python = f'#!/bin/sh\necho "$CONDA_PREFIX" >>"{used}"\nexec "{sys.executable}" "$@"\n'

@@ -42,7 +42,7 @@ def site(fresh: Maker, finished: Workplace, slurm: None, tmp_path: Path) -> Call
 
     def make(**changes: object) -> Workplace:
         place = fresh("slurm")
-        place.product = harness.copy_product(tmp_path / "checkout")
+        place.product = harness.copy_tree(finished.product, tmp_path / "checkout")
         path = place.product / "workflow" / "profiles" / "slurm" / "config.yaml"
         profile = yaml.safe_load(path.read_text())
         profile |= {"slurm-init-seconds-before-status-checks": LOOK_SECONDS, "latency-wait": 5, **changes}
