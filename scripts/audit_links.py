@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from audit_spool import SortedLines, placed_lines, temporary_database
-from phi_deid_pipeline.records import Agreement, DanglingReason, LinkState
+from phi_deid_pipeline.records import Agreement, DanglingReason, LinkState, UidType
 from phi_deid_pipeline.uid_mapping import is_standard_uid
 from record_io import read_jsonl, write_parquet
 
@@ -70,7 +70,7 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
 def link_counts(private: Path) -> dict[str, Any]:
     """Return counts for the summary: references by state and dangling ones by reason, then pairs by state and agreement.
 
-    A pair is an object and what it names; several references may lead from one to the other.
+    A pair is an object and an instance that it names; several references may lead from one to the other.
     """
     states: Counter[str] = Counter()
     joined: Counter[str] = Counter()
@@ -80,7 +80,8 @@ def link_counts(private: Path) -> dict[str, Any]:
         seen, ends = {}, set()
         for row in rows:
             states[row["state"]] += 1
-            ends.add((row["to_uid"], row["state"]))
+            if row["kind"] == UidType.SOP:
+                ends.add((row["to_uid"], row["state"]))
             if row["state"] == LinkState.DANGLING:
                 reasons[row["reason"]] += 1
             if row["agreement"]:

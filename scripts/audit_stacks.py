@@ -74,7 +74,7 @@ def partly_released(statuses: Iterable[FinalStatus]) -> dict[Key, int]:
 
 def remaking(private: Path, products: Sequence[Path]) -> Iterator[Remaking]:
     """Yield what has to be measured and drawn again, by batch; `products` are lists of what was made, a batch each."""
-    released = _released(private)
+    released = _released(private, {uid for one in _listed(products) for uid in one.marks})
     spoilt = {
         (one.study_uid, one.series_uid)
         for one in _listed(products)
@@ -112,18 +112,26 @@ def settled_products(private: Path, products: Sequence[Path]) -> Settled:
     stands for what was made of those series before. A product goes with all its instances, and not at all where its check
     found something.
     """
-    released, superseded = _released(private), _superseded(private, products)
-    settled = Settled()
+    settled, superseded = Settled(), _superseded(private, products)
+    remade = [private / "remade" / f"{name}.jsonl" for name in ("figures", "volumes")]
+    named = {uid for one in _listed(products) for uid in one.marks}
+    named |= {uid for one in _listed(remade) for uid in one.sources}
+    known = _released(private, named)  # of a batch's own instances only while it is looked at: they may be millions
+    lists: dict[str, list[Path]] = {}
     for path in products:
+        lists.setdefault(path.stem, []).append(path)
+    for batch, statuses in statuses_by_batch(private / "statuses.jsonl"):
+        released = known | {uid for uid, one in statuses.items() if one.status is Status.RELEASED}
+        for path in lists.get(batch, ()):
+            for one in read_jsonl(path, StackProduct):
+                if (one.kind == PICTURE, one.study_uid, one.series_uid) not in superseded:
+                    _settle(settled, path, one, released)
+                of_released = released & set(one.sources) - set(one.marks)
+                if of_released and not one.problems and not released.issuperset(one.marks):
+                    settled.leave_out(one, _WITHOUT if one.kind == PICTURE else _NO_MARK)
+    for path in remade:
         for one in read_jsonl(path, StackProduct):
-            if (one.kind == PICTURE, one.study_uid, one.series_uid) not in superseded:
-                _settle(settled, path, one, released)
-            if released & set(one.sources) - set(one.marks) and not released.issuperset(one.marks):
-                settled.leave_out(one, _WITHOUT if one.kind == PICTURE else _NO_MARK)
-    for name in ("figures", "volumes"):
-        path = private / "remade" / f"{name}.jsonl"
-        for one in read_jsonl(path, StackProduct):
-            _settle(settled, path, one, released)
+            _settle(settled, path, one, known)
     return settled
 
 
@@ -150,6 +158,6 @@ def _listed(products: Iterable[Path]) -> Iterator[StackProduct]:
         yield from read_jsonl(path, StackProduct)
 
 
-def _released(private: Path) -> set[str]:
+def _released(private: Path, among: Container[str]) -> set[str]:
     statuses = read_jsonl(private / "statuses.jsonl", FinalStatus)
-    return {one.sop_uid for one in statuses if one.status is Status.RELEASED}
+    return {one.sop_uid for one in statuses if one.sop_uid in among and one.status is Status.RELEASED}

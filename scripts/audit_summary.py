@@ -15,6 +15,8 @@ from audit_uids import UidMapCounts
 from phi_deid_pipeline.records import RejectedFile, Status, Verdict
 from record_io import read_jsonl, write_json_if_changed
 
+SUMMARY_SCHEMA = "summary/2"
+
 # Defined terms of Modality (PS3.3 C.7.3.1.1.1, retired ones included): any other value could be anything, a name too.
 _TERMS = """
     ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT IVUS
@@ -91,7 +93,7 @@ def write_summary(
     `products` are lists of what was made of CT stacks, a batch each.
     """
     summary = {
-        "schema": "summary/1",
+        "schema": SUMMARY_SCHEMA,
         **{kind: {"in": len(tally.found[kind]), "out": len(tally.out[kind])} for kind in tally.found},
         "instances": _by_status(tally.instances),
         "instances_by_modality": {name: _by_status(tally.by_modality[name]) for name in sorted(tally.by_modality)},

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -15,7 +14,6 @@ from phi_deid_pipeline.errors import DeidError
 from snakemake_process import ON_SLURM
 
 NAME = "phi_deid_"
-JOB_NAMES = ON_SLURM
 MARK = Path("private/.cluster_jobs")
 WAIT_SECONDS = 300.0
 POLL_SECONDS = 1.0
@@ -37,7 +35,7 @@ def profile_options(profile: Path, output: Path, cores: int | None, all_cores: i
     given, bounds the cores that they ask for together.
     """
     executor = yaml.safe_load((profile / "config.yaml").read_text(encoding="utf-8")).get("executor", "local")
-    options = [JOB_NAMES, jobs_name(output)] if executor == "slurm" else []
+    options = [ON_SLURM, jobs_name(output)] if executor == "slurm" else []
     if executor == "local" or cores:
         options += ["--cores", str(cores or all_cores)]
     return options
@@ -65,14 +63,15 @@ def end_orphans(output: Path, wait_seconds: float = WAIT_SECONDS, sleep: Callabl
     return len(found)
 
 
-@contextmanager
-def jobs_are_out(output: Path, options: list[str]) -> Iterator[None]:
-    """Leave a mark in the output for as long as jobs of a run on Slurm may be out; one that is killed leaves it there."""
-    mark = output / MARK
-    if JOB_NAMES in options:
-        mark.touch(mode=0o600)
-    yield
-    mark.unlink(missing_ok=True)
+def jobs_may_be_out(output: Path, options: list[str]) -> None:
+    """Leave a mark in the output before jobs go to Slurm: `end_orphans` looks for jobs where it stands."""
+    if ON_SLURM in options:
+        (output / MARK).touch(mode=0o600)
+
+
+def jobs_are_over(output: Path) -> None:
+    """Remove the mark. Only a Snakemake that ended well is known to have left no job behind."""
+    (output / MARK).unlink(missing_ok=True)
 
 
 def _jobs(output: Path) -> list[str]:

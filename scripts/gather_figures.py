@@ -9,12 +9,16 @@ from audit_stacks import settled_products
 from job_log import job
 from phi_deid_pipeline import pipeline
 
+FIGURES = "figures/"  # volumes go into the release alone
+
 
 def main(private: Path, products: Sequence[Path], ct_prepro: Path, overview: Path, target: Path) -> None:
     """Copy the figures that are released to `target`, and draw `overview`."""
     target.mkdir(parents=True, exist_ok=True)
     for name, (path, _) in settled_products(private, products).files.items():
-        place = target / name.removeprefix("figures/")
+        if not name.startswith(FIGURES):
+            continue
+        place = target / name.removeprefix(FIGURES)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
     overview.write_bytes(pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))

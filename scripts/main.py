@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import evaluate_folder
-from cluster_jobs import end_orphans, jobs_are_out, profile_options
+from cluster_jobs import end_orphans, jobs_are_over, jobs_may_be_out, profile_options
 from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
@@ -44,7 +44,8 @@ EXIT_CODES = """exit codes:
 PLAIN_WIDTH = 120  # columns where the output is no terminal
 DISK_IS_FULL = "The output disk is full: make room and run again; what is finished is kept."
 OTHER_INPUT = (
-    "This output was made of another input folder: what only that one holds is withdrawn from the next release."
+    "The last call on this output named another input folder: what is released and only that one holds is withdrawn from the "
+    "next release."
 )
 OTHER_INPUT_DRY = (
     f"{OTHER_INPUT} A dry run scans, so the input given now is the one that status and plain Snakemake go by; no release "
@@ -198,19 +199,20 @@ def run(
         options |= {"lock": lock, "console": console}
         _clear_stale_lock(output, console)
         former = read_counts(output)
-        with jobs_are_out(output, machines):
-            code, state = run_snakemake(output, ["inventory"], extra=[], **options)
+        jobs_may_be_out(output, machines)
+        code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         if code:
             return _failed(output, state, console)
         _print_gone(former, read_counts(output), console)
         if dry_run:
+            jobs_are_over(output)
             code, state = run_snakemake(output, [], extra=["--dry-run"], **options)
             _print_plan(state.planned, console)
             return FAILED if code else RELEASED
-        with jobs_are_out(output, machines):
-            code, state = run_snakemake(output, [], extra=[], **options)
+        code, state = run_snakemake(output, [], extra=[], **options)
         if code:
             return _failed(output, state, console)
+        jobs_are_over(output)
         if state.nothing_to_do:
             console.print("Nothing changed: nothing to do.")
         open_files = print_summary(output, console)

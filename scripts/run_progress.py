@@ -27,6 +27,7 @@ _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is ful
 PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
 PLAIN_SECONDS = 10.0
 POLL_SECONDS = 0.25
+SUMMARY_SCHEMA = "summary/2"  # of the summary that is printed here
 STAGES = {
     "inventory": "reading headers",
     "map_uids": "mapping UIDs",
@@ -42,6 +43,7 @@ STAGES = {
     "draw_pictures": "drawing pictures",
     "check_link_geometry": "checking geometry over links",
     "check_links": "checking links",
+    "remake_stacks": "making CT stacks anew that lack slices",
     "assemble_audits": "assembling audits",
     "gather_figures": "gathering figures",
     "release": "releasing",
@@ -177,6 +179,7 @@ def run_snakemake(
                     reader.state.files_read, reader.state.files_to_read = read_scan_progress(output)
                 show(reader.state)
         except BaseException as reason:
+            snakemake_process.ignore_stop_signals()
             if isinstance(reason, KeyboardInterrupt):
                 with suppress(OSError):  # the terminal may be what ended
                     console.print("Stopping: running jobs are ended; the next run goes on from here.")
@@ -305,6 +308,9 @@ def failure_lines(output: Path, rules: list[str]) -> list[str]:
 def print_summary(output: Path, console: Console) -> int:
     """Print `audits/summary.json`; return how many files and decisions need a look."""
     summary = json.loads((output / "audits" / "summary.json").read_text(encoding="utf-8"))
+    if summary["schema"] != SUMMARY_SCHEMA:
+        console.print("The last run was of another version of this program: run again to see what became of the input.")
+        return 0
     console.print()
     table = Table(title="What became of the input", title_justify="left")
     for name in ("", "found", "released", "held", "rejected"):

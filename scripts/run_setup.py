@@ -1,6 +1,6 @@
 """Writes input, policy, salt, tables and config of a run into `OUTPUT/private/`, each file only when it changes.
 
-Needs no more than the launcher's environment (Snakemake and rich). Messages never name the input folder: its path may
+Needs no more than the launcher's environment (Snakemake, rich and psutil). Messages never name the input folder: its path may
 hold a patient's name.
 """
 

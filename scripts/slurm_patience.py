@@ -28,35 +28,49 @@ def wait_for_answers() -> None:
     import snakemake_executor_plugin_slurm as plugin
 
     waiting: set[str] = set()
+    executors: list[Any] = []
     look = plugin.Executor.check_active_jobs
 
     async def check_active_jobs(self: Any, active_jobs: list) -> AsyncIterator:
+        executors[:] = [self]
         waiting.clear()
         waiting.update(str(job.external_jobid) for job in active_jobs)
         async for job in look(self, active_jobs):
             yield job
 
     plugin.Executor.check_active_jobs = check_active_jobs
-    plugin.query_job_status = patient(plugin.query_job_status, waiting)
+    plugin.query_job_status = patient(
+        plugin.query_job_status, waiting, is_wanted=lambda: all(executor.wait for executor in executors)
+    )
     plugin.get_min_job_age = last_known(plugin.get_min_job_age)
+    plugin.get_min_job_age()  # asked while Slurm answers, as it must for the first job
 
 
-def patient(query: Query, waiting: Set[str], patience: float = PATIENCE_SECONDS, pause: float = RETRY_SECONDS) -> Query:
+def patient(
+    query: Query,
+    waiting: Set[str],
+    patience: float = PATIENCE_SECONDS,
+    pause: float = RETRY_SECONDS,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> Query:
     """Return a query that is repeated until it is answered, and says of the jobs in `waiting` which are lost.
 
-    Raises TimeoutError after `patience` seconds without an answer.
+    Of tasks of an array it says nothing: waiting ones are listed together. Ends without an answer where none is wanted any
+    more, as when the run is told to stop; raises TimeoutError after `patience` seconds without one.
     """
     unlisted: Counter[str] = Counter()
 
     async def ask(command: str, logger: Logger) -> tuple[Any, Any]:
         deadline = time.monotonic() + patience
         while (answer := await query(command, logger)) == NO_ANSWER:
+            if not is_wanted():
+                return NO_ANSWER
             if time.monotonic() > deadline:
                 raise TimeoutError("Slurm does not answer. Run again when it does; what is finished is kept.")
             await asyncio.sleep(pause)
         statuses, seconds = answer
         if command.startswith("squeue"):
-            missing = {job for job in waiting if not {job, job.split("_")[0]} & statuses.keys()}
+            missing = {job for job in waiting if "_" not in job and job not in statuses}
             for job in unlisted.keys() - missing:
                 del unlisted[job]
             unlisted.update(missing)

@@ -55,13 +55,17 @@ def stop_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def ignore_stop_signals() -> None:
+    """Let further requests to stop change nothing, for one has come and is being carried out."""
+    for number in (signal.SIGINT, *ASKED_TO_STOP):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def end(process: subprocess.Popen[str], is_ending: Callable[[], bool]) -> None:
-    """End Snakemake and its jobs as Ctrl-C in a terminal does, and wait for it; more requests to stop change nothing.
+    """End Snakemake and its jobs as Ctrl-C in a terminal does, and wait for it; call `ignore_stop_signals` before.
 
     `is_ending` tells whether Snakemake has said that it ends its jobs: then the terminal has told it and them.
     """
-    for number in (signal.SIGINT, *ASKED_TO_STOP):
-        signal.signal(number, signal.SIG_IGN)
     deadline = time.monotonic() + TERMINAL_SECONDS
     while not is_ending() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

@@ -6,6 +6,7 @@ All is read from de-identified instances; a product names the instances it was m
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -210,10 +211,12 @@ def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) 
 
 def _overlays(marker: Marker, planes: SlicePlanes, placed: Placed) -> Iterator[Overlay]:
     if not marker.is_mask:
+        rings = []
         try:
-            rings = [np.reshape(one.points, (-1, 3)) @ placed.basis.T for one in contours(marker.path)]
-        except UnreadableInstance:
-            return
+            for one in contours(marker.path):
+                rings.append(np.reshape(one.points, (-1, 3)) @ placed.basis.T)
+        except UnreadableInstance:  # the audit of links says so; what stands before the damage is shown
+            logging.warning("an RTSTRUCT has a contour that cannot be read")
         yield Overlay(contours=tuple([ring for ring in rings if len(ring) > 2][:_CONTOUR_LIMIT]))
         return
     for _, drawn in _segments(marker):

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from run_progress import STAGES, Remaining, RunState, forget_scan_progress, read_scan_progress, work_done
+import audit_summary
+from run_progress import (
+    ROOT,
+    STAGES,
+    SUMMARY_SCHEMA,
+    Remaining,
+    RunState,
+    forget_scan_progress,
+    print_summary,
+    read_scan_progress,
+    work_done,
+)
 
 
 def test_estimate_counts_down_between_two_pieces_of_work() -> None:
@@ -36,6 +49,25 @@ def test_estimate_begins_anew_with_other_work() -> None:
 def test_work_is_counted_in_files_during_the_scan_alone(stage: str, done: tuple[int, int]) -> None:
     state = RunState(stage=STAGES[stage], steps=5, steps_done=2, files_read=30, files_to_read=90)
     assert work_done(state) == done
+
+
+def test_every_rule_with_a_step_has_words_for_the_user() -> None:
+    rules = {
+        name
+        for path in (ROOT / "workflow" / "rules").glob("*.smk")
+        for name in re.findall(r"^(?:rule|checkpoint) (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(rules) > 15
+    assert rules - {"all"} == STAGES.keys()
+
+
+def test_summary_of_another_version_is_not_shown(tmp_path: Path) -> None:
+    assert audit_summary.SUMMARY_SCHEMA == SUMMARY_SCHEMA
+    (tmp_path / "audits").mkdir()
+    (tmp_path / "audits" / "summary.json").write_text('{"schema": "summary/1"}', encoding="utf-8")
+    console = Console(record=True, width=200)
+    assert print_summary(tmp_path, console) == 0
+    assert "run again" in console.export_text()
 
 
 def test_what_a_former_scan_said_is_forgotten(tmp_path: Path) -> None:

@@ -33,15 +33,24 @@ def test_patience_ends() -> None:
         asyncio.run(patient(query, set(), patience=0.0, pause=0.001)("squeue", LOGGER))
 
 
+def test_a_run_that_is_told_to_stop_waits_for_no_answer() -> None:
+    async def query(command: str, logger: logging.Logger) -> tuple[Any, Any]:
+        return None, None
+
+    ask = patient(query, set(), patience=60.0, pause=0.001, is_wanted=lambda: False)
+    assert asyncio.run(ask("squeue", LOGGER)) == (None, None)
+
+
 def test_a_job_that_slurm_lost_is_told_after_some_looks_and_one_that_it_lists_is_not() -> None:
     answers = [{"7": "RUNNING"}, {"7": "RUNNING"}, {"7": "RUNNING", "9": "PENDING"}, *3 * [{"7": "RUNNING"}]]
 
     async def query(command: str, logger: logging.Logger) -> tuple[Any, Any]:
         return answers.pop(0), 0.1
 
-    ask = patient(query, {"7", "9", "7_2"})
-    told = [asyncio.run(ask("squeue --me", LOGGER))[0].get("9") for _ in range(6)]
-    assert told == [None, None, "PENDING", None, None, "CANCELLED"]
+    ask = patient(query, {"7", "9", "11_2"})
+    told = [asyncio.run(ask("squeue --me", LOGGER))[0] for _ in range(6)]
+    assert [statuses.get("9") for statuses in told] == [None, None, "PENDING", None, None, "CANCELLED"]
+    assert not any("11_2" in statuses for statuses in told)
 
 
 def test_accounting_may_list_a_job_late() -> None:

@@ -46,6 +46,7 @@ def test_jobs_are_ended_and_not_waited_for() -> None:
     process = subprocess.Popen([sys.executable, "-c", WAITS_FOR_ITS_JOB], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "started\n"
     start = time.monotonic()
+    snakemake_process.ignore_stop_signals()
     snakemake_process.end(process, lambda: False)
     assert time.monotonic() - start < 20
     assert process.returncode is not None

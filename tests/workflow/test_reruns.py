@@ -239,15 +239,15 @@ def test_dry_run_over_another_input_is_told_and_the_first_input_goes_on_as_befor
     factories.write(factories.rgb_instance(person=BARNABY, number=9, size=(32, 32)), other.source / "new" / "IM9.dcm")
     (place.output / "private" / ".scan_progress").write_text("7 9", encoding="ascii")
     dry = other.run("--dry-run")
-    assert "made of another input folder" in dry.shown
+    assert "named another input folder" in dry.shown
     assert "A run with the former --input goes on as before." in dry.shown
     assert str(other.source) not in dry.shown
     assert not (place.output / "private" / ".scan_progress").exists()
     assert harness.content(place.newest()) == before
     assert place.releases() == ["0001"]
     run = place.run()
-    assert "made of another input folder" in run.shown
-    assert "made of another input folder" not in place.run().shown
+    assert "named another input folder" in run.shown
+    assert "named another input folder" not in place.run().shown
     assert harness.content(place.newest()) == before
     assert harness.content(place.output / "audits" / "deid") == audit
     assert place.releases() == ["0001"]

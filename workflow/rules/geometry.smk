@@ -115,9 +115,11 @@ rule remake_stacks:
         "logs/remake_stacks/remake_stacks.log",
     benchmark:
         "benchmarks/remake_stacks/remake_stacks.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
-        mem_mb=16000 if VOLUMES else 4000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: attempt * (64000 if VOLUMES else 4000),
+        runtime=lambda wildcards, attempt: attempt * 240,
     params:
         settings=GEOMETRY_SETTINGS,
         figures=FIGURES,

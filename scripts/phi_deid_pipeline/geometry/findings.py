@@ -468,7 +468,7 @@ def _note_joined(
                     f"one volume these would stand {written(np.median(gaps))} mm apart.",
                 )
         apart = all(one[-1] < two[0] for one, two in itertools.pairwise(places))
-        shared = sum(max(0.0, one[-1] - two[0]) for one, two in itertools.pairwise(places))
+        shared = sum(max(0.0, min(one[-1], two[-1]) - two[0]) for one, two in itertools.pairwise(places))
         if len(set(acquisitions)) == len(group) > 1 and not apart and not between_each_other(places):
             notes.add(
                 GeometryFlag.SEVERAL_ACQUISITIONS,
