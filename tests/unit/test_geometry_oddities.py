@@ -224,3 +224,10 @@ def test_acquisitions_that_overlap_in_part_are_stacks_and_the_overlap_is_told(of
     assert [(one.num_slices, one.is_uniform_spacing) for one in figures] == [(30, True), (25, True)]
     assert not result.requires_resampling and FLAG.SEVERAL_ACQUISITIONS in result.flags
     assert any(f"overlap over {8 - offset:g} mm" in reason for reason in result.reasons)
+
+
+def test_acquisition_within_another_overlaps_over_its_own_length():
+    slices = stack([2.0 * i for i in range(51)], acquisition_number=1)
+    slices += stack([40.0 + 2.0 * i for i in range(6)], uid="t", acquisition_number=2)
+    result = measured(slices)
+    assert any("overlap over 10 mm" in reason for reason in result.reasons)
