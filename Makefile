@@ -61,7 +61,7 @@ demo: env tesseract
 	@$(RUN) scripts/main.py demo --output $(DEMO)
 
 test: dev-env tesseract
-	@$(RUN) -m pytest -n 2 --dist loadgroup tests
+	@$(RUN) -m pytest -n 3 tests
 
 # Peers that cannot be installed are left out, and the table says so. ARGS holds options, e.g. ARGS="--large 4 --json FILE".
 bench: dev-env

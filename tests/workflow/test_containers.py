@@ -17,7 +17,7 @@ import harness
 import pytest
 from harness import ROOT, Workplace, assert_same_results
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("containers")]
+pytestmark = pytest.mark.workflow
 
 Maker = Callable[[str], Workplace]
 IMAGE = "localhost/phi-deid-pipeline:test"

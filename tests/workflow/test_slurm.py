@@ -15,7 +15,7 @@ import pytest
 import yaml
 from harness import ROOT, Workplace, assert_same_results
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.workflow]
 
 Maker = Callable[[str], Workplace]
 SERVICE = ROOT / "tests" / "deployment" / "slurm.sh"
