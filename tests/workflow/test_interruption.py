@@ -83,7 +83,7 @@ def test_a_run_that_is_told_to_stop_ends_its_jobs_and_the_next_goes_on(
             _wait_for_jobs(place, process, place.log_text().count("Finished jobid") + 2)
             send(process.pid, number)
             assert process.wait(SOON) == 1, way
-        assert not _has_processes(process), way
+        _wait_until_it_ends(place, process)  # what was told to end may need a moment for it
         assert "Stopping: running jobs are ended; the next run goes on from here." in (tmp_path / way).read_text()
         assert not (place.output / "release").exists()
     process = place.start(*options)
