@@ -28,6 +28,7 @@ from run_setup import (
     ROOT,
     RunRequest,
     checked_output,
+    forget_changed_files,
     holds_another_input,
     is_running,
     only_run,
@@ -209,6 +210,7 @@ def run(
             code, state = run_snakemake(output, [], extra=["--dry-run"], **options)
             _print_plan(state.planned, console)
             return FAILED if code else RELEASED
+        forget_changed_files(output)
         code, state = run_snakemake(output, [], extra=[], **options)
         if code:
             return _failed(output, state, console)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import secrets
 import tempfile
@@ -28,6 +29,7 @@ from run_tables import DECISION_COLUMNS, PATIENT_COLUMNS, csv_bytes, decisions_t
 if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy
 
+CHANGED = "changed_while_read"  # reason of a rejection that the next run may not find again
 ROOT = Path(__file__).resolve().parents[1]
 COPY_OF_INPUT = Path("private/source")  # what is in object storage is read from here
 MIN_SALT_BYTES = 16
@@ -222,6 +224,22 @@ def holds_another_input(output: Path, source: Path) -> bool:
     """Tell whether the last scan of an output was of another input folder than the one given now."""
     link = output / "private" / "input"
     return link.is_symlink() and link.readlink() != source.resolve()
+
+
+def forget_changed_files(output: Path) -> int:
+    """Remove what was read and written of batches of which a file changed meanwhile, so that they are worked on again.
+
+    Where such a file is as it was scanned once more, nothing else would tell that it has to be read again. Returns how many
+    results were removed.
+    """
+    summary = output / "audits" / "summary.json"
+    if not summary.exists() or not json.loads(summary.read_bytes())["rejected_by_reason"].get(CHANGED):
+        return 0
+    results = (path for name in ("read", "records") for path in sorted((output / "private" / name).glob("b*.jsonl")))
+    found = [path for path in results if f'"{CHANGED}"'.encode() in path.read_bytes()]
+    for path in found:
+        path.unlink()
+    return len(found)
 
 
 def _link_input(link: Path, source: Path) -> None:

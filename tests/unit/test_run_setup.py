@@ -1,5 +1,6 @@
 """What `prepare` refuses, and what it writes."""
 
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import yaml
 from phi_deid_pipeline.errors import ConfigError, PolicyError, SaltMismatchError
 from phi_deid_pipeline.subjects import SUBJECT_COLUMNS
 from run_config import read_config
-from run_setup import ROOT, RunRequest, checked_folders, holds_another_input, only_run, prepare
+from run_setup import ROOT, RunRequest, checked_folders, forget_changed_files, holds_another_input, only_run, prepare
 
 
 @pytest.fixture
@@ -313,3 +314,19 @@ def test_another_input_than_that_of_the_last_scan_is_noticed(folders, tmp_path):
     assert not holds_another_input(output, source)
     assert not holds_another_input(output, tmp_path / "link")
     assert holds_another_input(output, tmp_path)
+
+
+def test_results_of_batches_with_a_file_that_changed_are_made_anew(tmp_path: Path) -> None:
+    private, audits = tmp_path / "private", tmp_path / "audits"
+    for folder in (private / "read", private / "records", audits):
+        folder.mkdir(parents=True)
+    for name in ("b000001", "b000002"):
+        (private / "read" / f"{name}.jsonl").write_text("{}\n")
+        (private / "records" / f"{name}.jsonl").write_text(
+            '{"reason":"%s"}\n' % ("changed_while_read" * (name[-1] == "2"))
+        )
+    assert forget_changed_files(tmp_path) == 0
+    for number, expected in ((0, 0), (1, 1)):
+        (audits / "summary.json").write_text(json.dumps({"rejected_by_reason": {"changed_while_read": number}}))
+        assert forget_changed_files(tmp_path) == expected
+    assert [path.name for path in (private / "records").iterdir()] == ["b000001.jsonl"]
