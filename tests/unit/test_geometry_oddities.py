@@ -33,7 +33,7 @@ def test_half_a_stack_at_twice_the_distance_is_another_spacing():
     assert odd(result) == {FLAG.NON_UNIFORM_SPACING}
 
 
-@pytest.mark.parametrize("change", [{"image_type": ("DERIVED", "PRIMARY", "AXIAL")}, {"rows": 24}])
+@pytest.mark.parametrize("change", [{"image_type": ("DERIVED", "SECONDARY", "AXIAL")}, {"rows": 24}])
 @pytest.mark.parametrize("away", [(7,), (7, 8, 14)])
 def test_a_slice_in_another_stack_of_the_series_is_not_missing(change, away):
     slices = [replace(one, **change) if index in away else one for index, one in enumerate(stack(regular(20)))]
@@ -42,6 +42,16 @@ def test_a_slice_in_another_stack_of_the_series_is_not_missing(change, away):
     assert f"{len(away)} slice(s) between those of this stack lie in another stack" in " ".join(result.reasons)
     part = measured([one for index, one in enumerate(slices) if index != 3])
     assert FLAG.MISSING_SLICES in part.flags and part.stacks[0].gaps == (Gap(4.0, 8.0, 1),)
+
+
+@pytest.mark.parametrize("edited", [(7,), (0, 7, 8, 19)])
+def test_slices_with_edited_pixels_stay_in_their_stack(edited):
+    derived = {"image_type": ("DERIVED", "PRIMARY", "AXIAL")}
+    slices = [replace(one, **derived) if index in edited else one for index, one in enumerate(stack(regular(20)))]
+    result = measured(slices)
+    assert odd(result) == set() and result.num_slices == 20 and not result.requires_resampling
+    over = measured(slices + stack(regular(20), uid="b", image_type=("DERIVED", "PRIMARY", "AXIAL")))
+    assert FLAG.SEVERAL_STACKS in over.flags or FLAG.DUPLICATE_POSITIONS in over.flags
 
 
 def test_a_slice_of_another_phase_stands_in_for_no_missing_one():

@@ -84,9 +84,20 @@ def _split_phases(slices: list[SliceAttributes], settings: GeometrySettings) -> 
     if not is_placed(slices[0]):
         return [slices]
     parts = [slices]
-    for key in (lambda one: one.image_type, lambda one: one.convolution_kernel, temporal_position_of):
+    for key in (lambda one: one.image_type[1:], lambda one: one.convolution_kernel, temporal_position_of):
         parts = [one for part in parts for one in _parts(part, key)]
+    parts = [one for part in parts for one in _split_derived(part, settings)]
     return [one for part in parts for one in _split_acquisitions(part, settings)]
+
+
+def _split_derived(slices: list[SliceAttributes], settings: GeometrySettings) -> list[list[SliceAttributes]]:
+    """Split original from derived slices where they lie over each other.
+
+    Between each other they are one volume: a slice whose pixels were edited, as to hide text, is DERIVED (PS3.3 C.7.6.1.1.2).
+    """
+    parts = _parts(slices, lambda one: one.image_type[:1])
+    apart = sum(_extra(part, settings) for part in parts)
+    return parts if len(parts) > 1 and apart < _extra(slices, settings) else [slices]
 
 
 def _parts(slices: list[SliceAttributes], key: Callable) -> list[list[SliceAttributes]]:
