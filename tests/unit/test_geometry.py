@@ -299,6 +299,11 @@ def test_other_header_facts_are_flagged_with_their_figures():
     assert detector.pixel_spacing == (0.5, 0.5)
 
 
+def test_a_gap_adds_to_the_extent_once():
+    result = measured(stack([0.0, 202.5, 203.75, 205.0]))
+    assert max(one.figures.volume_extent_mm[2] for one in result.stacks) == 206.25
+
+
 @pytest.mark.parametrize(
     "spacing",
     [None, (0.0, 0.0), (-1.0, 1.0), (1e-7, 1e-7), (4e-7, 0.5), (math.inf, 1.0), (1.0, math.nan), (1e300, 1e300)],

@@ -159,7 +159,7 @@ class StackFigures:
     columns: int | None
     volume_extent_mm: (
         tuple[float | None, ...] | None
-    )  # x, y, z: columns and rows by pixel spacing; positions + one spacing
+    )  # x, y, z: columns and rows by pixel spacing; positions + the median spacing
     gantry_tilt_deg: float | None  # as stored
     shear_angle_deg: float | None  # between the normal and the line through the slices
     shear: tuple[float, ...] | None  # mm along row and column per mm along the normal

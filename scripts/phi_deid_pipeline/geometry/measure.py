@@ -160,7 +160,7 @@ def _figures(
             "samples_per_pixel", "bits_allocated", "bits_stored", "high_bit", "pixel_representation",
         )
     }  # fmt: skip
-    depth = float(np.sum(gaps) + np.mean(gaps)) if several else common["slice_thickness"]
+    depth = float(np.sum(gaps) + np.median(gaps)) if several else common["slice_thickness"]
     extent = None
     if spacing and common["columns"] and common["rows"]:
         extent = rounded_all([common["columns"] * spacing[1], common["rows"] * spacing[0], depth])
