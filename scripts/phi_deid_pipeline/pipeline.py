@@ -107,7 +107,8 @@ def read_burned_in_text(
     from phi_deid_pipeline.series_text import read_series
     from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
 
-    reader = TextReader(ReaderSettings(**_tuples(settings)))
+    checksums = {input_root / one.path: one.sha256 for series in manifest.series for one in series.instances}
+    reader = TextReader(ReaderSettings(**_tuples(settings)), checksums)
     for series in manifest.series:
         readings = read_series(reader, [input_root / instance.path for instance in series.instances], load, keep)
         for instance, reading in zip(series.instances, readings, strict=True):
@@ -257,6 +258,8 @@ def deidentify_series(
                 if subject is None:
                     raise UnreadableInstance(RejectReason.MISSING_SUBJECT)
                 if seen.status in UNDECODABLE:
+                    if seen.detail == RejectReason.CHANGED_WHILE_READ:
+                        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
                     raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, seen.detail)
                 yield _deidentify(
                     engine, input_root / instance.path, staging, instance, seen, patient, base, look, boxes

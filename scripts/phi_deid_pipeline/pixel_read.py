@@ -223,13 +223,13 @@ class SourcePixels:
         return self._element.tag
 
 
-def open_pixels(path: Path) -> SourcePixels | None:
+def open_pixels(path: Path, sha256: str = "") -> SourcePixels | None:
     """Open the pixels of an instance; None where it has none.
 
     Raises UnreadableInstance(PIXELS_UNDECODABLE) where header and data do not fit, before anything is allocated for a
-    size that the header merely claims, and what `read_instance` raises.
+    size that the header merely claims, and what `read_instance` raises, which compares `sha256`, where it is given.
     """
-    instance = read_instance(path)
+    instance = read_instance(path, sha256=sha256)
     try:
         found = [e for e in instance.elements if e.tag in (PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS)]
         if len(found) > 1:

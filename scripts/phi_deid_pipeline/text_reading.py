@@ -7,10 +7,11 @@ import hashlib
 import importlib.metadata
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -86,10 +87,13 @@ class Glance:
 
 
 class TextReader:
-    """Reads instances with one set of readers and settings."""
+    """Reads instances with one set of readers and settings.
 
-    def __init__(self, settings: ReaderSettings) -> None:
-        self.settings = settings
+    A file whose SHA-256 is not the one in `checksums` is not the one that was scanned, and counts as undecodable.
+    """
+
+    def __init__(self, settings: ReaderSettings, checksums: Mapping[Path, str] = MappingProxyType({})) -> None:
+        self.settings, self.checksums = settings, checksums
         self.readers = reader_versions(settings)
         self.digest = reader_digest(settings)
         self.gate = gate_version() if uses_gate(settings) else ""
@@ -122,7 +126,7 @@ class TextReader:
 
     def _look(self, path: Path, load: Load, keep: Keep, gate: str) -> Glance:
         try:
-            source = open_pixels(path)
+            source = open_pixels(path, self.checksums.get(path, ""))
             if source is None:
                 return Glance(self._without_pixels(path))
             with source:

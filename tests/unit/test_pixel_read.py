@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from pathlib import Path
 
@@ -63,6 +64,10 @@ def dataset(
 def saved(ds: Dataset, path: Path) -> Path:
     ds.save_as(path, enforce_file_format=True)
     return path
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def values(path: Path) -> list[np.ndarray]:
@@ -213,6 +218,16 @@ def test_code_digest_follows_each_reading_module_but_not_its_comments(tmp_path, 
 
 
 @needs_models
+def test_a_file_that_is_not_the_one_that_was_scanned_is_not_taken_for_read(tmp_path):
+    path, other = (saved(dataset(text_image(line)), tmp_path / line) for line in ("SCANNED", "OTHER"))
+    reader, store = TextReader(ReaderSettings(), {path: sha256_of(path)}), {}
+    assert reader.read(path, store.get, store.__setitem__).status == "read"
+    path.write_bytes(other.read_bytes())
+    changed = reader.read(path, store.get, store.__setitem__)
+    assert (changed.status, changed.detail, changed.regions) == ("undecodable", "changed_while_read", ())
+    assert len(store) == 1
+
+
 def test_store_answers_for_the_same_picture_with_another_header(tmp_path):
     store: dict = {}
     reader = TextReader(ReaderSettings())
