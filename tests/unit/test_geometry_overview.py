@@ -12,7 +12,7 @@ from PIL import Image
 
 import record_io
 from phi_deid_pipeline.geometry import GeometrySettings, measure_series
-from phi_deid_pipeline.geometry.drawing import picture_problems
+from phi_deid_pipeline.geometry.drawing import borders, picture_problems
 from phi_deid_pipeline.geometry.overview import distance_ticks, draw_overview, named_stacks, words
 from phi_deid_pipeline.records import SliceAttributes
 
@@ -72,3 +72,9 @@ def test_stacks_of_one_series_uid_in_several_studies_have_names_of_their_own() -
 def test_ticks_of_slice_distances_are_plain_numbers_up_to_the_largest(most: float | None, last: float) -> None:
     ticks = distance_ticks(most)
     assert ticks[0] == 0.0 and ticks[-1] == last and ticks == sorted(ticks) and len(ticks) <= 9
+
+
+def test_a_line_of_a_mask_is_shown_by_its_borders_alone() -> None:
+    line = np.array([1, 1, 0, 0, 1, 0, 1], bool)
+    assert borders(line).tolist() == [0, 2, 4, 5, 6, 7]
+    assert borders(np.zeros(3, bool)).tolist() == []

@@ -194,9 +194,10 @@ def _draw_cut(axes: Axes, view: StackView, along: int, limits: tuple[float, floa
         colour = _COLOURS[number % len(_COLOURS)]
         if overlay.mask is not None:
             mask = overlay.mask[:, fixed, :] if along == 0 else overlay.mask[:, :, fixed]
-            marked = _cut(mask.astype(float), starts, pixel, placed.distances, across, up, view.half)
-            if np.nanmax(marked, initial=0) > 0.5:
-                axes.contour(across, up, np.nan_to_num(marked), levels=[0.5], colors=colour, linewidths=1.3)
+            for place in np.flatnonzero(mask.any(axis=1)):
+                ends = starts[place] + (borders(mask[place]) - 0.5) * pixel
+                depth = placed.distances[place]
+                axes.vlines(ends, depth - view.half, depth + view.half, color=colour, linewidth=1.3)
         for points in overlay.contours:
             nearest = int(np.argmin(np.abs(placed.distances - points[0, 2])))
             line = placed.in_plane[nearest, 1 - along] + fixed * view.pixel[1 - along]
@@ -237,6 +238,11 @@ def _cut(
             inside = (place >= 0) & (place < values.shape[1])
             raster[line, inside] = values[index, place[inside]]
     return raster
+
+
+def borders(line: np.ndarray) -> np.ndarray:
+    """Return the indices at which a line of a mask begins or has ended to be marked."""
+    return np.flatnonzero(np.diff(np.pad(line.astype(np.int8), 1)))
 
 
 def _crossings(points: np.ndarray, along: int, line: float) -> list[tuple[float, float]]:
