@@ -7,13 +7,13 @@ component only. In DS and IS a number counts as a whole component, with or witho
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import dummy_string, padded
 from phi_deid_pipeline.lexicon import MIN_NUMBER
 from phi_deid_pipeline.lexicon_words import WORD, fold
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.value_objects import dataclass
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.free_text import Vocabulary
