@@ -33,6 +33,7 @@ _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
+_APOSTROPHES = ("'", "\u2019")
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
@@ -45,6 +46,7 @@ class _Token:
     keep: bool = False
     unknown: tuple[str, ...] = ()  # folded words for which it is dropped: the vocabulary lacks them
     named: bool = False  # a cue says that it is a name
+    eponym: bool = False  # a name that stands in the name of a thing
 
 
 def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> str:
@@ -70,6 +72,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
     tokens = _tokens(text, _merged(spans), vocabulary)
+    _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
     if unknown is not None:
@@ -199,6 +202,40 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     return longest <= 2
 
 
+def _keep_eponyms(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+    """Keep the names of things such as Baker's cyst, which would go as names of persons."""
+    for index, token in enumerate(tokens):
+        for phrase in vocabulary.eponyms.get(token.word, ()) if token.word else ():
+            found = _phrase_at(text, tokens[index : index + 2 * len(phrase)], phrase)
+            for one in found:
+                one.eponym = one.eponym or one.word not in vocabulary.strong
+                one.keep, one.unknown = True, ()
+
+
+def _phrase_at(text: str, tokens: list[_Token], phrase: tuple[str, ...]) -> list[_Token]:
+    """Return the tokens that a phrase begins with the first of, its possessive s included; none if they say something else.
+
+    What was cut out of the text, as a known identifier is, is no part of a phrase.
+    """
+    found: list[_Token] = []
+    rest = list(phrase)
+    for token in tokens:
+        between = text[found[-1].end : token.start] if found else ""
+        if found and token.word == "s" and between in _APOSTROPHES:
+            found.append(token)
+            continue
+        number = rest[0] == "#" and token.keep and re.fullmatch(r"[0-9]{1,2}", token.text)
+        if not (number or (token.word == rest[0] and (token.keep or token.unknown))):
+            return []
+        if found and not re.fullmatch(r"[ \t-]{1,3}", between):
+            return []
+        found.append(token)
+        rest.pop(0)
+        if not rest:
+            return found
+    return []
+
+
 def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
     """Drop the words after a title, those before a credential, and weak ones after a soft cue."""
     cues = vocabulary.cues
@@ -285,7 +322,7 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
     while changed:
         changed = False
         for index, token in enumerate(tokens):
-            if not token.keep or not (token.word in vocabulary.names or _is_initial(token)):
+            if not token.keep or not (token.eponym or token.word in vocabulary.names or _is_initial(token)):
                 continue
             for other in tokens[max(0, index - 1) : index] + tokens[index + 1 : index + 2]:
                 if _touches_name(text, token, other):

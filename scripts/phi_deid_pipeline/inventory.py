@@ -361,23 +361,33 @@ class _Scan:
                 kept = True
 
     def _put_into_batches(self) -> None:
-        """Give each new series a batch; those that have one keep it for ever."""
+        """Give each new series a batch; those that have one keep it for ever.
+
+        A series under several Patient IDs is one series of the release, so its parts share a batch.
+        """
         present = (
             f"SELECT patient, patient_key, study_uid, series_uid, sum({WORK}) AS work FROM files WHERE verdict = ''"
             " GROUP BY patient_key, study_uid, series_uid"
         )
         total = self.db.execute(f"SELECT coalesce(sum({WORK}), 0) FROM files WHERE verdict = ''").fetchone()[0]
         new = self.db.execute(
-            f"SELECT n.patient, n.study_uid, n.series_uid, n.work FROM ({present}) n LEFT JOIN series s ON"
-            " s.patient = n.patient AND s.study_uid = n.study_uid AND s.series_uid = n.series_uid WHERE s.id IS NULL"
+            f"SELECT n.patient, n.study_uid, n.series_uid, n.work, o.batch FROM ({present}) n LEFT JOIN series s ON"
+            " s.patient = n.patient AND s.study_uid = n.study_uid AND s.series_uid = n.series_uid LEFT JOIN"
+            " (SELECT study_uid, series_uid, min(batch) AS batch FROM series GROUP BY study_uid, series_uid) o ON"
+            " o.study_uid = n.study_uid AND o.series_uid = n.series_uid WHERE s.id IS NULL"
             " ORDER BY n.patient_key, n.study_uid, n.series_uid"
         ).fetchall()
         limits = {name: getattr(self.settings, name) for name in ("target_work", "spread", "max_batches")}
-        groups = batches.group(((row[:3], row[3]) for row in new), batches.target_of(total, **limits))
+        insert = "INSERT INTO series(patient, study_uid, series_uid, batch) VALUES (?, ?, ?, ?)"
+        self.db.executemany(insert, [(*key, batch) for *key, _, batch in new if batch is not None])
+        parts: dict[tuple[str, str], list[tuple[tuple[int, str, str], int]]] = defaultdict(list)
+        for patient, study_uid, series_uid, work, batch in new:
+            if batch is None:
+                parts[study_uid, series_uid].append(((patient, study_uid, series_uid), work))
+        whole = (([key for key, _ in some], sum(work for _, work in some)) for some in parts.values())
         last = self.db.execute("SELECT coalesce(max(batch), 0) FROM series").fetchone()[0]
-        for batch, group in enumerate(groups, last + 1):
-            insert = "INSERT INTO series(patient, study_uid, series_uid, batch) VALUES (?, ?, ?, ?)"
-            self.db.executemany(insert, [(*key, batch) for key in group])
+        for batch, group in enumerate(batches.group(whole, batches.target_of(total, **limits)), last + 1):
+            self.db.executemany(insert, [(*key, batch) for keys in group for key in keys])
 
     # ----------------------------------------------------------------- counts
 

@@ -3,9 +3,10 @@
 Two halves: `harvest` reads every identifying value of an instance at any depth; `Lexicon.hits` finds those values in
 text in the forms in which people and devices write them. Names match by whole words in any order, with case, accents,
 transliteration, kana, long vowels of Japanese and Russian endings folded, joined or divided by hyphens; a name of two
-letters and one only in full. Numbers match with their separators and zeros in front left out; dates in the usual written
-forms; institutions and addresses as word sequences and by their distinctive words. Scripts written without blanks match
-anywhere, traditional, simplified and Japanese forms of ideographs alike.
+letters and one only in full; initials with points, and without them beside the birth date. Numbers match with their
+separators and zeros in front left out; dates in the usual written forms; institutions and addresses as word sequences
+and by their distinctive words. Scripts written without blanks match anywhere, traditional, simplified and Japanese forms
+of ideographs alike.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ __all__ = [
 _SIGNATURE = re.compile(r"(?<![^\W_])(?<!\w\.)(?:[^\W\d_]\.[ -]?){1,2}[^\W\d_]\.(?![^\W_])")
 MIN_WORD, MIN_CODE, MIN_NUMBER = 4, 5, 6  # characters of what counts as a whole code
 MAX_GAP = 3  # characters between two parts of a name
+# Initials before and behind a birth date, with points or without.
+_INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
+_INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
+_PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
@@ -213,7 +218,8 @@ class Lexicon:
                     continue
                 if not known or (gaps and not known[1]) or (compact.isdigit() and gaps == ["."]):
                     continue
-                if _stands_alone(folded, start, run_end, whole_word=len(compact) < 6):
+                prefixed = known[0] is Category.RECORD_NUMBER and _PREFIX.search(folded[:start]) is not None
+                if _stands_alone(folded, start, run_end, whole_word=len(compact) < 6, prefixed=prefixed):
                     yield start, run_end, known[0]
 
     def _known_number(self, compact: str) -> str:
@@ -232,6 +238,14 @@ class Lexicon:
         for start, end, readings in find_dates(folded):
             if any(reading in dates for reading in readings):
                 yield start, end, Category.DATE
+                if not self.birth_dates.isdisjoint(readings):
+                    yield from self._beside_birth_date(folded, start, end)
+
+    def _beside_birth_date(self, folded: str, start: int, end: int) -> Iterator[Span]:
+        for match in (_INITIALS_BEFORE.search(folded[:start]), _INITIALS_BEHIND.match(folded, end)):
+            letters = "".join(filter(str.isalpha, match[0])) if match and "\n" not in match[0] else ""
+            if letters in self._index.signatures:
+                yield min(start, match.start()), max(end, match.end()), self._index.signatures[letters]
 
     def _inside(self, folded: str) -> Iterator[Span]:
         pattern = self._index.inside_pattern
@@ -275,9 +289,10 @@ def _end(positions: list[int], end: int) -> int:
 _INTEGER_PART = re.compile(r"(?:^|[^\d.])\d{1,4}[.,]$")
 
 
-def _stands_alone(folded: str, start: int, end: int, *, whole_word: bool) -> bool:
-    """Tell whether a number is no part of a decimal number and, where asked for, a word of its own."""
-    if whole_word and (folded[max(start - 1, 0) : start].isalnum() or folded[end : end + 1].isalnum()):
+def _stands_alone(folded: str, start: int, end: int, *, whole_word: bool, prefixed: bool) -> bool:
+    """Tell whether a number is no part of a decimal number and, where asked for, a word of its own, or behind a prefix."""
+    beside = (not prefixed and folded[max(start - 1, 0) : start].isalnum()) or folded[end : end + 1].isalnum()
+    if whole_word and beside:
         return False
     if not folded[start:end].isdigit():
         return True

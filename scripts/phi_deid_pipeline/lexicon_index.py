@@ -29,6 +29,8 @@ _TERMS = """
     xa
 """
 _SHORT_TERMS = frozenset(_TERMS.split())
+_MIN_JOINED = 5  # letters of a name written as one word
+_MIN_CODE_DIGITS = 6  # of a code of letters and digits that count without the letters: ACC0099123
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
 
@@ -78,6 +80,7 @@ class Index:
             words.extend(name_variants(piece) for piece in pieces)
             words.extend({joined} for joined in _neighbours_joined(pieces))
             plain.append(fold("".join(pieces)))
+        words.extend({joined} for joined in _joined_components(name))
         self.initials[number] = {form[0] for forms in words for form in forms if form}
         letters = [text[0] for text in plain if text and text[0].isalpha() and text not in _PARTICLES]
         if len(letters) > 1:
@@ -170,9 +173,27 @@ class Index:
         if len(compact) < shortest:
             return
         self.numbers.setdefault(compact, (category, len(compact) >= (5 if letters else 7)))
-        bare = compact.lstrip("0")
-        if bare != compact and len(bare) >= 5:
-            self.numbers.setdefault(bare, (category, len(bare) >= 7))
+        forms = {compact.lstrip("0")}
+        if category in (Category.RECORD_NUMBER, Category.ACCESSION) and digits >= _MIN_CODE_DIGITS:
+            numbers = re.fullmatch(r"[^\W\d_]{1,5}(\d+)", compact)
+            forms |= {numbers[1], numbers[1].lstrip("0")} if numbers else set()
+        for form in sorted(forms - {compact}):
+            if len(form) >= 5:
+                self.numbers.setdefault(form, (category, len(form) >= 7))
+
+
+def _joined_components(name: str) -> list[str]:
+    """Return components of several words as one, and the family name with an initial as in accounts: delacruz, smithj.
+
+    No family name with an s behind it, which is a plural: wrists of Wrist^Sue.
+    """
+    components = [component for component in re.split(r"[\^,;]", name) if re.search(r"[^\W_]", component)]
+    whole = [fold("".join(re.findall(r"[^\W_]+", component))) for component in components]
+    joined = [one for one, component in zip(whole, components, strict=True) if len(component.split()) > 1]
+    if len(whole) > 1 and len(whole[0]) >= _MIN_JOINED and whole[0] not in WEAK_NAME_WORDS:
+        initial = whole[1][0]
+        joined += [initial + whole[0], *([whole[0] + initial] if initial != "s" else [])]
+    return [one for one in joined if len(one) >= _MIN_JOINED and one.isalpha() and not NO_BLANKS.search(one)]
 
 
 def _neighbours_joined(pieces: list[str]) -> list[str]:

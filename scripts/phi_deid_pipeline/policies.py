@@ -372,7 +372,8 @@ def load_policy(
 
 def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
     """Resolve what a policy file says with the rules of the tables."""
-    dictionary, table, iods = load_dictionary(rules), load_rules(rules), load_iod_types(rules)
+    dictionary = load_dictionary(rules)
+    table, iods = load_rules(rules, dictionary), load_iod_types(rules)
     options, dates = found.options, found.date_policy
     content = Policy(
         name=found.name,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.value_objects import dataclass
@@ -37,6 +39,15 @@ _TAG = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
 _FAMILY = re.compile(r"\(([0-9A-F]{2})xx,([0-9A-F]{4}|xxxx)\)")
 _PRIVATE = re.compile(r"\([0-9A-F]{3}[13579BDF],xx[0-9A-Fa-f]{2}\)")  # as printed in the standard
 _VR = re.compile(r"[A-Z]{2}(\|[A-Z]{2})*")
+_VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
+_VALUE_TYPES = """
+    CODE COMPOSITE CONTAINER DATE DATETIME IMAGE NUM PNAME SCOORD SCOORD3D TABLE TCOORD TEXT TIME UIDREF WAVEFORM
+"""
+_SECTIONS = """
+    standard edition generated option_codes action_codes table_e1_1 option_conflicts iod_action_conflicts
+    gaps_outside_e1_1 own_rows ui_attributes structured_content_e3_4_1 safe_private_e3_10_1
+"""
+Dictionary = Mapping[int, tuple[str, str]]  # tag -> (VR, keyword)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +141,20 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.name = path.name
         try:
-            self.content = json.loads(path.read_text(encoding="utf-8"))
+            self.content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=self._once)
         except OSError as error:
             raise PolicyError(f"{path.name}: cannot be read ({error.strerror}); restore it from the project") from error
         except ValueError as error:
             raise PolicyError(f"{path.name}: is no JSON ({error}); mend the line named") from error
         if not isinstance(self.content, dict):
             raise PolicyError(f"{path.name}: must hold one JSON object")
+
+    def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+            raise PolicyError(f"{self.name}: row {pairs[0][1]}: {twice} stands there twice; take one away")
+        return row
 
     def rows(self, section: str, keys: tuple[str, ...]) -> list[tuple[str, dict]]:
         """Return (place, row) of a section; every row must have exactly the keys named."""
@@ -183,6 +201,19 @@ def _place_tag(place: str, text: str) -> tuple[int | None, tuple[int, int | None
     raise PolicyError(f"{place}: {text!r} is no tag of the form (gggg,eeee) or (ggxx,eeee)")
 
 
+def _check_name(place: str, row: dict, tag: int | None, known: Dictionary) -> None:
+    """Check that a row is of the attribute that its keyword names; families of repeating groups are not looked up."""
+    if tag is None:
+        return
+    if tag not in known:
+        raise PolicyError(f"{place}: unknown tag; correct it, or add it to dictionary.json")
+    vr, keyword = known[tag]
+    if row["keyword"] != keyword:
+        raise PolicyError(f"{place}: is {keyword}, not {row['keyword']}; correct the tag or the keyword")
+    if row.get("vr", vr) != vr:
+        raise PolicyError(f"{place}: {keyword} has the VR {vr} in the dictionary, not {row['vr']}")
+
+
 def _check_codes(place: str, basic: str, options: dict[str, str]) -> None:
     if basic not in BASIC_CODES:
         raise PolicyError(f"{place}: unknown action code {basic!r}; known are {', '.join(sorted(BASIC_CODES))}")
@@ -195,7 +226,7 @@ def _check_codes(place: str, basic: str, options: dict[str, str]) -> None:
             raise PolicyError(f"{place}: contradiction, {option} asks for what the row does without it")
 
 
-def _attribute(place: str, row: dict, *, table: bool) -> AttributeRule:
+def _attribute(place: str, row: dict, known: Dictionary, *, table: bool) -> AttributeRule:
     tag, family = _place_tag(place, row["tag"])
     basic, options, vr = row["basic"], row["options"], row["vr"]
     _check_codes(place, basic, options)
@@ -205,6 +236,9 @@ def _attribute(place: str, row: dict, *, table: bool) -> AttributeRule:
         raise PolicyError(f"{place}: contradiction, X/Z/U* is for sequences and the VR is {vr}")
     if basic == "U" and vr != "UI":
         raise PolicyError(f"{place}: contradiction, U is for UIDs and the VR is {vr}")
+    _check_name(place, row, tag, known)
+    if options.get("retain_long_full_dates", "K") != "K" or options.get("retain_long_modified_dates", "C") != "C":
+        raise PolicyError(f"{place}: full dates are K and modified dates C")
     if (options.get("retain_long_full_dates") == "K") != (options.get("retain_long_modified_dates") == "C") and table:
         raise PolicyError(f"{place}: contradiction, full dates (K) and modified dates (C) belong together")
     if not table:
@@ -217,7 +251,9 @@ def _attribute(place: str, row: dict, *, table: bool) -> AttributeRule:
     )
 
 
-def _attributes(file: _File, section: str, *, table: bool, seen: dict[str, str]) -> tuple[AttributeRule, ...]:
+def _attributes(
+    file: _File, section: str, known: Dictionary, *, table: bool, seen: dict[str, str]
+) -> tuple[AttributeRule, ...]:
     keys = ("tag", "keyword", "vr", "basic", "options")
     keys += ("name", "vm", "retired", "in_standard_iod") if table else ("why",)
     rules = []
@@ -225,16 +261,17 @@ def _attributes(file: _File, section: str, *, table: bool, seen: dict[str, str])
         if row["tag"] in seen:
             raise PolicyError(f"{place}: duplicate, the tag already stands in {seen[row['tag']]}")
         seen[row["tag"]] = place
-        rules.append(_attribute(place, row, table=table))
+        rules.append(_attribute(place, row, known, table=table))
     return tuple(rules)
 
 
-def _ui(file: _File, table: dict[int, AttributeRule]) -> dict[int, str]:
+def _ui(file: _File, table: dict[int, AttributeRule], known: Dictionary) -> dict[int, str]:
     ui: dict[int, str] = {}
     for place, row in file.rows("ui_attributes", ("tag", "keyword", "retired", "in_table", "action", "role")):
         tag, _ = _place_tag(place, row["tag"])
         if tag is None or row["action"] not in {"D", "K", "U", "X"}:
             raise PolicyError(f"{place}: needs one tag and an action of D, K, U, X")
+        _check_name(place, row, tag, known)
         if tag in ui:
             raise PolicyError(f"{place}: duplicate tag")
         rule = table.get(tag)
@@ -282,6 +319,8 @@ def _concepts(file: _File) -> tuple[ConceptRule, ...]:
     concepts: dict[tuple[str, str, str], ConceptRule] = {}
     for place, row in file.rows("structured_content_e3_4_1", keys):
         _check_codes(place, row["basic"], row["options"])
+        if row["value_type"] not in _VALUE_TYPES.split():
+            raise PolicyError(f"{place}: unknown value type {row['value_type']!r}")
         key = (row["code"], row["scheme"], row["value_type"])
         if key in concepts:
             raise PolicyError(f"{place}: duplicate concept")
@@ -295,6 +334,8 @@ def _safe_private(file: _File) -> tuple[SafePrivate, ...]:
         text, creator = row["tag"], row["private_creator"]
         if not _PRIVATE.fullmatch(text):
             raise PolicyError(f"{place}: {text!r} is no tag of the form (gggg,xxee) with an odd group")
+        if row["vr"] and not set(_VRS.split()).issuperset(row["vr"].split("/")):
+            raise PolicyError(f"{place}: unknown VR {row['vr']!r}")
         if not creator or (text, creator) in found:
             raise PolicyError(f"{place}: private creator missing, or duplicate row")
         block = (int(text[1:5], 16), int(text[8:10], 16), creator)
@@ -302,9 +343,15 @@ def _safe_private(file: _File) -> tuple[SafePrivate, ...]:
     return tuple(found.values())
 
 
-def load_rules(folder: Path = RULES_FOLDER) -> Rules:
-    """Read `ps3_15_rules.json`; PolicyError names the row of what is unknown, duplicate or contradictory."""
+def load_rules(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> Rules:
+    """Read `ps3_15_rules.json`; PolicyError names the row of what is unknown, duplicate or contradictory.
+
+    `known` is the dictionary that tags and keywords are looked up in, by default the folder's own.
+    """
     file = _File(folder / "ps3_15_rules.json")
+    known = load_dictionary(folder) if known is None else known
+    for section in sorted(file.content.keys() - set(_SECTIONS.split())):
+        raise PolicyError(f"{file.name}: unknown section {section}; correct its name or take it away")
     edition = file.content.get("edition")
     if not isinstance(edition, str) or not edition:
         raise PolicyError(f"{file.name}: edition is missing")
@@ -317,15 +364,15 @@ def load_rules(folder: Path = RULES_FOLDER) -> Rules:
         raise PolicyError(f"{file.name}: option_codes lacks {', '.join(sorted({*OPTIONS, 'basic'} - set(codes)))}")
     file.rows("action_codes", ("code", "meaning"))
     seen: dict[str, str] = {}
-    table = _attributes(file, "table_e1_1", table=True, seen=seen)
+    table = _attributes(file, "table_e1_1", known, table=True, seen=seen)
     by_tag = {rule.tag: rule for rule in table if rule.tag is not None}
     return Rules(
         edition=edition,
         option_codes=codes,
         table=table,
-        gaps=_attributes(file, "gaps_outside_e1_1", table=False, seen=seen),
-        own=_attributes(file, "own_rows", table=False, seen=seen),
-        ui=_ui(file, by_tag),
+        gaps=_attributes(file, "gaps_outside_e1_1", known, table=False, seen=seen),
+        own=_attributes(file, "own_rows", known, table=False, seen=seen),
+        ui=_ui(file, by_tag, known),
         option_conflicts=_option_conflicts(file, by_tag),
         iod_conflicts=_iod_conflicts(file, by_tag),
         concepts=_concepts(file),

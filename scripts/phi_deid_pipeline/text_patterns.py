@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
+from phi_deid_pipeline.written_dates import month_number
 
 MIN_UID_LENGTH = 20
 _TWO_DAY, _TWO_MONTH = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])"
@@ -24,6 +25,7 @@ _DAY_AND_MONTH = re.compile(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
+_ROMAN = "(?-i:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})"  # a month
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _NAME = r"(?-i:[A-ZÀ-ÖØ-Þ][\w'’.-]*)"  # a word with a capital
 _NEVER = "(?!)"  # where a language has no such words
@@ -125,6 +127,8 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(r"(?<![\w])#[ ]?\d{4,}(?![^\W_])", marks="#", digits=1)  # #4711
     yield _Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", digits=4)  # IP address
     yield _Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", digits=5)  # UID
+    roman = rf"(?<!\w){_DAY}(?P<mark>[-./ ]?){_ROMAN}(?P=mark){_YEAR}{_END}|(?<![\w./-]){_DAY}(?P<short>[./-]){_ROMAN}(?P=short)\d\d"
+    yield _Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
     numeric = (
         r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
         r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
@@ -145,7 +149,9 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     )
     ambiguous = languages.ambiguous_months
     yield _Form(
-        rf"(?<!\w)\d{{1,2}}\.?[-\s./]{{1,2}}{_any(ambiguous)}[-\s./]{{1,2}}{_YEAR}{_END}", digits=1, starts=ambiguous
+        rf"(?<!\w)\d{{1,2}}(?:er|\.)?[-\s./]{{1,2}}{_any(ambiguous)}[-\s./]{{1,2}}{_YEAR}{_END}",
+        digits=1,
+        starts=ambiguous,
     )
     clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
     yield _Form(clock, marks=":", digits=1)
@@ -169,7 +175,8 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(  # Jahrgang 31
         rf"{_START}{_any(births)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])", digits=1, starts=births
     )
-    yield _Form(rf"(?<![^\W_])(?-i:[MFW]){_OLD}(?!\.?\d|[^\W_])", digits=1)
+    yield _Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}(?!\.?\d|[^\W_])", digits=1)
+    yield _Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
     # Ages above 89 beside the sex; Tc-99m is no age.
     yield _Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=1)
     yield _Form(
@@ -226,13 +233,15 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
 
 
 def _full_date(languages: Languages) -> str:
-    month = _any(languages.months)
+    month = _any((*languages.months, *languages.ambiguous_months))
+    link = rf"(?:{_any(languages.date_links)}\s)?"
     return "|".join(
         (
             rf"{_YEAR}(?P<a>[-/.]){_MONTH_NUMBER}(?P=a){_DAY}",  # 2020-01-31
             rf"{_DAY}(?P<b>[-/.]){_DAY}(?P=b){_YEAR}",  # 31.01.2020, 01/31/2020
             rf"{_YEAR}{_TWO_MONTH}{_TWO_DAY}(?:[-_T ]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\.\d+)?)?",  # 20200131 120000
-            rf"{_DAY}(?:st|nd|rd|th|\.)?[-\s./]{{0,2}}{month}\.?[-\s./,']{{0,2}}{_YEAR}",  # 31 January 2020
+            rf"{_DAY}(?:st|nd|rd|th|er|[º°.])?[-\s./]{{0,2}}{link}{month}\.?[-\s./,']{{0,2}}{link}{_YEAR}",  # 31 January 2020
+            rf"{_DAY}(?P<c>[-./ ]){_ROMAN}(?P=c){_YEAR}",  # 31.I.2020
             rf"{month}\.?[-\s./]{{1,2}}{_DAY}(?:st|nd|rd|th)?[-\s./,]{{1,2}}{_YEAR}",
             rf"{_YEAR}[-\s./,]{{1,2}}{month}[-\s./,]{{1,2}}{_DAY}",
         )
@@ -315,6 +324,7 @@ class Patterns:
         3.5.). Before a unit none is. What stays in doubt: a known 3/5 or 3-5 without any such sign is kept, as grades and
         fractions are written so.
         """
+        yield from self._known_days_in_words(text, known)
         for match in _DAY_AND_MONTH.finditer(text):
             one, mark, other, point = match.groups()
             if not _is_day(one, other):
@@ -331,6 +341,18 @@ class Patterns:
                 found = sum((own, signed, before is not None)) >= 2
             if found:
                 yield (before.start() if before is not None else match.start()), match.end()
+
+    @cached_property
+    def _day_in_words(self) -> re.Pattern[str]:
+        months = _any(self.languages.ambiguous_months)
+        return re.compile(rf"(?<!\w)(\d{{1,2}})(?:er|\.)?[-\s]({months}){_END}", re.IGNORECASE)
+
+    def _known_days_in_words(self, text: str, known: frozenset[str]) -> Iterator[Span]:
+        """Yield a known day whose month is a word of imaging too: 5 mars."""
+        if known and any(map(str.isdigit, text)):
+            for match in self._day_in_words.finditer(text):
+                if f"{month_number(match[2].lower()):02d}{int(match[1]):02d}" in known:
+                    yield match.span()
 
     def in_kept_text(self, text: str) -> Iterator[Span]:
         """Yield what a kept text loses: it holds names of devices, versions and codes too, so only the unmistakable."""

@@ -16,6 +16,7 @@ from phi_deid_pipeline.value_objects import dataclass
 _FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
 SURNAMES_FILE = _FOLDER / "name_words.txt"
 VOCABULARY_FILE = _FOLDER / "vocabulary.txt"
+EPONYMS_FILE = _FOLDER / "eponyms.txt"
 _STRENGTHS = ("strong", "plain", "name")
 
 
@@ -46,6 +47,7 @@ class Vocabulary:
     plain: frozenset[str]
     names: frozenset[str]
     surnames: frozenset[str]  # strong words that people are called by all the same: they go directly behind a title
+    eponyms: dict[str, tuple[tuple[str, ...], ...]]  # first word -> names of things that a person's name is part of
     cues: Cues
     patterns: Patterns
 
@@ -72,9 +74,20 @@ def load_vocabulary(
         plain | (accepted - strong - name),
         name,
         frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split()) & strong,
+        _eponyms(EPONYMS_FILE),
         _cues(rows),
         compile_patterns(rows),
     )
+
+
+def _eponyms(path: Path) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return the phrases of a file by their first word; # begins a comment where a line begins with it."""
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and line[0] != "#":
+            phrase = tuple(line.split())
+            found[phrase[0]] = (*found.get(phrase[0], ()), phrase)
+    return found
 
 
 def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:

@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterator
 
 MONTH_NAMES = (
-    "january jan januar janvier janv enero ene gennaio gen januari janeiro janner",
-    "february feb februar fevrier fevr febrero febbraio februari fevereiro fev",
-    "march mar marz maerz mars marzo maart marco mrz mrt",
-    "april apr avril avr abril abr aprile",
-    "may mai mayo maggio mag mei maio",
-    "june jun juni juin junio giugno giu junho",
-    "july jul juli juillet juil julio luglio lug julho",
-    "august aug aout agosto ago augustus",
-    "september sep sept septembre septiembre settembre set setembro",
-    "october oct oktober okt octobre octubre ottobre ott outubro out",
-    "november nov novembre noviembre novembro",
-    "december dec dezember dez decembre diciembre dic dicembre dezembro des",
+    "january jan januar janvier janv enero ene gennaio gen januari janeiro janner i",
+    "february feb februar fevrier fevr febrero febbraio februari fevereiro fev ii",
+    "march mar marz maerz mars marzo maart marco mrz mrt iii",
+    "april apr avril avr abril abr aprile iv",
+    "may mai mayo maggio mag mei maio v",
+    "june jun juni juin junio giugno giu junho vi",
+    "july jul juli juillet juil julio luglio lug julho vii",
+    "august aug aout agosto ago augustus viii",
+    "september sep sept septembre septiembre settembre set setembro ix",
+    "october oct oktober okt octobre octubre ottobre ott outubro out x",
+    "november nov novembre noviembre novembro xi",
+    "december dec dezember dez decembre diciembre dic dicembre dezembro des xii",
 )
 _MONTHS = {name: number for number, names in enumerate(MONTH_NAMES, 1) for name in names.split()}
 _MONTH = "(" + "|".join(sorted(_MONTHS, key=lambda name: (-len(name), name))) + ")"
@@ -25,7 +25,8 @@ _SEP = r"\s?[-/. _,]\s?"
 _DIGITS = re.compile(r"(?<!\d)(\d{14}|\d{12}|\d{8}|\d{6})(?!\d)")
 _NUMERIC = re.compile(rf"(?<!\d)(?=(\d{{4}}|\d{{1,2}})({_SEP})(\d{{1,2}})({_SEP})(\d{{4}}|\d{{1,2}})(?!\d))")
 _DAY_MONTH = re.compile(
-    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,]{{0,2}}(?:of |de )?{_MONTH}[-/. _,']{{0,3}}(\d{{4}}|\d\d)(?!\d)"
+    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|[oº°])?[-/. _,]{{0,2}}(?:(?:of|de|di) )?{_MONTH}[-/. _,']{{0,3}}"
+    rf"(?:(?:of|de|del|di) )?(\d{{4}}|\d\d)(?!\d)"
 )
 _MONTH_DAY = re.compile(
     rf"(?<![^\W\d_]){_MONTH}[-/. _]{{0,2}}(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,']{{1,3}}(\d{{4}}|\d\d)(?!\d)"
@@ -57,6 +58,11 @@ def _run_orders(run: str) -> Iterator[str]:
     if len(run) == 8:
         head += [(run[4:], run[2:4], run[:2]), (run[4:], run[:2], run[2:4])]
     return _days(*head)
+
+
+def month_number(name: str) -> int:
+    """Return the number of a month by its folded name, 0 for what is none."""
+    return _MONTHS.get(name, 0)
 
 
 def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:

@@ -108,6 +108,34 @@ def test_person_goes_and_imaging_words_stay(text, left):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Circle of Willis aneurysm", "Gleason 3+4=7", "Gleason score 7", "Graves disease", "Bell's palsy", "Baker cyst left",
+        "Crohn\u2019s disease", "Foley catheter", "Wolff-Parkinson-White", "Weber B", "Waters view", "Child-Pugh A",
+    ],
+)  # fmt: skip
+def test_thing_called_by_a_name_stays(text):
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Baker chest", "chest"),
+        ("Dr. Baker cyst", "cyst"),
+        ("Anna Baker cyst", "cyst"),
+        ("Gleason 4711", "4711"),
+        ("Graves; disease", "disease"),
+        ("for Wilson disease", "disease"),
+    ],
+)
+def test_name_is_no_thing_beside_what_tells_a_person(text, left):
+    assert _clean(text) == left
+    known = Lexicon(frozenset({Entry(Category.NAME, "Baker^Ann")}))
+    assert _clean("Baker cyst", known) == "cyst"
+
+
+@pytest.mark.parametrize(
     ("text", "left"),
     [
         ("MRI Hand Left", "MRI Left"),
@@ -133,6 +161,10 @@ def test_cleaning_again_changes_nothing():
         ("seen 3/7/2019 2:05 pm.", "seen "),
         ("7 March 2019 scan", " scan"),
         ("March 7, 2019", ""),
+        ("el 7 de marzo de 2019 bien", "el  bien"),
+        ("le 1er mars 2019 ici", "le  ici"),
+        ("7 mrt 2019 x", " x"),
+        ("7.III.2019 x", " x"),
         ("scan 20190307", "scan "),
         ("at 20190307 140509.12", "at "),
         ("2019-03-07T14:05:09Z x", " x"),

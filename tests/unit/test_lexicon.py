@@ -106,6 +106,11 @@ def test_hits_of_names_with_accents_particles_and_other_scripts(value, text, hit
         "January 31st, 2020",
         "2020 Jan 31",
         "2020年1月31日",
+        "31 de enero de 2020",
+        "31er janvier 2020",
+        "31º gennaio 2020",
+        "31.I.2020",
+        "31I2020",
     ],
 )
 def test_hits_of_a_date_in_its_written_forms(text):
@@ -134,6 +139,10 @@ def test_hits_of_every_form_that_written_dates_lists():
         ((RECORD, "1234"), "pat 1234", ["1234"]),
         ((RECORD, "1234"), "x1234 0.1234 1234.5", []),
         ((RECORD, "1234"), "12 34", []),
+        ((RECORD, "1234"), "CT1234 HEAD1234", ["1234", "1234"]),
+        ((RECORD, "1234"), "b1234 TE1234 1234ms CT12345 CT1234.5", []),
+        ((RECORD, "ACC0099123"), "acc 99123, 0099123", ["99123", "0099123"]),
+        ((RECORD, "AB123"), "123", []),
         ((RECORD, "4MR1"), "4MR1", ["4MR1"]),
         ((RECORD, "4MR1"), "4MR12", []),
         ((ACCESSION, "1"), "series 1", []),
@@ -332,6 +341,39 @@ def test_family_name_of_one_character_goes_with_the_given_name(name):
     ],
 )
 def test_initials_are_found_where_points_make_them_initials(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("MS 05.03.31 THORAX", ["MS 05.03.31"]),
+        ("chest_SM_19310305_2", ["SM_19310305"]),
+        ("MS19310305 chest", ["MS19310305"]),
+        ("05.03.1931, M.S.", ["05.03.1931, M.S."]),
+        ("MAS *05.03.1931", ["MAS *05.03.1931"]),
+        ("MR 05.03.1931 AP", ["05.03.1931"]),
+        ("MS 17.01.2020", ["17.01.2020"]),
+        ("MS chest", []),
+    ],
+)
+def test_initials_go_with_the_birth_date_beside_them(text, hits):
+    known = lexicon((NAME, "Smith^Mary^Ann"), (DATE, "20200117"), (DATE, "19310305"))
+    known |= Lexicon([Entry(Category.BIRTH_DATE, "19310305")])
+    assert [hit for hit, _ in found(known, text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("Smith^John", "SMITHJ or jsmith", ["SMITHJ", "jsmith"]),
+        ("Hands^Ida", "hands", ["hands"]),
+        ("Wrist^Sue", "wrists", []),
+        ("De La Cruz^Ana", "delacruz DeLaCruz", ["delacruz", "DeLaCruz"]),
+        ("van der Berg^Jan", "vanderberg", ["vanderberg"]),
+    ],
+)
+def test_name_as_an_account_or_without_blanks_is_found(value, text, hits):
     assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
 
 

@@ -144,26 +144,34 @@ def _with_row(tmp_path: Path, section: str, index: int, change: dict) -> Path:
             "table_e1_1", 0, {"options": {"retain_uids": "K", "clean_descriptors": "C"}},
             "table_e1_1 (0008,0050): contradiction between options",
         ),
+        ("table_e1_1", 0, {"options": {"retain_long_full_dates": "C"}}, "row 1 (0008,0050): full dates are K"),
         ("table_e1_1", 0, {"vr": "text"}, "row 1 (0008,0050): unknown VR 'text'"),
+        ("table_e1_1", 0, {"vr": "UI"}, "row 1 (0008,0050): AccessionNumber has the VR SH in the dictionary, not UI"),
+        ("table_e1_1", 0, {"tag": "(0008,FFFE)"}, "table_e1_1 row 1 (0008,FFFE): unknown tag"),
+        ("table_e1_1", 0, {"tag": "(0010,0011)"}, "row 1 (0010,0011): is PersonNamesToUseSequence, not AccessionNumber"),
+        ("own_rows", 0, {"keyword": "PatientName"}, "own_rows row 1 (0008,0010): is RecognitionCode, not PatientName"),
+        ("ui_attributes", 0, {"keyword": "Uid"}, "row 1 (0000,1000): is AffectedSOPInstanceUID, not Uid"),
         ("table_e1_1", 0, {"note": "x"}, "table_e1_1 row 1 (0008,0050): must have the keys"),
         ("gaps_outside_e1_1", 0, {"tag": "(0008,0050)"}, "gaps_outside_e1_1 row 1 (0008,0050): duplicate"),
         ("ui_attributes", 0, {"in_table": "U"}, "ui_attributes row 1 (0000,1000): contradiction"),
         ("iod_action_conflicts", 0, {"basic": "D"}, "iod_action_conflicts row 1 (0070,0082): contradiction"),
         ("option_conflicts", 0, {"tag": "(0008,0050)"}, "option_conflicts row 1 (0008,0050): contradiction"),
         ("safe_private_e3_10_1", 0, {"tag": "(7052,xx00)"}, "safe_private_e3_10_1 row 1 (7052,xx00)"),
+        ("safe_private_e3_10_1", 0, {"vr": "ZZ"}, "safe_private_e3_10_1 row 1 (7053,xx00): unknown VR 'ZZ'"),
+        ("structured_content_e3_4_1", 1, {"value_type": "WORDS"}, "row 2 113795: unknown value type 'WORDS'"),
         ("structured_content_e3_4_1", 1, {"basic": "no"}, "structured_content_e3_4_1 row 2 113795: unknown"),
         ("option_codes", 0, {"option": "retain_all"}, "option_codes row 1 retain_all: unknown or duplicate option"),
     ],
 )  # fmt: skip
 def test_wrong_row_is_refused_by_name(tmp_path, section, index, change, message):
     with pytest.raises(PolicyError) as error:
-        load_rules(_with_row(tmp_path, section, index, change))
+        load_rules(_with_row(tmp_path, section, index, change), load_dictionary())
     assert message in str(error.value)
     assert str(error.value).startswith("ps3_15_rules.json: ")
 
 
 def test_site_may_change_the_code_of_a_row(tmp_path):
-    rules = load_rules(_with_row(tmp_path, "table_e1_1", 0, {"basic": "X"}))
+    rules = load_rules(_with_row(tmp_path, "table_e1_1", 0, {"basic": "X"}), load_dictionary())
     assert (rules.table[0].published, rules.table[0].basic) == ("(0008,0050)", "X")
 
 
@@ -173,6 +181,17 @@ def test_broken_json_and_missing_file_are_refused(tmp_path):
     (tmp_path / "ps3_15_rules.json").write_text('{"edition": ', encoding="utf-8")
     with pytest.raises(PolicyError, match=r"ps3_15_rules.json: is no JSON"):
         load_rules(tmp_path)
+
+
+def test_key_that_stands_twice_and_section_of_no_meaning_are_refused(tmp_path):
+    text = json.dumps(RULES)
+    twice = text.replace('"basic": "Z"', '"basic": "Z", "basic": "K"', 1)
+    (tmp_path / "ps3_15_rules.json").write_text(twice, encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"ps3_15_rules.json: row \(0008,0050\): basic stands there twice"):
+        load_rules(tmp_path, load_dictionary())
+    (tmp_path / "ps3_15_rules.json").write_text(json.dumps({**RULES, "own_row": []}), encoding="utf-8")
+    with pytest.raises(PolicyError, match="unknown section own_row"):
+        load_rules(tmp_path, load_dictionary())
 
 
 @pytest.mark.parametrize(
