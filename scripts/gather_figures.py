@@ -1,13 +1,13 @@
 """Entry of rule gather_figures: the figures of what is released, and that of the data set."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from audit_stacks import settled_products
 from job_log import job
 from phi_deid_pipeline import pipeline
+from record_io import atomic_write_bytes
 
 FIGURES = "figures/"  # volumes go into the release alone
 
@@ -19,9 +19,8 @@ def main(private: Path, products: Sequence[Path], ct_prepro: Path, overview: Pat
         if not name.startswith(FIGURES):
             continue
         place = target / name.removeprefix(FIGURES)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-    overview.write_bytes(pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
+        atomic_write_bytes(place, path.read_bytes())
+    atomic_write_bytes(overview, pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
 
 
 if __name__ == "__main__":
