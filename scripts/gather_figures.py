@@ -15,11 +15,12 @@ FIGURES = "figures/"  # volumes go into the release alone
 def main(private: Path, products: Sequence[Path], ct_prepro: Path, overview: Path, target: Path) -> None:
     """Copy the figures that are released to `target`, and draw `overview`."""
     target.mkdir(parents=True, exist_ok=True)
-    for name, (path, _) in settled_products(private, products).files.items():
-        if not name.startswith(FIGURES):
-            continue
-        place = target / name.removeprefix(FIGURES)
-        atomic_write_bytes(place, path.read_bytes())
+
+    def place(name: str, path: Path, _: str) -> None:
+        if name.startswith(FIGURES):
+            atomic_write_bytes(target / name.removeprefix(FIGURES), path.read_bytes())
+
+    settled_products(private, products, place)
     atomic_write_bytes(overview, pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
 
 

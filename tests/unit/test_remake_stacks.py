@@ -77,19 +77,20 @@ def test_slices_that_are_withheld_are_missing_in_what_is_said_and_made(tmp_path:
     assert (row["num_slices"], row["is_uniform_spacing"], row["requires_resampling"]) == (18, False, True)
     assert {"missing_slices", "withheld_slices"} <= {*row["flags"]}
     assert any(reason.startswith("2 instance(s) of the series are held") for reason in row["reasons"])
-    settled = settled_products(tmp_path, lists)
+    files: list[Path] = []
+    settled = settled_products(tmp_path, lists, lambda _, path, sha256: files.append(path))
     assert settled.as_data() == {"picture": 1, "image": 1, "mask": 2, "left_out": []}
-    assert all("remade" in path.parts and path.is_file() for path, _ in settled.files.values())
+    assert len(files) == 4 and all("remade" in path.parts and path.is_file() for path in files)
 
 
 def test_withheld_segmentation_leaves_the_figure_of_its_ct_without_it(tmp_path: Path) -> None:
     records = staged(tmp_path)
     lists = remake(tmp_path, records, {one.sop_uid for one in records if one.sop_class_uid == SEGMENTATION})
     assert list(read_jsonl(tmp_path / "remade" / "geometry.jsonl")) == []
-    settled = settled_products(tmp_path, lists)
-    counts = settled.as_data()
+    files: list[Path] = []
+    counts = settled_products(tmp_path, lists, lambda _, path, sha256: files.append(path)).as_data()
     assert (counts["picture"], counts["image"], counts["mask"], len(counts["left_out"])) == (1, 1, 0, 3)
-    (picture,) = (path for path, _ in settled.files.values() if path.suffix == ".png")
+    (picture,) = (path for path in files if path.suffix == ".png")
     drawn = (tmp_path / "figures" / BATCH).joinpath(*picture.parts[-3:])
     assert picture.read_bytes() != drawn.read_bytes()
 
