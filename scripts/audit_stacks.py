@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from phi_deid_pipeline.records import DeidRecord, StackProduct, Status
 from record_io import read_jsonl
 
 Key = tuple[str, str]  # new Study and Series Instance UID
+Place = Callable[[str, Path, str], object]  # takes path in the release, file, and SHA-256 when that was checked
 PICTURE = "picture"
 _WITHOUT = "released, but drawn without a SEG or RTSTRUCT that is not released"
 _NO_MARK = "its SEG is not released"
@@ -34,9 +35,8 @@ class Remaking:
 
 @dataclass(slots=True)
 class Settled:
-    """Pictures and volumes of a release: path in it -> file and SHA-256 when it was checked; and what is left out."""
+    """What became of pictures and volumes: how many are released, and what is left out."""
 
-    files: dict[str, tuple[Path, str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     left_out: list[dict[str, Any]] = field(default_factory=list)
 
@@ -105,8 +105,8 @@ def released_records(private: Path, work: Remaking, series: Container[Key]) -> l
     return [one for one in records if (one.study_uid, one.series_uid) in series and one.sop_uid in work.released]
 
 
-def settled_products(private: Path, products: Sequence[Path]) -> Settled:
-    """Return which pictures and volumes are released and which are left out.
+def settled_products(private: Path, products: Sequence[Path], place: Place | None = None) -> Settled:
+    """Hand pictures and volumes that are released to `place`, one by one; return their number and what is left out.
 
     `products` are lists, a batch each, beside the folders of what they list; what was made anew in `private/remade`
     stands for what was made of those series before. A product goes with all its instances, and not at all where its check
@@ -125,24 +125,25 @@ def settled_products(private: Path, products: Sequence[Path]) -> Settled:
         for path in lists.get(batch, ()):
             for one in read_jsonl(path, StackProduct):
                 if (one.kind == PICTURE, one.study_uid, one.series_uid) not in superseded:
-                    _settle(settled, path, one, released)
+                    _settle(settled, path, one, released, place)
                 of_released = released & set(one.sources) - set(one.marks)
                 if of_released and not one.problems and not released.issuperset(one.marks):
                     settled.leave_out(one, _WITHOUT if one.kind == PICTURE else _NO_MARK)
     for path in remade:
         for one in read_jsonl(path, StackProduct):
-            _settle(settled, path, one, known)
+            _settle(settled, path, one, known, place)
     return settled
 
 
-def _settle(settled: Settled, path: Path, one: StackProduct, released: set[str]) -> None:
+def _settle(settled: Settled, path: Path, one: StackProduct, released: set[str], place: Place | None) -> None:
     if not released & set(one.sources) - set(one.marks):
         return  # nothing of the stack is released: its instances say why
     if one.problems:
         settled.leave_out(one, "; ".join(one.problems))
     elif released.issuperset(one.sources):
-        settled.files[one.name] = (path.with_suffix("") / one.name.partition("/")[2], one.sha256)
         settled.counts[one.kind] += 1
+        if place is not None:
+            place(one.name, path.with_suffix("") / one.name.partition("/")[2], one.sha256)
 
 
 def _superseded(private: Path, products: Sequence[Path]) -> set[tuple[bool, str, str]]:

@@ -296,17 +296,6 @@ def statuses_by_batch(path: Path) -> Iterator[tuple[str, dict[str, FinalStatus]]
         yield batch, {status.sop_uid: status for status in group}
 
 
-def released_instances(private: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Return the DICOM files of a release: path in the release -> staged file, and -> SHA-256 as verified."""
-    files, checksums = {}, {}
-    for status in read_jsonl(private / "statuses.jsonl", FinalStatus):
-        if status.status is Status.RELEASED:
-            name = release_path(status.study_uid, status.series_uid, status.sop_uid)
-            files[name] = private / "staging" / status.batch / status.staged_path
-            checksums[name] = status.checksum
-    return files, checksums
-
-
 def release_path(study_uid: str, series_uid: str, sop_uid: str) -> str:
     """Return where an instance lies in a release."""
     return f"dicom/{study_uid}/{series_uid}/{sop_uid}.dcm"

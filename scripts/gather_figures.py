@@ -1,13 +1,13 @@
 """Entry of rule gather_figures: the figures of what is released, and that of the data set."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from audit_stacks import settled_products
 from job_log import job
 from phi_deid_pipeline import pipeline
+from record_io import atomic_write_bytes
 
 FIGURES = "figures/"  # volumes go into the release alone
 
@@ -15,13 +15,13 @@ FIGURES = "figures/"  # volumes go into the release alone
 def main(private: Path, products: Sequence[Path], ct_prepro: Path, overview: Path, target: Path) -> None:
     """Copy the figures that are released to `target`, and draw `overview`."""
     target.mkdir(parents=True, exist_ok=True)
-    for name, (path, _) in settled_products(private, products).files.items():
-        if not name.startswith(FIGURES):
-            continue
-        place = target / name.removeprefix(FIGURES)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-    overview.write_bytes(pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
+
+    def place(name: str, path: Path, _: str) -> None:
+        if name.startswith(FIGURES):
+            atomic_write_bytes(target / name.removeprefix(FIGURES), path.read_bytes())
+
+    settled_products(private, products, place)
+    atomic_write_bytes(overview, pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
 
 
 if __name__ == "__main__":

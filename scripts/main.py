@@ -16,6 +16,7 @@ from rich.table import Table
 
 import evaluate_folder
 from cluster_jobs import end_orphans, jobs_are_over, jobs_may_be_out, profile_options
+from file_times import OutputTimes
 from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
@@ -184,6 +185,8 @@ def run(
         raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
     output = checked_output(request)
     with only_run(output) as lock:
+        times = OutputTimes(output)
+        _set_back(times, console)
         is_other = holds_another_input(output, request.input)
         prepared = prepare(request)
         if is_other:
@@ -202,6 +205,7 @@ def run(
         former = read_counts(output)
         jobs_may_be_out(output, machines)
         code, state = run_snakemake(output, ["inventory"], extra=[], **options)
+        _set_back(times, console)
         if code:
             return _failed(output, state, console)
         _print_gone(former, read_counts(output), console)
@@ -212,6 +216,7 @@ def run(
             return FAILED if code else RELEASED
         forget_changed_files(output)
         code, state = run_snakemake(output, [], extra=[], **options)
+        _set_back(times, console)
         if code:
             return _failed(output, state, console)
         jobs_are_over(output)
@@ -220,6 +225,14 @@ def run(
         open_files = print_summary(output, console)
         print_places(output, console)
         return NOT_ALL_RELEASED if open_files else RELEASED
+
+
+def _set_back(times: OutputTimes, console: Console) -> None:
+    """Make results that are dated ahead of the clock ones that Snakemake works with, and say so."""
+    if number := times.set_back():
+        console.print(
+            f"The clock went back: {number} results were dated ahead of it and are dated now.", highlight=False
+        )
 
 
 def _print_gone(former: Mapping[str, int], found: Mapping[str, int], console: Console) -> None:
@@ -386,7 +399,9 @@ def main(arguments: list[str] | None = None) -> int:
             if is_storage(args.input):
                 raise ConfigError("prepare needs a folder; an input in object storage is fetched by run.")
             request = _request(args)
-            with only_run(checked_output(request)):
+            output = checked_output(request)
+            with only_run(output):
+                _set_back(OutputTimes(output), console)
                 prepared = prepare(request)
             console.print(f"Prepared: policy {prepared.policy_name}, salt {prepared.salt_id}", highlight=False)
             return RELEASED

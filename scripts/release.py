@@ -21,9 +21,13 @@ def main(output: Path, policy: Path, salt: Path, code: str, target: Path, produc
     resolved = pipeline.read_policy(policy.read_text(encoding="utf-8"))
     statement = output / "private" / "conformance_statement.md"
     write_json_if_changed(statement, pipeline.conformance_statement(resolved, salt.read_bytes()))
-    files, checksums, info = release_contents(output, policy, statement, products)
-    info |= {"policy": resolved.name, "policy_digest": resolved.digest, "script_version": pipeline.script_version(code)}
-    pipeline.build_release(output, files, checksums, info, salt.read_bytes())
+    with release_contents(output, policy, statement, products) as (files, info):
+        info |= {
+            "policy": resolved.name,
+            "policy_digest": resolved.digest,
+            "script_version": pipeline.script_version(code),
+        }
+        pipeline.build_release(output, files, info, salt.read_bytes())
     newest = (output / "release").readlink().name
     atomic_write_bytes(target, json.dumps({"release": newest}).encode() + b"\n", mode=0o600)
 

@@ -686,12 +686,12 @@ def script_version(code: str) -> str:
 
 
 def build_release(
-    output: Path, files: Mapping[str, Path], checksums: Mapping[str, str], info: Mapping[str, Any], salt: bytes
+    output: Path, files: Iterable[tuple[str, Path, str]], info: Mapping[str, Any], salt: bytes
 ) -> Path | None:
-    """Build the next numbered release; returns None where nothing changed."""
+    """Build the next numbered release of (path in it, source, verified SHA-256 or ""), by path; None where nothing changed."""
     from phi_deid_pipeline import releases
 
-    return releases.build_release(output, files, info=info, salt=salt, checksums=checksums)
+    return releases.build_release(output, itertools.starmap(releases.ReleaseFile, files), info=info, salt=salt)
 
 
 def prune_withdrawn(output: Path, batches: set[str], *, pictures: bool = True) -> dict[str, int]:

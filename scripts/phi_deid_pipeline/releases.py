@@ -1,23 +1,27 @@
 """Releases: numbered folders that never change again, each with a manifest of what it holds and what it follows.
 
 A release is built under a hidden name, its manifest written last, and renamed; then the link `release` moves to it in
-one rename. An interrupted build leaves nothing but a hidden folder, which the next one removes.
+one rename. An interrupted build leaves nothing but a hidden folder, which the next one removes. Files are taken, and read
+from manifests, one by one: a release of millions needs no more memory than a small one, but for the series that change.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import heapq
+import itertools
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from phi_deid_pipeline.errors import AuditContractError, DeidError
 from phi_deid_pipeline.seal import canonical, file_sha256, seal_errors, signed
@@ -27,33 +31,52 @@ MANIFEST = "manifest.json"
 SCHEMA = "release_manifest/1"
 _NUMBER = re.compile(r"\d{4,}")
 _BUILDING = ".building-"
-_FILES_START = b'"files": {\n'
+_FILES_START, _FILES_END = b'"files": {\n', b"}\n"
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS})
 _PIECE = 1 << 20
 
 
+class ReleaseFile(NamedTuple):
+    """A file of the next release: its path there, where it stands now, and its SHA-256 when it was verified, if it was."""
+
+    name: str
+    source: Path
+    sha256: str = ""
+
+
+class Entry(NamedTuple):
+    """A line of a manifest: path in the release, SHA-256, size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
 @dataclass(frozen=True)
 class Released:
-    """A release as its manifest tells: `head` is that without its list of files, `files` path -> (SHA-256, size)."""
+    """A release as its manifest tells: `head` is that without its list of files."""
 
     path: Path
     head: dict[str, Any]
-    files: dict[str, tuple[str, int]] = field(repr=False)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the files in the order of their names; raises AuditContractError where the manifest is damaged."""
+        with (self.path / MANIFEST).open("rb") as stream:
+            for line in stream:
+                if line == _FILES_START:
+                    break
+            try:
+                yield from _entries(stream)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise _damaged(self.path) from None
 
 
-def build_release(
-    output: Path,
-    files: Mapping[str, Path],
-    *,
-    info: Mapping[str, Any],
-    salt: bytes,
-    checksums: Mapping[str, str] | None = None,
-) -> Path | None:
-    """Build the next release of `files` (path in the release -> source); return its folder or None if nothing changed.
+def build_release(output: Path, files: Iterable[ReleaseFile], *, info: Mapping[str, Any], salt: bytes) -> Path | None:
+    """Build the next release of `files`, which come in the order of their names; return its folder or None if nothing changed.
 
     `info` goes into the manifest: policy, audit seal, versions, code digest, counts; a change of it makes a release.
-    Files below `dicom/` are hard links where the file system has them, others are copies. `checksums` (path -> SHA-256)
-    are what verification saw; a source that differs raises AuditContractError. A full disk raises DeidError.
+    Files below `dicom/` are hard links where the file system has them, others are copies. A source that is not what was
+    verified raises AuditContractError, as does a wrong order. A full disk raises DeidError.
     """
     folder = output / "releases"
     with _told(folder):
@@ -64,14 +87,15 @@ def build_release(
         number = f"{int(previous.path.name) + 1 if previous else 1:04d}"
         temporary = folder / f"{_BUILDING}{number}"
         temporary.mkdir()
-        digests = _place_files(temporary, files, previous, checksums or {})
-        content = _content_digest(info, digests)
-        if previous is not None and previous.head["content_digest"] == content:
-            shutil.rmtree(temporary)
-            _point_to(output, previous.path.name)
-            return None
-        head = _head(number, info, content, digests, previous)
-        _write_manifest(temporary, {**signed(salt, head), "timestamp": _now()}, digests)
+        with tempfile.TemporaryFile(dir=folder) as listing:
+            _place_files(temporary, files, previous, listing)
+            content = _content_digest(info, _listed(listing))
+            if previous is not None and previous.head["content_digest"] == content:
+                shutil.rmtree(temporary)
+                _point_to(output, previous.path.name)
+                return None
+            head = _head(number, info, content, listing, previous)
+            _write_manifest(temporary, {**signed(salt, head), "timestamp": _now()}, _listed(listing))
         _sync_folder(temporary)
         temporary.chmod(0o755)
         temporary.rename(folder / number)
@@ -110,22 +134,33 @@ def _newest(folder: Path) -> Released | None:
     return read_release(folder / numbers[-1]) if numbers else None
 
 
-def _place_files(
-    temporary: Path, files: Mapping[str, Path], previous: Released | None, checksums: Mapping[str, str]
-) -> dict[str, tuple[str, int]]:
-    digests: dict[str, tuple[str, int]] = {}
+def _place_files(temporary: Path, files: Iterable[ReleaseFile], previous: Released | None, listing: BinaryIO) -> None:
+    """Put the files into the new release, and a line for each into `listing`."""
     made: set[Path] = set()
-    for name in sorted(files):
-        _check_name(name)
-        target = temporary / name
+    last = ""
+    for file, before in _with_former(files, previous):
+        _check_name(file.name)
+        if file.name <= last:
+            raise AuditContractError("The files of a release come twice or out of order.")
+        last = file.name
+        target = temporary / file.name
         _make_folders(temporary, target.parent, made)
-        _place(Path(files[name]), target, link=name.startswith("dicom/"))
+        _place(Path(file.source), target, link=file.name.startswith("dicom/"))
         target.chmod(0o444)
-        digest = _known_digest(target, name, previous) or file_sha256(target)
-        if name in checksums and checksums[name] != digest:
-            raise AuditContractError(f"{name}: not the bytes that were verified; run again.")
-        digests[name] = (digest, target.stat().st_size)
-    return digests
+        digest = _known_digest(target, before, previous) or file_sha256(target)
+        if file.sha256 and file.sha256 != digest:
+            raise AuditContractError(f"{file.name}: not the bytes that were verified; run again.")
+        listing.write(_line(Entry(file.name, digest, target.stat().st_size)) + b"\n")
+
+
+def _with_former(files: Iterable[ReleaseFile], previous: Released | None) -> Iterator[tuple[ReleaseFile, Entry | None]]:
+    """Yield each file with what the previous release says of one of its name."""
+    former = previous.entries() if previous else iter(())
+    entry = next(former, None)
+    for file in files:
+        while entry is not None and entry.name < file.name:
+            entry = next(former, None)
+        yield file, entry if entry is not None and entry.name == file.name else None
 
 
 def _make_folders(root: Path, folder: Path, made: set[Path]) -> None:
@@ -134,6 +169,7 @@ def _make_folders(root: Path, folder: Path, made: set[Path]) -> None:
         _make_folders(root, folder.parent, made)
         folder.mkdir()
         folder.chmod(0o755)
+        made.intersection_update(folder.parents)  # as names come in order, no other is asked for again
         made.add(folder)
 
 
@@ -157,42 +193,65 @@ def _place(source: Path, target: Path, *, link: bool) -> None:
         os.fsync(writer.fileno())
 
 
-def _known_digest(target: Path, name: str, previous: Released | None) -> str:
+def _known_digest(target: Path, before: Entry | None, previous: Released | None) -> str:
     """Return the SHA-256 of a file that is one and the same, by hard link, as in the previous release."""
-    if previous is None or name not in previous.files:
+    if previous is None or before is None:
         return ""
-    before = previous.path / name
-    return previous.files[name][0] if before.is_file() and before.samefile(target) else ""
+    former = previous.path / before.name
+    return before.sha256 if former.is_file() and former.samefile(target) else ""
 
 
-def _content_digest(info: Mapping[str, Any], digests: Mapping[str, tuple[str, int]]) -> str:
+def _content_digest(info: Mapping[str, Any], entries: Iterable[Entry]) -> str:
     digest = hashlib.sha256(canonical(info))
-    for name in sorted(digests):
-        digest.update(f"\n{digests[name][0]} {digests[name][1]} {name}".encode())
+    for entry in entries:
+        digest.update(f"\n{entry.sha256} {entry.size} {entry.name}".encode())
     return digest.hexdigest()
 
 
 def _head(
-    number: str,
-    info: Mapping[str, Any],
-    content: str,
-    digests: Mapping[str, tuple[str, int]],
-    previous: Released | None,
+    number: str, info: Mapping[str, Any], content: str, listing: BinaryIO, previous: Released | None
 ) -> dict[str, Any]:
-    before = _series(previous.files) if previous else {}
-    after = _series(digests)
+    count = total = 0
+    for entry in _listed(listing):
+        count, total = count + 1, total + entry.size
     return {
         "schema": SCHEMA,
         "release": number,
         "content_digest": content,
         "parent": _as_parent(previous) if previous else None,
         "info": dict(info),
-        "file_count": len(digests),
-        "bytes": sum(size for _, size in digests.values()),
-        "added": sorted(after.keys() - before.keys()),
-        "changed": sorted(uid for uid in after.keys() & before.keys() if after[uid] != before[uid]),
-        "withdrawn": sorted(before.keys() - after.keys()),
+        "file_count": count,
+        "bytes": total,
+        **_changes(previous, listing),
     }
+
+
+def _changes(previous: Released | None, listing: BinaryIO) -> dict[str, list[str]]:
+    """Return the new Series Instance UIDs that are added, changed and withdrawn."""
+
+    def before() -> Iterator[tuple[str, str]]:
+        return _series(previous.entries()) if previous else iter(())
+
+    def after() -> Iterator[tuple[str, str]]:
+        return _series(_listed(listing))
+
+    added, changed, withdrawn = set(), set(), set()
+    sides = heapq.merge(((*one, False) for one in before()), ((*one, True) for one in after()))
+    for folder, group in itertools.groupby(sides, key=lambda one: one[0]):
+        (_, digest, is_new), *other = group
+        if not other:
+            (added if is_new else withdrawn).add(_uid(folder))
+        elif digest != other[0][1]:
+            changed.add(_uid(folder))
+    # A series may stand in several studies, or move from one to another.
+    moved = {_uid(folder) for folder, _ in after()} & withdrawn if withdrawn else set()
+    moved |= {_uid(folder) for folder, _ in before() if _uid(folder) in added} if added else set()
+    changed |= moved
+    return {"added": sorted(added - moved), "changed": sorted(changed), "withdrawn": sorted(withdrawn - moved)}
+
+
+def _uid(folder: str) -> str:
+    return folder.split("/")[2]
 
 
 def _as_parent(release: Released) -> dict[str, str]:
@@ -208,28 +267,53 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _series(files: Mapping[str, tuple[str, int]]) -> dict[str, str]:
-    """Return new Series Instance UID -> digest of its instances, by paths dicom/{study}/{series}/{instance}.dcm."""
-    digests: dict[str, Any] = {}
-    for name in sorted(files):
-        parts = name.split("/")
-        if len(parts) == 4 and parts[0] == "dicom":
-            digests.setdefault(parts[2], hashlib.sha256()).update(f"{name} {files[name][0]}\n".encode())
-    return {uid: digest.hexdigest() for uid, digest in digests.items()}
+def _series(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """Yield `dicom/{study}/{series}/` and the digest of its instances for each series, in the order of names."""
+    instances = (entry for entry in entries if entry.name.startswith("dicom/") and entry.name.count("/") == 3)
+    for folder, group in itertools.groupby(instances, key=lambda entry: entry.name[: entry.name.rindex("/") + 1]):
+        digest = hashlib.sha256()
+        for entry in group:
+            digest.update(f"{entry.name} {entry.sha256}\n".encode())
+        yield folder, digest.hexdigest()
 
 
-def _write_manifest(folder: Path, head: Mapping[str, Any], digests: Mapping[str, tuple[str, int]]) -> None:
-    """Write the manifest: its head, then one line a file, so that neither writing nor reading the head needs all."""
+def _line(entry: Entry) -> bytes:
+    text = json.dumps({"sha256": entry.sha256, "size": entry.size})
+    return f"{json.dumps(entry.name)}: {text}".encode("ascii")
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[Entry]:
+    """Yield what the lines of a list of files say, up to its end; raises ValueError and the like where they are no list."""
+    last = ""
+    for line in lines:
+        if line == _FILES_END:
+            return
+        if line == b"\n":  # a list of nothing
+            continue
+        ((name, entry),) = json.loads(b"{" + line.rstrip(b",\n") + b"}").items()
+        if name <= last:
+            raise ValueError("names out of order")
+        last = name
+        yield Entry(name, str(entry["sha256"]), int(entry["size"]))
+    raise ValueError("no end")
+
+
+def _listed(listing: BinaryIO) -> Iterator[Entry]:
+    listing.seek(0)
+    return _entries(itertools.chain(listing, [_FILES_END]))
+
+
+def _write_manifest(folder: Path, head: Mapping[str, Any], entries: Iterable[Entry]) -> None:
+    """Write the manifest: its head, then one line a file, so that neither writing nor reading it needs all at once."""
     path = folder / MANIFEST
     with path.open("wb") as stream:
         text = json.dumps(head, indent=1, sort_keys=True, ensure_ascii=True)
         stream.write(text.removesuffix("\n}").encode("ascii") + b",\n" + _FILES_START)
         separator = b""
-        for name in sorted(digests):
-            entry = json.dumps({"sha256": digests[name][0], "size": digests[name][1]})
-            stream.write(separator + f"{json.dumps(name)}: {entry}".encode("ascii"))
+        for entry in entries:
+            stream.write(separator + _line(entry))
             separator = b",\n"
-        stream.write(b"\n}\n}\n")
+        stream.write(b"\n" + _FILES_END + b"}\n")
         stream.flush()
         os.fsync(stream.fileno())
     path.chmod(0o444)
@@ -278,15 +362,13 @@ def read_head(path: Path) -> dict[str, Any]:
 def read_release(path: Path) -> Released:
     """Return a release as its manifest tells; raises AuditContractError."""
     head = read_head(path)
-    data = (path / MANIFEST).read_bytes()
-    try:
-        entries = json.loads(data)["files"]
-        files = {name: (str(entry["sha256"]), int(entry["size"])) for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise AuditContractError(f"Release {path.name}: its manifest is damaged; restore or delete it.") from None
     if head.get("schema") != SCHEMA or "content_digest" not in head:
         raise AuditContractError(f"Release {path.name}: its manifest is of another version; restore or delete it.")
-    return Released(path, head, files)
+    return Released(path, head)
+
+
+def _damaged(path: Path) -> AuditContractError:
+    return AuditContractError(f"Release {path.name}: its manifest is damaged; restore or delete it.")
 
 
 def list_releases(output: Path) -> list[dict[str, Any]]:
@@ -316,29 +398,33 @@ def verify_release(path: Path, salt: bytes | None = None) -> list[str]:
     """Hash every file of a release against its manifest; return what is missing, extra or changed, by name."""
     try:
         release = read_release(path)
+        content = _content_digest(release.head.get("info", {}), release.entries())
     except AuditContractError as error:
         return [str(error)]
     name = f"Release {path.name}"
     errors = []
     if release.head.get("release") != path.name:
         errors.append(f"{name}: its manifest is that of another release")
-    if _content_digest(release.head.get("info", {}), release.files) != release.head["content_digest"]:
+    if content != release.head["content_digest"]:
         errors.append(f"{name}: the manifest does not match its own digest")
     if salt is not None:
         errors += seal_errors(salt, _lasting(release.head), f"{name} {MANIFEST}")
-    entries = (entry for entry in path.rglob("*") if entry.is_symlink() or not entry.is_dir())
-    present = {entry.relative_to(path).as_posix() for entry in entries}
-    present.discard(MANIFEST)
-    extra = len(present - release.files.keys())
+    faults, extra = [], sum(_is_file(entry) for entry in path.rglob("*")) - 1  # the manifest
+    for file, sha256, _ in release.entries():
+        entry = path / file
+        if not _is_file(entry):
+            faults.append(f"{name}: {file} is missing")
+            continue
+        extra -= 1
+        if entry.is_symlink() or file_sha256(entry) != sha256:
+            faults.append(f"{name}: {file} was changed")
     if extra:
         errors.append(f"{name}: {extra} files that its manifest does not name")
-    for file in sorted(release.files):
-        entry = path / file
-        if file not in present:
-            errors.append(f"{name}: {file} is missing")
-        elif entry.is_symlink() or file_sha256(entry) != release.files[file][0]:
-            errors.append(f"{name}: {file} was changed")
-    return errors
+    return errors + faults
+
+
+def _is_file(entry: Path) -> bool:
+    return entry.is_symlink() or (entry.exists() and not entry.is_dir())
 
 
 def verify_releases(output: Path, salt: bytes | None = None, former: Sequence[bytes] = ()) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,11 +131,23 @@ def _reach(stack: Arranged) -> float:
 
 def _volume(image: Any, stack: Arranged, target: Path, name: str, product: StackProduct) -> StackProduct:
     path = target / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_volume(image, path)
+    with _whole(path) as hidden:
+        write_volume(image, hidden)
     grid = stack.plan.grid
     done = _written(product, f"volumes/{name}", path, volume_problems(path, grid))
     return replace(done, spacing=grid.spacing, matrix=grid.size, origin=grid.origin, direction=grid.direction)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a hidden name beside `path` for a file that takes its own when it is written to its end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}")
+    try:
+        yield hidden
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def _written(product: StackProduct, name: str, path: Path, problems: list[str]) -> StackProduct:
@@ -159,8 +172,8 @@ def draw_stacks(
             continue
         name = f"{series.study_uid}/{series.series_uid}/stack_{number}.png"
         path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        with _whole(path) as hidden:
+            hidden.write_bytes(data)
         yield _written(product, f"figures/{name}", path, picture_problems(data))
 
 

@@ -4,6 +4,8 @@
     scale.py plan --series N [--series M ...] [--cores C]    what Snakemake needs to plan N series of one instance, all to do
     scale.py run --series N --instances K [--cores C]        the whole pipeline on N series of K instances each, then a rerun
                                                              without a change and one with one changed instance
+    scale.py release --instances N                           the step that releases, over N statuses and staged files that
+                                                             are made up, then again with one withdrawn
 
 Instances are copies of one CT slice with UIDs, patient, position and pixels of their own (`--size` rows and columns); each
 study holds two series. Every figure is of a process with its children: wall and CPU seconds, peak memory of the largest
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import random
@@ -198,6 +201,64 @@ def run(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def release(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
+    """Build a release of empty files by the entry of its rule, then one that lacks the first of them."""
+    start_work(arguments, work, 1, 1)
+    output, count = work / "output", arguments.instances
+    for name in ("audits/metadata/metadata_audit.parquet", "audits/ct_prepro/ct_prepro_audit.json"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).touch()
+    (output / "audits" / "deid").mkdir()
+    (output / "audits" / "deid" / "deid_audit.seal.json").write_text("{}")
+    begun, rows = time.perf_counter(), []
+    fill_staging(output / "private", count)
+    print(f"{count} files staged in {time.perf_counter() - begun:.0f} s", flush=True)
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import release;"
+        "release.main(Path(), Path('private/policy.json'), Path('private/salt'), 'code', Path('private/release.json'))"
+    )
+    for what in ("all new", "one withdrawn"):
+        if what == "one withdrawn":
+            subprocess.run(["sed", "-i", "1d", str(output / "private" / "statuses.jsonl")], check=True)
+        row = measured([sys.executable, "-c", program, str(ROOT / "scripts")], work / "log", output)
+        rows.append({"release": what, "instances": count, **row, "instances_per_s": round(count / row["wall_s"])})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def fill_staging(private: Path, count: int) -> None:
+    """Stage empty files, ten to a series and a thousand to a batch, with final statuses that release them all."""
+    sys.path[:0] = [str(ROOT / "scripts")]
+    from audit_status import FinalStatus
+    from phi_deid_pipeline.records import Status
+    from record_io import write_jsonl
+
+    chance, digest = random.Random(1), hashlib.sha256().hexdigest()
+
+    def uid() -> str:
+        return f"2.25.{chance.getrandbits(128)}"
+
+    def batch_of(number: int, size: int) -> list[FinalStatus]:
+        batch, rows = f"b{number:06d}", []
+        for one in range(size):
+            if one % 10 == 0:
+                study, series = uid(), uid()
+            sop = uid()
+            path = private / "staging" / batch / study / series / f"{sop}.dcm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            where = f"{study}/{series}/{sop}.dcm"
+            rows.append(FinalStatus(batch, study, series, sop, Status.RELEASED, "", staged_path=where, checksum=digest))
+        write_jsonl(private / "records" / f"{batch}.jsonl", ({"sop_uid": row.sop_uid, "boxes": []} for row in rows))
+        return sorted(rows, key=lambda row: row.sop_uid)
+
+    sizes = [min(1000, count - start) for start in range(0, count, 1000)]
+    statuses = (row for number, size in enumerate(sizes, 1) for row in batch_of(number, size))
+    write_jsonl(private / "statuses.jsonl", statuses)
+    for name in ("figures", "volumes"):
+        write_jsonl(private / "remade" / f"{name}.jsonl", [])
+
+
 def by_rule(folder: Path, instances: int) -> list[dict[str, Any]]:
     """Return what the jobs of each rule took, by Snakemake's own benchmark files."""
     found: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -223,7 +284,7 @@ def by_rule(folder: Path, instances: int) -> list[dict[str, Any]]:
 def main() -> int:
     """Measure what is asked for and print a line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("inventory", "plan", "run"))
+    parser.add_argument("what", choices=("inventory", "plan", "run", "release"))
     parser.add_argument("--series", type=int, action="append", metavar="N", help="series; for plan more than once")
     parser.add_argument("--instances", type=int, default=10, metavar="N", help="in all, or with run in a series")
     parser.add_argument("--size", type=int, default=16, metavar="N", help="rows and columns of an image (default: 16)")
@@ -236,7 +297,8 @@ def main() -> int:
     work = arguments.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
     try:
-        rows = {"inventory": inventory, "plan": plan, "run": run}[arguments.what](arguments, work)
+        measures = {"inventory": inventory, "plan": plan, "run": run, "release": release}
+        rows = measures[arguments.what](arguments, work)
     finally:
         if not arguments.work:
             shutil.rmtree(work, ignore_errors=True)

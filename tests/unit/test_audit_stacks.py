@@ -21,6 +21,8 @@ PICTURE = StackProduct(
 IMAGE = replace(PICTURE, kind="image", name=f"volumes/{STUDY}/{SERIES}/stack_1.nii.gz")
 MASK = replace(IMAGE, kind="mask", sources=(*IMAGE.sources, "2.25.9"), marks=("2.25.9",), segment=2)
 
+Files = dict[str, tuple[Path, str]]
+
 
 def status(sop_uid: str, state: Status, series: str = SERIES) -> FinalStatus:
     return FinalStatus("b000001", STUDY, series, sop_uid, state, "", staged_path=f"{sop_uid}.dcm")
@@ -32,14 +34,16 @@ def settle(
     pictures: Iterable[StackProduct] = (),
     volumes: Iterable[StackProduct] = (),
     again: Iterable[StackProduct] = (),
-) -> tuple[Settled, list[Path]]:
+) -> tuple[Settled, Files, list[Path]]:
     write_jsonl(private / "statuses.jsonl", sorted(states, key=lambda one: one.sop_uid))
     lists = [private / kind / "b000001.jsonl" for kind in ("figures", "volumes")]
     for path, made in zip(lists, (pictures, volumes), strict=True):
         write_jsonl(path, made)
     write_jsonl(private / "remade" / "figures.jsonl", [one for one in again if one.kind == "picture"])
     write_jsonl(private / "remade" / "volumes.jsonl", [one for one in again if one.kind != "picture"])
-    return settled_products(private, lists), lists
+    files: Files = {}
+    settled = settled_products(private, lists, lambda name, path, sha256: files.update({name: (path, sha256)}))
+    return settled, files, lists
 
 
 def both(state: Status) -> list[FinalStatus]:
@@ -51,8 +55,8 @@ def left(settled: Settled) -> list[tuple[str, int, str]]:
 
 
 def test_products_of_a_whole_series_are_released(tmp_path: Path) -> None:
-    settled, lists = settle(tmp_path, both(Status.RELEASED), [PICTURE], [IMAGE])
-    assert settled.files == {
+    settled, files, lists = settle(tmp_path, both(Status.RELEASED), [PICTURE], [IMAGE])
+    assert files == {
         PICTURE.name: (tmp_path / "figures" / "b000001" / STUDY / SERIES / "stack_1.png", "a"),
         IMAGE.name: (tmp_path / "volumes" / "b000001" / STUDY / SERIES / "stack_1.nii.gz", "a"),
     }
@@ -64,8 +68,8 @@ def test_products_of_a_whole_series_are_released(tmp_path: Path) -> None:
 def test_what_was_made_anew_stands_for_what_was_made_with_withheld_slices(tmp_path: Path, state: Status) -> None:
     whole = replace(PICTURE, stack=2, sources=("2.25.3",), name=PICTURE.name.replace("1.png", "2.png"))
     again = [replace(one, sources=("2.25.3",), sha256="b") for one in (PICTURE, IMAGE)]
-    settled, lists = settle(tmp_path, both(state), [PICTURE, whole], [IMAGE], again)
-    assert settled.files == {
+    settled, files, lists = settle(tmp_path, both(state), [PICTURE, whole], [IMAGE], again)
+    assert files == {
         PICTURE.name: (tmp_path / "remade" / "figures" / STUDY / SERIES / "stack_1.png", "b"),
         IMAGE.name: (tmp_path / "remade" / "volumes" / STUDY / SERIES / "stack_1.nii.gz", "b"),
     }
@@ -83,8 +87,8 @@ def test_withheld_slices_are_counted_in_series_of_which_some_are_released() -> N
 def test_withheld_segmentation_leaves_the_picture_and_the_volume_of_its_ct(tmp_path: Path) -> None:
     states = [*both(Status.RELEASED), status("2.25.9", Status.HELD, "2.25.8")]
     marked = replace(PICTURE, sources=MASK.sources, marks=MASK.marks)
-    settled, lists = settle(tmp_path, states, [marked], [IMAGE, MASK], [PICTURE])
-    assert [(name, path.parts[len(tmp_path.parts)]) for name, (path, _) in sorted(settled.files.items())] == [
+    settled, files, lists = settle(tmp_path, states, [marked], [IMAGE, MASK], [PICTURE])
+    assert [(name, path.parts[len(tmp_path.parts)]) for name, (path, _) in sorted(files.items())] == [
         (PICTURE.name, "remade"),
         (IMAGE.name, "volumes"),
     ]
@@ -98,8 +102,8 @@ def test_withheld_segmentation_leaves_the_picture_and_the_volume_of_its_ct(tmp_p
 
 def test_product_in_which_its_check_found_something_is_named_and_not_released(tmp_path: Path) -> None:
     broken = replace(IMAGE, name="", problems=("pixels_undecodable: no pixels",))
-    settled, _ = settle(tmp_path, both(Status.RELEASED), [PICTURE], [broken])
-    assert list(settled.files) == [PICTURE.name]
+    settled, files, _ = settle(tmp_path, both(Status.RELEASED), [PICTURE], [broken])
+    assert list(files) == [PICTURE.name]
     assert settled.as_data()["left_out"] == [
         {
             "study_instance_uid": STUDY, "series_instance_uid": SERIES, "stack": 1, "kind": "image", "segment": 0,
@@ -112,5 +116,5 @@ def test_nothing_is_released_or_said_of_a_series_that_is_withheld_or_not_known(t
     held = [status("2.25.3", Status.HELD), status("2.25.4", Status.HELD), status("2.25.9", Status.RELEASED, "2.25.8")]
     for states in (held, []):
         marked = replace(PICTURE, sources=MASK.sources, marks=MASK.marks)
-        settled, lists = settle(tmp_path, states, [marked], [replace(IMAGE, problems=("grid",)), MASK])
-        assert (settled.files, left(settled), list(remaking(tmp_path, lists))) == ({}, [], [])
+        settled, files, lists = settle(tmp_path, states, [marked], [replace(IMAGE, problems=("grid",)), MASK])
+        assert (files, left(settled), list(remaking(tmp_path, lists))) == ({}, [], [])

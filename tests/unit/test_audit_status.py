@@ -28,7 +28,6 @@ from audit_status import (
     Decisions,
     FinalStatus,
     final_statuses,
-    released_instances,
     unused_decisions,
     write_statuses,
 )
@@ -265,14 +264,3 @@ def test_decisions_that_match_nothing_are_counted(tmp_path, what, verdict, unuse
 
     for some in (rows, rows[::-1]):
         assert unused_decisions(tmp_path / "private", sorted(DEFAULT)[::-1], some, MAPPER.new_uid) == unused
-
-
-def test_files_of_a_release_are_the_released_instances_where_they_are_staged(tmp_path):
-    make_output(tmp_path, checks={A1.path: residual(record(A1))})
-
-    files, checksums = released_instances(tmp_path / "private")
-    made = record(B1)
-    name = f"dicom/{made.study_uid}/{made.series_uid}/{made.sop_uid}.dcm"
-    assert files[name] == tmp_path / "private" / "staging" / "b000002" / made.staged_path
-    assert checksums[name] == "c" * 64
-    assert len(files) == len(checksums) == 2

@@ -14,7 +14,14 @@ import pytest
 from audit_contracts import load_schema
 from phi_deid_pipeline import releases
 from phi_deid_pipeline.errors import AuditContractError, DeidError
-from phi_deid_pipeline.releases import build_release, list_releases, verify_release, verify_releases
+from phi_deid_pipeline.releases import (
+    Entry,
+    ReleaseFile,
+    build_release,
+    list_releases,
+    verify_release,
+    verify_releases,
+)
 from phi_deid_pipeline.seal import file_sha256
 
 SALT = b"s" * 32
@@ -41,8 +48,12 @@ A = {
 DOC = {"policy.json": "{}", "audits/metadata_audit.parquet": "m"}
 
 
-def build(tmp_path, content, info=INFO, **more):
-    return build_release(tmp_path, staged(tmp_path, content), info=info, salt=SALT, **more)
+def listed(files, checksums=None):
+    return [ReleaseFile(name, files[name], (checksums or {}).get(name, "")) for name in sorted(files)]
+
+
+def build(tmp_path, content, info=INFO, checksums=None):
+    return build_release(tmp_path, listed(staged(tmp_path, content), checksums), info=info, salt=SALT)
 
 
 def manifest(path):
@@ -71,7 +82,7 @@ def test_first_release_holds_the_files_and_a_manifest_that_fits_its_schema(tmp_p
 
 def test_instances_are_hard_links_others_copies_and_nothing_is_writable(tmp_path):
     files = staged(tmp_path, A | DOC)
-    path = build_release(tmp_path, files, info=INFO, salt=SALT)
+    path = build_release(tmp_path, listed(files), info=INFO, salt=SALT)
 
     for name in A:
         assert (path / name).samefile(files[name])
@@ -98,7 +109,7 @@ def test_copies_are_made_where_links_are_not_possible(tmp_path, monkeypatch):
 
     monkeypatch.setattr(releases.os, "link", no_link)
     files = staged(tmp_path, A)
-    path = build_release(tmp_path, files, info=INFO, salt=SALT)
+    path = build_release(tmp_path, listed(files), info=INFO, salt=SALT)
 
     assert [(path / name).read_bytes() for name in A] == [b"a", b"b", b"c"]
     assert not any((path / name).samefile(files[name]) for name in A)
@@ -187,7 +198,7 @@ def test_verified_checksums_let_the_release_pass(tmp_path):
     files = staged(tmp_path, A)
     checksums = {name: file_sha256(path) for name, path in files.items()}
 
-    assert build_release(tmp_path, files, info=INFO, salt=SALT, checksums=checksums) is not None
+    assert build_release(tmp_path, listed(files, checksums), info=INFO, salt=SALT) is not None
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../b", "manifest.json", "./x"])
@@ -195,7 +206,7 @@ def test_file_outside_the_release_is_refused(tmp_path, name):
     (tmp_path / "x").write_text("x")
 
     with pytest.raises(AuditContractError, match="no proper place"):
-        build_release(tmp_path, {name: tmp_path / "x"}, info=INFO, salt=SALT)
+        build_release(tmp_path, [ReleaseFile(name, tmp_path / "x")], info=INFO, salt=SALT)
 
 
 def test_interrupted_build_leaves_the_old_release_and_the_next_one_clears_up(tmp_path, monkeypatch):
@@ -245,7 +256,7 @@ def test_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_missing_source_is_told_without_its_path(tmp_path):
     with pytest.raises(DeidError, match="ENOENT No such file or directory") as caught:
-        build_release(tmp_path, {"x": tmp_path / "SECRET"}, info=INFO, salt=SALT)
+        build_release(tmp_path, [ReleaseFile("x", tmp_path / "SECRET")], info=INFO, salt=SALT)
 
     assert "SECRET" not in str(caught.value)
 
@@ -283,9 +294,12 @@ def change_manifest(path, change):
     content = manifest(path)
     change(content)
     files = content.pop("files")
-    digests = {name: (entry["sha256"], entry["size"]) for name, entry in files.items()}
     (path / "manifest.json").unlink()
-    releases._write_manifest(path, content, digests)
+    releases._write_manifest(path, content, entries(files))
+
+
+def entries(files):
+    return [Entry(name, entry["sha256"], entry["size"]) for name, entry in files.items()]
 
 
 def test_file_changed_together_with_its_sum_is_found_by_the_digest(tmp_path):
@@ -303,8 +317,7 @@ def test_rebuilt_manifest_is_found_with_the_salt(tmp_path):
 
     def forge(content):
         content["info"]["policy"] = "none"
-        digests = {name: (entry["sha256"], entry["size"]) for name, entry in content["files"].items()}
-        content["content_digest"] = releases._content_digest(content["info"], digests)
+        content["content_digest"] = releases._content_digest(content["info"], entries(content["files"]))
 
     change_manifest(path, forge)
     assert verify_release(path) == []
@@ -360,3 +373,42 @@ def test_release_of_nothing_is_possible_when_everything_was_withdrawn(tmp_path):
     path = build(tmp_path, {})
     assert manifest(path)["withdrawn"] == ["2.25.2", "2.25.5"]
     assert verify_releases(tmp_path, SALT) == []
+
+
+def test_series_that_stands_in_two_studies_or_moves_counts_as_changed(tmp_path):
+    build(tmp_path, {f"dicom/2.25.{study}/2.25.2/2.25.3.dcm": "a" for study in (1, 4)})
+    one = manifest(build(tmp_path, {"dicom/2.25.1/2.25.2/2.25.3.dcm": "a"}))
+    moved = manifest(build(tmp_path, {"dicom/2.25.7/2.25.2/2.25.3.dcm": "a"}))
+    both = manifest(build(tmp_path, {f"dicom/2.25.{study}/2.25.2/2.25.3.dcm": "a" for study in (7, 9)}))
+
+    for content in (one, moved, both):
+        assert (content["added"], content["changed"], content["withdrawn"]) == ([], ["2.25.2"], [])
+
+
+def test_studies_whose_uids_begin_alike_keep_their_series_apart(tmp_path):
+    names = [f"dicom/{study}/{series}/1.dcm" for study in ("2.25.1", "2.25.1.5", "2.25.10") for series in ("1", "1.2")]
+    build(tmp_path, {f"{name}": name for name in names})
+    content = manifest(build(tmp_path, {name: "x" if "2.25.1.5/1/" in name else name for name in names}))
+
+    assert (content["added"], content["changed"], content["withdrawn"]) == ([], ["1"], [])
+    assert verify_releases(tmp_path, SALT) == []
+
+
+@pytest.mark.parametrize("names", [("b", "a"), ("a", "a")])
+def test_files_out_of_order_or_twice_are_refused(tmp_path, names):
+    (tmp_path / "x").write_text("x")
+
+    with pytest.raises(AuditContractError, match="twice or out of order"):
+        build_release(tmp_path, [ReleaseFile(name, tmp_path / "x") for name in names], info=INFO, salt=SALT)
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-4], lambda text: text.replace('"size"', '"length"')])
+def test_manifest_whose_list_is_damaged_is_told_and_stops_the_next_release(tmp_path, damage):
+    path = build(tmp_path, A)
+    text = (path / "manifest.json").read_text()
+    reopen(path / "manifest.json").write_text(damage(text))
+
+    assert verify_releases(tmp_path) == ["Release 0001: its manifest is damaged; restore or delete it."]
+    with pytest.raises(AuditContractError, match="is damaged"):
+        build(tmp_path, DOC)
+    assert [entry.name for entry in (tmp_path / "releases").iterdir()] == ["0001"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +13,16 @@ import pydicom
 import pytest
 from test_stack_products import SEGMENTATION, SETTINGS, made
 
+import gather_figures
 import remake_stacks
 from audit_stacks import settled_products
 from audit_status import FinalStatus
 from phi_deid_pipeline import pipeline
+from phi_deid_pipeline.errors import DeidError
 from phi_deid_pipeline.records import DeidRecord, Status
 from record_io import read_jsonl, write_jsonl
 
+FULL_AT = 300  # bytes; all that is made of the stacks here is longer
 CONFIG = {"isotropic_ratio": SETTINGS.isotropic_ratio}
 BATCH = "b000001"
 
@@ -70,19 +77,20 @@ def test_slices_that_are_withheld_are_missing_in_what_is_said_and_made(tmp_path:
     assert (row["num_slices"], row["is_uniform_spacing"], row["requires_resampling"]) == (18, False, True)
     assert {"missing_slices", "withheld_slices"} <= {*row["flags"]}
     assert any(reason.startswith("2 instance(s) of the series are held") for reason in row["reasons"])
-    settled = settled_products(tmp_path, lists)
+    files: list[Path] = []
+    settled = settled_products(tmp_path, lists, lambda _, path, sha256: files.append(path))
     assert settled.as_data() == {"picture": 1, "image": 1, "mask": 2, "left_out": []}
-    assert all("remade" in path.parts and path.is_file() for path, _ in settled.files.values())
+    assert len(files) == 4 and all("remade" in path.parts and path.is_file() for path in files)
 
 
 def test_withheld_segmentation_leaves_the_figure_of_its_ct_without_it(tmp_path: Path) -> None:
     records = staged(tmp_path)
     lists = remake(tmp_path, records, {one.sop_uid for one in records if one.sop_class_uid == SEGMENTATION})
     assert list(read_jsonl(tmp_path / "remade" / "geometry.jsonl")) == []
-    settled = settled_products(tmp_path, lists)
-    counts = settled.as_data()
+    files: list[Path] = []
+    counts = settled_products(tmp_path, lists, lambda _, path, sha256: files.append(path)).as_data()
     assert (counts["picture"], counts["image"], counts["mask"], len(counts["left_out"])) == (1, 1, 0, 3)
-    (picture,) = (path for path, _ in settled.files.values() if path.suffix == ".png")
+    (picture,) = (path for path in files if path.suffix == ".png")
     drawn = (tmp_path / "figures" / BATCH).joinpath(*picture.parts[-3:])
     assert picture.read_bytes() != drawn.read_bytes()
 
@@ -104,3 +112,36 @@ def test_made_anew_is_the_same_as_made_without_the_withheld_slices(tmp_path: Pat
     batch = (tmp_path / "staging" / BATCH, left)
     fresh = list(pipeline.draw_stacks(batch, [batch], CONFIG, tmp_path / "fresh"))
     assert list(read_jsonl(tmp_path / "remade" / "figures.jsonl", type(fresh[0]))) == fresh
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let every file end at a size, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_AT, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("kind", ["figures", "nii.gz", "nrrd"])
+def test_nothing_that_was_cut_off_stands_under_the_name_of_a_product(tmp_path: Path, kind: str) -> None:
+    records, target = staged(tmp_path), tmp_path / "again"
+    batch = (tmp_path / "staging" / BATCH, records)
+    if kind == "figures":
+        products = pipeline.draw_stacks(batch, [batch], CONFIG, target)
+    else:
+        products = pipeline.resample_stacks(batch, [batch], CONFIG, kind, target)
+    with full_disk(), pytest.raises(OSError if kind == "figures" else DeidError, match=r"too large|disk is full"):
+        list(products)
+    assert [path for path in target.rglob("*") if path.is_file()] == []
+
+
+def test_figures_are_gathered_whole_or_not_at_all(tmp_path: Path) -> None:
+    lists, shown = remake(tmp_path, staged(tmp_path), set()), tmp_path / "shown"
+    (tmp_path / "audit.json").write_text(json.dumps({"series": []}))
+    (tmp_path / "overview").mkdir()
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        gather_figures.main(tmp_path, lists, tmp_path / "audit.json", tmp_path / "overview" / "all.png", shown)
+    assert [path for folder in (shown, tmp_path / "overview") for path in folder.rglob("*") if path.is_file()] == []

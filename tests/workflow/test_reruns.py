@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -78,6 +79,30 @@ def test_edit_of_an_instance_reruns_its_batch_and_reads_no_picture(place: Workpl
     assert pydicom.dcmread(place.newest() / changed[0]).KVP == 100
     assert place.releases() == ["0001", "0002"] and released(old) == before
     assert place.manifest()["changed"] == [place.new_series()["first"]]
+
+
+def test_after_the_clock_went_back_only_what_changed_runs_again(place: Workplace) -> None:
+    """All that a run wrote comes from two days ahead; then an instance is edited, and the clock goes back in between."""
+    date_ahead(place)
+    before = results(place)
+    still = place.run()
+    assert still.jobs == []
+    assert "The clock went back" in still.shown
+    known = {name: content for name, content in results(place).items() if name.startswith("releases/")}
+    assert known and known.items() <= before.items()
+    edit(place.source / "first" / "IM2.dcm", KVP="100")
+    place.run("--dry-run")  # the scan writes what changed
+    date_ahead(place)
+    assert place.run().jobs == jobs([place.batches()["first"]])
+    assert place.manifest()["changed"] == [place.new_series()["first"]]
+
+
+def date_ahead(place: Workplace) -> None:
+    """Move all times below an output's working folders two days ahead, as if the clock went back since; order is kept."""
+    for folder in ("private", "audits", "benchmarks", "logs"):
+        for path in (place.output / folder).rglob("*"):
+            moment = path.lstat().st_mtime_ns + 2 * 86_400 * 10**9
+            os.utime(path, ns=(moment, moment), follow_symlinks=False)
 
 
 def test_added_then_deleted_instance_reruns_its_batch(place: Workplace) -> None:

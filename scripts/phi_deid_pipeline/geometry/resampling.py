@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from phi_deid_pipeline.errors import DeidError
 from phi_deid_pipeline.geometry.figures import TargetGrid
 from phi_deid_pipeline.geometry.placement import Placed
 from phi_deid_pipeline.geometry.plan import Plan
 
 _PARALLEL = math.cos(math.radians(1))  # normals of planes that belong together
+CUT_OFF = "A volume could not be written to its end, as where the disk is full: make room and run again."
 GRID_TOLERANCE_MM = 1e-3  # NIfTI holds its matrix in 32 bits
 _NIFTI_HEAD, _NIFTI_MAGIC = 352, b"n+1\0"
 # Fields of a NIfTI header that hold text: none of them may say anything (nifti1.h).
@@ -148,20 +151,45 @@ def _sources(target: SlicePlanes, corner: np.ndarray, plane: Drawn, axes: np.nda
 
 
 def write_volume(image: sitk.Image, path: Path) -> None:
-    """Write an image as NIfTI (.nii.gz) or NRRD (.nrrd): equal images give equal bytes, and no field names anything."""
+    """Write an image as NIfTI (.nii.gz) or NRRD (.nrrd): equal images give equal bytes, and no field names anything.
+
+    Raises DeidError where it could not be written to its end: SimpleITK says nothing of that.
+    """
+    size = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
     if path.name.endswith(".nrrd"):
         sitk.WriteImage(image, str(path), useCompression=True, compressor="gzip", compressionLevel=6)
+        if _nrrd_data_size(path) != size:
+            raise DeidError(CUT_OFF)
         return
     plain = path.with_name(path.name.removesuffix(".gz"))
-    sitk.WriteImage(image, str(plain), useCompression=False)
-    with (
-        plain.open("rb") as source,
-        path.open("wb") as target,
-        gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0, compresslevel=6) as packed,
-    ):
-        while piece := source.read(1 << 20):
-            packed.write(piece)
-    plain.unlink()
+    try:
+        sitk.WriteImage(image, str(plain), useCompression=False)
+        if plain.stat().st_size != _NIFTI_HEAD + size:
+            raise DeidError(CUT_OFF)
+        with (
+            plain.open("rb") as source,
+            path.open("wb") as target,
+            gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0, compresslevel=6) as packed,
+        ):
+            while piece := source.read(1 << 20):
+                packed.write(piece)
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _nrrd_data_size(path: Path) -> int:
+    """Return how many bytes are packed behind the header; -1 where they have no end."""
+    size = 0
+    with path.open("rb") as stream:
+        while stream.readline().strip():
+            pass
+        try:
+            with gzip.GzipFile(fileobj=stream) as packed:
+                while piece := packed.read(1 << 20):
+                    size += len(piece)
+        except (EOFError, OSError, zlib.error):
+            return -1
+    return size
 
 
 def volume_problems(path: Path, grid: TargetGrid) -> list[str]:
