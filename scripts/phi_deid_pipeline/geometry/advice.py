@@ -63,6 +63,8 @@ class Advice:
         elif kind == "unplaced":
             self._add("restore_positions", {}, "Without position and orientation slices cannot be put together.")
         first, last = self._split_at_gaps() if kind == "volume" else (0, 0)
+        if kind == "volume" and last - first + 1 < len(self.placed.distances):
+            self.resampling_required &= last > first and self._part_needs(first, last)
         self._values()
         if kind == "volume" and last > first and self._complete() and not self._ambiguous():
             self._make(first, last)
@@ -114,6 +116,23 @@ class Advice:
                 "A gap is too wide to interpolate across; the further steps are given for the longest part.",
             )
         return max(parts, key=lambda part: (part[1] - part[0], -part[0]))
+
+    def _part_needs(self, first: int, last: int) -> bool:
+        """Tell whether the part that is left after a split has to be resampled: splitting alone may be what is needed."""
+        placed, settings = self.placed, self.settings
+        off = np.hypot(*in_plane_residuals(placed, settings)[first : last + 1].T)
+        return (
+            not is_uniform(placed.distances[first : last + 1], settings)
+            or is_sheared(placed, settings)
+            or (self.notes.has(GeometryFlag.SHIFTED_SLICES) and float(np.max(off)) > self._far)
+            or self.notes.has(GeometryFlag.NON_ORTHOGONAL)
+            or (settings.resample_anisotropic and self.notes.has(GeometryFlag.ANISOTROPIC))
+        )
+
+    @property
+    def _far(self) -> float:
+        """Return how far off the line a slice lies that has to be aligned, in mm."""
+        return self.settings.in_plane_tolerance_mm + EPSILON_MM
 
     def _cuts(self) -> list[int]:
         """Return the gaps that are too wide to interpolate across.
@@ -221,6 +240,9 @@ class Advice:
         corner, sides = box_corners(start, columns, rows, np.array([*line, 1.0]), depth)
         spacing = (*pixel, rounded(step)) if target is None else target[0]
         grid = even_grid(corner, sides, placed.basis, spacing, reorient)
+        if target is not None and not (sheared or skewed or shifts) and uniform:
+            own = even_grid(corner, sides, placed.basis, (*pixel, rounded(step)), reorient)
+            target = None if grid == own else target
         voxels = max(math.prod(grid.size), figures.rows * figures.columns * count)
         if voxels > self.settings.max_voxels:
             del self.steps[before:]
@@ -274,7 +296,7 @@ class Advice:
             return ()
         placed = self.placed
         off = in_plane_residuals(placed, self.settings)
-        far = np.hypot(*off.T) > self.settings.in_plane_tolerance_mm + EPSILON_MM
+        far = np.hypot(*off.T) > self._far
         shifted = [i for i in range(first, last + 1) if far[i]]
         if shifted:
             self._add(

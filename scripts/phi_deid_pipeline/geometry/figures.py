@@ -202,11 +202,13 @@ class StackGeometry:
 
 @dataclass(frozen=True, slots=True)
 class CtGeometry:
-    """One row of the CT preprocessing audit. UIDs are new ones; unprefixed figures are those of the largest stack."""
+    """One row of the CT preprocessing audit. UIDs are new ones; figures without series_ are those of the first stack, the largest."""
 
     study_instance_uid: str
     series_instance_uid: str
-    num_instances: int
+    series_num_instances: int  # of all stacks, as the next two
+    series_num_slices: int
+    series_num_stacks: int
     num_slices: int
     num_positions: int
     slice_thickness: float | None

@@ -93,7 +93,7 @@ def _measure_stack(
     geometry = StackGeometry(
         kind=kind,
         figures=figures,
-        requires_resampling=required,
+        requires_resampling=advice.resampling_required,
         reasons=notes.reasons,
         flags=notes.flags,
         gaps=tuple(gaps),
@@ -254,7 +254,9 @@ def measure_series(
     return CtGeometry(
         study_instance_uid=slices[0].study_uid,
         series_instance_uid=slices[0].series_uid,
-        num_instances=len({one.sop_uid for one in slices}),
+        series_num_instances=len({one.sop_uid for one in slices}),
+        series_num_slices=len(slices),
+        series_num_stacks=len(stacks),
         **{one.name: getattr(main.figures, one.name) for one in fields(StackFigures)},
         requires_resampling=any(stack.requires_resampling for stack in stacks),
         reasons=tuple(reasons),
