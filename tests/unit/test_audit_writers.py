@@ -403,8 +403,8 @@ def test_summary_counts_everything_once(tmp_path):
         "links": {
             "resolved": 3, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0,
             "dangling_by_reason": {"not_in_data_set": 0, "held": 1, "rejected": 0},
-            "pairs": {"resolved": 2, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0},
-            "geometry": {"agrees": 1, "differs": 1, "not_checked": 0},
+            "pairs_by_state": {"resolved": 2, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0},
+            "pairs_by_agreement": {"agrees": 1, "differs": 1, "not_checked": 0},
         },
         "ct_series": {"total": 1, "requires_resampling": 1},
         "ct_stacks": {"picture": 0, "image": 0, "mask": 0, "left_out": []},
