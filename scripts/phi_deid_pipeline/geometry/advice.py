@@ -1,4 +1,4 @@
-"""The recommended preprocessing of one stack: ordered steps, the target grid and the SimpleITK code for it."""
+"""The recommended preprocessing of one stack: ordered steps, the target grid and the program that makes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from phi_deid_pipeline.geometry.placement import (
     regimes,
     usual_step,
 )
-from phi_deid_pipeline.geometry.plan import Plan, box_corners, code_of, even_grid, steps
+from phi_deid_pipeline.geometry.plan import Plan, box_corners, even_grid, steps
+from phi_deid_pipeline.geometry.recipe import Reading, program_of
 
 _THICKEST_MM = 10.0  # of CT slices; taken where a header states no thickness
 
@@ -46,6 +47,8 @@ class Advice:
     notes: Notes
     gaps: list[Gap]
     resampling_required: bool
+    stack: int = 1  # its number in the series
+    several: bool = False  # whether there are further stacks
     steps: list[PipelineStep] = field(default_factory=list)
     plan: Plan | None = None
 
@@ -347,8 +350,33 @@ class Advice:
 
     @property
     def code(self) -> str:
-        """The plan as SimpleITK code; "" where there is no volume."""
+        """The plan as a program; "" where there is no volume."""
         if self.plan is None:
             return ""
-        part = len(self.plan.keep) < len(self.placed.distances)
-        return code_of(self.plan, self.figures.columns, self.figures.rows, part)
+        placed, figures, settings = self.placed, self.figures, self.settings
+        first = placed.slices[0]
+        reading = Reading(
+            study_uid=first.study_uid,
+            series_uid=first.series_uid,
+            stack=self.stack,
+            several=self.several,
+            multi_frame=any(one.number_of_frames > 1 for one in placed.slices),
+            normal=placed.basis[2],
+            same_position=settings.duplicate_tolerance_mm + EPSILON_MM,
+            part=self._part,
+            padded=any(one.pixel_padding_value is not None for one in placed.slices),
+            pad_hu=settings.pad_hu,
+            clip_hu=settings.hu_clip,
+            columns=figures.columns,
+            rows=figures.rows,
+        )
+        return program_of(self.plan, reading)
+
+    @property
+    def _part(self) -> tuple[int, int] | None:
+        """Return first and last position of which the volume is made, None if of all."""
+        places = self.placed.members
+        if len(self.plan.keep) == len(places):
+            return None
+        first = next(i for i, members in enumerate(places) if self.plan.keep[0] in members)
+        return first, first + len(self.plan.keep) - 1

@@ -193,8 +193,8 @@ class StackGeometry:
     image_type: tuple[str, ...]
     acquisition_number: int | None
     temporal_position: int | None
-    sop_instance_uids: tuple[str, ...]  # in slice order; only in a series of several stacks
-    frame_numbers: tuple[int, ...]  # the same for frames of one instance, from 1
+    sop_instance_uids: tuple[str, ...]  # in slice order; only in a series of several stacks; one if all are its frames
+    frame_numbers: tuple[int, ...]  # of multi-frame instances, in the same order, from 1
     recommended_preprocessing_pipeline: tuple[PipelineStep, ...]
     target_grid: TargetGrid | None
     simpleitk: str
