@@ -218,7 +218,7 @@ def _marked(marks: Sequence[Marker], planes: SlicePlanes, placed: Placed) -> tup
     overlays, not_drawn = [], 0
     for marker in marks:
         several = sum(one.is_mask == marker.is_mask for one in marks) > 1
-        prefix = f"{'SEG' if marker.is_mask else 'RTSTRUCT'} ...{marker.sop_uid[-6:]} " if several else ""
+        prefix = f"...{marker.sop_uid[-6:]} " if several else ""
         if marker.is_mask:
             for segment, drawn in _segments(marker):
                 mask, _lost = mask_slices(planes, drawn)

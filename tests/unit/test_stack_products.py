@@ -277,7 +277,7 @@ def test_colours_of_a_picture_are_named_and_no_more_than_there_is_room_for(tmp_p
     twice = [markers[0], replace(markers[0], sop_uid="2.25.1234567")]
     list(stack_products.draw_stacks(series, twice, SETTINGS, tmp_path / "3"))
     assert [text for text in written if "segment" in text] == [
-        f"SEG ...{uid} segment {number}" for uid in ("25.900", "234567") for number in (1, 2)
+        f"...{uid} segment {number}" for uid in ("25.900", "234567") for number in (1, 2)
     ]
 
 

@@ -26,6 +26,7 @@ from phi_deid_pipeline.geometry.placement import Placed
 _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # the bundled one: same on every machine
 _COLOURS = (
     "#ff3b30", "#34c759", "#0a84ff", "#ff9f0a", "#bf5af2", "#64d2ff", "#ff6fae", "#a2845e", "#c7d600", "#00b8a9",
+    "#5e5ce6", "#ffd1a8", "#d0ff9e", "#e000a0",
 )  # fmt: skip
 DPI = 100
 _RASTER = 500  # samples along the longer side of a cut
@@ -332,7 +333,7 @@ def _draw_facts(axes: Axes, geometry: StackGeometry) -> None:
     pixel = "unknown" if one.pixel_spacing is None else " x ".join(map(_mm, one.pixel_spacing))
     advice = "resampling required" if geometry.requires_resampling else "no resampling required"
     if any(step.step == "split_at_gaps" for step in geometry.recommended_preprocessing_pipeline):
-        advice = f"split at its gaps; of the longest part {advice}"
+        advice = "split at gaps" + (", then resampling required" if geometry.requires_resampling else "")
     lines = [
         f"{geometry.kind.replace('_', ' ')}, {size}, {one.num_slices} slices; pixels {pixel} mm; thickness "
         f"{_mm(one.slice_thickness)} mm; distance {_mm(one.z_spacing_median)}{between} mm, {spacing}; tilt stored "

@@ -29,7 +29,7 @@ def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
         f"{len(series)} CT series of {studies} {named} with {len(stacks)} stacks; {needing} stacks require resampling"
     )
     if split := sum(_is_split(stack) for _, stack in stacks):
-        title += f", {split} have to be split at gaps"
+        title += f", {split} splitting at gaps"
     return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
 
 
