@@ -266,7 +266,7 @@ def test_colours_of_a_picture_are_named_and_no_more_than_there_is_room_for(tmp_p
         Figure, "text", lambda one, x, y, text, **more: (written.append(text), write_text(one, x, y, text, **more))[1]
     )
     list(stack_products.draw_stacks(series, markers, SETTINGS, tmp_path / "1"))
-    assert written[1:] == ["\u25a0", "segment 1", "\u25a0", "segment 2", ""]
+    assert written[1:] == ["\u25a0", "segment 1", "\u25a0", "segment 2"]
     written.clear()
     regions = {number: [ring(10)] for number in range(1, 40)}
     both = [*markers, structures(series, tmp_path / "rs.dcm", regions)]

@@ -33,7 +33,8 @@ _RASTER = 500  # samples along the longer side of a cut
 _LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))  # positive, negative end of the patient's axes
 _THIN = 0.12  # height by width of a cut that has room for letters
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LEGEND = (0.02, 0.985, 0.932)  # from left to right and how high, shares of the figure
+_LEFT, _RIGHT = 0.02, 0.985  # of the legend, shares of the figure
+_LEGEND = (0.934, 0.91)  # how high its lines are
 _CHARACTER = 0.0051  # the same of a character of the legend
 _CHUNKS = (b"IHDR", b"IDAT", b"IEND")
 
@@ -97,7 +98,7 @@ def draw_stack(view: StackView) -> bytes:
     """Return the figure of a stack: a slice, two cuts along the stack in true proportions, and where its slices lie."""
     figure = Figure(figsize=(12, 6.4), dpi=DPI, facecolor="white")
     grid = figure.add_gridspec(
-        3, 3, width_ratios=(4, 4, 1.9), height_ratios=(2.2, 2.2, 1.5), left=0.035, right=0.99, top=0.89, bottom=0.02,
+        3, 3, width_ratios=(4, 4, 1.9), height_ratios=(2.2, 2.2, 1.5), left=0.035, right=0.99, top=0.87, bottom=0.02,
         wspace=0.12, hspace=0.3,
     )  # fmt: skip
     limits = _window(view.slice_values)
@@ -138,22 +139,31 @@ def _draw_legend(figure: Figure, view: StackView) -> None:
     shown = [(colour, overlay) for colour, overlay in _coloured(view) if overlay.name and _marks(overlay)]
     shown.sort(key=lambda pair: not _on_slice(view, pair[1]))
     end = f"contours not drawn: {view.not_drawn}" if view.not_drawn else ""
-    room = _LEGEND[1] - (len(end) + 2) * _CHARACTER
-    place = _LEGEND[0]
+    places, row, place = [], 0, _LEFT
     for number, (colour, overlay) in enumerate(shown):
-        left = len(shown) - number
-        if place + (len(overlay.name) + (15 if left > 1 else 2)) * _CHARACTER > room:
-            place += _write(figure, place, f"and {left} more", "#1c1c1e")
+        more = f"and {len(shown) - number} more"
+        last = row == len(_LEGEND) - 1
+        needed = len(overlay.name) + 4 + (len(more) + len(end) + 4 if last and (end or number < len(shown) - 1) else 0)
+        if place + needed * _CHARACTER > _RIGHT and last:
+            places.append((row, place, "", more))
+            place += (len(more) + 2) * _CHARACTER
             break
-        place += _write(figure, place, "\u25a0", colour, between=0.5)
-        place += _write(figure, place, overlay.name, "#1c1c1e")
-    _write(figure, place, end, "#d70015")
+        if place + needed * _CHARACTER > _RIGHT:
+            row, place = row + 1, _LEFT
+        places.append((row, place, colour, overlay.name))
+        place += (len(overlay.name) + 4) * _CHARACTER
+    for line, start, colour, text in places:
+        if colour:
+            _write(figure, start, line, "\u25a0", colour)
+        _write(figure, start + (1.6 if colour else 0) * _CHARACTER, line, text, "#1c1c1e")
+    if end and place + len(end) * _CHARACTER > _RIGHT:
+        row, place = row + 1, _LEFT  # the last line has kept room for it
+    if end:
+        _write(figure, place, row, end, "#d70015")
 
 
-def _write(figure: Figure, place: float, text: str, colour: str, between: float = 2.0) -> float:
-    """Write on the line of the legend; return the width that it takes."""
-    figure.text(place, _LEGEND[2], text, color=colour, fontproperties=font(7))
-    return (len(text) + between) * _CHARACTER
+def _write(figure: Figure, place: float, row: int, text: str, colour: str) -> None:
+    figure.text(place, _LEGEND[row], text, color=colour, fontproperties=font(7))
 
 
 def _marks(overlay: Overlay) -> bool:
