@@ -91,8 +91,8 @@ def link_counts(private: Path) -> dict[str, Any]:
     return {
         **{state.value: states[state.value] for state in LinkState},
         "dangling_by_reason": {reason.value: reasons[reason.value] for reason in DanglingReason},
-        "pairs": {state.value: joined[state.value] for state in LinkState},
-        "geometry": {agreement.value: pairs[agreement.value] for agreement in Agreement},
+        "pairs_by_state": {state.value: joined[state.value] for state in LinkState},
+        "pairs_by_agreement": {agreement.value: pairs[agreement.value] for agreement in Agreement},
     }
 
 

@@ -39,7 +39,7 @@ class Tally:
         self.decided = 0
         self.found: dict[str, set[str]] = {"patients": set(), "studies": set(), "series": set()}
         self.out: dict[str, set[str]] = {"patients": set(), "studies": set(), "series": set()}
-        self.incomplete: set[str] = set()  # new UIDs of series of which an instance is not released
+        self._incomplete: set[tuple[str, str]] = set()  # study, series of which an instance is not released
 
     def add_record(self, record: Mapping[str, Any], final: FinalStatus, patient: str) -> None:
         """Count an instance that was worked on; `patient` is the opaque id, as rejected files carry it too."""
@@ -54,7 +54,7 @@ class Tally:
             self.redacted += record["pixel_data"] == "redacted"
             self.decided += final.decision is not None
         else:
-            self.incomplete.add(final.series_uid)
+            self._incomplete.add((final.study_uid, final.series_uid))
             (self.held if final.status is Status.HELD else self.rejected)[final.reason] += 1
 
     def add_rejected(self, rejected: RejectedFile, study_uid: str, series_uid: str, *, loss: bool) -> None:
@@ -65,7 +65,14 @@ class Tally:
             series = f"{study_uid} {series_uid}" if series_uid else ""
             self._find({"patients": rejected.patient, "studies": study_uid, "series": series})
         if loss and series_uid:
-            self.incomplete.add(series_uid)
+            self._incomplete.add((study_uid, series_uid))
+
+    def is_incomplete(self, study_uid: str, series_uid: str) -> bool:
+        """Tell whether an instance of a series is not released; new UIDs.
+
+        One Series Instance UID may stand in several studies; a rejected file that names no study may be of each of them.
+        """
+        return bool({(study_uid, series_uid), ("", series_uid)} & self._incomplete)
 
     def _count(self, modality: str, status: Status) -> None:
         self.instances[status.value] += 1
@@ -99,7 +106,7 @@ def write_summary(
         "instances_by_modality": {name: _by_status(tally.by_modality[name]) for name in sorted(tally.by_modality)},
         "released_by_decision": tally.decided,
         "decisions_unused": decisions_unused,
-        "series_incomplete": sum(series.partition(" ")[2] in tally.incomplete for series in tally.out["series"]),
+        "series_incomplete": sum(tally.is_incomplete(*series.split(" ")) for series in tally.out["series"]),
         "rejected_by_reason": dict(sorted(tally.rejected.items())),
         "held_by_reason": dict(sorted(tally.held.items())),
         "text": {**_text(private, batches), "instances_redacted": tally.redacted, "read_again": dict(tally.read_again)},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +75,7 @@ _EXTRA_METADATA = (
     ),
     ("series_incomplete", "bool", "", "Whether an instance of this series is not in the release"),
 )
+IsIncomplete = Callable[[str, str], bool]  # of new Study and Series Instance UID
 _ARROW_TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
 
 
@@ -110,9 +111,9 @@ def assemble_audits(
     uids = assemble_uid_map(private, batches, info.salt, audits / "uid" / "uid_map.parquet")
     assemble_links(private, audits / "uid" / "links.parquet")
     schema = metadata_schema(metadata_columns)
-    assemble_metadata(private, batches, tally.incomplete, schema, audits / "metadata" / "metadata_audit.parquet")
+    assemble_metadata(private, batches, tally.is_incomplete, schema, audits / "metadata" / "metadata_audit.parquet")
     target = audits / "ct_prepro" / "ct_prepro_audit.json"
-    ct_series = assemble_ct_prepro(private, batches, tally.incomplete, geometry_settings, target)
+    ct_series = assemble_ct_prepro(private, batches, tally.is_incomplete, geometry_settings, target)
     decisions = read_decisions(private / "decisions.csv")
     unused = unused_decisions(private, batches, decisions, UidMapper(info.salt).new_uid)
     summary = write_summary(private, batches, tally, uids, ct_series, unused, audits / "summary.json", products)
@@ -314,11 +315,11 @@ def _arrow_type(word: str) -> pa.DataType:
 
 
 def assemble_metadata(
-    private: Path, batches: Sequence[str], incomplete: set[str], schema: pa.Schema, target: Path
+    private: Path, batches: Sequence[str], is_incomplete: IsIncomplete, schema: pa.Schema, target: Path
 ) -> int:
     """Write the metadata of released instances, sorted by study, series and instance UID; return the number of rows.
 
-    `incomplete` are the new UIDs of series of which an instance is missing.
+    `is_incomplete` tells of new study and series UIDs whether an instance is missing.
     """
     with temporary_database(private) as database:
         lines = SortedLines(database, "Audit of metadata")
@@ -338,10 +339,8 @@ def assemble_metadata(
             expected += len(released)
             for start, size, row in placed_lines(path):
                 if (uid := row["sop_instance_uid"]) in released:
-                    series = final[uid].series_uid
-                    lines.add(
-                        (final[uid].study_uid, series, uid), path, start, size, [*pixels[uid], series in incomplete]
-                    )
+                    key = (final[uid].study_uid, final[uid].series_uid)
+                    lines.add((*key, uid), path, start, size, [*pixels[uid], is_incomplete(*key)])
         names = [spec[0] for spec in _EXTRA_METADATA]
         rows = ({**row, **dict(zip(names, extra, strict=True))} for row, extra in lines)
         count = write_parquet(target, rows, schema, OPEN)
@@ -351,7 +350,7 @@ def assemble_metadata(
 
 
 def assemble_ct_prepro(
-    private: Path, batches: Sequence[str], incomplete: set[str], settings: Mapping[str, Any], target: Path
+    private: Path, batches: Sequence[str], is_incomplete: IsIncomplete, settings: Mapping[str, Any], target: Path
 ) -> dict[str, int]:
     """Write the geometry of released CT series, sorted by series UID; return how many there are and need resampling.
 
@@ -368,7 +367,7 @@ def assemble_ct_prepro(
             path = private / "geometry" / f"{batch}.jsonl"
             for start, size, row in placed_lines(path):
                 if (key := (row["series_instance_uid"], row["study_instance_uid"])) in whole:
-                    lines.add(key, path, start, size, key[0] in incomplete)
+                    lines.add(key, path, start, size, is_incomplete(key[1], key[0]))
         path = private / "remade" / "geometry.jsonl"
         for start, size, row in placed_lines(path):
             lines.add((row["series_instance_uid"], row["study_instance_uid"]), path, start, size, True)

@@ -37,12 +37,20 @@ from run_setup import (
 )
 
 RELEASED, FAILED, USAGE, NOT_ALL_RELEASED = 0, 1, 2, 3
-EXIT_CODES = """exit codes:
-  0  all input was released
-  1  the run failed
-  2  the call cannot be carried out as it stands
-  3  finished, but something was rejected or is held, or a decision matches nothing
-"""
+_USAGE_TEXT = "the call cannot be carried out as it stands"
+_OPEN_TEXT = "finished, but something was rejected or is held, or a decision matches nothing"
+_EXIT_CODES = {  # what 0, 1, 2 and so on say of a command; "" of all
+    "": (
+        "all input was released (verify: all proved; evaluate: nothing certain or likely; demo: ended as it should)",
+        "the run failed, verify found a fault, or evaluate something certain or likely",
+        _USAGE_TEXT,
+        _OPEN_TEXT,
+    ),
+    "run": ("all input was released", "the run failed", _USAGE_TEXT, _OPEN_TEXT),
+    "demo": ("ended as it should: what the sample holds to be rejected or held was", "the run failed", _USAGE_TEXT),
+    "verify": ("all proved", "audits or releases are not what the run wrote", _USAGE_TEXT),
+}
+_OTHER_EXIT_CODES = ("done", "a file cannot be read or written", _USAGE_TEXT)
 PLAIN_WIDTH = 120  # columns where the output is no terminal
 DISK_IS_FULL = "The output disk is full: make room and run again; what is finished is kept."
 OTHER_INPUT = (
@@ -57,15 +65,21 @@ DEMO_INPUT = ROOT / ".cache" / "sample_input"
 DEMO_OUTPUT = ROOT / "demo"
 
 
+def exit_codes(command: str) -> str:
+    """Return what the exit codes of a command say, "" for those of all commands together."""
+    meanings = _EXIT_CODES.get(command, _OTHER_EXIT_CODES)
+    return "\n".join(["exit codes:", *(f"  {code}  {meaning}" for code, meaning in enumerate(meanings)), ""])
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     raw = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(prog="main.py", description=__doc__, epilog=EXIT_CODES, formatter_class=raw)
+    top = argparse.ArgumentParser(prog="main.py", description=__doc__, epilog=exit_codes(""), formatter_class=raw)
     top.add_argument("--version", action="version", version=f"phi_deid_pipeline {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES, formatter_class=raw)
+        return commands.add_parser(name, help=text, description=text, epilog=exit_codes(name), formatter_class=raw)
 
     run = command("run", "De-identify, verify, audit and release the DICOM instances of a folder.")
     prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")

@@ -367,7 +367,7 @@ def links_line(links: Mapping[str, Any]) -> str:
 
     states = told({key: count for key, count in links.items() if isinstance(count, int)})
     reasons = told(links["dangling_by_reason"])
-    pairs, geometry = told(links["pairs"]), told(links["geometry"])
+    pairs, geometry = told(links["pairs_by_state"]), told(links["pairs_by_agreement"])
     return (
         "References: "
         + (f"{states} (pairs of objects: {pairs})" if states else "none")

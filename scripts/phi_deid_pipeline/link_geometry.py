@@ -234,7 +234,10 @@ class LinkedGeometry:
                     pairs[target].reasons.add(Reason.FRAME_OF_REFERENCE)
 
     def _compare_contours(self, sop: str, targets: Sequence[str], pairs: Mapping[str, _Pair]) -> None:
-        """Compare planar contours with the slices that they name, else with the nearest that the object names."""
+        """Compare planar contours with the slices that they name, else with the nearest that the object names.
+
+        A contour that cannot be read leaves those of its slices unchecked that it names, of those it does not name all.
+        """
         there = [(uid, plane) for uid in targets for plane in self._usable(uid, pairs[uid])]
         places: defaultdict[str, list[int]] = defaultdict(list)
         for at, (uid, _) in enumerate(there):
@@ -243,6 +246,10 @@ class LinkedGeometry:
         offsets = np.array([plane.position @ plane.normal for _, plane in there])
         (path,) = self._one("SELECT path FROM instances WHERE sop = ?", sop)
         for contour in contours(self._staging / path):
+            if contour.broken:
+                for uid in targets if not contour.images else set(targets).intersection(contour.images):
+                    pairs[uid].reasons.add(Reason.UNREADABLE)
+                continue
             named = sorted(at for uid in contour.images for at in places.get(uid, ()))
             if not named and (contour.images or not contour.planar):
                 continue

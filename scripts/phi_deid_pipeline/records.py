@@ -451,7 +451,7 @@ class StackProduct:
     sources: tuple[str, ...]
     marks: tuple[str, ...] = ()
     segment: int = 0
-    lost: int = 0  # planes of the segment that lie on no slice
+    lost: int = 0  # planes of the segment that lie on no slice; of a picture contours that are not in it
     name: str = ""  # in the release
     sha256: str = ""
     size: int = 0

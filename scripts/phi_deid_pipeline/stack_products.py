@@ -166,10 +166,11 @@ def draw_stacks(
         marks = linked(stack, series, markers)
         product = _product(series, number, "picture", stack.slices, marks)
         try:
-            data = _drawn_stack(stack, series, f"series {series.series_uid}, stack {number}", marks)
+            data, not_drawn = _drawn_stack(stack, series, f"series {series.series_uid}, stack {number}", marks)
         except UnreadableInstance as error:
             yield replace(product, problems=(str(error),))
             continue
+        product = replace(product, lost=not_drawn)
         name = f"{series.study_uid}/{series.series_uid}/stack_{number}.png"
         path = target / name
         with _whole(path) as hidden:
@@ -177,11 +178,13 @@ def draw_stacks(
         yield _written(product, f"figures/{name}", path, picture_problems(data))
 
 
-def _drawn_stack(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) -> bytes:
+def _drawn_stack(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) -> tuple[bytes, int]:
+    """Return the figure of a stack and how many contours are not in it."""
     if stack.placed is None or not stack.geometry.figures.pixel_spacing:
         values = SliceReader(series.paths, colour=True).hounsfield(stack.slices[0], _PAD)
-        return draw_unplaced(stack.geometry, values, title)
-    return draw_stack(_view(stack, series, title, marks))
+        return draw_unplaced(stack.geometry, values, title), 0
+    view = _view(stack, series, title, marks)
+    return draw_stack(view), view.not_drawn
 
 
 def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) -> StackView:
@@ -191,7 +194,7 @@ def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) 
         min(members, key=lambda i: (placed.slices[i].sop_uid, placed.slices[i].frame)) for members in placed.members
     ]
     planes = planes_of(placed, firsts, pixel, shape, _reach(stack))
-    overlays = [overlay for marker in marks for overlay in _overlays(marker, planes, placed)]
+    overlays, not_drawn = _marked(marks, planes, placed)
     index, row, column = choose_cuts(placed, shape, pixel, overlays)
     reader = SliceReader(series.paths, colour=True)
     values = reader.hounsfield(placed.slices[firsts[index]], _PAD)
@@ -219,19 +222,40 @@ def _view(stack: Arranged, series: Series, title: str, marks: Sequence[Marker]) 
         overlays=tuple(overlays),
         title=title,
         half=_reach(stack),
+        not_drawn=not_drawn,
     )
 
 
-def _overlays(marker: Marker, planes: SlicePlanes, placed: Placed) -> Iterator[Overlay]:
-    if not marker.is_mask:
-        rings = []
-        try:
-            for one in contours(marker.path):
-                rings.append(np.reshape(one.points, (-1, 3)) @ placed.basis.T)
-        except UnreadableInstance:  # the audit of links says so; what stands before the damage is shown
-            logging.warning("an RTSTRUCT has a contour that cannot be read")
-        yield Overlay(contours=tuple([ring for ring in rings if len(ring) > 2][:_CONTOUR_LIMIT]))
-        return
-    for _, drawn in _segments(marker):
-        mask, _lost = mask_slices(planes, drawn)
-        yield Overlay(mask=mask)
+def _marked(marks: Sequence[Marker], planes: SlicePlanes, placed: Placed) -> tuple[list[Overlay], int]:
+    """Return what segments and regions mark on a stack, and how many contours cannot be read or are too many to draw."""
+    overlays, not_drawn = [], 0
+    for marker in marks:
+        several = sum(one.is_mask == marker.is_mask for one in marks) > 1
+        prefix = f"...{marker.sop_uid[-6:]} " if several else ""
+        if marker.is_mask:
+            for segment, drawn in _segments(marker):
+                mask, _lost = mask_slices(planes, drawn)
+                overlays.append(Overlay(mask=mask, name=f"{prefix}segment {segment}"))
+            continue
+        rings, left = _rings(marker, placed)
+        not_drawn += left
+        overlays += [Overlay(contours=tuple(rings[roi]), name=f"{prefix}ROI {roi}") for roi in sorted(rings)]
+    if not_drawn:
+        logging.warning("contours not drawn: %d", not_drawn)
+    return overlays, not_drawn
+
+
+def _rings(marker: Marker, placed: Placed) -> tuple[dict[int, list[np.ndarray]], int]:
+    """Return the contours of an RTSTRUCT by region, and how many are not among them; the audit of links says of which."""
+    rings: dict[int, list[np.ndarray]] = {}
+    drawn = left = 0
+    try:
+        for one in contours(marker.path):
+            if one.broken or (len(one.points) > 6 and drawn == _CONTOUR_LIMIT):
+                left += 1
+            elif len(one.points) > 6:  # fewer than three points are no contour
+                rings.setdefault(one.roi, []).append(np.reshape(one.points, (-1, 3)) @ placed.basis.T)
+                drawn += 1
+    except UnreadableInstance:
+        logging.warning("an RTSTRUCT cannot be read")
+    return rings, left

@@ -56,7 +56,8 @@ def line_of(source: str, name: str, stack: Arranged) -> str:
     distance = "" if figures.z_spacing_median is None else f"{figures.z_spacing_median:g}"
     if one.figures.is_uniform_spacing is False:
         distance = f"{figures.z_spacing_min:g} to {figures.z_spacing_max:g}"
-    steps = [step.step for step in one.recommended_preprocessing_pipeline if step.step not in _USUAL]
+    advice = [step for step in one.recommended_preprocessing_pipeline if step.step not in _USUAL]
+    steps = [f"**{step.step}**" if step.required else step.step for step in advice]
     cells = (
         source,
         f"{name} {one.kind.replace('_', ' ')}",
@@ -66,7 +67,7 @@ def line_of(source: str, name: str, stack: Arranged) -> str:
         "" if figures.slice_thickness is None else f"{figures.slice_thickness:g}",
         "" if figures.shear_angle_deg is None else f"{figures.shear_angle_deg:.3g}",
         ", ".join(one.flags),
-        ("**required**: " if one.requires_resampling else "") + ", ".join(steps),
+        ", ".join(steps),
     )
     return "| " + " | ".join(map(str, cells)) + " |"
 

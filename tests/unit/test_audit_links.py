@@ -94,7 +94,7 @@ def test_pairs_are_counted_once_for_geometry(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "links.jsonl", [*LINKS[:2], replace(LINKS[0], from_sop_uid="2.25.4")])
     counts = link_counts(tmp_path)
     assert counts["resolved"] == 3
-    assert counts["geometry"] == {"agrees": 0, "differs": 2, "not_checked": 0}
+    assert counts["pairs_by_agreement"] == {"agrees": 0, "differs": 2, "not_checked": 0}
 
 
 def test_line_of_the_summary_tells_what_is_there(tmp_path: Path) -> None:

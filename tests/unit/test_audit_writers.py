@@ -360,6 +360,20 @@ def test_geometry_of_a_series_uid_in_two_studies_is_told_of_the_released_one(tmp
     assert [row["study_instance_uid"] for row in rows] == [record(A1).study_uid]
 
 
+@pytest.mark.parametrize(("study", "lacking"), [("1.2.9", {"1.2.9"}), ("", {"1.2.1", "1.2.9"})])
+def test_instance_lost_from_a_series_uid_of_two_studies_is_missing_in_its_own_study(tmp_path, study, lacking):
+    other = replace(A1, study_uid="1.2.9", sop_uid="1.4.91", path="x/1.dcm")
+    cut = replace(REJECTED[1], study_uid=study)
+    summary = assemble(make_output(tmp_path, {"b000001": [A1], "b000002": [other]}, rejects=[cut]))
+    rows = json.loads((tmp_path / "audits" / "ct_prepro" / "ct_prepro_audit.json").read_text())["series"]
+    metadata = read_parquet(tmp_path / "audits" / "metadata" / "metadata_audit.parquet")
+    expected = {MAPPER.new_uid(one): one in lacking for one in ("1.2.1", "1.2.9")}
+
+    assert {row["study_instance_uid"]: row["series_incomplete"] for row in rows} == expected
+    assert {row["study_instance_uid"]: row["series_incomplete"] for row in metadata} == expected
+    assert summary["series_incomplete"] == len(lacking)
+
+
 def test_summary_counts_everything_once(tmp_path):
     changes = {
         A1.path: {"boxes": ((0, Box(0, 0, 1, 1)),), "pixel_data": "redacted"},
@@ -389,8 +403,8 @@ def test_summary_counts_everything_once(tmp_path):
         "links": {
             "resolved": 3, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0,
             "dangling_by_reason": {"not_in_data_set": 0, "held": 1, "rejected": 0},
-            "pairs": {"resolved": 2, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0},
-            "geometry": {"agrees": 1, "differs": 1, "not_checked": 0},
+            "pairs_by_state": {"resolved": 2, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0},
+            "pairs_by_agreement": {"agrees": 1, "differs": 1, "not_checked": 0},
         },
         "ct_series": {"total": 1, "requires_resampling": 1},
         "ct_stacks": {"picture": 0, "image": 0, "mask": 0, "left_out": []},

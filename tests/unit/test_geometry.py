@@ -53,7 +53,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 def test_regular_stack_has_exact_figures_and_needs_no_resampling():
     result = measured(stack(regular(20)))
     assert odd(result) == set()
-    assert (result.num_slices, result.num_positions, result.num_instances) == (20, 20, 20)
+    assert (result.num_slices, result.num_positions, result.series_num_instances) == (20, 20, 20)
     assert (result.z_spacing_mean, result.z_spacing_std) == (2.0, 0.0)
     assert (result.z_spacing_min, result.z_spacing_median, result.z_spacing_max) == (2.0, 2.0, 2.0)
     assert result.orientation_matrix == ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -155,6 +155,44 @@ def test_gap_too_wide_to_fill_splits_the_advice():
     split = next(step for step in result.recommended_preprocessing_pipeline if step.step == "split_at_gaps")
     assert split.parameters["parts_mm"] == [[0.0, 18.0], [100.0, 158.0]]
     assert result.target_grid.size == (16, 12, 30) and result.target_grid.origin == (-50.0, -60.0, 200.0)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "change", "needed"),
+    [
+        ([2.0] * 9, {}, set()),
+        ([2.0] * 4 + [4.0] + [2.0] * 4, {}, {"interpolate_slices", "resample"}),
+        ([2.0] * 9, {"shear": (0.0, 0.3)}, {"deshear", "resample"}),
+        ([2.0] * 9, {"orientation": (1.0, 0.0, 0.0, 0.01, 0.99995, 0.0)}, {"deshear", "resample"}),
+    ],
+)
+def test_what_a_split_mends_is_not_resampled(gaps, change, needed):
+    depths = [*itertools.accumulate([0.0, *gaps]), 300.0, 302.0, 305.0]
+    result = measured(stack(depths, **change))
+    required = {step.step for step in result.recommended_preprocessing_pipeline if step.required}
+    assert required == {"order_slices", "split_at_gaps", "rescale_to_hu", *needed}
+    assert result.requires_resampling is bool(needed)
+
+
+def test_shifted_slices_outside_the_longest_part_need_no_resampling():
+    slices = stack([*regular(10), 100.0, 102.0])
+    x, y, z = slices[10].position
+    slices[10] = replace(slices[10], position=(x + 2.5, y, z))
+    result = measured(slices)
+    assert FLAG.SHIFTED_SLICES in result.flags and result.requires_resampling is False
+    assert not {"align_slices", "resample"} & set(steps(result))
+
+
+def test_slices_that_all_stand_apart_make_no_volume_and_nothing_to_resample():
+    slices = [*stack([0.0, 2.0], slice_thickness=1.0), *stack([90.0, 91.0], uid="t")]
+    result = measured([slices[0], slices[2]], max_filled_slices=-1)
+    assert "split_at_gaps" in steps(result) and result.target_grid is None and result.requires_resampling is False
+
+
+def test_resampling_to_the_grid_that_is_there_is_not_advised():
+    result = measured(stack(regular(6)), target_spacing_mm=(1.25, 1.5, 2.0))
+    assert "resample" not in steps(result) and "sitk.Resample" not in result.simpleitk
+    assert result.target_grid.spacing == (1.25, 1.5, 2.0)
 
 
 def test_thick_and_thin_slices_in_one_stack_are_no_missing_slices():
@@ -340,7 +378,8 @@ def test_two_orientations_are_two_stacks_with_figures_of_the_larger():
         ("volume", 8, 3.0),
         ("volume", 5, 2.0),
     ]
-    assert (result.num_slices, result.num_instances, result.z_spacing_mean) == (8, 13, 3.0)
+    assert (result.num_slices, result.z_spacing_mean) == (8, 3.0)
+    assert (result.series_num_instances, result.series_num_slices, result.series_num_stacks) == (13, 13, 2)
     assert steps(result)[0] == "split_stacks"
     assert result.stacks[1].sop_instance_uids == tuple(f"2.25.c{index:05d}" for index in range(5))
 

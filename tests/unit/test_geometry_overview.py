@@ -49,6 +49,14 @@ def test_stacks_that_require_resampling_are_red(count: int) -> None:
     assert red_pixels(draw_overview(rows)) > 20
 
 
+def test_stack_that_has_to_be_split_alone_is_red_and_told() -> None:
+    split = row(0, [2.0, 2.0, 2.0, 90.0, 2.0])
+    assert split["requires_resampling"] is False and words(split["stacks"][0]).startswith("split at gaps: ")
+    assert red_pixels(draw_overview([split, row(1, [2.0] * 4)])) > 20
+    both = row(0, [2.0, 4.0, 2.0, 90.0, 2.0])
+    assert words(both["stacks"][0]).startswith("split at gaps, resample: ")
+
+
 def test_words_of_a_line_say_nothing_twice() -> None:
     single = row(1, [])["stacks"][0]
     assert single["flags"][0] == "single_slice"

@@ -254,7 +254,18 @@ def test_contours_that_cannot_be_read_are_not_checked(tmp_path: Path) -> None:
     broken = contour(square(2), named(2))
     broken.ContourData = [0, 0, 1, 2]
     found = of_source(agreements(tmp_path, [*ct_stack(), structure_set([broken])]), "200")
+    assert found == {**ALL_AGREE, "3": ("not_checked", ("unreadable",))}
+    del broken.ContourImageSequence
+    found = of_source(agreements(tmp_path, [*ct_stack(), structure_set([broken])]), "200")
     assert set(found.values()) == {("not_checked", ("unreadable",))}
+
+
+def test_contours_beside_one_that_cannot_be_read_are_compared(tmp_path: Path) -> None:
+    broken = contour(square(2), named(2))
+    broken.ContourData = [0, 0, 1, 2]
+    rt = structure_set([broken, contour(square(3.7), named(3)), contour(square(4), named(4))])
+    found = of_source(agreements(tmp_path, [*ct_stack(), rt]), "200")
+    assert found == {**ALL_AGREE, "3": ("not_checked", ("unreadable",)), "4": ("differs", ("off_plane",))}
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1e999"])
@@ -262,7 +273,7 @@ def test_contour_with_a_point_that_is_no_number_is_not_checked(tmp_path: Path, v
     broken = contour(square(2), named(2))
     broken.ContourData = ["0", "0", value, "1", "0", "0", "1", "1", "0"]
     found = of_source(agreements(tmp_path, [*ct_stack(), structure_set([broken])]), "200")
-    assert set(found.values()) == {("not_checked", ("unreadable",))}
+    assert found == {**ALL_AGREE, "3": ("not_checked", ("unreadable",))}
 
 
 # ------------------------------------------------------------------ other objects

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from linked_scene import STORAGE, instance, link_rows, write
 from phi_deid_pipeline.links import (
     LinkGeometry,
     LinkRecord,
@@ -368,6 +370,57 @@ def test_geometry_goes_with_every_link_of_its_pair(tmp_path: Path) -> None:
     differs = ("differs", ("off_plane", "orientation_differs"), 3.5)
     assert found["2.25.5", SOURCE_PATH] == found["2.25.5", SERIES_PATH] == differs
     assert found["2.25.6", SERIES_PATH] == found["2.25.7", "00081115.0020000E"] == ("", (), None)
+
+
+def _referring(path: tuple[str, ...], inner: dict[str, str]) -> dict[str, list[Dataset]]:
+    """Return the attribute that leads through sequences of one item each to these values."""
+    found = item(**inner)
+    for keyword in reversed(path[1:]):
+        found = item(**{keyword: [found]})
+    return {path[0]: [found]}
+
+
+_SOP = {"ReferencedSOPClassUID": CT, "ReferencedSOPInstanceUID": "2.25.4"}
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "modality", "path"),
+    [
+        ("11.1", "PR", ("ReferencedSeriesSequence", "ReferencedImageSequence")),
+        ("66.1", "REG", ("RegistrationSequence", "ReferencedImageSequence")),
+        ("66.3", "REG", ("DeformableRegistrationSequence", "ReferencedImageSequence")),
+        ("66.2", "FID", ("FiducialSetSequence", "ReferencedImageSequence")),
+        (
+            "88.59",
+            "KO",
+            ("CurrentRequestedProcedureEvidenceSequence", "ReferencedSeriesSequence", "ReferencedSOPSequence"),
+        ),
+        ("88.33", "SR", ("ContentSequence", "ReferencedSOPSequence")),
+        ("67", "RWV", ("ReferencedImageRealWorldValueMappingSequence", "ReferencedImageSequence")),
+        ("30", "OT", ("SharedFunctionalGroupsSequence", "DerivationImageSequence", "SourceImageSequence")),
+        ("481.2", "RTDOSE", ("ReferencedRTPlanSequence",)),
+        ("481.5", "RTPLAN", ("ReferencedStructureSetSequence",)),
+        ("481.3", "RTSTRUCT", ("ROIContourSequence", "ContourSequence", "ContourImageSequence")),
+        ("7", "OT", ("SourceImageSequence",)),
+        ("66.4", "SEG", ("ReferencedSeriesSequence", "ReferencedInstanceSequence")),
+    ],
+)
+def test_reference_of_every_kind_of_object_is_a_link(
+    sop_class: str, modality: str, path: tuple[str, ...], tmp_path: Path
+) -> None:
+    ds = instance(STORAGE + sop_class, 300, 3, modality, **_referring(path, _SOP))
+    rows = list(link_rows(write(ds, tmp_path / "a.dcm"), ds))
+    tags = ".".join(f"{tag_for_keyword(keyword):08X}" for keyword in (*path, "ReferencedSOPInstanceUID"))
+    (row,) = [row for row in rows if not row["defines"]]
+    assert (row["path"], row["to_uid"], row["kind"], row["to_sop_class_uid"]) == (tags, "2.25.4", "SOP", CT)
+    assert row["kept"] and row["from_sop_class_uid"] == STORAGE + sop_class
+
+
+@pytest.mark.parametrize("path", [("RegistrationSequence",), ("ReferencedFrameOfReferenceSequence",)])
+def test_frame_of_reference_that_an_object_names_is_a_link(path: tuple[str, ...], tmp_path: Path) -> None:
+    ds = instance(f"{STORAGE}66.1", 300, 3, "REG", **_referring(path, {"FrameOfReferenceUID": "2.25.77"}))
+    rows = [row for row in link_rows(write(ds, tmp_path / "a.dcm"), ds) if not row["defines"]]
+    assert [(row["to_uid"], row["kind"]) for row in rows] == [("2.25.77", "FRAME_OF_REFERENCE")]
 
 
 def test_database_on_disk_and_rows_read_twice_give_the_same(tmp_path: Path) -> None:

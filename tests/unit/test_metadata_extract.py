@@ -286,7 +286,12 @@ def test_enhanced_ct_gives_one_slice_per_frame_and_measures_as_a_volume(tmp_path
     assert {one.number_of_frames for one in slices} == {6} and {one.sop_uid for one in slices} == {"2.25.3"}
     assert {one.convolution_kernel for one in slices} == {("STANDARD",)}
     result = measure_series(slices, GeometrySettings(isotropic_ratio=9.0))
-    assert (result.num_instances, result.num_positions, result.z_spacing_mean, result.z_spacing_std) == (1, 6, 2.5, 0.0)
+    assert (result.series_num_instances, result.num_positions, result.z_spacing_mean, result.z_spacing_std) == (
+        1,
+        6,
+        2.5,
+        0.0,
+    )
     assert set(result.flags) == {
         GeometryFlag.GANTRY_TILT,
         GeometryFlag.MULTI_FRAME,

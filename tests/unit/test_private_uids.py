@@ -116,6 +116,29 @@ def test_rows_of_a_site_that_clean_or_replace_leave_no_uid_of_an_instance(
     assert OTHER.encode() not in data
 
 
+@pytest.mark.parametrize("vr", ["LO", "SH", "ST", "LT", "UT", "UC", "PN", "AE", "CS", "UI", "UN"])
+@pytest.mark.parametrize("uid", [OTHER, "1.2.3.4.5.6.7"], ids=["of a maker", "short"])
+def test_row_of_a_site_that_keeps_leaves_no_uid_of_an_instance(
+    vr: str, uid: str, keeping: Policy, tmp_path: Path
+) -> None:
+    value = (uid + "\0" * (len(uid) % 2)).encode() if vr == "UN" else uid
+    _, data = written(private(0x0021, 3, "ACME", vr, value), keeping, tmp_path)
+    assert uid.encode() not in data
+
+
+@pytest.mark.parametrize("vr", ["LO", "UT", "OB", "UN"])
+def test_verification_holds_a_source_uid_in_a_private_value_that_a_site_keeps(
+    vr: str, keeping: Policy, tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path)
+    bench.policy = keeping
+    bench.dataset.LongitudinalTemporalInformationModified = "MODIFIED"
+    bench.uids = bench.uids | {OTHER: "2.25.99"}
+    value = OTHER.encode() + b"\0" * (len(OTHER) % 2) if vr in ("OB", "UN") else f"image {OTHER}"
+    bench.dataset.update(private(0x0021, 3, "ACME", vr, value))
+    assert bench.residuals() == [("source_uids", "00211003", "uid")]
+
+
 def test_reference_inside_a_private_sequence_is_mapped_and_its_class_stays(keeping: Policy, tmp_path: Path) -> None:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, OTHER

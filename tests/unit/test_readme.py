@@ -127,6 +127,26 @@ def test_exit_codes_are_those_of_the_front_door() -> None:
     assert named == {front_door.RELEASED, front_door.FAILED, front_door.USAGE, front_door.NOT_ALL_RELEASED}
 
 
+@pytest.mark.parametrize(
+    ("name", "most", "told"),
+    [
+        ("run", front_door.NOT_ALL_RELEASED, "all input was released"),
+        ("demo", front_door.USAGE, "ended as it should"),
+        ("verify", front_door.USAGE, "all proved"),
+        ("evaluate", front_door.USAGE, "no certain and no likely finding"),
+        ("status", front_door.USAGE, "done"),
+    ],
+)
+def test_help_of_a_command_tells_its_own_exit_codes(name: str, most: int, told: str) -> None:
+    codes = re.findall(r"^  (\d)  (.+)$", commands()[name].format_help().partition("exit codes:")[2], re.M)
+    assert [int(code) for code, _ in codes] == list(range(most + 1)) and told in codes[0][1]
+
+
+def test_help_of_the_front_door_tells_what_the_exit_codes_say_of_each_command() -> None:
+    text = front_door.parser().format_help().partition("exit codes:")[2]
+    assert all(f"{name}: " in text for name in ("verify", "evaluate", "demo"))
+
+
 def test_page_of_the_config_is_as_rendered() -> None:
     assert CONFIG_PAGE.read_text(encoding="utf-8") == render_config(), "run workflow/schemas/render_config_readme.py"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from linked_scene import FRAME, contour, named, square, structure_set, write
+from linked_scene import FRAME, contour, item, named, square, structure_set, write
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.rt_contours import Contour, contours
+from phi_deid_pipeline.rt_contours import NO_ROI, Contour, contours
 
 
 def test_contours_come_with_points_region_frame_and_images(tmp_path: Path) -> None:
@@ -31,17 +31,32 @@ def test_regions_without_contours_and_contours_without_points_are_passed_over(tm
     assert list(contours(write(rt, tmp_path / "a.dcm"))) == []
 
 
-@pytest.mark.parametrize("points", [[1, 2], [1, 2, 3, 4], 5.0])
-def test_points_that_are_none_are_told(tmp_path: Path, points: object) -> None:
-    broken = contour(square(1))
+@pytest.mark.parametrize("points", [[1, 2], [1, 2, 3, 4], 5.0, ["1", "nan", "2"]])
+def test_contour_of_points_that_are_none_is_told_and_the_others_are_read(tmp_path: Path, points: object) -> None:
+    broken = contour(square(1), named(1))
     broken.ContourData = points
-    path = write(structure_set([broken]), tmp_path / "a.dcm")
-    with pytest.raises(UnreadableInstance):
-        list(contours(path))
+    path = write(structure_set([contour(square(0)), broken, contour(square(2))]), tmp_path / "a.dcm")
+    first, second, third = contours(path)
+    assert second == Contour(1, (), FRAME, ("2.25.2",), True, broken=True)
+    assert not first.broken and not third.broken and len(first.points) == len(third.points) == 9
 
 
-def test_contour_without_a_region_number_is_told(tmp_path: Path) -> None:
+def test_contour_data_that_are_no_numbers_are_told_and_the_others_are_read(tmp_path: Path) -> None:
+    path = write(structure_set([contour([[111.5, 2, 3]]), contour(square(2))]), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    assert data.count(b"111.5") == 1
+    path.write_bytes(data.replace(b"111.5", b"1x1.5"))
+    assert [one.broken for one in contours(path)] == [True, False]
+
+
+def test_contours_of_a_region_without_a_number_are_told_and_the_others_are_read(tmp_path: Path) -> None:
     rt = structure_set([contour(square(1))])
-    del rt.ROIContourSequence[0].ReferencedROINumber
+    rt.ROIContourSequence.insert(0, item(ContourSequence=[contour(square(2))]))
+    assert [(one.roi, one.broken) for one in contours(write(rt, tmp_path / "a.dcm"))] == [(NO_ROI, True), (1, False)]
+
+
+def test_structure_set_that_does_not_parse_is_refused(tmp_path: Path) -> None:
+    rt = structure_set([contour(square(1))])
+    del rt.StructureSetROISequence[0].ROINumber
     with pytest.raises(UnreadableInstance):
         list(contours(write(rt, tmp_path / "a.dcm")))

@@ -12,13 +12,14 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from matplotlib.figure import Figure
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from phi_deid_pipeline import stack_products
 from phi_deid_pipeline.geometry import GeometrySettings
-from phi_deid_pipeline.geometry.drawing import picture_problems
+from phi_deid_pipeline.geometry.drawing import draw_stack, picture_problems
 from phi_deid_pipeline.geometry.resampling import volume_problems, write_volume
 from phi_deid_pipeline.metadata_extract import slice_attributes
 from phi_deid_pipeline.rt_contours import contours
@@ -205,6 +206,79 @@ def test_picture_is_a_plain_png_that_shows_segments_and_contours(tmp_path: Path)
         ]
     green, blue = zip(*(shown[name] for name in ("none", "seg", "both")), strict=True)
     assert green[0] < green[1] and blue[0] == blue[1] < blue[2]
+
+
+def ring(depth: float, *points: object) -> Dataset:
+    contour = Dataset()
+    contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", 4
+    contour.ContourData = list(points or (2, 2, depth, 18, 2, depth, 18, 30, depth, 2, 30, depth))
+    return contour
+
+
+def structures(series: Series, path: Path, regions: dict[int, list[Dataset]]) -> Marker:
+    """Write an RTSTRUCT of these regions of interest; return it as what marks the series."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = STRUCTURE_SET, "2.25.901"
+    ds.ROIContourSequence = []
+    for number, rings in regions.items():
+        roi, image = Dataset(), Dataset()
+        roi.ReferencedROINumber, roi.ContourSequence = number, rings
+        image.ReferencedSOPInstanceUID = series.slices[0].sop_uid
+        rings[0].ContourImageSequence = [image]
+        ds.ROIContourSequence.append(roi)
+    write(ds, path)
+    return Marker("2.25.901", path, False, named_instances(path))
+
+
+def drawn_view(monkeypatch: pytest.MonkeyPatch, series: Series, markers: list[Marker], target: Path):
+    """Draw the one stack of a series; return what was drawn and the product."""
+    views = []
+
+    def draw(view):
+        views.append(view)
+        return draw_stack(view)
+
+    monkeypatch.setattr(stack_products, "draw_stack", draw)
+    (product,) = stack_products.draw_stacks(series, markers, SETTINGS, target)
+    return views[0], product
+
+
+def test_contour_that_cannot_be_read_is_counted_and_the_others_are_drawn(tmp_path: Path, monkeypatch) -> None:
+    series, _ = made(tmp_path / "in")
+    regions = {1: [ring(10), ring(12, 1, 2), ring(14)], 2: [ring(16), ring(18, "nan", 1, 2)]}
+    view, product = drawn_view(monkeypatch, series, [structures(series, tmp_path / "rs.dcm", regions)], tmp_path / "o")
+    assert [(one.name, [points[0, 2] for points in one.contours]) for one in view.overlays] == [
+        ("ROI 1", [10, 14]), ("ROI 2", [16]),
+    ]  # fmt: skip
+    assert (view.not_drawn, product.lost, product.problems) == (2, 2, ())
+    monkeypatch.setattr(stack_products, "_CONTOUR_LIMIT", 2)
+    view, product = drawn_view(
+        monkeypatch, series, [structures(series, tmp_path / "rs.dcm", regions)], tmp_path / "few"
+    )
+    assert sum(len(one.contours) for one in view.overlays) == 2 and product.lost == 3
+
+
+def test_colours_of_a_picture_are_named_and_no_more_than_there_is_room_for(tmp_path: Path, monkeypatch) -> None:
+    series, markers = made(tmp_path / "in")
+    written: list[str] = []
+    write_text = Figure.text
+    monkeypatch.setattr(
+        Figure, "text", lambda one, x, y, text, **more: (written.append(text), write_text(one, x, y, text, **more))[1]
+    )
+    list(stack_products.draw_stacks(series, markers, SETTINGS, tmp_path / "1"))
+    assert written[1:] == ["\u25a0", "segment 1", "\u25a0", "segment 2"]
+    written.clear()
+    regions = {number: [ring(10)] for number in range(1, 40)}
+    both = [*markers, structures(series, tmp_path / "rs.dcm", regions)]
+    list(stack_products.draw_stacks(series, both, SETTINGS, tmp_path / "2"))
+    named = [text for text in written if text.startswith(("segment", "ROI"))]
+    assert named[:3] == ["segment 1", "segment 2", "ROI 1"] and f"and {41 - len(named)} more" in written
+    written.clear()
+    twice = [markers[0], replace(markers[0], sop_uid="2.25.1234567")]
+    list(stack_products.draw_stacks(series, twice, SETTINGS, tmp_path / "3"))
+    assert [text for text in written if "segment" in text] == [
+        f"...{uid} segment {number}" for uid in ("25.900", "234567") for number in (1, 2)
+    ]
 
 
 def test_only_what_names_a_stack_is_drawn_on_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The recommended preprocessing of one stack: ordered steps, the target grid and the SimpleITK code for it."""
+"""The recommended preprocessing of one stack: ordered steps, the target grid and the program that makes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from phi_deid_pipeline.geometry.placement import (
     regimes,
     usual_step,
 )
-from phi_deid_pipeline.geometry.plan import Plan, box_corners, code_of, even_grid, steps
+from phi_deid_pipeline.geometry.plan import Plan, box_corners, even_grid, steps
+from phi_deid_pipeline.geometry.recipe import Reading, program_of
 
 _THICKEST_MM = 10.0  # of CT slices; taken where a header states no thickness
 
@@ -46,6 +47,8 @@ class Advice:
     notes: Notes
     gaps: list[Gap]
     resampling_required: bool
+    stack: int = 1  # its number in the series
+    several: bool = False  # whether there are further stacks
     steps: list[PipelineStep] = field(default_factory=list)
     plan: Plan | None = None
 
@@ -63,6 +66,8 @@ class Advice:
         elif kind == "unplaced":
             self._add("restore_positions", {}, "Without position and orientation slices cannot be put together.")
         first, last = self._split_at_gaps() if kind == "volume" else (0, 0)
+        if kind == "volume" and last - first + 1 < len(self.placed.distances):
+            self.resampling_required &= last > first and self._part_needs(first, last)
         self._values()
         if kind == "volume" and last > first and self._complete() and not self._ambiguous():
             self._make(first, last)
@@ -114,6 +119,23 @@ class Advice:
                 "A gap is too wide to interpolate across; the further steps are given for the longest part.",
             )
         return max(parts, key=lambda part: (part[1] - part[0], -part[0]))
+
+    def _part_needs(self, first: int, last: int) -> bool:
+        """Tell whether the part that is left after a split has to be resampled: splitting alone may be what is needed."""
+        placed, settings = self.placed, self.settings
+        off = np.hypot(*in_plane_residuals(placed, settings)[first : last + 1].T)
+        return (
+            not is_uniform(placed.distances[first : last + 1], settings)
+            or is_sheared(placed, settings)
+            or (self.notes.has(GeometryFlag.SHIFTED_SLICES) and float(np.max(off)) > self._far)
+            or self.notes.has(GeometryFlag.NON_ORTHOGONAL)
+            or (settings.resample_anisotropic and self.notes.has(GeometryFlag.ANISOTROPIC))
+        )
+
+    @property
+    def _far(self) -> float:
+        """Return how far off the line a slice lies that has to be aligned, in mm."""
+        return self.settings.in_plane_tolerance_mm + EPSILON_MM
 
     def _cuts(self) -> list[int]:
         """Return the gaps that are too wide to interpolate across.
@@ -221,6 +243,9 @@ class Advice:
         corner, sides = box_corners(start, columns, rows, np.array([*line, 1.0]), depth)
         spacing = (*pixel, rounded(step)) if target is None else target[0]
         grid = even_grid(corner, sides, placed.basis, spacing, reorient)
+        if target is not None and not (sheared or skewed or shifts) and uniform:
+            own = even_grid(corner, sides, placed.basis, (*pixel, rounded(step)), reorient)
+            target = None if grid == own else target
         voxels = max(math.prod(grid.size), figures.rows * figures.columns * count)
         if voxels > self.settings.max_voxels:
             del self.steps[before:]
@@ -274,7 +299,7 @@ class Advice:
             return ()
         placed = self.placed
         off = in_plane_residuals(placed, self.settings)
-        far = np.hypot(*off.T) > self.settings.in_plane_tolerance_mm + EPSILON_MM
+        far = np.hypot(*off.T) > self._far
         shifted = [i for i in range(first, last + 1) if far[i]]
         if shifted:
             self._add(
@@ -325,8 +350,33 @@ class Advice:
 
     @property
     def code(self) -> str:
-        """The plan as SimpleITK code; "" where there is no volume."""
+        """The plan as a program; "" where there is no volume."""
         if self.plan is None:
             return ""
-        part = len(self.plan.keep) < len(self.placed.distances)
-        return code_of(self.plan, self.figures.columns, self.figures.rows, part)
+        placed, figures, settings = self.placed, self.figures, self.settings
+        first = placed.slices[0]
+        reading = Reading(
+            study_uid=first.study_uid,
+            series_uid=first.series_uid,
+            stack=self.stack,
+            several=self.several,
+            multi_frame=any(one.number_of_frames > 1 for one in placed.slices),
+            normal=placed.basis[2],
+            same_position=settings.duplicate_tolerance_mm + EPSILON_MM,
+            part=self._part,
+            padded=any(one.pixel_padding_value is not None for one in placed.slices),
+            pad_hu=settings.pad_hu,
+            clip_hu=settings.hu_clip,
+            columns=figures.columns,
+            rows=figures.rows,
+        )
+        return program_of(self.plan, reading)
+
+    @property
+    def _part(self) -> tuple[int, int] | None:
+        """Return first and last position of which the volume is made, None if of all."""
+        places = self.placed.members
+        if len(self.plan.keep) == len(places):
+            return None
+        first = next(i for i, members in enumerate(places) if self.plan.keep[0] in members)
+        return first, first + len(self.plan.keep) - 1

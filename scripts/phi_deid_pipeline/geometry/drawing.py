@@ -6,9 +6,10 @@ What is written on them are figures, flags and reasons of the audit and new UIDs
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,24 +24,31 @@ from phi_deid_pipeline.geometry.figures import StackGeometry, written
 from phi_deid_pipeline.geometry.placement import Placed
 
 _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # the bundled one: same on every machine
-_COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ff9f0a", "#bf5af2", "#64d2ff")
+_COLOURS = (
+    "#ff3b30", "#34c759", "#0a84ff", "#ff9f0a", "#bf5af2", "#64d2ff", "#ff6fae", "#a2845e", "#c7d600", "#00b8a9",
+    "#5e5ce6", "#ffd1a8", "#d0ff9e", "#e000a0",
+)  # fmt: skip
 DPI = 100
 _RASTER = 500  # samples along the longer side of a cut
 _LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))  # positive, negative end of the patient's axes
 _THIN = 0.12  # height by width of a cut that has room for letters
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LEFT, _RIGHT = 0.02, 0.985  # of the legend, shares of the figure
+_LEGEND = (0.934, 0.91)  # how high its lines are
+_CHARACTER = 0.0051  # the same of a character of the legend
 _CHUNKS = (b"IHDR", b"IDAT", b"IEND")
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What one object marks on a stack: masks on its positions (n, rows, columns) or contours of points (k, 3).
+    """What a segment or region marks on a stack: a mask on its positions (n, rows, columns) or contours of points (k, 3).
 
-    Points are in coordinates of the stack's basis: along row, column and normal, mm.
+    Points are in coordinates of the stack's basis: along row, column and normal, mm. `name` stands in the legend.
     """
 
     mask: np.ndarray | None = None
     contours: tuple[np.ndarray, ...] = ()
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -59,6 +67,7 @@ class StackView:
     overlays: tuple[Overlay, ...] = ()
     title: str = ""
     half: float = field(default=0.0)  # mm that a slice reaches up and down in the cuts
+    not_drawn: int = 0  # contours
 
 
 def choose_cuts(
@@ -89,7 +98,7 @@ def draw_stack(view: StackView) -> bytes:
     """Return the figure of a stack: a slice, two cuts along the stack in true proportions, and where its slices lie."""
     figure = Figure(figsize=(12, 6.4), dpi=DPI, facecolor="white")
     grid = figure.add_gridspec(
-        3, 3, width_ratios=(4, 4, 1.9), height_ratios=(2.2, 2.2, 1.5), left=0.035, right=0.99, top=0.9, bottom=0.02,
+        3, 3, width_ratios=(4, 4, 1.9), height_ratios=(2.2, 2.2, 1.5), left=0.035, right=0.99, top=0.87, bottom=0.02,
         wspace=0.12, hspace=0.3,
     )  # fmt: skip
     limits = _window(view.slice_values)
@@ -99,6 +108,7 @@ def draw_stack(view: StackView) -> bytes:
     _draw_positions(figure.add_subplot(grid[:2, 2]), view)
     _draw_facts(figure.add_subplot(grid[2, :]), view.geometry)
     figure.text(0.02, 0.96, view.title, fontproperties=font(9))
+    _draw_legend(figure, view)
     return png(figure)
 
 
@@ -117,6 +127,54 @@ def draw_unplaced(geometry: StackGeometry, values: np.ndarray, title: str) -> by
 def font(size: float) -> FontProperties:
     """Return the font of all writing, at a size in points."""
     return FontProperties(fname=str(_FONT), size=size)
+
+
+def _coloured(view: StackView) -> Iterator[tuple[str, Overlay]]:
+    """Yield what is marked with its colour; of more than there are colours some share one."""
+    return zip(itertools.cycle(_COLOURS), view.overlays, strict=False)
+
+
+def _draw_legend(figure: Figure, view: StackView) -> None:
+    """Name what the colours mark, what is seen on the slice first, as far as there is room, and what is not drawn."""
+    shown = [(colour, overlay) for colour, overlay in _coloured(view) if overlay.name and _marks(overlay)]
+    shown.sort(key=lambda pair: not _on_slice(view, pair[1]))
+    end = f"contours not drawn: {view.not_drawn}" if view.not_drawn else ""
+    places, row, place = [], 0, _LEFT
+    for number, (colour, overlay) in enumerate(shown):
+        more = f"and {len(shown) - number} more"
+        last = row == len(_LEGEND) - 1
+        needed = len(overlay.name) + 4 + (len(more) + len(end) + 4 if last and (end or number < len(shown) - 1) else 0)
+        if place + needed * _CHARACTER > _RIGHT and last:
+            places.append((row, place, "", more))
+            place += (len(more) + 2) * _CHARACTER
+            break
+        if place + needed * _CHARACTER > _RIGHT:
+            row, place = row + 1, _LEFT
+        places.append((row, place, colour, overlay.name))
+        place += (len(overlay.name) + 4) * _CHARACTER
+    for line, start, colour, text in places:
+        if colour:
+            _write(figure, start, line, "\u25a0", colour)
+        _write(figure, start + (1.6 if colour else 0) * _CHARACTER, line, text, "#1c1c1e")
+    if end and place + len(end) * _CHARACTER > _RIGHT:
+        row, place = row + 1, _LEFT  # the last line has kept room for it
+    if end:
+        _write(figure, place, row, end, "#d70015")
+
+
+def _write(figure: Figure, place: float, row: int, text: str, colour: str) -> None:
+    figure.text(place, _LEGEND[row], text, color=colour, fontproperties=font(7))
+
+
+def _marks(overlay: Overlay) -> bool:
+    return bool(overlay.contours) or (overlay.mask is not None and bool(overlay.mask.any()))
+
+
+def _on_slice(view: StackView, overlay: Overlay) -> bool:
+    """Tell whether something of it is drawn on the slice."""
+    depth = view.placed.distances[view.index]
+    near = any(abs(points[0, 2] - depth) <= (view.half or 0.5) for points in overlay.contours)
+    return near or (overlay.mask is not None and bool(overlay.mask[view.index].any()))
 
 
 def _window(values: np.ndarray) -> tuple[float, float]:
@@ -150,8 +208,7 @@ def _draw_slice(axes: Axes, view: StackView, limits: tuple[float, float]) -> Non
     axes.imshow(view.slice_values, cmap="gray", vmin=limits[0], vmax=limits[1], extent=extent, interpolation="nearest")
     half = view.half or 0.5
     depth = placed.distances[view.index]
-    for number, overlay in enumerate(view.overlays):
-        colour = _COLOURS[number % len(_COLOURS)]
+    for colour, overlay in _coloured(view):
         if overlay.mask is not None and overlay.mask[view.index].any():
             xs, ys = x0 + np.arange(columns) * px, y0 + np.arange(rows) * py
             mask = np.pad(overlay.mask[view.index], 1).astype(float)
@@ -190,8 +247,7 @@ def _draw_cut(axes: Axes, view: StackView, along: int, limits: tuple[float, floa
         raster, cmap="gray", vmin=limits[0], vmax=limits[1], extent=extent, origin="lower", interpolation="nearest"
     )
     fixed = (view.row, view.column)[along]
-    for number, overlay in enumerate(view.overlays):
-        colour = _COLOURS[number % len(_COLOURS)]
+    for colour, overlay in _coloured(view):
         if overlay.mask is not None:
             mask = overlay.mask[:, fixed, :] if along == 0 else overlay.mask[:, :, fixed]
             for place in np.flatnonzero(mask.any(axis=1)):
@@ -286,6 +342,8 @@ def _draw_facts(axes: Axes, geometry: StackGeometry) -> None:
     between = "" if one.z_spacing_min is None else f" ({_mm(one.z_spacing_min)} to {_mm(one.z_spacing_max)})"
     pixel = "unknown" if one.pixel_spacing is None else " x ".join(map(_mm, one.pixel_spacing))
     advice = "resampling required" if geometry.requires_resampling else "no resampling required"
+    if any(step.step == "split_at_gaps" for step in geometry.recommended_preprocessing_pipeline):
+        advice = "split at gaps" + (", then resampling required" if geometry.requires_resampling else "")
     lines = [
         f"{geometry.kind.replace('_', ' ')}, {size}, {one.num_slices} slices; pixels {pixel} mm; thickness "
         f"{_mm(one.slice_thickness)} mm; distance {_mm(one.z_spacing_median)}{between} mm, {spacing}; tilt stored "

@@ -193,8 +193,8 @@ class StackGeometry:
     image_type: tuple[str, ...]
     acquisition_number: int | None
     temporal_position: int | None
-    sop_instance_uids: tuple[str, ...]  # in slice order; only in a series of several stacks
-    frame_numbers: tuple[int, ...]  # the same for frames of one instance, from 1
+    sop_instance_uids: tuple[str, ...]  # in slice order; only in a series of several stacks; one if all are its frames
+    frame_numbers: tuple[int, ...]  # of multi-frame instances, in the same order, from 1
     recommended_preprocessing_pipeline: tuple[PipelineStep, ...]
     target_grid: TargetGrid | None
     simpleitk: str
@@ -202,11 +202,13 @@ class StackGeometry:
 
 @dataclass(frozen=True, slots=True)
 class CtGeometry:
-    """One row of the CT preprocessing audit. UIDs are new ones; unprefixed figures are those of the largest stack."""
+    """One row of the CT preprocessing audit. UIDs are new ones; figures without series_ are those of the first stack, the largest."""
 
     study_instance_uid: str
     series_instance_uid: str
-    num_instances: int
+    series_num_instances: int  # of all stacks, as the next two
+    series_num_slices: int
+    series_num_stacks: int
     num_slices: int
     num_positions: int
     slice_thickness: float | None

@@ -63,11 +63,12 @@ class Arranged:
 
 def _measure_stack(
     slices: list[SliceAttributes],
+    number: int,
     others: list[list[SliceAttributes]],
     settings: GeometrySettings,
     pixel_digest: PixelDigest,
 ) -> Arranged:
-    """Measure one stack of a series; `others` are its further stacks."""
+    """Measure one stack of a series; `others` are its further stacks, `number` counts it among them from 1."""
     notes = Notes()
     spacing = commonest(spacing_of(one) for one in slices)
     placed = place_slices(slices, settings) if is_placed(slices[0]) else None
@@ -87,13 +88,14 @@ def _measure_stack(
         note_line(placed, figures, settings, notes)
         note_proportions(placed, figures, settings, notes)
     required = kind == "volume" and notes.has(*_forcing(settings))
-    advice = Advice(placed, figures, settings, notes, gaps, required)
+    advice = Advice(placed, figures, settings, notes, gaps, required, number, bool(others))
     advice.build(kind)
     uneven = placed is not None and figures.is_uniform_spacing is False
+    named = _named(ordered) if others else ((), ())
     geometry = StackGeometry(
         kind=kind,
         figures=figures,
-        requires_resampling=required,
+        requires_resampling=advice.resampling_required,
         reasons=notes.reasons,
         flags=notes.flags,
         gaps=tuple(gaps),
@@ -102,8 +104,8 @@ def _measure_stack(
         image_type=commonest(one.image_type for one in slices) or (),
         acquisition_number=_only(one.acquisition_number for one in slices),
         temporal_position=_only(one.temporal_position for one in slices),
-        sop_instance_uids=tuple(dict.fromkeys(one.sop_uid for one in ordered)) if others else (),
-        frame_numbers=_frame_numbers(ordered) if others else (),
+        sop_instance_uids=named[0],
+        frame_numbers=named[1],
         recommended_preprocessing_pipeline=tuple(advice.steps),
         target_grid=advice.grid,
         simpleitk=advice.code,
@@ -111,10 +113,12 @@ def _measure_stack(
     return Arranged(geometry, tuple(ordered), placed, advice.plan)
 
 
-def _frame_numbers(slices: list[SliceAttributes]) -> tuple[int, ...]:
-    if slices[0].number_of_frames < 2 or len({one.sop_uid for one in slices}) > 1:
-        return ()
-    return tuple(one.frame + 1 for one in slices)
+def _named(slices: list[SliceAttributes]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the instances of slices, each once a slice but for frames of a single one, and frames of multi-frame ones."""
+    uids = tuple(one.sop_uid for one in slices)
+    if all(one.number_of_frames < 2 for one in slices):
+        return tuple(dict.fromkeys(uids)), ()
+    return uids if len(set(uids)) > 1 else uids[:1], tuple(one.frame + 1 for one in slices)
 
 
 _KINDS = ("unplaced", "single_slice", "volume")
@@ -214,7 +218,7 @@ def arrange_series(
         raise ValueError("a series without slices has no geometry")
     parts = split_stacks(ordered, settings)
     return tuple(
-        _measure_stack(part, parts[:index] + parts[index + 1 :], settings, pixel_digest)
+        _measure_stack(part, index + 1, parts[:index] + parts[index + 1 :], settings, pixel_digest)
         for index, part in enumerate(parts)
     )
 
@@ -254,7 +258,9 @@ def measure_series(
     return CtGeometry(
         study_instance_uid=slices[0].study_uid,
         series_instance_uid=slices[0].series_uid,
-        num_instances=len({one.sop_uid for one in slices}),
+        series_num_instances=len({one.sop_uid for one in slices}),
+        series_num_slices=len(slices),
+        series_num_stacks=len(stacks),
         **{one.name: getattr(main.figures, one.name) for one in fields(StackFigures)},
         requires_resampling=any(stack.requires_resampling for stack in stacks),
         reasons=tuple(reasons),

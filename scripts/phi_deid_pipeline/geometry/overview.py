@@ -28,6 +28,8 @@ def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
     title = (
         f"{len(series)} CT series of {studies} {named} with {len(stacks)} stacks; {needing} stacks require resampling"
     )
+    if split := sum(_is_split(stack) for _, stack in stacks):
+        title += f", {split} splitting at gaps"
     return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
 
 
@@ -59,7 +61,11 @@ def distance_ticks(most: float | None) -> list[float]:
 def _colour(stack: Mapping[str, Any]) -> str:
     if stack["kind"] != "volume" or not stack["target_grid"]:
         return _OTHER
-    return _NEEDS if stack["requires_resampling"] else _FINE
+    return _NEEDS if stack["requires_resampling"] or _is_split(stack) else _FINE
+
+
+def _is_split(stack: Mapping[str, Any]) -> bool:
+    return any(step["step"] == "split_at_gaps" for step in stack["recommended_preprocessing_pipeline"])
 
 
 def _verdict(stack: Mapping[str, Any]) -> str:
@@ -67,7 +73,8 @@ def _verdict(stack: Mapping[str, Any]) -> str:
         return stack["kind"].replace("_", " ")
     if not stack["target_grid"]:
         return "no volume"
-    return "resample" if stack["requires_resampling"] else ""
+    needs = ("split at gaps" if _is_split(stack) else "", "resample" if stack["requires_resampling"] else "")
+    return ", ".join(filter(None, needs))
 
 
 def _lines(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> bytes:

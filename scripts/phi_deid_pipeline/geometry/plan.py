@@ -1,4 +1,4 @@
-"""The recommended volume of a stack in numbers, and as SimpleITK code: one plan behind both."""
+"""The recommended volume of a stack in numbers: one plan behind what is made and the program that makes it."""
 
 from __future__ import annotations
 
@@ -82,41 +82,3 @@ def box_corners(
         [start + a * columns + b * rows + c * depth * line for a, b, c in itertools.product((0, 1), repeat=3)]
     )
     return points.min(axis=0), points.max(axis=0) - points.min(axis=0)
-
-
-def code_of(plan: Plan, columns: int, rows: int, part: bool) -> str:
-    """Return the plan as Python code with SimpleITK (sitk) and NumPy (np)."""
-    of = "of the longest part " if part else ""
-    lines = [
-        f"# In slice order {of}and without duplicates: slices, HU as float [slice, row, column]; "
-        "positions, mm from the first"
-    ]
-    if plan.shifts:
-        lines += [
-            f"for index, x, y in {list(plan.shifts)}:",
-            f"    plane = sitk.GetImageFromArray(slices[index]); plane.SetSpacing({plan.pixel})",
-            "    plane.SetOrigin((x, y))",
-            f"    plane = sitk.Resample(plane, ({columns}, {rows}), sitk.Transform(), sitk.sitkLinear, (0.0, 0.0), "
-            f"{plan.pixel}, (1.0, 0.0, 0.0, 1.0), {plan.pad})",
-            "    slices[index] = sitk.GetArrayFromImage(plane)",
-        ]
-    if plan.uniform:
-        lines.append("image = sitk.GetImageFromArray(slices)")
-    else:
-        lines += [
-            f"index = np.interp(np.arange({plan.count}) * {plan.step}, positions, np.arange(len(positions)))",
-            "below = np.minimum(index.astype(int), len(positions) - 2); weight = (index - below)[:, None, None]",
-            "image = sitk.GetImageFromArray((1 - weight) * slices[below] + weight * slices[below + 1])",
-        ]
-    lines.append(
-        f"image.SetOrigin({plan.origin}); image.SetSpacing({plan.spacing}); image.SetDirection({plan.direction})"
-    )
-    if plan.resample:
-        grid = plan.grid
-        lines.append(
-            f"image = sitk.Resample(image, {grid.size}, sitk.Transform(), sitk.sitkLinear, {grid.origin}, "
-            f"{grid.spacing}, {grid.direction}, {plan.pad})"
-        )
-    elif plan.reorient:
-        lines.append('image = sitk.DICOMOrient(image, "LPS")')
-    return "\n".join(lines)
