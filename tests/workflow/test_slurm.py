@@ -132,7 +132,6 @@ def test_same_bytes_though_the_submitter_is_killed_and_a_job_needs_more_memory(
 def test_ctrl_c_cancels_the_cluster_jobs_and_the_next_run_ends_with_the_same_bytes(
     site: Callable[..., Workplace], finished: Workplace, salt_file: Path
 ) -> None:
-    """The terminal tells the front door and Snakemake, which heads no group of its own."""
     place = site(groups=[f"{rule}=closing" for rule in harness.CLOSING_RULES])
     process = start(place, salt_file)
     running = wait_for_job(process, "read_burned_in_text")
@@ -142,13 +141,8 @@ def test_ctrl_c_cancels_the_cluster_jobs_and_the_next_run_ends_with_the_same_byt
     assert "Stopping: running jobs are ended; the next run goes on from here." in shown
     assert not is_running(place.output)
     assert ended(running)
-    before = place.log_text()
-    assert before.count("Finished jobid") > 0
     ended_well(start(place, salt_file), place)
     assert_same_results(place, finished)
-    after = place.log_text()[len(before) :]
-    assert after.count("Finished jobid: 0 (Rule: inventory)") == 1
-    assert "rule map_uids" not in after  # what had ended before is not done again
 
 
 def ended(number: str, seconds: float = 30.0) -> bool:
