@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-LOCK = Path("private/.run.lock")
-FOLDERS = (Path("private"), Path("audits"), Path("benchmarks"))  # of what Snakemake compares
-NOT_COMPARED = frozenset({Path("private/source"), Path("private/readings")})
+LOCK = "private/.run.lock"
+FOLDERS = ("private", "audits", "benchmarks")  # of what Snakemake compares
+NOT_COMPARED = (LOCK, "private/source", "private/readings")
 OF_FOLDER = ".snakemake_timestamp"  # what Snakemake dates a folder by
 STEP_NS = 1000  # between two times that differed; Snakemake's floats tell apart 240 ns
 
@@ -44,20 +44,21 @@ class OutputTimes:
         os.utime(self._output / LOCK)
         return (self._output / LOCK).stat().st_mtime_ns
 
-    def _results(self) -> Iterator[tuple[Path, int]]:
+    def _results(self) -> Iterator[tuple[str, int]]:
+        left_out = frozenset(str(self._output / name) for name in NOT_COMPARED)
         for folder in FOLDERS:
             if (self._output / folder).is_dir():
-                yield from self._below(folder)
+                yield from _below(str(self._output / folder), left_out)
 
-    def _below(self, folder: Path) -> Iterator[tuple[Path, int]]:
-        """Yield path and time in ns of each file below a folder, but of those of a result that is a folder only its timestamp."""
-        with os.scandir(self._output / folder) as listed:
-            entries = {entry.name: entry for entry in listed}
-        if OF_FOLDER in entries:
-            entries = {OF_FOLDER: entries[OF_FOLDER]}
-        for name, entry in entries.items():
-            if entry.is_dir(follow_symlinks=False):
-                if folder / name not in NOT_COMPARED:
-                    yield from self._below(folder / name)
-            elif entry.is_file(follow_symlinks=False) and folder / name != LOCK:
-                yield Path(entry.path), entry.stat(follow_symlinks=False).st_mtime_ns
+
+def _below(folder: str, left_out: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """Yield path and time in ns of each file below a folder, but of those of a result that is a folder only its timestamp."""
+    with os.scandir(folder) as listed:
+        entries = list(listed)
+    for entry in [entry for entry in entries if entry.name == OF_FOLDER] or entries:
+        if entry.path in left_out:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path, left_out)
+        elif entry.is_file(follow_symlinks=False):
+            yield entry.path, entry.stat(follow_symlinks=False).st_mtime_ns

@@ -1,6 +1,6 @@
 """Break runs in every way that a machine does, run again, and print what became of each as a table.
 
-    faults.py [--only WORDS] [--seed N] [--json FILE]
+    faults.py [--only WORDS] [--seed N] [--disks N] [--json FILE]
 
 Each line: the fault, how the broken run ended and what it left behind (files under a final name that differ from those of
 an undisturbed run; identifiers in logs, records of Snakemake, names and releases), then how the next run ended and whether
@@ -38,7 +38,7 @@ from test_interruption import TWO_BATCHES, assert_nothing_half_written  # noqa: 
 from factories import canaries, ct_instance, write  # noqa: E402
 
 SEEN = ("logs", "benchmarks", ".snakemake", "releases", "audits/metadata", "audits/ct_prepro")
-KILLS, DISKS = 10, 8
+KILLS = 10
 LONGEST = 600.0  # seconds
 
 
@@ -62,8 +62,8 @@ class Line:
 class Faults:
     """Makes outputs over one input and compares them with an undisturbed one."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.random = folder, random.Random(seed)
+    def __init__(self, folder: Path, seed: int, disks: int) -> None:
+        self.folder, self.random, self.disks = folder, random.Random(seed), disks
         product, source = harness.copy_product(folder / "product"), harness.build_input(folder / "input")
         (folder / "salt").write_bytes(bytes(range(32)))
         self.options = ("--salt-file", str(folder / "salt"), *TWO_BATCHES)
@@ -182,10 +182,10 @@ def full_disk(faults: Faults) -> Iterator[Line]:
         print("disk full: left out, needs root and mount")
         return
     needed = sum(path.stat().st_blocks * 512 for path in faults.reference.output.rglob("*") if path.is_file())
-    for number in range(DISKS):
+    for number in range(faults.disks):
         disk = faults.folder / f"disk_{number}"
         disk.mkdir()
-        size = int(needed * (number + 0.5) / DISKS)
+        size = int(needed * (number + 0.5) / faults.disks)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=True)
         try:
             place = faults.place(f"disk {number}", disk / "output")
@@ -278,11 +278,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="WORDS", help=f"with commas between: {', '.join(FAULTS)}")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random moments (default: 1)")
+    parser.add_argument(
+        "--disks", type=int, default=8, metavar="N", help="sizes of a disk that is too small (default: 8)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     arguments = parser.parse_args()
     chosen = arguments.only.split(",") if arguments.only else list(FAULTS)
     with tempfile.TemporaryDirectory() as folder:
-        faults = Faults(Path(folder), arguments.seed)
+        faults = Faults(Path(folder), arguments.seed, arguments.disks)
         print("| fault | when | exit code | left behind | next run | its results |\n|---|---|---|---|---|---|")
         lines = [line for name in chosen for line in FAULTS[name](faults)]
     if arguments.json:

@@ -1,6 +1,7 @@
 """The image: any user, read-only root, no network, no capability; results are those of a run without it.
 
-Builds the image from this checkout, so it runs only where Podman, Buildah and, for its part, Apptainer are installed.
+Builds the image from this checkout, so it runs only where Podman, Buildah and, for its part, Apptainer are installed. With
+SIF=FILE in the environment the tests of Apptainer take that file, as `SIF=FILE make image` writes it.
 """
 
 from __future__ import annotations
@@ -62,8 +63,12 @@ def image(base_folder: Path, finished: Workplace, containers_conf: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def unpacked(image: str) -> Iterator[Path]:
-    """Return the image as a folder: Apptainer takes one as it takes a .sif file, which is slow to make."""
+def unpacked(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return the image as a folder: Apptainer takes one as it takes a .sif file, which is slow to make; or that file."""
+    if "SIF" in os.environ:
+        yield Path(os.environ["SIF"]).resolve()
+        return
+    image = request.getfixturevalue("image")
     code, container = harness.execute(["buildah", "from", "--quiet", image], ROOT)
     assert code == 0, container
     code, folder = harness.execute(["buildah", "mount", container.strip()], ROOT)

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from harness import ROOT, Workplace, assert_same_results
 
+from run_setup import is_running
+
 pytestmark = [pytest.mark.workflow]
 
 Maker = Callable[[str], Workplace]
@@ -25,6 +27,7 @@ if os.geteuid():
 if MISSING:
     pytestmark.append(pytest.mark.skip(reason=f"not there: {', '.join(MISSING)}"))
 LOOK_SECONDS = 10  # a little more than a job takes here, see workflow/profiles/README.md
+STOP_SECONDS = 200  # until a look at the jobs, at which the plugin cancels them
 AWAY_SECONDS = 20.0  # longer than it takes until the next look at jobs
 ONE_BATCH = ("--set", "inventory.spread=1")  # each job on a cluster costs some seconds
 
@@ -124,3 +127,30 @@ def test_same_bytes_though_the_submitter_is_killed_and_a_job_needs_more_memory(
     assert "cluster jobs of a run that was killed were ended" in shown
     assert "Trying to restart job" in place.log_text()
     assert_same_results(place, finished)
+
+
+def test_ctrl_c_cancels_the_cluster_jobs_and_the_next_run_ends_with_the_same_bytes(
+    site: Callable[..., Workplace], finished: Workplace, salt_file: Path
+) -> None:
+    place = site(groups=[f"{rule}=closing" for rule in harness.CLOSING_RULES])
+    process = start(place, salt_file)
+    running = wait_for_job(process, "read_burned_in_text")
+    os.killpg(process.pid, signal.SIGINT)
+    shown, _ = process.communicate(timeout=STOP_SECONDS)
+    assert process.returncode == 1, shown
+    assert "Stopping: running jobs are ended; the next run goes on from here." in shown
+    assert not is_running(place.output)
+    assert ended(running)
+    ended_well(start(place, salt_file), place)
+    assert_same_results(place, finished)
+
+
+def ended(number: str, seconds: float = 30.0) -> bool:
+    """Tell whether a job of the cluster is over, cancelled or done, within some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        states = [line.split()[1] for line in queue() if line.startswith(f"{number} ")]
+        if not {"PENDING", "RUNNING", "COMPLETING"}.intersection(states):
+            return True
+        time.sleep(0.2)
+    return False
