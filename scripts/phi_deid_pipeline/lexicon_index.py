@@ -169,10 +169,10 @@ class Index:
             return
         if not letters and (len(set(compact)) == 1 or (len(compact) == 4 and compact[:2] in ("19", "20"))):
             return
-        shortest = (3 if digits and letters else 4) if category is Category.RECORD_NUMBER else 5 if not letters else 4
-        if len(compact) < shortest:
+        if len(compact) < _shortest(category, compact, letters=letters, digits=digits):
             return
-        self.numbers.setdefault(compact, (category, len(compact) >= (5 if letters else 7)))
+        in_groups = 4 if category is Category.RECORD_NUMBER and letters > 1 and digits else 5 if letters else 7
+        self.numbers.setdefault(compact, (category, len(compact) >= in_groups))
         forms = {compact.lstrip("0")}
         if category in (Category.RECORD_NUMBER, Category.ACCESSION) and digits >= _MIN_CODE_DIGITS:
             numbers = re.fullmatch(r"[^\W\d_]{1,5}(\d+)", compact)
@@ -180,6 +180,13 @@ class Index:
         for form in sorted(forms - {compact}):
             if len(form) >= 5:
                 self.numbers.setdefault(form, (category, len(form) >= 7))
+
+
+def _shortest(category: Category, compact: str, *, letters: int, digits: int) -> int:
+    """Return how many characters a number or code must have to count; round numbers of orders are measures too."""
+    if category is Category.RECORD_NUMBER:
+        return 3 if digits and letters else 4
+    return 4 if letters or (category is Category.ACCESSION and not compact.endswith("00")) else 5
 
 
 def _joined_components(name: str) -> list[str]:

@@ -124,7 +124,10 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     # quinze mars
     day = rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}"
     yield _Form(day, starts=languages.day_words)
-    yield _Form(r"(?<![\w])#[ ]?\d{4,}(?![^\W_])", marks="#", digits=1)  # #4711
+    yield _Form(r"(?<![\w])[a-z]?#[ ]?\d{4,}(?![^\W_])", marks="#", digits=1)  # #4711, A#4711
+    yield _Form(rf"{_START}(?-i:[A-Z]{{2}}-\d{{3}}-[A-Z]{{2}}){_END}", marks="-", digits=3)  # a French or Italian plate
+    beneficiary = r"(?-i:[1-9][A-Z][0-9A-Z][0-9]-?[A-Z][0-9A-Z][0-9]-?[A-Z]{2}[0-9]{2})"  # of Medicare
+    yield _Form(rf"{_START}{beneficiary}{_END}", digits=5)
     yield _Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", digits=4)  # IP address
     yield _Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", digits=5)  # UID
     roman = rf"(?<!\w){_DAY}(?P<mark>[-./ ]?){_ROMAN}(?P=mark){_YEAR}{_END}|(?<![\w./-]){_DAY}(?P<short>[./-]){_ROMAN}(?P=short)\d\d"
