@@ -54,7 +54,7 @@ IGNORED = -1
 WINDOW = 20  # tiles; side of the part of a map that a step of the training sees
 ON_LINE = 0.7  # share of the parts that are cut around a line, where there is one
 PART = 600  # samples a file
-SAMPLES, STEPS = 15_000, 12_000
+SAMPLES, STEPS = 12_000, 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +339,7 @@ LINES_AN_IMAGE = 4
 FULL_EACH = 6  # text-free pictures of which one is timed in full too
 KEPT_MARGIN = 8  # pixels around a line within which a passing box counts as its own
 COVERED = 0.95  # share of a line's ink under the boxes that the full chain fills
-TRIED = (-2.0, -1.5, -1.0, -0.5, 0.0)  # thresholds to choose from
+TRIED = (-3.0, -2.5, -2.25, -2.0, -1.0)  # thresholds to choose from
 CT_SIDE = 500  # pixels; over it a CT slice counts as of 512 x 512
 LARGEST = 384  # pixels; longer sides are cut, the detector's scales stay those of 640
 
