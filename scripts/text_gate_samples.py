@@ -239,6 +239,25 @@ def _vessels(random: np.random.Generator, image: np.ndarray) -> None:
         cv2.polylines(image, points, bool(random.random() < 0.2), value, int(random.integers(1, 5)), cv2.LINE_AA)
 
 
+# --- grounds made of others -----------------------------------------------------------------------------------------
+
+
+def blended(random: np.random.Generator, image: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return an image with another one of its shape laid over it, both scaled to the range of the first."""
+    reach, reach_of_other = (float(np.subtract(*np.percentile(each, (99, 1)))) or 1.0 for each in (image, other))
+    return image + (other - np.float32(other.mean())) * np.float32(random.uniform(0.2, 1.0) * reach / reach_of_other)
+
+
+def warped(random: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Return a square image bent smoothly, by at most some tenths of the length over which the bend changes."""
+    side = len(image)
+    length = random.uniform(16, side / 3)
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    bend = np.float32(length * random.uniform(0.05, 0.25))
+    down, across = (_smooth(random, side, length) * bend for _ in range(2))
+    return cv2.remap(image, x + across, y + down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
 # --- what looks like text and is none -------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from phi_deid_pipeline.boxes import area, overlap
-from phi_deid_pipeline.burned_in_text.chain import read_stroke_map
+from phi_deid_pipeline.burned_in_text.chain import in_margins, read_stroke_map
 from phi_deid_pipeline.burned_in_text.gate import gate_map
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
 from phi_deid_pipeline.records import Reading, Region
@@ -91,7 +91,9 @@ def _still_regions(reader: TextReader, paths: list[Path]) -> tuple[Region, ...]:
         with source:
             image = displayed(source, next(source.frames()))
             maps.append(gate_map(image, invert=source.layout.photometric == INVERTED, settings=reader.settings))
-    return read_stroke_map(np.partition(np.stack(maps), len(maps) // 2, axis=0)[len(maps) // 2], reader.settings)
+    median = np.partition(np.stack(maps), len(maps) // 2, axis=0)[len(maps) // 2]
+    found = read_stroke_map(median, reader.settings)
+    return tuple(r for r in found if in_margins(r.box, *image.shape[:2], reader.settings))
 
 
 def _with_static(reading: Reading, regions: tuple[Region, ...]) -> Reading:

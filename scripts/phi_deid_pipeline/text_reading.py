@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from phi_deid_pipeline.boxes import area, clipped, grown, joined
-from phi_deid_pipeline.burned_in_text.chain import read_image, read_known_box, used_readers
+from phi_deid_pipeline.burned_in_text.chain import in_margins, read_image, read_known_box, used_readers
 from phi_deid_pipeline.burned_in_text.gate import THRESHOLD, eligible, gate_map, may_hold_text
 from phi_deid_pipeline.burned_in_text.models import (
     DETECTOR_FILE,
@@ -189,7 +189,8 @@ class TextReader:
             further, further_left = _overlay_text(source, self.settings)
         except ReaderError as error:
             return replace(base, status="undecodable", detail=str(error))
-        regions = sorted({*regions, *further}, key=place_of)
+        wanted = [r for r in regions if in_margins(r.box, layout.rows, layout.columns, self.settings)]
+        regions = sorted({*wanted, *further}, key=place_of)
         details = [TEXT_LEFT] if left or further_left else []
         if frames.constant:
             details.append("constant")

@@ -94,6 +94,9 @@ def test_text_that_matches_the_lexicon_is_identifying(text, category):
         ("555-123-4567", "contact"),
         ("(555) 123 4567", "contact"),
         ("0911 98765", "contact"),
+        ("V5.2 2016-03-04", "date"),  # a build date stands for no visit, but nobody can tell
+        ("SW 1.02 04-MAR-16", "date"),
+        ("Build 20160304", "record_number"),
         ("a.b@example.org", "contact"),
     ],
 )

@@ -124,7 +124,7 @@ def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Regio
     views = Views(stroke, stroke, padding)
     found = detect(stroke, scales(max(rows, columns))[0], settings)
     lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
-    placed = _placed(_unique([lengthened(line, stroke) for line in lines]), views, rows, columns)
+    placed = _placed(_unique([lengthened(line, stroke) for line in lines]), views, rows, columns, settings)
     return tuple(sorted((_region(line, 0, "pixels") for line in placed), key=_place))
 
 
@@ -166,7 +166,7 @@ def _scan(
             line = second_reading(views, line, settings)
         lines.append(line)
     lines += stacked(no_text, settings)
-    return _placed(_unique([lengthened(line, views.stroke) for line in lines]), views, rows, columns)
+    return _placed(_unique([lengthened(line, views.stroke) for line in lines]), views, rows, columns, settings)
 
 
 def _scan_with_tesseract(
@@ -181,18 +181,30 @@ def _scan_with_tesseract(
     rows, columns = image.shape[:2]
     shown = image.max() - image if invert else image
     views = Views(np.empty(0), np.empty(0), settings.padding)
-    return _placed(tesseract_lines(shown, settings), views, rows, columns)
+    return _placed(tesseract_lines(shown, settings), views, rows, columns, settings)
 
 
-def _placed(lines: list[Line], views: Views, rows: int, columns: int) -> list[Line]:
-    """Move boxes from the padded rendering to the image; drop what lies in the border alone."""
+def _placed(lines: list[Line], views: Views, rows: int, columns: int, settings: ReaderSettings) -> list[Line]:
+    """Move boxes from the padded rendering to the image and widen them; drop what lies in the border alone."""
     placed = []
     for line in lines:
         box = Box(line.box.x - views.padding, line.box.y - views.padding, line.box.w, line.box.h)
-        box = clipped(box, rows, columns)
-        if area(box):
-            placed.append(replace(line, box=box))
+        if area(clipped(box, rows, columns)):
+            more = settings.expansion
+            wide = Box(box.x - more, box.y - more, box.w + 2 * more, box.h + 2 * more)
+            placed.append(replace(line, box=clipped(wide, rows, columns)))
     return placed
+
+
+def in_margins(box: Box, rows: int, columns: int, settings: ReaderSettings) -> bool:
+    """Tell whether a box reaches into the margins of an image in which text is wanted; without any that is all of it."""
+    top, bottom, left, right = (
+        settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right
+    )  # fmt: skip
+    if not (top or bottom or left or right):
+        return True
+    inner = box.y >= top * rows and box.y + box.h <= (1 - bottom) * rows
+    return not (inner and box.x >= left * columns and box.x + box.w <= (1 - right) * columns)
 
 
 def _merged(candidates: list[Candidate], settings: ReaderSettings) -> list[Candidate]:

@@ -18,10 +18,11 @@ from phi_deid_pipeline.burned_in_text.read import is_text, read_box
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
-THRESHOLD = -1.0  # logit of a tile from which it is suspicious
-SURE = 6.0  # logit of a tile from which no detector is asked: tight crops hide large text from it
+THRESHOLD = -2.25  # logit of a tile from which it is suspicious
+STRONG = 0.0  # logit of a tile from which its crop is a wide one: tight crops hide large text from the detector
+SURE = 3.0  # logit of a tile from which no detector is asked
 TILE = 8  # pixels; side of what one logit stands for
-GROWTH = 40  # pixels added around suspicious tiles
+GROWTH, STRONG_GROWTH = 40, 64  # pixels added around suspicious tiles
 CROP_STEP = 64  # pixels; sides of crops, so that scaling for the detector keeps their shape
 MIN_SIDE = 200  # pixels; the gate was trained and measured on larger images only
 LOOKS_LIKE_TEXT = (0.6, 1.3)  # score of the detector and length over height from which a box passes unread
@@ -53,8 +54,8 @@ def _parts(scores: np.ndarray, shape: tuple[int, ...], threshold: float) -> list
     tiles = (scores > threshold).astype(np.uint8)
     if not tiles.any():
         return []
-    reach = 2 * (GROWTH // TILE) + 1
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(cv2.dilate(tiles, np.ones((reach, reach), np.uint8)))
+    near = _dilated(tiles, GROWTH) | _dilated((scores > STRONG).astype(np.uint8), STRONG_GROWTH)
+    count, _, boxes, _ = cv2.connectedComponentsWithStats(near)
     rows, columns = shape
     parts = []
     for x, y, w, h in boxes[1:count, :4].tolist():
@@ -62,6 +63,11 @@ def _parts(scores: np.ndarray, shape: tuple[int, ...], threshold: float) -> list
         top, height = _stretched(y * TILE, h * TILE, rows)
         parts.append(Box(left, top, width, height))
     return sorted(parts, key=lambda b: (b.y, b.x, b.h, b.w))
+
+
+def _dilated(tiles: np.ndarray, growth: int) -> np.ndarray:
+    reach = 2 * (growth // TILE) + 1
+    return cv2.dilate(tiles, np.ones((reach, reach), np.uint8))
 
 
 def suspicious_parts(image: np.ndarray, *, invert: bool, settings: ReaderSettings) -> list[Box]:

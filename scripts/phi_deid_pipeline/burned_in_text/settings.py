@@ -14,7 +14,8 @@ class ReaderSettings:
 
     `readers`: `ppocr` (detector and recogniser) and `tesseract` (second reader, or alone where the models are missing).
     `languages`, `page_segmentation` and `whitelist` are Tesseract's. `max_rounds` counts the scans of one image at most.
-    `frames_to_sample` 0 looks at every frame. `thoroughness`: `full` sends everything through the
+    `expansion` (pixels) widens each box on every side. `margin_*`: shares of the picture (top, bottom, left, right) within
+    which text is told; all 0: everywhere. `frames_to_sample` 0 looks at every frame. `thoroughness`: `full` sends everything through the
     chain, `cascade` lets the gate tell which slices of CT and MR, and which changes in a cine, need it.
     """
 
@@ -34,6 +35,11 @@ class ReaderSettings:
     merge_iou: float = 0.5
     min_text_height: int = 3
     max_text_height: float = 0.14  # of the shorter side, never under 48 nor over 120 pixels
+    expansion: int = 0
+    margin_top: float = 0.0
+    margin_bottom: float = 0.0
+    margin_left: float = 0.0
+    margin_right: float = 0.0
     min_side: int = 16
     thoroughness: str = "full"
     read_label_images: bool = False  # SEG, label maps and RTDOSE too
