@@ -33,6 +33,7 @@ _MARKING = ("SEG", "RTSTRUCT")  # modalities of objects that mark places in imag
 # Rejected copies that leave nothing missing in their series.
 _SUPERFLUOUS = (RejectReason.DUPLICATE_IDENTICAL.value, RejectReason.DUPLICATE_NOT_CHOSEN.value)
 DUPLICATES = frozenset({*_SUPERFLUOUS, RejectReason.DUPLICATE_CONFLICT.value})
+MAX_PERSONS = 8  # of a study: more of them share a UID, and no study
 MAX_OTHERS = 20  # other paths that the line of a duplicate names
 WORK = f"{batches.UNITS} + CASE WHEN has_pixels THEN frames * {batches.UNITS_PER_FRAME} + size ELSE 0 END"
 
@@ -193,18 +194,46 @@ class InventoryFiles:
                 yield StudySubject(key, study_uid, subject)
 
     def _write_lexicons(self) -> Iterator[str]:
-        """Write the identifiers of each patient, gathered from all files that could be read, rejected ones too."""
+        """Write the identifiers of each patient, gathered from all files that could be read, rejected ones too.
+
+        Those of other persons in the patient's studies belong to it.
+        """
         query = (
             "SELECT DISTINCT f.patient, p.key, f.lexicon FROM files f JOIN patients p ON p.id = f.patient"
             " ORDER BY f.patient, f.lexicon"
         )
-        known = self.db.execute(query)
+        known, shared = self.db.execute(query), self._lexicons_of_shared_studies()
         for (patient, key), group in itertools.groupby(known, key=lambda row: row[:2]):
-            numbers = [number for _, _, number in group if number is not None]
+            numbers = sorted({number for _, _, number in group if number is not None} | shared.get(key, set()))
             name = f"lexicons/p{patient:06d}.json"
             signature = text_digest(json.dumps([self.maker, key, self._lexicon_digests(numbers)]))
             self.side.put(name, signature, lambda key=key, numbers=numbers: self._lexicon_file(key, numbers))
             yield name
+
+    def _lexicons_of_shared_studies(self) -> dict[str, set[int]]:
+        """Return what the instances of studies tell that several persons have, by each: an ID is missing or was corrected.
+
+        A study of more than `MAX_PERSONS` is no study but a UID used again.
+        """
+        studies = self.db.execute(
+            "SELECT study_uid, json_group_array(patient_key) FROM (SELECT DISTINCT study_uid, patient_key FROM files"
+            " WHERE study_uid <> '' AND patient_key <> '') GROUP BY study_uid HAVING count(*) BETWEEN 2 AND ?",
+            (MAX_PERSONS,),
+        )
+        shared: dict[str, set[int]] = defaultdict(set)
+        for study_uid, keys in studies.fetchall():
+            persons = json.loads(keys)
+            numbers = {
+                number
+                for key in persons
+                for (number,) in self.db.execute(
+                    "SELECT DISTINCT lexicon FROM files WHERE patient_key = ? AND study_uid = ? AND lexicon IS NOT NULL",
+                    (key, study_uid),
+                )
+            }
+            for key in persons:
+                shared[key] |= numbers
+        return shared
 
     def _lexicon_digests(self, numbers: Iterable[int]) -> list[str]:
         query = "SELECT digest FROM lexicons WHERE id = ?"

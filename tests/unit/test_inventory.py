@@ -445,20 +445,6 @@ def test_one_sop_uid_under_two_patients_is_a_conflict(root, private):
     }
 
 
-def test_series_under_two_patients_is_in_one_batch(tmp_path, private):
-    """Those that are there together, and one who comes later."""
-    root, small = tmp_path / "in", InventorySettings(target_work=1, spread=100)
-    for number, patient in enumerate(("007", "7", "007"), 1):
-        put(root, f"{number}", instance(patient, 1, 1, number))
-    put(root, "other", instance("8", 2, 1, 1))
-    run(root, private, settings=small)
-    put(root, "late", instance("6", 1, 1, 4))
-    run(root, private, settings=small)
-    entries = [(m["batch"], s["series_uid"], len(s["instances"])) for m in manifests(private) for s in m["series"]]
-    parts = [("b000001", "1.2.3.1.1", size) for size in (2, 1, 1)]
-    assert entries == [*parts, ("b000002", "1.2.3.2.1", 1)]
-
-
 def test_decisions_on_findings_reach_the_batch_of_their_instance_alone(root, private):
     decision = Decision(f"{UidMapper(SALT).new_uid('1.2.3.2.1.1')}#0123456789ab", "hide", "me", "2020-01-01", "a name")
     run(root, private)
