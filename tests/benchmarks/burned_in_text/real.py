@@ -36,7 +36,6 @@ IDENTIFYING = {
 }  # fmt: skip
 TECHNICAL = {"technical", "anatomy", "anatomy (Spanish)", "vendor", "ui", "test-pattern", "text (no PHI)"}
 STRONG_STROKE = 80  # of 127: what counts as ink in a drawn box
-FRAMES = 3  # of an instance that are judged: first, middle, last
 MIN_SIDE = 64  # pixels; smaller pictures without text are not counted
 READERS = ("ppocr", "tesseract")
 SURE = 0.6  # confidence from which two letters or digits count as read in what was filled
@@ -128,13 +127,10 @@ def _with_text(path: Path, name: str, rows: list[dict[str, str]], reader: TextRe
     source = open_pixels(path)
     assert source is not None
     with source:
-        count, inverted, window = source.layout.frames, source.layout.photometric == INVERTED, source.window()
-        chosen = {round(n * (count - 1) / (FRAMES - 1)) for n in range(FRAMES)}
+        inverted, window = source.layout.photometric == INVERTED, source.window()
         for frame in source.frames():
-            if frame.index in chosen:
-                image = displayed(source, frame)
-                own = _of(boxes, frame.index)
-                _frame(f"{name} frame {frame.index}", image, rows, own, text, inverted, window)
+            own = _of(boxes, frame.index)
+            _frame(f"{name} frame {frame.index}", displayed(source, frame), rows, own, text, inverted, window)
     text.distinct += sum(row["category"] in IDENTIFYING for row in rows)
 
 
@@ -230,7 +226,7 @@ def show_real(figures: dict, console: Console) -> None:
     """Print the figures of real pictures."""
     text = figures["with_text"]
     console.print(
-        f"identifying boxes hidden: {text['hidden']} of {text['boxes']} (up to {FRAMES} frames of {text['files']} files, "
+        f"identifying boxes hidden: {text['hidden']} of {text['boxes']} (all frames of {text['files']} files, "
         f"{text['distinct']} drawn); readable after: "
         + ", ".join(f"{count} by {name}" for name, count in text["readable"].items())
     )
