@@ -15,7 +15,7 @@ from audit_uids import UidMapCounts
 from phi_deid_pipeline.records import RejectedFile, Status, Verdict
 from record_io import read_jsonl, write_json_if_changed
 
-SUMMARY_SCHEMA = "summary/2"
+SUMMARY_SCHEMA = "summary/3"
 
 # Defined terms of Modality (PS3.3 C.7.3.1.1.1, retired ones included): any other value could be anything, a name too.
 _TERMS = """

@@ -349,15 +349,21 @@ def assemble_metadata(
     return count
 
 
+def _is_to_be_split(series: Mapping[str, Any]) -> bool:
+    """Tell whether a stack of a CT series has gaps that no resampling fills."""
+    steps = (step for stack in series["stacks"] for step in stack["recommended_preprocessing_pipeline"])
+    return any(step["step"] == "split_at_gaps" and step["required"] for step in steps)
+
+
 def assemble_ct_prepro(
     private: Path, batches: Sequence[str], is_incomplete: IsIncomplete, settings: Mapping[str, Any], target: Path
 ) -> dict[str, int]:
-    """Write the geometry of released CT series, sorted by series UID; return how many there are and need resampling.
+    """Write the geometry of released CT series, sorted by series UID; return how many there are, and need what.
 
     A series of which staged instances are withheld was measured anew (`private/remade`): what is said holds for what is
     released. One that lacks an instance, read or not, says `series_incomplete`.
     """
-    counts = {"total": 0, "requires_resampling": 0}
+    counts = {"total": 0, "requires_resampling": 0, "requires_splitting": 0}
     with temporary_database(private) as database:
         lines = SortedLines(database, "Audit of CT geometry")
         for batch, final in zip(batches, _statuses(private, batches), strict=True):
@@ -379,5 +385,6 @@ def assemble_ct_prepro(
                 stream.write(separator + plain_json({**row, "series_incomplete": extra}))
                 counts["total"] += 1
                 counts["requires_resampling"] += bool(row["requires_resampling"])
+                counts["requires_splitting"] += _is_to_be_split(row)
             stream.write(b"\n]}\n")
     return counts

@@ -43,7 +43,13 @@ exit codes:
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of `evaluate` to its parser."""
-    sub.add_argument("--input", type=Path, required=True, metavar="DIR", help="de-identified folder, of any tool")
+    sub.add_argument(
+        "--input",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="de-identified folder, of any tool; of a release `dicom`: what is no instance is a finding",
+    )
     sub.add_argument(
         "--output",
         type=Path,

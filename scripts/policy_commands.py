@@ -191,7 +191,8 @@ def diff_policies(first: str, second: str, console: Console) -> int:
     if actions.row_count:
         console.print(actions, markup=False)
     concepts = _concepts(a, b)
-    _say(console, f"{actions.row_count} attributes and {concepts} SR concepts differ.")
+    rest = f"{conditional.row_count} overrides under conditions or of private attributes, {concepts} SR concepts"
+    _say(console, f"{actions.row_count} attributes, {rest} differ.")
     return DONE
 
 

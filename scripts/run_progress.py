@@ -27,7 +27,7 @@ _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is ful
 PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
 PLAIN_SECONDS = 10.0
 POLL_SECONDS = 0.25
-SUMMARY_SCHEMA = "summary/2"  # of the summary that is printed here
+SUMMARY_SCHEMA = "summary/3"  # of the summary that is printed here
 STAGES = {
     "inventory": "reading headers",
     "map_uids": "mapping UIDs",
@@ -351,7 +351,8 @@ def print_summary(output: Path, console: Console) -> int:
         f"{uids['not_in_dataset']} only referred to",
         highlight=False,
     )
-    console.print(f"CT series: {ct['total']} measured, {ct['requires_resampling']} need resampling", highlight=False)
+    needs = f"need resampling {ct['requires_resampling']}, need splitting at gaps {ct['requires_splitting']}"
+    console.print(f"CT series: {ct['total']} measured; {needs}", highlight=False)
     console.print(stacks_line(summary["ct_stacks"]), highlight=False)
     unused = summary["decisions_unused"]
     if unused:

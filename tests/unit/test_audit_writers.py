@@ -332,7 +332,7 @@ def test_geometry_of_released_ct_series_with_settings(tmp_path):
         "settings": {"hu_clip": [-1024, 3071]},
         "series": [{**geometry(SERIES[A1.path], record(A1).study_uid), "series_incomplete": True}],
     }
-    assert summary["ct_series"] == {"total": 1, "requires_resampling": 1}
+    assert summary["ct_series"] == {"total": 1, "requires_resampling": 1, "requires_splitting": 0}
 
 
 def test_geometry_of_a_series_that_lacks_slices_is_that_of_what_is_released(tmp_path):
@@ -343,7 +343,7 @@ def test_geometry_of_a_series_that_lacks_slices_is_that_of_what_is_released(tmp_
     rows = json.loads((root / "audits" / "ct_prepro" / "ct_prepro_audit.json").read_text())["series"]
 
     assert {**staged, **anew, "series_incomplete": True} in rows and len(rows) == 2
-    assert summary["ct_series"] == {"total": 2, "requires_resampling": 0}
+    assert summary["ct_series"] == {"total": 2, "requires_resampling": 0, "requires_splitting": 1}
 
 
 def test_geometry_of_a_series_uid_in_two_studies_is_told_of_the_released_one(tmp_path):
@@ -406,7 +406,7 @@ def test_summary_counts_everything_once(tmp_path):
             "pairs_by_state": {"resolved": 2, "dangling": 1, "dropped_by_policy": 0, "lost": 0, "not_written": 0},
             "pairs_by_agreement": {"agrees": 1, "differs": 1, "not_checked": 0},
         },
-        "ct_series": {"total": 1, "requires_resampling": 1},
+        "ct_series": {"total": 1, "requires_resampling": 1, "requires_splitting": 0},
         "ct_stacks": {"picture": 0, "image": 0, "mask": 0, "left_out": []},
     }  # fmt: skip
 

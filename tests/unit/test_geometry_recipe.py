@@ -185,6 +185,14 @@ def test_program_makes_the_grid_and_voxels_of_the_rule(
         assert np.array_equal(values, sitk.GetArrayFromImage(rule)) and np.unique(values).size > 500
 
 
+def test_program_says_that_the_release_is_elsewhere(tmp_path: Path, monkeypatch) -> None:
+    _series, result = released(even(), tmp_path, SETTINGS)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(SystemExit, match="set release to where it lies"):
+        exec(result.simpleitk, {})
+
+
 def test_program_passes_over_what_is_no_slice(tmp_path: Path, monkeypatch) -> None:
     made = even()
     _series, result = released(made, tmp_path, SETTINGS)

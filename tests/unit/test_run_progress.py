@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 import audit_summary
+import main as front_door
 from run_progress import (
     ROOT,
     STAGES,
@@ -77,3 +78,10 @@ def test_what_a_former_scan_said_is_forgotten(tmp_path: Path) -> None:
     forget_scan_progress(tmp_path)
     assert read_scan_progress(tmp_path) == (0, 0)
     forget_scan_progress(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["status", "releases", "words", "verify"])
+def test_folder_that_no_run_wrote_is_refused(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "scan").mkdir()
+    assert front_door.main([command, "--output", str(tmp_path)]) == 2
+    assert "no output of a run" in capsys.readouterr().err

@@ -47,6 +47,8 @@ def _reading(one: Reading) -> list[str]:
         "import SimpleITK as sitk",
         'release = Path("release")  # where it lies; the volume is written into the folder of the call',
         f'folder = release / "dicom/{one.study_uid}/{one.series_uid}"',
+        "if not folder.is_dir():",
+        '    raise SystemExit("The folder release is not here, or lacks this series: set release to where it lies.")',
         *_values(one),
         *(_named(one) if one.several else _all(one)),
         *_ordered(one),
