@@ -429,7 +429,7 @@ def main(arguments: list[str] | None = None) -> int:
             return evaluate_folder.evaluate(args, console)
         if not args.output.is_dir():
             raise ConfigError("There is no such output folder; check --output.")
-        if not any((args.output / name).is_dir() for name in ("private", "releases", "audits")):
+        if args.command != "verify" and not any((args.output / name).is_dir() for name in ("private", "releases")):
             raise ConfigError("This folder is no output of a run; check --output.")
         if args.command == "status":
             return status(args.output.resolve(), console)

@@ -51,6 +51,7 @@ from phi_deid_pipeline.verification_written import holds_date
 
 MIN_NAME = 4
 MIN_WHOLE = 3
+MIN_ACCOUNT = 5  # letters of a family name in the name of an account
 MIN_NUMBER = 4
 MIN_DIGIT_WORD = 5
 MIN_DIGIT_RUN = 6
@@ -144,6 +145,19 @@ class Needles:
         self._add_joined([fold(word) for word in joined], category)
         for words in (originals, joined) if joined != originals else (originals,):
             self._add_neighbours([plain_spellings(word) - PARTICLES for word in words], category)
+        self._add_accounts(["".join(_WORD.findall(part)) for part in re.split(r"[\^,;]", text)], category)
+
+    def _add_accounts(self, components: list[str], category: Category) -> None:
+        """Add the family name with an initial before or behind it, as in accounts; an s behind it is a plural."""
+        filled = [component for component in components if component]
+        if len(filled) < 2:
+            return
+        for family in plain_spellings(filled[0]) - self._harmless:
+            if len(family) < MIN_ACCOUNT or not family.isalpha() or _NO_BLANKS.search(family):
+                continue
+            for initial in {form[0] for form in plain_spellings(filled[1]) if form[0].isalpha()}:
+                for account in (initial + family, *([family + initial] if initial != "s" else [])):
+                    self.letters.setdefault(account, category)
 
     def _add_neighbours(self, groups: list[set[str]], category: Category) -> None:
         """Add each two words of a name as one word, in both orders."""

@@ -80,7 +80,7 @@ def test_what_a_former_scan_said_is_forgotten(tmp_path: Path) -> None:
     forget_scan_progress(tmp_path)
 
 
-@pytest.mark.parametrize("command", ["status", "releases", "words", "verify"])
+@pytest.mark.parametrize("command", ["status", "releases", "words"])
 def test_folder_that_no_run_wrote_is_refused(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "scan").mkdir()
     assert front_door.main([command, "--output", str(tmp_path)]) == 2
