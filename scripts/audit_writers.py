@@ -349,12 +349,6 @@ def assemble_metadata(
     return count
 
 
-def _is_to_be_split(series: Mapping[str, Any]) -> bool:
-    """Tell whether a stack of a CT series has gaps that no resampling fills."""
-    steps = (step for stack in series["stacks"] for step in stack["recommended_preprocessing_pipeline"])
-    return any(step["step"] == "split_at_gaps" and step["required"] for step in steps)
-
-
 def assemble_ct_prepro(
     private: Path, batches: Sequence[str], is_incomplete: IsIncomplete, settings: Mapping[str, Any], target: Path
 ) -> dict[str, int]:
@@ -385,6 +379,6 @@ def assemble_ct_prepro(
                 stream.write(separator + plain_json({**row, "series_incomplete": extra}))
                 counts["total"] += 1
                 counts["requires_resampling"] += bool(row["requires_resampling"])
-                counts["requires_splitting"] += _is_to_be_split(row)
+                counts["requires_splitting"] += bool(row["requires_splitting"])
             stream.write(b"\n]}\n")
     return counts

@@ -176,9 +176,6 @@ def metadata(row: DeidRecord) -> dict[str, object]:
     return {**dict(zip(NAME_LESS, uids, strict=True)), "rows": 512, "slice_thickness": 1.5, "pixel_spacing": [0.5, 0.5]}
 
 
-SPLIT = {"step": "split_at_gaps", "required": True}
-
-
 def geometry(series_uid: str, study_uid: str) -> dict[str, object]:
     needs = series_uid == MAPPER.new_uid("1.3.1")
     return {
@@ -186,7 +183,7 @@ def geometry(series_uid: str, study_uid: str) -> dict[str, object]:
         "series_instance_uid": series_uid,
         "num_slices": 2,
         "requires_resampling": needs,
-        "stacks": [{"recommended_preprocessing_pipeline": [] if needs else [SPLIT, SPLIT | {"required": False}]}],
+        "requires_splitting": not needs,
     }
 
 

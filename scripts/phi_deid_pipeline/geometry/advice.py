@@ -133,6 +133,11 @@ class Advice:
         )
 
     @property
+    def is_split(self) -> bool:
+        """Tell whether the stack has gaps that are too wide to interpolate across."""
+        return any(step.step == "split_at_gaps" for step in self.steps)
+
+    @property
     def _far(self) -> float:
         """Return how far off the line a slice lies that has to be aligned, in mm."""
         return self.settings.in_plane_tolerance_mm + EPSILON_MM

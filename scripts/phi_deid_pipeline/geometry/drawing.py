@@ -342,7 +342,7 @@ def _draw_facts(axes: Axes, geometry: StackGeometry) -> None:
     between = "" if one.z_spacing_min is None else f" ({_mm(one.z_spacing_min)} to {_mm(one.z_spacing_max)})"
     pixel = "unknown" if one.pixel_spacing is None else " x ".join(map(_mm, one.pixel_spacing))
     advice = "resampling required" if geometry.requires_resampling else "no resampling required"
-    if any(step.step == "split_at_gaps" for step in geometry.recommended_preprocessing_pipeline):
+    if geometry.requires_splitting:
         advice = "split at gaps" + (", then resampling required" if geometry.requires_resampling else "")
     lines = [
         f"{geometry.kind.replace('_', ' ')}, {size}, {one.num_slices} slices; pixels {pixel} mm; thickness "

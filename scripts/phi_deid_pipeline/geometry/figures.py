@@ -185,6 +185,7 @@ class StackGeometry:
     kind: str  # volume, single_slice, localizer, unplaced
     figures: StackFigures
     requires_resampling: bool
+    requires_splitting: bool
     reasons: tuple[str, ...]
     flags: tuple[GeometryFlag, ...]
     gaps: tuple[Gap, ...]  # where slices are missing
@@ -246,6 +247,7 @@ class CtGeometry:
     high_bit: int | None
     pixel_representation: int | None
     requires_resampling: bool
+    requires_splitting: bool
     reasons: tuple[str, ...]
     flags: tuple[GeometryFlag, ...]
     recommended_preprocessing_pipeline: tuple[PipelineStep, ...]

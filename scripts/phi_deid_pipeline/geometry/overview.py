@@ -22,14 +22,13 @@ _TICKS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm; up to wider distances powe
 def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
     """Return the figure as PNG; `series` are rows of the CT preprocessing audit."""
     stacks = named_stacks(series)
-    needing = sum(stack["requires_resampling"] for _, stack in stacks)
+    resampled, split = (sum(stack[f"requires_{what}"] for _, stack in stacks) for what in ("resampling", "splitting"))
     studies = len({row["study_instance_uid"] for row in series})
     named = "study" if studies == 1 else "studies"
     title = (
-        f"{len(series)} CT series of {studies} {named} with {len(stacks)} stacks; {needing} stacks require resampling"
+        f"{len(series)} CT series of {studies} {named}, stacks: {len(stacks)}; to resample: {resampled}, to split at gaps: "
+        f"{split} (red; green: ready, grey: no volume)"
     )
-    if split := sum(_is_split(stack) for _, stack in stacks):
-        title += f", {split} splitting at gaps"
     return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
 
 
@@ -61,11 +60,7 @@ def distance_ticks(most: float | None) -> list[float]:
 def _colour(stack: Mapping[str, Any]) -> str:
     if stack["kind"] != "volume" or not stack["target_grid"]:
         return _OTHER
-    return _NEEDS if stack["requires_resampling"] or _is_split(stack) else _FINE
-
-
-def _is_split(stack: Mapping[str, Any]) -> bool:
-    return any(step["step"] == "split_at_gaps" for step in stack["recommended_preprocessing_pipeline"])
+    return _NEEDS if stack["requires_resampling"] or stack["requires_splitting"] else _FINE
 
 
 def _verdict(stack: Mapping[str, Any]) -> str:
@@ -73,7 +68,7 @@ def _verdict(stack: Mapping[str, Any]) -> str:
         return stack["kind"].replace("_", " ")
     if not stack["target_grid"]:
         return "no volume"
-    needs = ("split at gaps" if _is_split(stack) else "", "resample" if stack["requires_resampling"] else "")
+    needs = ("split at gaps" if stack["requires_splitting"] else "", "resample" if stack["requires_resampling"] else "")
     return ", ".join(filter(None, needs))
 
 
