@@ -79,7 +79,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text, epilog=exit_codes(name), formatter_class=raw)
+        made = commands.add_parser(name, help=text, description=text, epilog=exit_codes(name), formatter_class=raw)
+        made.set_defaults(parser=made)
+        return made
 
     run = command("run", "De-identify, verify, audit and release the DICOM instances of a folder.")
     prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")
@@ -105,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=evaluate_folder.EPILOG,
         formatter_class=raw,
     )
+    evaluate.set_defaults(parser=evaluate)
     evaluate_folder.add_options(evaluate)
     for sub in (demo, evaluate):
         sub.add_argument(
@@ -114,12 +117,23 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """Parse a command line; an option that its command does not have is told with the usage of that command."""
+    top = parser()
+    args, unknown = top.parse_known_args(arguments)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
+
+
 def _policy_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands below `policy` to its parser."""
     commands = parser.add_subparsers(dest="policy_command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text)
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(parser=made)
+        return made
 
     command("list", "List the policies of config/policies/.")
     show = command("show", "Show options, keys, counts and overrides of a policy, and actions on request.")
@@ -404,7 +418,7 @@ def verify(output: Path, salt_file: Path | None, console: Console) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command; return the exit code."""
-    args = parser().parse_args(arguments)
+    args = parsed(arguments)
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:
         if args.command in ("run", "prepare"):

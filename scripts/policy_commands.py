@@ -230,7 +230,9 @@ def clone_policy(first: str, second: str, console: Console, *, copy: bool) -> in
         with target.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise ConfigError("B exists already and is not overwritten; choose another name.") from None
+        raise ConfigError(
+            "The new policy, B of the call, exists already and is not overwritten; choose another name."
+        ) from None
     except OSError as error:
         raise ConfigError(f"B cannot be written ({error.strerror}).") from error
     load_policy(target, root=POLICIES_FOLDER)

@@ -332,7 +332,10 @@ def print_summary(output: Path, console: Console) -> int:
     console.print(table)
     files = sum(summary["rejected_by_reason"].values()) - total["rejected"]
     if files:
-        console.print(f"Besides, {files} files that are no DICOM instances were rejected.", highlight=False)
+        told = (
+            "1 file that is no DICOM instance was" if files == 1 else f"{files} files that are no DICOM instances were"
+        )
+        console.print(f"Besides, {told} rejected.", highlight=False)
     _print_counts(console, "All rejected input files, by reason", summary["rejected_by_reason"])
     _print_counts(console, "Held for review, by reason", summary["held_by_reason"])
     text = summary["text"]

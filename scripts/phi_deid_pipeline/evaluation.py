@@ -121,7 +121,7 @@ def _no_dicom(path: Path, file: str, known: Known) -> list[HeaderFinding]:
         if what
         else _fact(file, Severity.POSSIBLE, "no_dicom", "no DICOM; only its text was searched")
     ]
-    return told + look_at_bytes(file, data, known)
+    return told + look_at_bytes(file, data, known, compressed=bool(what))
 
 
 def _fact(file: str, severity: Severity, kind: str, why: str) -> HeaderFinding:

@@ -44,6 +44,7 @@ MOST_BYTES = 1 << 20  # of a binary value that are searched
 FIRST_PIXEL_BYTES = 4096  # where comments of a codestream stand
 STRONG = frozenset({"e-mail", "phone", "name", "label", "address", "age", "ssn"})  # kinds that count among codes, bytes
 OF_FILES = STRONG - {"label"}  # kinds that count in a file without DICOM: it may list tags and digests
+OF_NOISE = frozenset({"e-mail"})  # kinds that compressed bytes do not hold by chance
 CODES = frozenset({0x00080100, 0x00080119, 0x00080120})  # coded values: numbers of a scheme
 IMPLEMENTATION = 0x00020012  # names a program, hardly a person
 _RUNS = re.compile(rb"[\x20-\x7e\xa0-\xff]{%d,}" % RUN_LENGTH)
@@ -80,10 +81,10 @@ def look_at_path(file: str, known: Known) -> list[HeaderFinding]:
     ]
 
 
-def look_at_bytes(file: str, data: bytes, known: Known) -> list[HeaderFinding]:
+def look_at_bytes(file: str, data: bytes, known: Known, *, compressed: bool) -> list[HeaderFinding]:
     """Return what the printable runs of a file show that is no DICOM."""
     looker = _Looker(file, known, load_table(), frozenset(), "")
-    looker.octets(("file", "", ""), data, OF_FILES)
+    looker.octets(("file", "", ""), data, OF_NOISE if compressed else OF_FILES)
     return looker.findings
 
 

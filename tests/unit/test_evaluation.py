@@ -57,6 +57,15 @@ def test_what_is_no_dicom_is_told_by_what_it_is(folder: Path) -> None:
     assert kinds(results["link"]) == {(Severity.POSSIBLE, "link")}
 
 
+def test_compressed_bytes_hold_no_age_by_chance(tmp_path: Path) -> None:
+    """Four characters of an age stand somewhere in most pictures."""
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00~q 99YO #\x00mail to jane.roe@example.org now\x00")
+    (tmp_path / "a.txt").write_bytes(b"age: 99YO #")
+    results = look(tmp_path)
+    assert kinds(results["a.png"]) == {(Severity.LIKELY, "no_dicom"), (Severity.CERTAIN, "e-mail")}
+    assert (Severity.CERTAIN, "age") in kinds(results["a.txt"])
+
+
 def test_broken_instance_is_a_finding(folder: Path) -> None:
     found = look(folder)["cut.dcm"].findings
     assert any(one.severity is Severity.LIKELY for one in found)

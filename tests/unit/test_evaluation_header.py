@@ -209,5 +209,5 @@ def test_path_is_searched_but_names_of_new_uids_are_harmless() -> None:
 
 
 def test_text_of_other_files_is_searched_for_strong_forms() -> None:
-    found = look_at_bytes("a.json", b'{"mail": "a@example.org", "tag": "20100520"}', Known())
+    found = look_at_bytes("a.json", b'{"mail": "a@example.org", "tag": "20100520"}', Known(), compressed=False)
     assert brief(found) == [("file", CERTAIN, "e-mail")]

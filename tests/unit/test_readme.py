@@ -147,6 +147,24 @@ def test_help_of_the_front_door_tells_what_the_exit_codes_say_of_each_command() 
     assert all(f"{name}: " in text for name in ("verify", "evaluate", "demo"))
 
 
+@pytest.mark.parametrize(
+    ("call", "usage"),
+    [
+        (["run", "--input", "a", "--output", "b"], "usage: main.py run "),
+        (["policy", "show", "a"], "usage: main.py policy show "),
+        (["evaluate", "--input", "a", "--output", "b"], "usage: main.py evaluate "),
+    ],
+)
+def test_unknown_option_shows_the_usage_of_its_command(
+    call: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        front_door.parsed([*call, "--unheard-of"])
+    told = capsys.readouterr().err
+    assert ended.value.code == front_door.USAGE
+    assert told.startswith(usage) and "--unheard-of" in told
+
+
 def test_page_of_the_config_is_as_rendered() -> None:
     assert CONFIG_PAGE.read_text(encoding="utf-8") == render_config(), "run workflow/schemas/render_config_readme.py"
 
