@@ -35,7 +35,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from phi_deid_pipeline.lexicon import Entry
+from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification_spellings import (
     fold,
