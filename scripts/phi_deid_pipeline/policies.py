@@ -37,6 +37,7 @@ from phi_deid_pipeline.policy_json import canonical, content_of, digest_of, fiel
 from phi_deid_pipeline.policy_rows import (
     DATE_VRS,
     MODIFIED_DATES,
+    PUBLISHED_DATES,
     Entry,
     SafePrivateRule,
     compile_concepts,
@@ -159,8 +160,23 @@ class Policy:
     ) -> Resolution:
         """Return what happens to the attribute at the end of `path` (tags from the top level), with its VR there.
 
-        `modality` and `manufacturer` are those of the instance; conditions of overrides ask for them.
+        `modality` and `manufacturer` are those of the instance; conditions of overrides ask for them. A published date,
+        which a policy that changes dates neither keeps nor moves, gets the basic action.
         """
+        found = self._resolved(path, vr, sop_class_uid, modality, manufacturer)
+        if found.action not in (Action.KEEP, Action.CLEAN) or vr not in DATE_VRS or not self.is_published(path[-1], vr):
+            return found
+        action = found.fallback if found.fallback in ("D", "Z", "X") else Action.DUMMY
+        return Resolution(found.code, action, f"{found.rule.partition(':')[0]}:published", found.hipaa, action)
+
+    def is_published(self, tag: int, vr: str) -> bool:
+        """Tell whether a date or time would tell the offset, or more than the year, of a policy that changes dates."""
+        changed = self.dates in ("shift", "year")
+        return changed and (tag in PUBLISHED_DATES or (vr == "TM" and self.dates == "year"))
+
+    def _resolved(
+        self, path: tuple[int, ...], vr: str, sop_class_uid: str, modality: str, manufacturer: str
+    ) -> Resolution:
         tag = path[-1]
         group = tag >> 16
         if self._ranked and (found := self._override((tag, ""), sop_class_uid, modality, manufacturer)) is not None:

@@ -115,10 +115,7 @@ def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
 def _known_forms(languages: Languages) -> Iterator[_Form]:
     month = _any(languages.months)
     of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
-    units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
-    old = _any(languages.age_words)
-    short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
-    months, units_of = languages.months, languages.age_units
+    months = languages.months
     yield _Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}", marks="@")  # e-mail
     yield _Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
     yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
@@ -162,17 +159,28 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
         digits=1,
         starts=ambiguous,
     )
+    yield from _weeks(languages)
+    clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
+    yield _Form(clock, marks=":", digits=1)
+    # Telephone, SSN: checked for seven digits.
+    yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
+    yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+    yield from _extensions(languages)
+    yield from _ages(languages)
+
+
+def _weeks(languages: Languages) -> Iterator[_Form]:
+    """Yield weeks of a year."""
     weeks = languages.week_labels
     yield _Form(rf"(?<![\w.-]){_YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{_END}", digits=6)  # 2020-W03
     yield _Form(rf"{_START}(?-i:W){_WEEK}[-/]{_YEAR}(?!\d)", marks="-/", digits=5)
     link = rf"(?:\s?[-/.,]\s?|\s(?:{_any(languages.date_links)}\s)?)"
     yield _Form(rf"{_START}{_any(weeks)}[ .:]{{0,2}}{_WEEK}{link}{_YEAR}(?!\d)", digits=5, starts=weeks)
     yield _Form(rf"{_START}(?<!\d )(?-i:KW)[ .]{{0,2}}{_WEEK}(?:/\d\d)?(?![.,]?\d|[^\W_])", digits=1)  # Kalenderwoche
-    clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
-    yield _Form(clock, marks=":", digits=1)
-    # Telephone, SSN: checked for seven digits.
-    yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
-    yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+
+
+def _extensions(languages: Languages) -> Iterator[_Form]:
+    """Yield extensions of telephones."""
     extension = rf"{_any(languages.extension_marks)}\.?\s?\d{{1,6}}{_END}"
     yield _Form(rf"(?<=\d{{3}}[-. ]\d{{4}})[ ,;]{{1,2}}{extension}", digits=8)
     # x4711; not a size (512 x4096) nor round
@@ -181,6 +189,13 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(rf"{_START}(?-i:DW)\s-\d{{2,5}}{_END}", marks="-", digits=2)  # Durchwahl
     inside = languages.extension_labels
     yield _Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
+
+
+def _ages(languages: Languages) -> Iterator[_Form]:
+    """Yield ages with a unit, and those above 89 in other forms."""
+    units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
+    old, units_of = _any(languages.age_words), languages.age_units
+    short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
     age = rf"(?<!\w)\d{{1,3}}[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}"
     yield _Form(age, digits=1, holds=units_of)
     yield _Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
