@@ -37,12 +37,12 @@ from phi_deid_pipeline.policy_json import canonical, content_of, digest_of, fiel
 from phi_deid_pipeline.policy_rows import (
     DATE_VRS,
     MODIFIED_DATES,
-    PUBLISHED_DATES,
     Entry,
     SafePrivateRule,
     compile_concepts,
     compile_rows,
     compile_safe_private,
+    is_published,
 )
 from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
 from phi_deid_pipeline.records import Category
@@ -164,15 +164,14 @@ class Policy:
         which a policy that changes dates neither keeps nor moves, gets the basic action.
         """
         found = self._resolved(path, vr, sop_class_uid, modality, manufacturer)
-        if found.action not in (Action.KEEP, Action.CLEAN) or vr not in DATE_VRS or not self.is_published(path[-1], vr):
+        if (
+            found.action not in (Action.KEEP, Action.CLEAN)
+            or vr not in DATE_VRS
+            or not is_published(self.dates, path[-1], vr)
+        ):
             return found
         action = found.fallback if found.fallback in ("D", "Z", "X") else Action.DUMMY
         return Resolution(found.code, action, f"{found.rule.partition(':')[0]}:published", found.hipaa, action)
-
-    def is_published(self, tag: int, vr: str) -> bool:
-        """Tell whether a date or time would tell the offset, or more than the year, of a policy that changes dates."""
-        changed = self.dates in ("shift", "year")
-        return changed and (tag in PUBLISHED_DATES or (vr == "TM" and self.dates == "year"))
 
     def _resolved(
         self, path: tuple[int, ...], vr: str, sop_class_uid: str, modality: str, manufacturer: str

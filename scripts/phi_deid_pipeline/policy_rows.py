@@ -29,6 +29,11 @@ SHARED_DATES = frozenset({("113723", "DCM")})  # calibration of a device: the sa
 NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
 
 
+def is_published(dates: str, tag: int, vr: str) -> bool:
+    """Tell whether a date or time would tell the offset, or more than the year, where a policy changes dates so."""
+    return dates in ("shift", "year") and (tag in PUBLISHED_DATES or (vr == "TM" and dates == "year"))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A row after options: `code` may be compound; `basic` is the code without options."""
