@@ -172,21 +172,26 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
 def _weeks(languages: Languages) -> Iterator[_Form]:
     """Yield weeks of a year."""
     weeks = languages.week_labels
-    yield _Form(rf"(?<![\w.-]){_YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{_END}", digits=6)  # 2020-W03
-    yield _Form(rf"{_START}(?-i:W){_WEEK}[-/]{_YEAR}(?!\d)", marks="-/", digits=5)
+    yield _Form(
+        rf"(?<![\w.-]){_YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{_END}", digits=6, holds=("w",)
+    )  # 2020-W03
+    yield _Form(rf"{_START}(?-i:W){_WEEK}[-/]{_YEAR}(?!\d)", marks="-/", digits=5, starts=("w",))
     link = rf"(?:\s?[-/.,]\s?|\s(?:{_any(languages.date_links)}\s)?)"
     yield _Form(rf"{_START}{_any(weeks)}[ .:]{{0,2}}{_WEEK}{link}{_YEAR}(?!\d)", digits=5, starts=weeks)
-    yield _Form(rf"{_START}(?<!\d )(?-i:KW)[ .]{{0,2}}{_WEEK}(?:/\d\d)?(?![.,]?\d|[^\W_])", digits=1)  # Kalenderwoche
+    alone = rf"{_START}(?<!\d )(?-i:KW)[ .]{{0,2}}{_WEEK}(?:/\d\d)?(?![.,]?\d|[^\W_])"  # Kalenderwoche
+    yield _Form(alone, digits=1, starts=("kw",))
 
 
 def _extensions(languages: Languages) -> Iterator[_Form]:
     """Yield extensions of telephones."""
     extension = rf"{_any(languages.extension_marks)}\.?\s?\d{{1,6}}{_END}"
-    yield _Form(rf"(?<=\d{{3}}[-. ]\d{{4}})[ ,;]{{1,2}}{extension}", digits=8)
+    yield _Form(
+        rf"(?<=\d{{3}}[-. ]\d{{4}})[ ,;]{{1,2}}{extension}", marks="-. ", digits=8, starts=languages.extension_marks
+    )
     # x4711; not a size (512 x4096) nor round
     size = r"(?:\d+00|1024|1536|2048|3072|4096)\b"
-    yield _Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4)
-    yield _Form(rf"{_START}(?-i:DW)\s-\d{{2,5}}{_END}", marks="-", digits=2)  # Durchwahl
+    yield _Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
+    yield _Form(rf"{_START}(?-i:DW)\s-\d{{2,5}}{_END}", marks="-", digits=2, starts=("dw",))  # Durchwahl
     inside = languages.extension_labels
     yield _Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
 
@@ -280,13 +285,15 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     """Yield British postcodes: whole ones, and the first half behind a town."""
     areas = [area.upper() for area in languages.postcode_areas]
     half = rf"(?:{'|'.join(areas) or _NEVER})\d[\dA-Z]?"
-    yield _Form(rf"{_START}(?-i:{half}\s?{_NO_INWARD}\d[ABD-HJLNP-UW-Z]{{2}}){_END}", digits=2)  # LS9 7TF
+    halves = [f"{area}{digit}" for area in languages.postcode_areas for digit in range(10)]
+    whole = rf"{_START}(?-i:{half}\s?{_NO_INWARD}\d[ABD-HJLNP-UW-Z]{{2}}){_END}"  # LS9 7TF
+    yield _Form(whole, digits=2, starts=halves)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
     yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
-    telling = "|".join(area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS) or _NEVER
-    yield _Form(
-        rf"{_START}(?-i:(?P<street8>[A-Z][A-Za-z]{{2,}}),?\s(?:{telling})\d[\dA-Z]?){_END}", digits=1
-    )  # Leeds LS9
+    telling = [area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS]
+    areas_of_towns = rf"(?:{'|'.join(telling) or _NEVER})\d[\dA-Z]?"
+    town = rf"{_START}(?-i:(?P<street8>[A-Z][A-Za-z]{{2,}}),?\s{areas_of_towns}){_END}"  # Leeds LS9
+    yield _Form(town, digits=1, starts=[f"{area.lower()}{digit}" for area in telling for digit in range(10)])
 
 
 def _full_date(languages: Languages) -> str:
