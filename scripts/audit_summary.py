@@ -15,7 +15,7 @@ from audit_uids import UidMapCounts
 from phi_deid_pipeline.records import RejectedFile, Status, Verdict
 from record_io import read_jsonl, write_json_if_changed
 
-SUMMARY_SCHEMA = "summary/3"
+SUMMARY_SCHEMA = "summary/4"
 
 # Defined terms of Modality (PS3.3 C.7.3.1.1.1, retired ones included): any other value could be anything, a name too.
 _TERMS = """
@@ -39,6 +39,8 @@ class Tally:
         self.decided = 0
         self.found: dict[str, set[str]] = {"patients": set(), "studies": set(), "series": set()}
         self.out: dict[str, set[str]] = {"patients": set(), "studies": set(), "series": set()}
+        self._patient: dict[str, str] = {}  # study -> the first of its patients that was met
+        self.mixed: set[str] = set()  # studies in which several patients are released
         self._incomplete: set[tuple[str, str]] = set()  # study, series of which an instance is not released
 
     def add_record(self, record: Mapping[str, Any], final: FinalStatus, patient: str) -> None:
@@ -51,6 +53,8 @@ class Tally:
         if final.status is Status.RELEASED:
             for kind, name in names.items():
                 self.out[kind].add(name)
+            if self._patient.setdefault(final.study_uid, patient) != patient:
+                self.mixed.add(final.study_uid)
             self.redacted += record["pixel_data"] == "redacted"
             self.decided += final.decision is not None
         else:
@@ -102,6 +106,7 @@ def write_summary(
     summary = {
         "schema": SUMMARY_SCHEMA,
         **{kind: {"in": len(tally.found[kind]), "out": len(tally.out[kind])} for kind in tally.found},
+        "studies_of_several_patients": sorted(tally.mixed),
         "instances": _by_status(tally.instances),
         "instances_by_modality": {name: _by_status(tally.by_modality[name]) for name in sorted(tally.by_modality)},
         "released_by_decision": tally.decided,

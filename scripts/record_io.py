@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import marshal
 import os
 import time
 import types
@@ -33,6 +34,8 @@ ROWS_PER_GROUP = 20_000
 _TEMPORARY = ".writing"
 _counter = itertools.count()
 MOST_ROWS = 1024
+MOST_LISTS = 64
+_PLAIN_MARSHAL = 2  # the format without references to earlier objects: equal data give equal bytes
 _known_rows: dict[int, tuple[tuple[TagAction, ...], str]] = {}  # by identity, which the row held here keeps taken
 
 
@@ -157,6 +160,8 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
         return _optional_decoder(kind, arguments)
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
         return _fixed_tuple_decoder(arguments)
+    if origin is tuple and arguments[0] is TagAction:
+        return _remembering_lists(_decoder(TagAction))
     if origin in (tuple, list, set, frozenset):
         item = _decoder(arguments[0])
         return lambda data: origin(map(item, _expect(data, list)))
@@ -257,6 +262,22 @@ def _remembering(decode: Callable[[Any], TagAction]) -> Callable[[Any], TagActio
         if found is None:
             found = decode(data)
             if len(known) < MOST_ROWS:
+                known[key] = found
+        return found
+
+    return decoded
+
+
+def _remembering_lists(decode: Callable[[Any], TagAction]) -> Callable[[Any], tuple[TagAction, ...]]:
+    """Return a decoder that makes one tuple of equal lists of rows; most instances of a series have the same."""
+    known: dict[bytes, tuple[TagAction, ...]] = {}
+
+    def decoded(data: Any) -> tuple[TagAction, ...]:
+        key = marshal.dumps(_expect(data, list), _PLAIN_MARSHAL)
+        found = known.get(key)
+        if found is None:
+            found = tuple(map(decode, data))
+            if len(known) < MOST_LISTS:
                 known[key] = found
         return found
 

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is ful
 PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
 PLAIN_SECONDS = 10.0
 POLL_SECONDS = 0.25
-SUMMARY_SCHEMA = "summary/3"  # of the summary that is printed here
+SUMMARY_SCHEMA = "summary/4"  # of the summary that is printed here
 STAGES = {
     "inventory": "reading headers",
     "map_uids": "mapping UIDs",
@@ -330,6 +330,8 @@ def print_summary(output: Path, console: Console) -> int:
     table.add_section()
     table.add_row("all instances", str(sum(total.values())), *(str(total[s]) for s in ("released", "held", "rejected")))
     console.print(table)
+    if told := patients_line(summary["studies_of_several_patients"]):
+        console.print(told, highlight=False)
     files = sum(summary["rejected_by_reason"].values()) - total["rejected"]
     if files:
         told = (
@@ -361,6 +363,17 @@ def print_summary(output: Path, console: Console) -> int:
     if unused:
         console.print(f"Decisions that match nothing in this data set: {unused}; check their UIDs.", highlight=False)
     return sum(summary["rejected_by_reason"].values()) + total["held"] + unused
+
+
+def patients_line(studies: Sequence[str]) -> str:
+    """Return what it means that instances of one study name several patients, and what to do; "" where none does."""
+    if not studies:
+        return ""
+    return (
+        f"Studies under several Patient IDs: {len(studies)} (studies_of_several_patients of audits/summary.json). Each ID has a "
+        "pseudonym and an offset of dates of its own: where they are one person's, or one is missing, mend the input or join "
+        "them with --patients."
+    )
 
 
 def links_line(links: Mapping[str, Any]) -> str:

@@ -383,6 +383,17 @@ def write_rules(folder: Path, target: Path) -> None:
     }
     header = {"standard": "DICOM PS3.15 Annex E", "edition": EDITION, "generated": GENERATED}
     (target / "ps3_15_rules.json").write_text(document(header, sections), encoding="utf-8")
+    required = {name: [compact(row_key(json.loads(row))) for row in sections[name]] for name in REQUIRED_SECTIONS}
+    text = document({"edition": EDITION, "generated": GENERATED}, required)
+    (target / "required_rows.json").write_text(text, encoding="utf-8")
+
+
+REQUIRED_SECTIONS = ("table_e1_1", "gaps_outside_e1_1", "own_rows", "structured_content_e3_4_1")
+
+
+def row_key(row: dict[str, str]) -> str:
+    """Return what names a row: its tag, or code, scheme and value type of a content item."""
+    return row.get("tag") or f"{row['code']} {row['scheme']} {row['value_type']}"
 
 
 def write_iod_types(folder: Path, target: Path) -> None:

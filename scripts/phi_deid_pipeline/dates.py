@@ -28,22 +28,6 @@ CONSTANT_DATES = (
     | {f"{year}0101" for year in (*range(FIRST_YEAR, 2000), *range(2000, LAST_YEAR + 1, 5), 2001, 2002, 2003)}
     | {"19691231", "19800106", "19991231", "20380119", "20491231", "20991231", "21001231"}
 )
-# Attributes whose date is the same for many patients: who knows it, or one patient's true dates, would subtract it.
-PUBLISHED_DATES = frozenset(
-    {
-        *(0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07),  # versions of context groups and templates
-        *(0x00686226, 0x00686270),  # implant catalogues
-        *(0x0072000A, 0x00720061, 0x00720063),  # hanging protocols, and the values they select by
-        *(0x00181204, 0x00181205),  # plates of devices
-        *(0x00181200, 0x00181202, 0x00181203, 0x0018700C, 0x0014407E, 0x00143076),  # calibration of devices, detectors
-        0x300A022C,  # strength of a source, by its certificate
-        *(0x00120086, 0x00120087),  # approval of a trial by its ethics committee
-        *(0x00144076, 0x00144078, 0x0014407A),  # procedures of a site
-        *(0x0044000B, 0x00141020),  # expiration of a lot
-        *(0x00080404, 0x00080416),  # inventories of a repository
-        *(0x40101025, 0x40101026),  # journeys of all who travelled
-    }
-)
 
 _DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)

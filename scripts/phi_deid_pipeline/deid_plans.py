@@ -6,8 +6,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import attribute
-from phi_deid_pipeline.dates import PUBLISHED_DATES
 from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, keyword_of
+from phi_deid_pipeline.policy_rows import is_published
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy, Resolution
@@ -209,9 +209,7 @@ class Planner:
 
         Where dates are changed none stays as it is, whoever asks: it would tell the offset.
         """
-        if self.dates in ("shift", "year") and (
-            plan.tag in PUBLISHED_DATES or (plan.vr == "TM" and self.dates == "year")
-        ):
+        if is_published(self.dates, plan.tag, plan.vr):
             plan.action = fallback if fallback in ("D", "Z", "X") else "D"
             return _plain_kind(plan, plan.action)
         if plan.vr == "TM":

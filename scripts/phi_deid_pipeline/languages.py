@@ -38,6 +38,7 @@ class Languages:
     date_links: tuple[str, ...]
     day_words: tuple[str, ...]
     date_words: tuple[str, ...]
+    week_labels: tuple[str, ...]
     time_words: tuple[str, ...]
     age_units: tuple[str, ...]
     short_age_units: tuple[str, ...]
@@ -51,6 +52,8 @@ class Languages:
     id_labels_with_mark: tuple[str, ...]
     plate_labels: tuple[str, ...]
     phone_labels: tuple[str, ...]
+    extension_labels: tuple[str, ...]
+    extension_marks: tuple[str, ...]
     account_labels: tuple[str, ...]
     street_names: tuple[str, ...]
     street_words: tuple[str, ...]
@@ -58,6 +61,8 @@ class Languages:
     street_suffixes: tuple[str, ...]
     street_prefixes: tuple[str, ...]
     states: tuple[str, ...]
+    postcode_areas: tuple[str, ...]
+    postcode_towns: tuple[str, ...]
 
 
 KEYS = field_names(Languages)

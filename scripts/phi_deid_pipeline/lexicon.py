@@ -11,14 +11,14 @@ of ideographs alike.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 
+from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import Index
-from phi_deid_pipeline.lexicon_words import RUN, WORD, Entry, compacted, fold, fold_with_index
+from phi_deid_pipeline.lexicon_words import RUN, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
 
@@ -47,20 +47,8 @@ _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1}
 Span = tuple[int, int, Category]
 
 
-class Lexicon:
+class Lexicon(Identifiers):
     """The identifiers of one patient, ready to be found in text. Immutable; equal entries make equal lexicons."""
-
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self.entries: frozenset[Entry] = frozenset(entries)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Lexicon) and self.entries == other.entries
-
-    def __hash__(self) -> int:
-        return hash(self.entries)
-
-    def __repr__(self) -> str:  # never the values
-        return f"Lexicon({len(self.entries)} entries)"
 
     def __or__(self, other: Lexicon) -> Lexicon:
         return Lexicon(self.entries | other.entries)
@@ -68,22 +56,6 @@ class Lexicon:
     def without(self, categories: frozenset[Category]) -> Lexicon:
         """Return the lexicon without the entries of some categories: a policy that keeps them looks for no such value."""
         return Lexicon(e for e in self.entries if e.category not in categories) if categories else self
-
-    @classmethod
-    def from_json(cls, text: str) -> Lexicon:
-        """Read what `to_json` wrote; other keys beside `entries` are allowed."""
-        return cls(Entry(Category(category), value) for category, value in json.loads(text)["entries"])
-
-    def to_json(self) -> str:
-        """Return canonical JSON: sorted, ASCII."""
-        return json.dumps(
-            {"entries": [[e.category.value, e.value] for e in sorted(self.entries)]}, separators=(",", ":")
-        )
-
-    @cached_property
-    def birth_dates(self) -> frozenset[str]:
-        """Return the birth dates (YYYYMMDD) that any instance of the patient tells."""
-        return frozenset(e.value for e in self.entries if e.category is Category.BIRTH_DATE)
 
     @cached_property
     def days(self) -> frozenset[str]:

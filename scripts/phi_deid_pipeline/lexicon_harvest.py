@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import attribute, tag_of
-from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, Entry, compacted, distinctive
+from phi_deid_pipeline.identifiers import Entry
+from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, compacted, distinctive
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import normal_date
 

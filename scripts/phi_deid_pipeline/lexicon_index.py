@@ -6,12 +6,12 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.lexicon_words import (
     GENERIC,
     NO_BLANKS,
     WEAK_NAME_WORDS,
     WORD,
-    Entry,
     compacted,
     distinctive,
     fold,

@@ -1,4 +1,4 @@
-"""Entries of a lexicon, words that identify nobody, and the folding by which spellings of a word become one."""
+"""Words that identify nobody, and the folding by which spellings of a word become one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,6 @@ from functools import lru_cache
 from itertools import combinations
 
 from phi_deid_pipeline.han_forms import folded_forms
-from phi_deid_pipeline.records import Category
-from phi_deid_pipeline.value_objects import dataclass
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Entry:
-    """One identifier as it stood in a header; dates are normalised to YYYYMMDD."""
-
-    category: Category
-    value: str
-
 
 # --------------------------------------------------------------------------- words that identify nobody
 

@@ -9,12 +9,11 @@ ended. A reference that is gone although the policy keeps its attribute is lost:
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import cache, lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from phi_deid_pipeline.dicom_utils import keyword_of, parse_path
 from phi_deid_pipeline.records import (
@@ -33,6 +32,9 @@ from phi_deid_pipeline.records import (
 from phi_deid_pipeline.references import BeforeAfter, Reference, References
 from phi_deid_pipeline.uid_mapping import is_standard_uid
 from phi_deid_pipeline.value_objects import dataclass, field_names, replace
+
+if TYPE_CHECKING:
+    import sqlite3
 
 LINK_TYPES = frozenset({UidType.SOP, UidType.SERIES, UidType.STUDY, UidType.FRAME_OF_REFERENCE})
 _GONE_BY_ACTION = frozenset({"X", "Z", "D"})  # actions after which the UIDs of an attribute are no longer there
@@ -296,6 +298,8 @@ def check_links(
     """
     if iter(rows) is rows:
         rows = list(rows)
+    import sqlite3  # here: links of one instance need none, and a job pays for its imports
+
     with closing(sqlite3.connect(":memory:")) as memory:
         targets = _Targets(database if database is not None else memory)
         targets.add(

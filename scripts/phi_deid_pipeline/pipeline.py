@@ -444,7 +444,7 @@ def verify_series(
     keys `verification.*`; without them no other program is asked.
     """
     from phi_deid_pipeline.dicom_utils import keep_freed_memory
-    from phi_deid_pipeline.lexicon import Lexicon
+    from phi_deid_pipeline.identifiers import Identifiers
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
     from phi_deid_pipeline.verification import SeriesVerifier
@@ -467,7 +467,7 @@ def verify_series(
         harmless = (record.patient, *filter(None, written_of.get((series.patient_key, series.study_uid), ())))
         verifier = verifiers.get((series.patient, harmless))
         if verifier is None:
-            lexicon = Lexicon.from_json(lexicons[series.patient])
+            lexicon = Identifiers.from_json(lexicons[series.patient])
             verifier = SeriesVerifier(lexicon, uid_map, policy=policy, harmless=harmless)
             verifiers[series.patient, harmless] = verifier
         written, source = staging / record.staged_path, input_root / instance.path

@@ -42,6 +42,7 @@ from phi_deid_pipeline.policy_rows import (
     compile_concepts,
     compile_rows,
     compile_safe_private,
+    is_published,
 )
 from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
 from phi_deid_pipeline.records import Category
@@ -159,8 +160,22 @@ class Policy:
     ) -> Resolution:
         """Return what happens to the attribute at the end of `path` (tags from the top level), with its VR there.
 
-        `modality` and `manufacturer` are those of the instance; conditions of overrides ask for them.
+        `modality` and `manufacturer` are those of the instance; conditions of overrides ask for them. A published date,
+        which a policy that changes dates neither keeps nor moves, gets the basic action.
         """
+        found = self._resolved(path, vr, sop_class_uid, modality, manufacturer)
+        if (
+            found.action not in (Action.KEEP, Action.CLEAN)
+            or vr not in DATE_VRS
+            or not is_published(self.dates, path[-1], vr)
+        ):
+            return found
+        action = found.fallback if found.fallback in ("D", "Z", "X") else Action.DUMMY
+        return Resolution(found.code, action, f"{found.rule.partition(':')[0]}:published", found.hipaa, action)
+
+    def _resolved(
+        self, path: tuple[int, ...], vr: str, sop_class_uid: str, modality: str, manufacturer: str
+    ) -> Resolution:
         tag = path[-1]
         group = tag >> 16
         if self._ranked and (found := self._override((tag, ""), sop_class_uid, modality, manufacturer)) is not None:

@@ -17,8 +17,8 @@ PSEUDONYMS = ("keyed", "random", "table")
 HOLD = ("recognizable_visual_features",)
 MAX_AGE = 89  # years; 45 CFR 164.514(b)(2)(i)(C)
 NOT_SUPPORTED = {
-    "retain_uids": "verification lets no source UID out, so nothing would be released; take it out, links survive by "
-    "new UIDs",
+    "retain_uids": "verification lets no source UID out, and folders, logs and audits name instances by their UIDs; take it out, links "
+    "survive by new UIDs, and audits/uid/uid_map.parquet leads back to the sources",
     "clean_recognizable_visual_features": "faces cannot be removed from pixels; take it out and put "
     "recognizable_visual_features into `hold`, so that such instances wait for a review",
 }

@@ -8,9 +8,30 @@ from phi_deid_pipeline.value_objects import dataclass
 
 DATE_VRS = frozenset({"DA", "DT", "TM"})
 MODIFIED_DATES = "retain_long_modified_dates"
+# Attributes whose date is the same for many patients: who knows it, or one patient's true dates, would subtract it.
+PUBLISHED_DATES = frozenset(
+    {
+        *(0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07),  # versions of context groups and templates
+        *(0x00686226, 0x00686270),  # implant catalogues
+        *(0x0072000A, 0x00720061, 0x00720063),  # hanging protocols, and the values they select by
+        *(0x00181204, 0x00181205),  # plates of devices
+        *(0x00181200, 0x00181202, 0x00181203, 0x0018700C, 0x0014407E, 0x00143076),  # calibration of devices, detectors
+        0x300A022C,  # strength of a source, by its certificate
+        *(0x00120086, 0x00120087),  # approval of a trial by its ethics committee
+        *(0x00144076, 0x00144078, 0x0014407A),  # procedures of a site
+        *(0x0044000B, 0x00141020),  # expiration of a lot
+        *(0x00080404, 0x00080416),  # inventories of a repository
+        *(0x40101025, 0x40101026),  # journeys of all who travelled
+    }
+)
 FULL_DATES = "retain_long_full_dates"
 SHARED_DATES = frozenset({("113723", "DCM")})  # calibration of a device: the same day for all of its patients
 NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
+
+
+def is_published(dates: str, tag: int, vr: str) -> bool:
+    """Tell whether a date or time would tell the offset, or more than the year, where a policy changes dates so."""
+    return dates in ("shift", "year") and (tag in PUBLISHED_DATES or (vr == "TM" and dates == "year"))
 
 
 @dataclass(frozen=True, slots=True)

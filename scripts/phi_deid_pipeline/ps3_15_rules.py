@@ -47,6 +47,9 @@ _SECTIONS = """
     standard edition generated option_codes action_codes table_e1_1 option_conflicts iod_action_conflicts
     gaps_outside_e1_1 own_rows ui_attributes structured_content_e3_4_1 safe_private_e3_10_1
 """
+_REQUIRED = dict.fromkeys(("table_e1_1", "gaps_outside_e1_1", "own_rows"), ("tag",)) | {
+    "structured_content_e3_4_1": ("code", "scheme", "value_type")
+}
 Dictionary = Mapping[int, tuple[str, str]]  # tag -> (VR, keyword)
 
 
@@ -226,10 +229,35 @@ def _check_codes(place: str, basic: str, options: dict[str, str]) -> None:
             raise PolicyError(f"{place}: contradiction, {option} asks for what the row does without it")
 
 
+def _check_not_kept(place: str, row: dict, name: str) -> None:
+    """Check that a row of the standard does not keep what it names: Annex E keeps nothing of it without an option."""
+    if row["basic"] == "K":
+        raise PolicyError(
+            f"{place}: {name} would be kept without an option, which the standard does for no row; put its code back, and name"
+            " the attribute under overrides of a policy, with a reason, to keep it"
+        )
+
+
+def _check_complete(file: _File, known: Dictionary) -> None:
+    """Check that no row of the edition was taken away: what no row names is kept more often."""
+    required = _File(RULES_FOLDER / "required_rows.json").content
+    for section, keys in _REQUIRED.items():
+        there = {" ".join(row[key] for key in keys) for row in file.content[section]}
+        for row in required[section]:
+            if row not in there:
+                name = known[parse_tag(row)][1] if _TAG.fullmatch(row) else ""
+                raise PolicyError(
+                    f"{file.name}: {section} lacks {row}{f' {name}' if name else ''}; put the row back, and use overrides of a"
+                    " policy, with a reason, where it should not hold"
+                )
+
+
 def _attribute(place: str, row: dict, known: Dictionary, *, table: bool) -> AttributeRule:
     tag, family = _place_tag(place, row["tag"])
     basic, options, vr = row["basic"], row["options"], row["vr"]
     _check_codes(place, basic, options)
+    if table:
+        _check_not_kept(place, row, row["keyword"] or row["tag"])
     if vr and not _VR.fullmatch(vr):
         raise PolicyError(f"{place}: unknown VR {vr!r}")
     if basic == "X/Z/U*" and vr != "SQ":
@@ -319,6 +347,7 @@ def _concepts(file: _File) -> tuple[ConceptRule, ...]:
     concepts: dict[tuple[str, str, str], ConceptRule] = {}
     for place, row in file.rows("structured_content_e3_4_1", keys):
         _check_codes(place, row["basic"], row["options"])
+        _check_not_kept(place, row, row["meaning"])
         if row["value_type"] not in _VALUE_TYPES.split():
             raise PolicyError(f"{place}: unknown value type {row['value_type']!r}")
         key = (row["code"], row["scheme"], row["value_type"])
@@ -366,7 +395,7 @@ def load_rules(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> 
     seen: dict[str, str] = {}
     table = _attributes(file, "table_e1_1", known, table=True, seen=seen)
     by_tag = {rule.tag: rule for rule in table if rule.tag is not None}
-    return Rules(
+    rules = Rules(
         edition=edition,
         option_codes=codes,
         table=table,
@@ -378,6 +407,8 @@ def load_rules(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> 
         concepts=_concepts(file),
         safe_private=_safe_private(file),
     )
+    _check_complete(file, known)
+    return rules
 
 
 def load_iod_types(folder: Path = RULES_FOLDER) -> IodTypes:

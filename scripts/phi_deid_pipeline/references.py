@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 
 from phi_deid_pipeline.dicom_utils import format_path
@@ -44,9 +45,25 @@ class BeforeAfter:
 
 def references(layout: Layout) -> References:
     """Return all UIDs of an instance but those of the file meta and of the standard itself."""
+    found: References = Counter()
+    for stretch, values in layout.parts():
+        rows = None if stretch is None else stretch.references
+        if rows is None:
+            if any(value.path[0] in (_FRAMES, _SEGMENTS) for value in values):
+                return _among(layout, layout.values)  # beside an element that may stand in another part
+            rows = _among(layout, values)
+            if stretch is not None:
+                stretch.references = rows
+        for reference, count in rows.items():
+            found[reference] += count
+    return found
+
+
+def _among(layout: Layout, values: Iterable[Value]) -> References:
+    """Return the references among values that hold whole items."""
     numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], dict[int, tuple[int, ...]]] = {}
     uids: list[Value] = []
-    for value in layout.values:
+    for value in values:
         tag = value.path[-1]
         if value.vr == "UI" and value.path[0] >> 16 != 2:
             uids.append(value)

@@ -25,10 +25,16 @@ _DAY_AND_MONTH = re.compile(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
+_WEEK = "(?:0?[1-9]|[1-4][0-9]|5[0-3])"
 _ROMAN = "(?-i:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})"  # a month
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _NAME = r"(?-i:[A-ZÀ-ÖØ-Þ][\w'’.-]*)"  # a word with a capital
 _NEVER = "(?!)"  # where a language has no such words
+_APART = r"(?:^|(?<=[,;(])|(?<=[,;(] ))"  # where a value or a part of it begins
+_PART_END = r"(?=\s*(?:$|[,;)]))"
+# Areas of British postcodes that name series, views and sides too, and what is no second half: 1ST, 3DT, 2AP.
+_IMAGING_AREAS = frozenset({"cr", "ct", "ll", "pa", "se", "sl", "sp", "ss", "st", "tr"})
+_NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
 _HEAD = 32  # characters of a word that are looked at before an expression is
 Span = tuple[int, int]
 
@@ -109,10 +115,7 @@ def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
 def _known_forms(languages: Languages) -> Iterator[_Form]:
     month = _any(languages.months)
     of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
-    units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
-    old = _any(languages.age_words)
-    short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
-    months, units_of = languages.months, languages.age_units
+    months = languages.months
     yield _Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}", marks="@")  # e-mail
     yield _Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
     yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
@@ -156,11 +159,48 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
         digits=1,
         starts=ambiguous,
     )
+    yield from _weeks(languages)
     clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
     yield _Form(clock, marks=":", digits=1)
     # Telephone, SSN: checked for seven digits.
     yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
     yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+    yield from _extensions(languages)
+    yield from _ages(languages)
+
+
+def _weeks(languages: Languages) -> Iterator[_Form]:
+    """Yield weeks of a year."""
+    weeks = languages.week_labels
+    yield _Form(
+        rf"(?<![\w.-]){_YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{_END}", digits=6, holds=("w",)
+    )  # 2020-W03
+    yield _Form(rf"{_START}(?-i:W){_WEEK}[-/]{_YEAR}(?!\d)", marks="-/", digits=5, starts=("w",))
+    link = rf"(?:\s?[-/.,]\s?|\s(?:{_any(languages.date_links)}\s)?)"
+    yield _Form(rf"{_START}{_any(weeks)}[ .:]{{0,2}}{_WEEK}{link}{_YEAR}(?!\d)", digits=5, starts=weeks)
+    alone = rf"{_START}(?<!\d )(?-i:KW)[ .]{{0,2}}{_WEEK}(?:/\d\d)?(?![.,]?\d|[^\W_])"  # Kalenderwoche
+    yield _Form(alone, digits=1, starts=("kw",))
+
+
+def _extensions(languages: Languages) -> Iterator[_Form]:
+    """Yield extensions of telephones."""
+    extension = rf"{_any(languages.extension_marks)}\.?\s?\d{{1,6}}{_END}"
+    yield _Form(
+        rf"(?<=\d{{3}}[-. ]\d{{4}})[ ,;]{{1,2}}{extension}", marks="-. ", digits=8, starts=languages.extension_marks
+    )
+    # x4711; not a size (512 x4096) nor round
+    size = r"(?:\d+00|1024|1536|2048|3072|4096)\b"
+    yield _Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
+    yield _Form(rf"{_START}(?-i:DW)\s-\d{{2,5}}{_END}", marks="-", digits=2, starts=("dw",))  # Durchwahl
+    inside = languages.extension_labels
+    yield _Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
+
+
+def _ages(languages: Languages) -> Iterator[_Form]:
+    """Yield ages with a unit, and those above 89 in other forms."""
+    units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
+    old, units_of = _any(languages.age_words), languages.age_units
+    short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
     age = rf"(?<!\w)\d{{1,3}}[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}"
     yield _Form(age, digits=1, holds=units_of)
     yield _Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
@@ -180,6 +220,10 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     )
     yield _Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}(?!\.?\d|[^\W_])", digits=1)
     yield _Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
+    counted = rf"(?!\s?(?:{_COUNTED})(?![^\W_]))"
+    yield _Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2)  # F 95
+    yield _Form(rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){_END}", digits=2)  # 100 F is a size or a temperature
+    yield _Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2)  # 95a, anni
     # Ages above 89 beside the sex; Tc-99m is no age.
     yield _Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=1)
     yield _Form(
@@ -201,7 +245,8 @@ def _labelled(languages: Languages) -> Iterator[_Form]:
     plates, phones = languages.plate_labels, languages.phone_labels
     yield _Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
     digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
-    phone = rf"{_START}{_any(phones)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}{digits}"
+    extension = rf"(?:[ ,;-]{{0,3}}{_any(languages.extension_marks + languages.extension_labels)}[ .:]{{0,2}}-?\d{{1,6}}{_END})?"
+    phone = rf"{_START}{_any(phones)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?:x(?=\d))?{digits}{extension}"
     yield _Form(phone, digits=1, starts=phones)
 
 
@@ -233,6 +278,22 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     town = rf"(?<![\w.])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
     yield _Form(town, digits=4)
     yield _Form(rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}", digits=4)  # 1234 AB Town
+    yield from _postcodes(languages)
+
+
+def _postcodes(languages: Languages) -> Iterator[_Form]:
+    """Yield British postcodes: whole ones, and the first half behind a town."""
+    areas = [area.upper() for area in languages.postcode_areas]
+    half = rf"(?:{'|'.join(areas) or _NEVER})\d[\dA-Z]?"
+    halves = [f"{area}{digit}" for area in languages.postcode_areas for digit in range(10)]
+    whole = rf"{_START}(?-i:{half}\s?{_NO_INWARD}\d[ABD-HJLNP-UW-Z]{{2}}){_END}"  # LS9 7TF
+    yield _Form(whole, digits=2, starts=halves)
+    towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
+    yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
+    telling = [area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS]
+    areas_of_towns = rf"(?:{'|'.join(telling) or _NEVER})\d[\dA-Z]?"
+    town = rf"{_START}(?-i:(?P<street8>[A-Z][A-Za-z]{{2,}}),?\s{areas_of_towns}){_END}"  # Leeds LS9
+    yield _Form(town, digits=1, starts=[f"{area.lower()}{digit}" for area in telling for digit in range(10)])
 
 
 def _full_date(languages: Languages) -> str:
@@ -247,6 +308,7 @@ def _full_date(languages: Languages) -> str:
             rf"{_DAY}(?P<c>[-./ ]){_ROMAN}(?P=c){_YEAR}",  # 31.I.2020
             rf"{month}\.?[-\s./]{{1,2}}{_DAY}(?:st|nd|rd|th)?[-\s./,]{{1,2}}{_YEAR}",
             rf"{_YEAR}[-\s./,]{{1,2}}{month}[-\s./,]{{1,2}}{_DAY}",
+            rf"{_YEAR}-W{_WEEK}-[1-7]",  # 2020-W03-4
         )
     )
 

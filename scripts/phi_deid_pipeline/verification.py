@@ -13,7 +13,7 @@ from pathlib import Path
 
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.identifiers import Identifiers
 from phi_deid_pipeline.policies import Policy
 from phi_deid_pipeline.records import (
     Category,
@@ -115,7 +115,7 @@ class SeriesVerifier:
 
     def __init__(
         self,
-        lexicon: Lexicon,
+        lexicon: Identifiers,
         uid_map: Mapping[str, str],
         *,
         source_uids: Iterable[str] = (),
@@ -322,7 +322,7 @@ def verify_instance(
     *,
     source: Path,
     record: DeidRecord,
-    lexicon: Lexicon,
+    lexicon: Identifiers,
     uid_map: Mapping[str, str],
     source_uids: Iterable[str] = (),
     options: frozenset[str] = frozenset(),

@@ -7,7 +7,7 @@ import marshal
 import mmap
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -75,6 +75,7 @@ class Layout:
         default_factory=list
     )  # of a header that is remembered, with their places
     _meta_values: int = 0
+    _parts: list[tuple[Stretch | None, list[Value]]] = field(default_factory=list)
     _top: dict[int, Value] = field(default_factory=dict)
     _shape: bytes = b""
 
@@ -100,14 +101,16 @@ class Layout:
         """Return a copy of a value's bytes."""
         return self.buffer[value.start : value.end]
 
-    def parts(self) -> Iterator[tuple[Stretch | None, list[Value]]]:
-        """Yield all values in their order, those of each stretch that is remembered by themselves."""
-        at = self._meta_values
-        yield None, self.values[:at]
-        for stretch, _ in self.stretches:
-            yield stretch, self.values[at : at + len(stretch.values)]
-            at += len(stretch.values)
-        yield None, self.values[at:]
+    def parts(self) -> list[tuple[Stretch | None, list[Value]]]:
+        """Return all values in their order, those of each stretch that is remembered by themselves."""
+        if not self._parts:
+            at = self._meta_values
+            self._parts.append((None, self.values[:at]))
+            for stretch, _ in self.stretches:
+                self._parts.append((stretch, self.values[at : at + len(stretch.values)]))
+                at += len(stretch.values)
+            self._parts.append((None, self.values[at:]))
+        return self._parts
 
     @property
     def top(self) -> dict[int, Value]:

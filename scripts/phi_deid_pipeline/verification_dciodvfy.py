@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -57,6 +56,8 @@ def sampled(count: int, share: str) -> frozenset[int]:
 
 def errors_of(path: Path, command: Sequence[str]) -> frozenset[tuple[str, str]] | None:
     """Return (path of tags, kind) of each error; None where the program ends by a signal or not in time."""
+    import subprocess  # here: most jobs ask no program, and pay for their imports
+
     try:
         done = subprocess.run(
             [*command, "-new", str(path.resolve())], capture_output=True, timeout=TIMEOUT_S, check=False

@@ -17,6 +17,7 @@ _WIDE = (re.compile(rb"(?:[\x20-\x7e]\x00){4,}"), re.compile(rb"(?:\x00[\x20-\x7
 _BASE64 = re.compile(rb"[A-Za-z0-9+/](?:[A-Za-z0-9+/]|\r?\n){%d,}={0,2}" % (MIN_BASE64 - 1))
 _PACKED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
 _ESCAPED = re.compile(r"&(?:#x?[0-9a-fA-F]{1,6}|[A-Za-z]{2,8});|%[0-9A-Fa-f]{2}")
+_ESCAPED_BYTES = re.compile(_ESCAPED.pattern.encode("ascii"))
 
 
 def may_be_packed(data: bytes) -> bool:
@@ -60,6 +61,11 @@ def _inflated(data: memoryview) -> bytes:
     except zlib.error:  # chance bytes, or a damaged stream whose head can be read
         return plain
     return plain
+
+
+def is_escaped(data: bytes) -> bool:
+    """Tell whether entities or percent signs that `unescaped` resolves stand in bytes."""
+    return bool(_ESCAPED_BYTES.search(data))
 
 
 def unescaped(text: str) -> str:

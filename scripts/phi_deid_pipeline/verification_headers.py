@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from phi_deid_pipeline.errors import UnreadableInstance
 
 if TYPE_CHECKING:
+    from phi_deid_pipeline.references import References
     from phi_deid_pipeline.verification_bytes import Reader, Value
 
 BEHIND_HEADERS = 0x7FE0  # group of the pixels
@@ -33,10 +34,10 @@ class Stretch:
     """Neighbouring elements that did not change: `values` as they lay where the first began at `start`.
 
     `judged` is the memory in which all of the values were found clean, `opened` tells that pydicom converts them; `form`
-    is what `Layout.shape` makes of them.
+    is what `Layout.shape` makes of them, `references` what `references` finds among them.
     """
 
-    __slots__ = ("before", "changes", "data", "form", "judged", "opened", "start", "units", "values")
+    __slots__ = ("before", "changes", "data", "form", "judged", "opened", "references", "start", "units", "values")
 
     def __init__(self, data: bytes, units: list[Unit], values: list[Value], before: bytes, *, changes: bool) -> None:
         self.data = data
@@ -48,6 +49,7 @@ class Stretch:
         self.judged: object = None
         self.opened = False
         self.form = b""
+        self.references: References | None = None
 
     @property
     def charset(self) -> bytes:

@@ -17,10 +17,10 @@ import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.records import Residual
-from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout
 
 TABLE = Path(__file__).resolve().parents[2] / "resources" / "ps3_15" / "iod_required.json"
@@ -33,32 +33,46 @@ Place = tuple[tuple[int, ...], tuple[int, ...]]
 Types = dict[int, str]
 
 
-@dataclass(frozen=True, slots=True)
 class Required:
-    """Types 1, 1C and 2 by tag: of each IOD's mandatory modules, of its other modules, and inside each sequence."""
+    """Types 1, 1C and 2 by tag, of the IODs and sequences that are asked for; `sop_classes` leads to IODs."""
 
-    sop_classes: dict[str, str]
-    mandatory: dict[str, Types]
-    others: dict[str, tuple[Types, ...]]
-    inside: dict[int, Types]
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.sop_classes: dict[str, str] = content["sop_classes"]
+        self._iods: dict[str, str] = content["iods"]
+        self._modules: dict[str, dict[str, str]] = content["modules"]
+        self._sequences: dict[str, dict[str, str]] = content["sequences"]
+        self._inside: dict[int, Types] = {}
+
+    def mandatory(self, iod: str) -> Types:
+        """Return the Types of an IOD's mandatory modules, of an attribute in several the strictest."""
+        found: Types = {}
+        for name, usage in self._uses(iod):
+            if usage == "M":
+                types = _types(self._modules.get(name, {}))
+                found.update({tag: min(kind, found.get(tag, kind)) for tag, kind in types.items()})
+        return found
+
+    def others(self, iod: str) -> list[Types]:
+        """Return the Types of each other module of an IOD."""
+        return [
+            _types(self._modules[name]) for name, usage in self._uses(iod) if usage != "M" and name in self._modules
+        ]
+
+    def inside(self, sequence: int) -> Types:
+        """Return the Types of what stands in the items of a sequence."""
+        if sequence not in self._inside:
+            self._inside[sequence] = _types(self._sequences.get(f"{sequence:08X}", {}))
+        return self._inside[sequence]
+
+    def _uses(self, iod: str) -> list[tuple[str, str]]:
+        pairs = (use.rpartition(":") for use in self._iods.get(iod, "").split())
+        return [(name, usage) for name, _, usage in pairs]
 
 
 @functools.cache
 def load_required(path: Path = TABLE) -> Required:
     """Read `iod_required.json`."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    modules = {name: _types(kinds) for name, kinds in content["modules"].items()}
-    mandatory: dict[str, Types] = {}
-    others: dict[str, tuple[Types, ...]] = {}
-    for iod, uses in content["iods"].items():
-        pairs = [use.rsplit(":", 1) for use in uses.split()]
-        found: Types = {}
-        for types in (modules.get(name, {}) for name, usage in pairs if usage == "M"):
-            found.update({tag: min(kind, found.get(tag, kind)) for tag, kind in types.items()})
-        mandatory[iod] = found
-        others[iod] = tuple(modules[name] for name, usage in pairs if usage != "M" and name in modules)
-    inside = {int(tag, 16): _types(kinds) for tag, kinds in content["sequences"].items()}
-    return Required(content["sop_classes"], mandatory, others, inside)
+    return Required(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _types(kinds: dict[str, str]) -> Types:
@@ -105,14 +119,14 @@ class Conformance:
     def _type_inside(self, path: tuple[int, ...]) -> str:
         if path[-2:] == _MEASURED_VALUE:
             return "1C"  # Type 2 of numeric content items alone; another value type has no such attribute
-        return "1" if path[-1] in _CODE else self._required.inside.get(path[-2], {}).get(path[-1], "")
+        return "1" if path[-1] in _CODE else self._required.inside(path[-2]).get(path[-1], "")
 
     def _top_level(self, sop_class: str, present: set[int]) -> Types:
         """Return the Types that hold for an instance with these attributes."""
         iod = self._required.sop_classes.get(sop_class, "")
-        mandatory = self._required.mandatory.get(iod, {})
+        mandatory = self._required.mandatory(iod)
         holding = dict(mandatory)
-        for module in self._required.others.get(iod, ()):
+        for module in self._required.others(iod):
             if any(tag in present and tag not in mandatory for tag in module):
                 holding.update({tag: min(kind, holding.get(tag, kind)) for tag, kind in module.items()})
         return holding

@@ -15,8 +15,10 @@ The rules, in the order in which they apply:
    `MIN_GROUPED` digits it counts in groups of any size, too. In DS and IS it counts only as a whole component of
    `MIN_DIGIT_RUN` digits and more; a UID never counts there. Of a telephone number the last ten and seven digits count,
    and the number without the code of its country.
+   Four digits of an ID or order, no year and not round, count behind a word for numbers (`NUMBER_CUES`) or #, too.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, one of `MIN_NAME` as
-   a whole value, an ID of the patient from `MIN_WHOLE`. In CS a word of letters never counts that is a term (`CODE_TERMS`)
+   a whole value, an ID of the patient from `MIN_WHOLE`. The digits of IDs and orders of up to `MAX_PREFIX` letters and
+   `MIN_DIGIT_RUN` digits behind them count as a number. In CS a word of letters never counts that is a term (`CODE_TERMS`)
    or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`.
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
@@ -35,7 +37,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from phi_deid_pipeline.lexicon import Entry
+from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification_spellings import (
     fold,
@@ -45,7 +47,7 @@ from phi_deid_pipeline.verification_spellings import (
     plain_spellings,
     spellings,
 )
-from phi_deid_pipeline.verification_words import ORDINARY, PARTICLES, PLACE_WORDS
+from phi_deid_pipeline.verification_words import NUMBER_CUES, ORDINARY, PARTICLES, PLACE_WORDS
 from phi_deid_pipeline.verification_written import BYTES as _BYTE_WRITTEN
 from phi_deid_pipeline.verification_written import holds_date
 
@@ -57,6 +59,7 @@ MIN_DIGIT_WORD = 5
 MIN_DIGIT_RUN = 6
 MIN_CODE = 5
 MIN_GROUPED = 7
+MAX_PREFIX = 5  # letters of a code before its digits
 MIN_PLACE_WORD = 6
 MIN_BINARY_HIT = 6
 MIN_BINARY_RUN = 8
@@ -67,6 +70,9 @@ _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
+_PREFIXED = re.compile(rf"[^\W\d_]{{1,{MAX_PREFIX}}}(\d{{{MIN_DIGIT_RUN},}})")
+_BEHIND_CUE = re.compile(r"[ .:#=-]{1,3}")
+_OF_ORDERS = (Category.RECORD_NUMBER, Category.ACCESSION)
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 
 # The same questions on bytes of ASCII in lower case, asked of all values of an instance at once.
@@ -91,6 +97,7 @@ class Needles:
         self._names = 0
         self.phrases: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.whole: dict[str, Category] = {}  # words of a value, joined by blanks
+        self.cued: dict[str, Category] = {}  # numbers that count behind a word for numbers
         self.inside: dict[str, Category] = {}  # scripts without blanks
         self.dates: frozenset[str] = frozenset()
         self._originals: dict[str, Category] = {}  # words that are not ASCII, as they were written
@@ -103,7 +110,7 @@ class Needles:
             self._add(entry)
         self._encoded: dict[tuple[str, ...], list[tuple[bytes, Category]]] = {}
         telling = {word for word in self.parts if word not in self._harmless}
-        telling |= {*self.words, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
+        telling |= {*self.words, *self.cued, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
         telling |= {max(phrase, key=len) for phrases in self.phrases.values() for phrase, _ in phrases}
         self._byte_words = {word.encode() for word in telling if word.isascii()}
         self._byte_letters = {word.encode() for word in self.letters if word.isascii()}
@@ -260,6 +267,10 @@ class Needles:
             self.words.setdefault(compact, category)
         elif not compact.isalpha() and len(compact) >= (MIN_WHOLE if category is Category.RECORD_NUMBER else MIN_NAME):
             self.whole.setdefault(" ".join(words), category)
+        if category in _OF_ORDERS and (found := _PREFIXED.fullmatch(compact)):
+            for form in {found[1], found[1].lstrip("0")}:
+                if len(form) >= MIN_DIGIT_WORD:
+                    self._add_digits(form, category)
         if len(compact) >= MIN_DIGIT_WORD:
             self._add_phrase(words, category)
 
@@ -268,8 +279,11 @@ class Needles:
             self.digits.setdefault(digits, category)
         elif len(digits) >= MIN_DIGIT_WORD:
             self.words.setdefault(digits, category)
-        elif len(digits) == MIN_NUMBER and category is Category.RECORD_NUMBER and digits[:2] not in ("19", "20"):
-            self.whole.setdefault(digits, category)
+        elif len(digits) == MIN_NUMBER and category in _OF_ORDERS and digits[:2] not in ("19", "20"):
+            if category is Category.RECORD_NUMBER:
+                self.whole.setdefault(digits, category)
+            if not digits.endswith("00"):
+                self.cued.setdefault(digits, category)
 
     # ---------------------------------------------------------------- searching
 
@@ -337,6 +351,8 @@ class Needles:
             yield from self._word_hits(folded, start, word)
             if word in self.parts and at + 1 < len(words):
                 yield from self._pair_hits(start, word, *words[at + 1])
+            if word in self.cued and _is_cued(folded, words, at):
+                yield self.cued[word], len(word)
             yield from self._divided_hits(folded, words, at)
             for phrase, category in self.phrases.get(word, ()):
                 if tuple(other for _, other in words[at : at + len(phrase)]) == phrase:
@@ -407,6 +423,19 @@ class Needles:
         if wanted & components:
             found.add(Category.DATE)
         return found
+
+
+def _is_cued(folded: str, words: list[tuple[int, str]], at: int) -> bool:
+    """Tell whether a number stands behind a word for numbers or #, and is no part of a decimal number."""
+    start, number = words[at]
+    end = start + len(number)
+    if folded[end : end + 1] in (".", ",") and folded[end + 1 : end + 2].isdigit():
+        return False
+    if folded[start - 1 : start] == "#":
+        return True
+    if not at or words[at - 1][1] not in NUMBER_CUES:
+        return False
+    return _BEHIND_CUE.fullmatch(folded[words[at - 1][0] + len(words[at - 1][1]) : start]) is not None
 
 
 def _without_terms(folded: str, terms: frozenset[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from phi_deid_pipeline.dicom_utils import decode_text, encodings_of, format_path
 from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.value_objects import dataclass
-from phi_deid_pipeline.verification_forms import may_be_packed, printable_runs, unescaped, unpacked
+from phi_deid_pipeline.verification_forms import is_escaped, may_be_packed, printable_runs, unescaped, unpacked
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles
 from phi_deid_pipeline.verification_words import CODE_TERMS
 
@@ -235,9 +235,15 @@ class Search:
             for part in [form] if vr in _ONE_VALUE_VRS else form.split("\\"):
                 yield from (category for category, _ in self.needles.hits(part, dates=dates, terms=terms))
 
+    def _may_hit_in(self, legible: bytes) -> bool:
+        return bool(self.needles.inside) or is_escaped(legible) or self.needles.may_hit(legible.lower())
+
     def _in_runs(self, data: bytes, dates: frozenset[str]) -> Iterator[Category]:
-        for run in printable_runs(data):
-            if not (self.needles.inside or b"&" in run or b"%" in run or self.needles.may_hit(run.lower())):
+        runs = printable_runs(data)
+        if not self._may_hit_in(b"\x00".join(runs)):
+            return
+        for run in runs:
+            if not self._may_hit_in(run):
                 continue
             for category, length in self.needles.hits(unescaped(run.decode("ascii")), dates=dates):
                 if length >= MIN_BINARY_HIT or len(run) >= MIN_BINARY_RUN:

@@ -60,6 +60,14 @@ PLACE_WORDS = _set(
     universite university west western white women womens yellow young zentrum ziekenhuis
     """
 )
+# Words before the number of an ID or order.
+NUMBER_CUES = _set(
+    """
+    acc accession aufnahme aufnahmenr auftrag auftragsnr auftragsnummer case chart dossier encounter episode examen fall
+    fallnr fallnummer id mrn nhc no nr num number numero nummer order orden ordine pat patient patientennr patnr pid ref
+    reference req request requisition study untersuchungsnr visit
+    """
+)
 PARTICLES = _set("dr prof mr mrs ms md phd jr sr ii iii iv von van der den de del la le el al bin ibn abu")
 # The first three letters of months in several languages, a month between two bars.
 MONTHS = (

@@ -1,10 +1,12 @@
 """Dates as people write them, as verification reads them in folded text: with rules of its own.
 
-A year of two digits counts between the marks - / . (the same twice) or behind the name of a month.
+A year of two digits counts between the marks - / . (the same twice) or behind the name of a month. A month in Roman numerals
+stands between two of these marks, one of several letters also between blanks. A day of a week is written as 2020-W03-4.
 """
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 
@@ -13,6 +15,11 @@ from phi_deid_pipeline.verification_words import MONTHS
 _DIGITS = re.compile(r"\d+")
 _WRITTEN = re.compile(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
 _SHORT = re.compile(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2(\d\d)(?!\d|[-/.]\d)")
+_ROMANS = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii"]
+_ROMAN = re.compile(
+    rf"(?<!\w)(\d{{1,2}})([-/. ])({'|'.join(sorted(_ROMANS, key=len, reverse=True))})\2(\d{{4}}|\d\d)(?!\d)"
+)
+_WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")
 _IN_WORDS = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
 _MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
 _ORDINAL = r"(?:st|nd|rd|th)?"
@@ -26,6 +33,7 @@ BYTES = re.compile(
     rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
     rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}(?:st|nd|rd|th)?[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
     rb"|[0-9][^0-9a-z]{0,2}[a-z]{3,10}[^0-9a-z]{0,3}[0-9]"
+    rb"|[0-9][-/. ][ivx]{1,4}[-/. ][0-9]|[0-9]-?w[0-5][0-9]-?[1-7]"
 )  # asked of lower case: may a date be written here
 
 
@@ -52,6 +60,14 @@ def _read(folded: str) -> Iterator[str]:
         a, b, c = f"{int(match[1]):02d}", f"{int(match[3]):02d}", match[4]
         for century in ("19", "20"):
             yield from (century + c + b + a, century + c + a + b, century + a + b + c)
+    for match in _ROMAN.finditer(folded):
+        if match[2] != " " or len(match[3]) > 1:
+            for century in ("",) if len(match[4]) == 4 else ("19", "20"):
+                yield f"{century}{match[4]}{_ROMANS.index(match[3]) + 1:02d}{int(match[1]):02d}"
+    for match in _WEEK_DAY.finditer(folded):
+        first = datetime.date(int(match[1]), 1, 4)  # lies in the first week
+        days = 7 * int(match[2]) + int(match[3]) - 8 - first.weekday()
+        yield f"{first + datetime.timedelta(days=days):%Y%m%d}"
     for match in _IN_WORDS.finditer(folded):
         yield f"{match[1]}{int(match[2]):02d}{int(match[3]):02d}"
     for pattern, (day, month, year) in ((_DAY_MONTH, (1, 2, 3)), (_MONTH_DAY, (2, 1, 3)), (_YEAR_MONTH, (3, 2, 1))):

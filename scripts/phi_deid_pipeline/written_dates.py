@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 
@@ -32,6 +33,7 @@ _MONTH_DAY = re.compile(
     rf"(?<![^\W\d_]){_MONTH}[-/. _]{{0,2}}(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,']{{1,3}}(\d{{4}}|\d\d)(?!\d)"
 )
 _YEAR_MONTH = re.compile(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{_MONTH}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)")
+_WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")  # 2020-W03-4 (ISO 8601)
 _EAST_ASIAN = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
 
 
@@ -76,6 +78,10 @@ def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
         yield match.start(), match.end(), tuple(_days((match[1], match[2], match[3])))
     if not any(char.isalpha() for char in folded):
         return
+    for match in _WEEK_DAY.finditer(folded):
+        first = datetime.date(int(match[1]), 1, 4)  # lies in the first week
+        days = 7 * int(match[2]) + int(match[3]) - 8 - first.weekday()
+        yield match.start(), match.end(), (f"{first + datetime.timedelta(days=days):%Y%m%d}",)
     for match in _DAY_MONTH.finditer(folded):
         yield match.start(), match.end(), tuple(_days((match[3], str(_MONTHS[match[2]]), match[1])))
     for match in _MONTH_DAY.finditer(folded):

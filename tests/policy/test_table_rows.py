@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deid_reference_options import is_published
 from phi_deid_pipeline.policies import POLICIES_FOLDER, Policy, compile_policy, load_policy
 from phi_deid_pipeline.policy_files import PolicyFile
 from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER
@@ -117,8 +118,9 @@ def oracle(
     tag = row["tag"].strip("()").replace(",", "")
     if tag[:4] in {"0000", "0002", "0004"} or tag[:2] in {"50", "60"} or "gggg" in tag or tag in gone:
         return "X"
-    if asked := after_options(row, options, dates):
-        return asked
+    asked = after_options(row, options, dates)
+    if asked and not (dates in ("shift", "year") and "xx" not in tag and is_published(int(tag, 16))):
+        return asked  # a published date is never moved
     code = row["basic"]
     if code == "X" and not nested and tag in NOT_LITERALLY_X:
         return NOT_LITERALLY_X[tag]

@@ -14,7 +14,7 @@ from audit_contracts import check_contracts, load_schema, verify_output
 from audit_links import LINKS_SCHEMA, assemble_links, link_counts
 from phi_deid_pipeline.errors import AuditContractError
 from record_io import read_parquet, write_jsonl, write_parquet
-from run_progress import links_line, stacks_line
+from run_progress import links_line, patients_line, stacks_line
 
 LINKS_AUDIT = Path("audits/uid/links.parquet")
 
@@ -104,6 +104,13 @@ def test_line_of_the_summary_tells_what_is_there(tmp_path: Path) -> None:
     )
     write_jsonl(tmp_path / "links.jsonl", [])
     assert links_line(link_counts(tmp_path)) == "References: none"
+
+
+def test_line_of_the_summary_says_what_several_patients_in_a_study_mean_and_what_to_do() -> None:
+    assert patients_line([]) == ""
+    told = patients_line(["2.25.1", "2.25.2"])
+    assert told.startswith("Studies under several Patient IDs: 2")
+    assert "pseudonym" in told and "--patients" in told and "2.25.1" not in told
 
 
 def test_line_of_the_summary_names_what_of_ct_stacks_is_left_out() -> None:

@@ -391,6 +391,7 @@ def test_summary_counts_everything_once(tmp_path):
             "CT": {"released": 1, "rejected": 2, "held": 1},
             "SEG": {"released": 1, "rejected": 0, "held": 0},
         },
+        "studies_of_several_patients": [],
         "released_by_decision": 0, "decisions_unused": 1, "series_incomplete": 1,
         "rejected_by_reason": {"cannot_clean": 1, "duplicate_identical": 1, "not_dicom": 1, "truncated": 1},
         "held_by_reason": {"residual_identifier": 1},
@@ -409,6 +410,23 @@ def test_summary_counts_everything_once(tmp_path):
         "ct_series": {"total": 1, "requires_resampling": 1, "requires_splitting": 0},
         "ct_stacks": {"picture": 0, "image": 0, "mask": 0, "left_out": []},
     }  # fmt: skip
+
+
+def test_studies_in_which_several_patients_are_released_are_named(tmp_path):
+    """By new UIDs; what is not released counts for nobody."""
+    entries = [
+        instance(1, 1, "a"),
+        instance(2, 2, "b"),
+        instance(3, 11, "c"),
+        instance(4, 12, "d"),
+        instance(5, 3, "e"),
+    ]
+    entries[1] = replace(entries[1], patient="p000003")
+    entries[3] = replace(entries[3], patient="p000004")
+    changes = {"d": {"status": Status.REJECTED, "reason": "cannot_clean", "staged_path": ""}}
+    layout = {"b000001": entries[:2], "b000002": entries[2:]}
+    summary = assemble(make_output(tmp_path, layout, changes=changes, rejects=[]))
+    assert summary["studies_of_several_patients"] == [MAPPER.new_uid("1.2.1")]
 
 
 def test_modality_that_is_no_modality_is_not_shown(tmp_path):

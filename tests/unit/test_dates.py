@@ -12,9 +12,10 @@ import pytest
 from pydicom.datadict import DicomDictionary
 
 from deid_reference_options import is_constant, is_published
-from phi_deid_pipeline.dates import CONSTANT_DATES, OWN_DUMMIES, PUBLISHED_DATES, offset_days, shift_date, to_year
+from phi_deid_pipeline.dates import CONSTANT_DATES, OWN_DUMMIES, offset_days, shift_date, to_year
 from phi_deid_pipeline.deid_plans import Kind, Plan, Planner
 from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.policy_rows import PUBLISHED_DATES
 from phi_deid_pipeline.ps3_15_rules import load_dictionary
 
 SALT, OTHER = b"a" * 32, b"b" * 32

@@ -545,3 +545,10 @@ def test_forms_of_a_name_are_no_words_of_imaging():
     )
     assert [word for word in words if lexicon(*((NAME, name) for name in names)).hits(word)] == []
     assert lexicon(*((NAME, name) for name in names)).hits("CT A, MR B, US C") == []
+
+
+def test_day_of_a_week_is_a_known_date() -> None:
+    lexicon = Lexicon([Entry(Category.DATE, "20200116"), Entry(Category.DATE, "20210103")])
+    for text in ("made 2020-W03-4", "2020w034", "2020-w53-7 x"):
+        assert [category for *_, category in lexicon.hits(text)] == [Category.DATE]
+    assert lexicon.hits("2020-W03-5 2020-W03") == []

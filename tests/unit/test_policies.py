@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from phi_deid_pipeline.deid_plans import Kind, Planner
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.policies import Action, Policy, Resolution, compile_policy, conformance_statement, load_policy
 from phi_deid_pipeline.policy_files import Override, PolicyFile
+from phi_deid_pipeline.ps3_15_rules import load_dictionary
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PET = "1.2.840.10008.5.1.4.1.1.128"
@@ -203,9 +205,10 @@ CREATOR = "Philips Imaging DD 001"
         (0x00080020, "DA", "C", "C", "K", "Z"),
         (0x00080030, "TM", "C", "Z", "K", "Z"),
         (0x0008002A, "DT", "C", "C", "K", "X"),
-        (0x00141020, "DA", "C", "C", "K", "D"),  # no row names it
+        (0x00140102, "DA", "C", "C", "K", "D"),  # no row names it
+        (0x00141020, "DA", "D", "D", "K", "D"),  # none either, published
         (0x00143077, "TM", "C", "D", "K", "D"),
-        (0x00080404, "DT", "C", "C", "K", "D"),  # outside the table
+        (0x00080404, "DT", "D", "D", "K", "D"),  # outside the table, published
         (0x00100030, "DA", "Z", "Z", "Z", "Z"),  # birth date: no option names it
         (0x00100032, "TM", "X", "X", "X", "X"),
         (0x00160077, "DT", "X", "X", "X", "X"),  # GPS time
@@ -228,10 +231,10 @@ def test_dates_follow_the_policy(tag, vr, shift, year, keep, remove):
 
 def test_modified_dates_beat_kept_devices_and_name_what_to_write_instead(tmp_path):
     policy = _policy(tmp_path, "options: [retain_device_identity, retain_long_modified_dates]")
-    found = policy.resolve((0x00181200,), "DA", CT)  # Date of Last Calibration
-    assert found == Resolution("C", Action.CLEAN, "E.1-1:retain_long_modified_dates", "C", Action.REMOVE)
+    found = policy.resolve((0x00181200,), "DA", CT)
+    assert found == Resolution("C", Action.REMOVE, "E.1-1:published", "C", Action.REMOVE)  # Date of Last Calibration
     assert (policy.longitudinal, policy.dates) == ("MODIFIED", "shift")
-    assert policy.resolve((0x00141020,), "DA", CT) == Resolution("C", Action.CLEAN, "date", "C", Action.DUMMY)
+    assert policy.resolve((0x00140102,), "DA", CT) == Resolution("C", Action.CLEAN, "date", "C", Action.DUMMY)
 
 
 @pytest.mark.parametrize(
@@ -535,3 +538,24 @@ def test_private_date_is_kept_by_a_site_only_where_the_policy_keeps_dates(option
     row = Override(0x00190092, "K", "when", private_creator="ACME")
     policy = compile_policy(PolicyFile("mine", "", frozenset(options), "all_text", (row,)))
     assert policy.resolve_private((0x00191092,), "DA", "ACME", CT).action == want
+
+
+@pytest.mark.parametrize(
+    "name", ["hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal", "gdpr", "clinical_trial"]
+)
+def test_policy_says_of_every_attribute_what_the_engine_does(name: str) -> None:
+    policy = load_policy(name)
+    planner = Planner(policy)
+    for tag, (vr, keyword) in load_dictionary().items():
+        plan = planner.decide(planner.root(""), tag, vr.split("|")[0])
+        if plan.kind is not Kind.SILENT:
+            assert str(policy.resolve((tag,), plan.vr, "").action) == plan.action, keyword
+
+
+def test_published_date_is_no_date_that_a_policy_moves() -> None:
+    moved, removed = load_policy("research_longitudinal"), load_policy("hipaa_safe_harbor")
+    for tag in (0x00181202, 0x0072000A):
+        found, basic = moved.resolve((tag,), "DT", ""), removed.resolve((tag,), "DT", "")
+        assert (found.action, found.code) == (basic.action, "C")
+        assert found.rule.endswith(":published")
+    assert moved.resolve((0x00080020,), "DA", "").action == "C"

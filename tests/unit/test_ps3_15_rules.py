@@ -116,7 +116,7 @@ def test_dictionary_has_the_26_attributes_that_pydicom_lacks():
 def test_generator_writes_the_committed_files_byte_for_byte(tmp_path):
     module = runpy.run_path(str(RULES_FOLDER / "generate.py"))
     module["main"]([str(TABLES), str(tmp_path)])
-    for name in ("ps3_15_rules.json", "iod_types.json", "dictionary.json"):
+    for name in ("ps3_15_rules.json", "required_rows.json", "iod_types.json", "dictionary.json"):
         assert (tmp_path / name).read_bytes() == (RULES_FOLDER / name).read_bytes(), name
 
 
@@ -168,6 +168,47 @@ def test_wrong_row_is_refused_by_name(tmp_path, section, index, change, message)
         load_rules(_with_row(tmp_path, section, index, change), load_dictionary())
     assert message in str(error.value)
     assert str(error.value).startswith("ps3_15_rules.json: ")
+
+
+@pytest.mark.parametrize(
+    ("section", "index", "message"),
+    [
+        ("table_e1_1", 0, "table_e1_1 lacks (0008,0050) AccessionNumber"),
+        ("gaps_outside_e1_1", 0, "gaps_outside_e1_1 lacks (0008,0051) IssuerOfAccessionNumberSequence"),
+        ("own_rows", 0, "own_rows lacks (0008,0010) RecognitionCode"),
+        ("structured_content_e3_4_1", 0, "structured_content_e3_4_1 lacks 121022 DCM TEXT"),
+    ],
+)
+def test_row_that_was_taken_away_is_asked_for_by_name(tmp_path, section, index, message):
+    content = json.loads(json.dumps(RULES))
+    del content[section][index]
+    (tmp_path / "ps3_15_rules.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(PolicyError) as error:
+        load_rules(tmp_path, load_dictionary())
+    assert str(error.value).startswith(f"ps3_15_rules.json: {message}; put the row back")
+    assert "overrides" in str(error.value)
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientName", "StudyDate", "StudyInstanceUID"])
+def test_attribute_that_would_be_kept_without_an_option_is_refused_by_name(tmp_path, keyword):
+    index, row = next((at, row) for at, row in enumerate(RULES["table_e1_1"]) if row["keyword"] == keyword)
+    change = {"basic": "K", "options": {}}
+    with pytest.raises(PolicyError) as error:
+        load_rules(_with_row(tmp_path, "table_e1_1", index, change), load_dictionary())
+    assert f"table_e1_1 row {index + 1} {row['tag']}: {keyword} would be kept without an option" in str(error.value)
+    assert "with a reason" in str(error.value)
+
+
+def test_content_item_that_would_be_kept_without_an_option_is_refused(tmp_path):
+    with pytest.raises(PolicyError, match="row 1 121022: Accession Number would be kept without an option"):
+        load_rules(_with_row(tmp_path, "structured_content_e3_4_1", 0, {"basic": "K"}), load_dictionary())
+
+
+def test_the_list_of_rows_is_that_of_the_rules():
+    required = json.loads((RULES_FOLDER / "required_rows.json").read_text(encoding="utf-8"))
+    assert required["edition"] == RULES["edition"]
+    assert [len(required[name]) for name in ("table_e1_1", "gaps_outside_e1_1", "own_rows")] == [657, 282, 159]
+    assert len(required["structured_content_e3_4_1"]) == 214
 
 
 def test_site_may_change_the_code_of_a_row(tmp_path):

@@ -351,3 +351,21 @@ def test_progress_file_tells_the_last_state(tmp_path):
     assert not (tmp_path / "progress").exists()
     note(3, 3)
     assert (tmp_path / "progress").read_text() == "3 3"
+
+
+def test_equal_lists_of_rows_are_made_once_and_lists_that_only_look_equal_are_refused() -> None:
+    row = {
+        "path": "00100010",
+        "keyword": "PatientName",
+        "vr": "PN",
+        "code": "Z",
+        "action": "Z",
+        "hipaa": "A",
+        "count": 1,
+    }
+    first, second, other = (record_io.from_data([dict(row, count=count)], tuple[TagAction, ...]) for count in (1, 1, 2))
+    assert first is second
+    assert first == (TagAction("00100010", "PatientName", "PN", "Z", "Z", "A"),) != other
+    for wrong in ([dict(row, count=True)], [dict(row, count=1.0)], row):
+        with pytest.raises(AuditContractError):
+            record_io.from_data(wrong, tuple[TagAction, ...])

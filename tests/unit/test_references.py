@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from phi_deid_pipeline.references import Reference, references
 from phi_deid_pipeline.verification_bytes import read_layout
+from phi_deid_pipeline.verification_headers import HeaderMemory
 
 STANDARD = "1.2.840.10008."
 
@@ -96,3 +97,20 @@ def test_what_can_be_no_frame_number_is_left_out_and_what_is_too_large_is_zero(
     ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, "1.2.1"
     ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     assert Reference("00081140.00081155", "1.2.5", frames) in found(tmp_path / "a.dcm")
+
+
+def test_numbers_beside_an_instance_at_the_top_level_are_found_again_in_a_known_header(tmp_path: Path) -> None:
+    memory, seen = HeaderMemory(), []
+    for number in (1, 2, 3):
+        ds = item(SOPInstanceUID=f"1.2.{number}", ReferencedSOPInstanceUID="1.2.9", ReferencedFrameNumber=[number, 8])
+        ds.ReferencedImageSequence = [item(ReferencedSOPInstanceUID="1.2.7", ReferencedFrameNumber=2)]
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66.4"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        ds.save_as(tmp_path / str(number), enforce_file_format=True)
+        with read_layout(tmp_path / str(number), memory) as layout:
+            seen.append(references(layout))
+        with read_layout(tmp_path / str(number)) as alone:
+            assert references(alone) == seen[-1]
+    assert [Reference("00081155", "1.2.9", (number, 8)) in found for number, found in enumerate(seen, 1)] == [True] * 3

@@ -354,3 +354,140 @@ def test_expressions_of_words_that_no_text_has_are_not_compiled() -> None:
     list(patterns.in_description("CT Thorax 1.5 B30f", lambda _: True))
     compiled = [form.pattern for form in (*patterns.kept, *patterns.labelled) if "compiled" in vars(form)]
     assert [pattern for pattern in compiled if len(pattern) > 400] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("F 95 chest", "chest"),
+        ("chest, F 95", "chest"),
+        ("M 101, chest", "chest"),
+        ("(F 92) chest", "chest"),
+        ("95 F chest", "chest"),
+        ("92 M, knee", "knee"),
+        ("95a Thorax", "Thorax"),
+        ("Thorax 95a", "Thorax"),
+        ("Thorax 95 a", "Thorax"),
+        ("Thorax 103 a, links", "Thorax links"),
+    ],
+)
+def test_age_above_89_beside_the_sex_or_as_anni_goes(text: str, left: str) -> None:
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T2 W 95",
+        "GRAPPA F 95",
+        "Frame 95 F",
+        "F 95 mm",
+        "M 92.5",
+        "F 64 chest",
+        "TE 95 M",
+        "B95a Thorax",
+        "45a Thorax",
+        "95A foot",
+        "TE 95 a chest",
+        "W 100 L 40",
+        "F 120 kV",
+    ],
+)
+def test_number_beside_a_letter_that_is_no_sex_or_year_stays(text: str) -> None:
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("x4711 chest", "chest"),
+        ("chest x47113", "chest"),
+        ("call x4711 chest", "chest"),
+        ("555-1234 x47 chest", "chest"),
+        ("tel 030 1234567 ext. 12 chest", "chest"),
+        ("tel 030 1234567 DW 12 Knie", "Knie"),
+        ("tel 030 1234567-DW 12 Knie", "Knie"),
+        ("Durchwahl -12 Knie", "Knie"),
+        ("Knie Durchw. 471", "Knie"),
+        ("Nebenstelle 12 Knie", "Knie"),
+        ("DW -12 Knie", "Knie"),
+        ("interno 4711 torace", "torace"),
+    ],
+)
+def test_extension_of_a_telephone_goes_with_its_label(text: str, left: str) -> None:
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x4 SENSE",
+        "matrix 256 x256",
+        "512 x4096",
+        "x1024 matrix",
+        "x1000 axial",
+        "knee ext 30",
+        "DWI b1000",
+        "DW 12",
+        "DW b 800",
+    ],
+)
+def test_factor_or_size_that_is_no_extension_stays(text: str) -> None:
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("knee Leeds LS9", "knee"),
+        ("Leeds LS9 chest", "chest"),
+        ("Harrogate, HG2 knee", "knee"),
+        ("knee London SW1A", "knee"),
+        ("London E14 knee", "knee"),
+        ("Sheffield S10 knee", "knee"),
+        ("knee LS9 7TF", "knee"),
+        ("SW1A 1AA knee", "knee"),
+        ("knee M1 1AE", "knee"),
+        ("knee LS97TF", "knee"),
+    ],
+)
+def test_british_postcode_goes_whole_and_its_first_part_behind_a_town(text: str, left: str) -> None:
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SE2 T1 C7 L5",
+        "C7-T1 L5 S1 T12",
+        "Knie SE2",
+        "Thorax PA1",
+        "Spine L5 1ST",
+        "Spine S1 2ND",
+        "Head SE2 3DT",
+        "LS spine L5 S1",
+        "B31f Thorax",
+        "Brain SL5",
+        "E10 S10",
+    ],
+)
+def test_segment_series_or_kernel_that_is_no_postcode_stays(text: str) -> None:
+    assert all(part in _clean(text).split() for part in text.split() if any(map(str.isdigit, part)))
+
+
+@pytest.mark.parametrize(
+    "week",
+    ["2020-W03", "2020-W03-4", "2020W03", "2020W034", "W03/2020", "KW 12/2020", "KW12/2020", "KW 12 2020", "KW 12", "CW12 2020",
+     "Kalenderwoche 3 2020", "week 12/2020", "semaine 12-2020", "semana 12 de 2020", "settimana 12/2020", "wk 3, 2020"],
+)  # fmt: skip
+def test_week_of_a_year_goes_whole(week: str) -> None:
+    assert _clean(f"{week} thorax") == _clean(f"thorax {week}") == "thorax"
+
+
+@pytest.mark.parametrize("text", ["week 12 pregnancy", "12 week follow-up", "T2 W 12", "W 400 L 40", "120 kW", "wk 12"])
+def test_week_without_a_year_and_window_stay(text: str) -> None:
+    assert _clean(text) == text
+
+
+def test_day_of_a_week_leaves_kept_text_too() -> None:
+    assert drop_identifiers("made 2020-W03-4 v2020-W03", EMPTY) == "made  v2020-W03"

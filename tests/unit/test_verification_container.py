@@ -87,12 +87,52 @@ def test_element_in_a_form_that_the_syntax_does_not_have_is_opened_each_time(cou
     assert set(counted.names) == {"a", "b", "c"}
 
 
-def test_pydicom_is_loaded_without_requests_which_others_may_load_later() -> None:
-    code = (
-        "import sys; from phi_deid_pipeline.verification_container import _pydicom as load; "
-        "seen = lambda: [name for name in ('pydicom', 'requests') if name in sys.modules]; "
-        "print(seen()); load(); print(seen()); import requests; print(seen())"
-    )
+def told_by(code: str) -> list[str]:
+    """Return the lines that a new process prints."""
     scripts = Path(__file__).resolve().parents[2] / "scripts"
-    told = subprocess.run([sys.executable, "-c", code], cwd=scripts, check=True, capture_output=True, text=True)
-    assert told.stdout.splitlines() == ["[]", "['pydicom']", "['pydicom', 'requests']"]
+    start = "import sys\nfrom phi_deid_pipeline.verification_container import lent_pydicom\n"
+    call = [sys.executable, "-c", start + code]
+    return subprocess.run(call, cwd=scripts, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_pydicom_reads_headers_without_the_libraries_that_pixels_and_downloads_need() -> None:
+    foreign = """
+before = set(sys.modules)
+with lent_pydicom() as pydicom:
+    names = {name.split(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
+    print(sorted(names), pydicom.dcmread is sys.modules["pydicom"].dcmread)
+"""
+    assert told_by(foreign) == ["['pydicom'] True"]
+
+
+def test_others_get_a_whole_pydicom_before_and_after_and_lending_takes_what_is_there() -> None:
+    shared = """
+with lent_pydicom() as own:
+    pass
+with lent_pydicom() as again:
+    print(again is own, own.config.have_numpy)
+print([name for name in sys.modules if name.split(".")[0] in ("pydicom", "numpy", "requests")])
+import pydicom, requests
+print(pydicom is own, pydicom.config.have_numpy)
+with lent_pydicom() as later:
+    print(later is pydicom)
+"""
+    assert told_by(shared) == ["True False", "[]", "False True", "True"]
+
+
+def test_pydicom_without_these_libraries_judges_as_the_whole_one_does(tmp_path: Path) -> None:
+    ds = clean_dataset()
+    ds.SeriesDescription, ds.ImageComments = "Köhler", "Äußerung"
+    path = save(ds, tmp_path / "a")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"\x28\x00\x10\x00US\x02\x00\x10\x00", b"\x28\x00\x10\x00US\x03\x00\x10\x00\x00"))
+    judge = f"""
+from pathlib import Path
+from phi_deid_pipeline.verification_bytes import read_layout
+from phi_deid_pipeline.verification_container import Opened
+path, source = Path({str(path)!r}), Path({str(save(clean_dataset(), tmp_path / "b"))!r})
+with read_layout(path) as layout:
+    print([(r.check, r.where, r.detail) for r in Opened().problems(layout, path, source)])
+"""
+    alone, beside = told_by(judge), told_by("import pydicom\n" + judge)
+    assert alone == beside == ["[('opens', '00280010', 'value cannot be converted')]"]

@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from phi_deid_pipeline import dates
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.policies import Policy, load_policy
+from phi_deid_pipeline.policy_rows import PUBLISHED_DATES
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification import SeriesVerifier
 from phi_deid_pipeline.verification_dates import GUESSABLE, SHARED
@@ -93,7 +94,7 @@ def test_every_date_that_the_engine_leaves_unmoved_is_one_that_verification_know
         if GUESSABLE.fullmatch(day)
     } | {"20380119"}
     assert known == dates.CONSTANT_DATES
-    assert SHARED == dates.PUBLISHED_DATES
+    assert SHARED == PUBLISHED_DATES
 
 
 @pytest.mark.parametrize(

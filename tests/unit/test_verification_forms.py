@@ -12,6 +12,7 @@ import pytest
 
 from phi_deid_pipeline.verification_forms import (
     MAX_UNPACKED,
+    is_escaped,
     may_be_packed,
     printable_runs,
     unescaped,
@@ -89,3 +90,14 @@ def test_wide_runs_are_those_of_the_plain_search() -> None:
         assert wide_runs(data) == plain
         found += bool(plain)
     assert 200 < found < 1999
+
+
+def test_bytes_are_escaped_where_the_text_of_them_is() -> None:
+    for text, changed in (
+        ("a&amp;b", True),
+        ("K%C3%B6", True),
+        ("&#75;oe", True),
+        ("R&D 5% x", False),
+        ("100%", False),
+    ):
+        assert is_escaped(text.encode()) is (unescaped(text) != text) is changed

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from header_series import EXPLICIT, SYNTAXES, damaged, mixed, outcome, series
+from phi_deid_pipeline.references import references
 from phi_deid_pipeline.verification_bytes import Layout, read_layout
 from phi_deid_pipeline.verification_headers import HeaderMemory
 
@@ -14,7 +15,7 @@ from phi_deid_pipeline.verification_headers import HeaderMemory
 def content(layout: Layout) -> tuple:
     joined = [value for _, values in layout.parts() for value in values]
     assert joined == layout.values
-    return layout.values, layout.pixels, layout.end, layout.odd, layout.little, layout.shape()
+    return layout.values, layout.pixels, layout.end, layout.odd, layout.little, layout.shape(), references(layout)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

@@ -156,11 +156,13 @@ def test_remembered_layouts_give_the_same_answer(tmp_path: Path) -> None:
 def test_table_covers_the_iods_that_hold_patients() -> None:
     required = load_required()
     for uid, iod in required.sop_classes.items():
-        if iod not in required.mandatory:
+        if not required.mandatory(iod):
             assert iod == "", uid
-    assert required.mandatory["ct-image"][0x00080060] == "1"
-    assert required.mandatory["ct-image"][0x00100020] == "2"
-    assert required.inside[0x00081140][0x00081155] == "1"
+    assert required.mandatory("ct-image")[0x00080060] == "1"
+    assert required.mandatory("ct-image")[0x00100020] == "2"
+    assert any(0x00180010 in types for types in required.others("ct-image"))
+    assert required.inside(0x00081140)[0x00081155] == "1"
+    assert required.inside(0x00081155) == {}
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "rtplan.dcm", "liver_1frame.dcm", "reportsi.dcm"])
