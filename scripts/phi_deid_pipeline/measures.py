@@ -16,7 +16,10 @@ _OF_SERIES = (
 )
 _OF_ONE = "tr|te|ti|td|window|width|level|ww|wl|wc|dlp|venc|bw|sdd|sid|sad|matrix|fov|kvp?|mas?"
 _OF_ROUND = "b|b-?vals?|b-?values?|w|dwi|diff|adc|ptv|ctv|gtv|itv|doses?|dosis|isodoses?|rx"
-_UNITS = r"%|°|[µunmck]?m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
+_UNITS = (
+    r"%|°|[µunmck]?m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz"
+    r"|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
+)
 _COUNTED = (
     r"fx|fxs|frac|fractions?|fraktion|fraktionen|slices?|images?|phases?|frames?|views?|parts?|steps?|schicht|schichten"
 )
