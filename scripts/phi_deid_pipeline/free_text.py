@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
+from phi_deid_pipeline.measures import is_value, is_window
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
@@ -26,7 +27,7 @@ YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date el
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
 # What stands after "by" and is no person's initials.
-_MODALITIES = frozenset({"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf"})
+_MODALITIES = frozenset({"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg"})
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
@@ -34,6 +35,9 @@ _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _APOSTROPHES = ("'", "\u2019")
+_SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
+_CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
+_LONGEST_NEGATION = 24
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
@@ -57,7 +61,7 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
     spans += vocabulary.patterns.in_kept_text(text)
     if vocabulary.cues.any_kept.search(text):
         spans += _named(text, vocabulary)
-    for start, end in _merged(spans):
+    for start, end in _with_denied(text, _merged(spans), vocabulary):
         parts.append(text[position:start])
         position = end
     return "".join(parts) + text[position:] if parts else text
@@ -71,7 +75,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
-    tokens = _tokens(text, _merged(spans), vocabulary)
+    tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
     _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
@@ -80,7 +84,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     if all(token.keep for token in tokens) and not spans:
         return text
     _drop_dangling(text, tokens, vocabulary)
-    return _join(text, tokens)
+    return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
 
 
 @lru_cache(maxsize=16384)
@@ -97,6 +101,26 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         elif end > start:
             merged.append((start, end))
     return merged
+
+
+def _with_denied(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Let a negation that goes take what it denies along, to the end of its clause or the whole clause.
+
+    A patient may be called by a word that denies (Sin, No); beside another part of the name it denies nothing.
+    """
+    found = []
+    for index, (start, end) in enumerate(spans):
+        both = vocabulary.negations.get(fold(text[start:end])) if end - start < _LONGEST_NEGATION else None
+        near = [text[spans[index - 1][1] : start]] if index else []
+        near += [text[end : spans[index + 1][0]]] if index + 1 < len(spans) else []
+        if both is None or any(re.fullmatch(r"[\s,^.-]{1,3}", between) for between in near):
+            found.append((start, end))
+            continue
+        closing = _CLAUSE_END.search(text, end)
+        last = closing.start() if closing else len(text)
+        opening = [match.end() for match in _CLAUSE_END.finditer(text, 0, start)] if both else []
+        found.append((opening[-1] if opening else 0 if both else start, last))
+    return _merged(found)
 
 
 def _named(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
@@ -146,7 +170,7 @@ def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vo
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}
         token.keep = _is_measure(word, text, match) or (word == "2000" and after_jpeg)
     else:
-        token.keep = _is_mixture(word, vocabulary)
+        token.keep = _is_mixture(word, vocabulary) or is_window(text, *match.span())
         if not token.keep:
             pieces = re.findall(r"[^\W\d_]{2,}", word)
             token.unknown = tuple(fold(p) for p in pieces if fold(p) not in vocabulary and not _camel(p, vocabulary))
@@ -175,7 +199,7 @@ def _is_measure(number: str, text: str, match: re.Match[str]) -> bool:
         return False  # leading zeros: it counts or names something
     before = text[max(0, match.start() - 2) : match.start()]
     signed = bool(re.fullmatch(r"(?:.*[\s,;(])?[+±-]", before))
-    return signed or len(number) < 4 or int(number) not in YEARS
+    return signed or len(number) < 4 or int(number) not in YEARS or is_value(text, *match.span())
 
 
 def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
@@ -208,7 +232,7 @@ def _keep_eponyms(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> No
         for phrase in vocabulary.eponyms.get(token.word, ()) if token.word else ():
             found = _phrase_at(text, tokens[index : index + 2 * len(phrase)], phrase)
             for one in found:
-                one.eponym = one.eponym or one.word not in vocabulary.strong
+                one.eponym = one.eponym or len(one.word) == 1 or one.word not in vocabulary.strong
                 one.keep, one.unknown = True, ()
 
 
@@ -224,10 +248,14 @@ def _phrase_at(text: str, tokens: list[_Token], phrase: tuple[str, ...]) -> list
         if found and token.word == "s" and between in _APOSTROPHES:
             found.append(token)
             continue
-        number = rest[0] == "#" and token.keep and re.fullmatch(r"[0-9]{1,2}", token.text)
+        number = token.keep and (token.text == rest[0] or (rest[0] == "#" and re.fullmatch(r"[0-9]{1,2}", token.text)))
         if not (number or (token.word == rest[0] and (token.keep or token.unknown))):
             return []
-        if found and not re.fullmatch(r"[ \t-]{1,3}", between):
+        if (
+            found
+            and not re.fullmatch(r"[ \t-]{1,3}", between)
+            and not (found[-1].word in _SHORTENED and between in {".", ". "})
+        ):
             return []
         found.append(token)
         rest.pop(0)
@@ -247,6 +275,8 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             _drop_before(text, tokens, index, vocabulary)
         if token.word in cues.initials:
             _drop_initials(text, token, tokens[index + 1 : index + 4])
+        if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
+            _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
         if not title and not relative and (token.word not in cues.soft or not token.keep):
             continue
         token.keep, token.named = token.keep and not title, title
@@ -259,6 +289,8 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
                 continue
             written_as_name = (token.text.istitle() and follower.text.istitle()) or follower.word in vocabulary.surnames
             named = title and (len(follower.word) == 1 or (previous is token and written_as_name))
+            called = follower.word in vocabulary.negations and follower.word in vocabulary.surnames
+            named = named or (called and previous is token and follower.text.istitle())  # for Nada
             if follower.word in vocabulary.strong and not (named and follower.text[0].isupper()):
                 break
             if not title and follower.word in vocabulary.plain and follower.text.islower():
@@ -266,14 +298,16 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             follower.keep, follower.named = False, True
 
 
-def _drop_initials(text: str, cue: _Token, followers: list[_Token]) -> None:
-    """Drop initials after "by": up to three capitals, together or one by one."""
+def _drop_initials(text: str, cue: _Token, followers: list[_Token], spared: Vocabulary | None = None) -> None:
+    """Drop initials after "by": up to three capitals, together or one by one; a word that `spared` holds is none."""
     last = cue
     for follower in followers:
         letters = follower.text if follower.text.isalpha() and follower.text.isupper() else ""
         if not re.fullmatch(r"[ \t.:=-]{1,3}", text[last.end : follower.start]):
             break
         if not letters or len(letters) > (3 if last is cue else 1) or follower.word in _MODALITIES:
+            break
+        if spared is not None and follower.word in spared and len(letters) > 1:
             break
         follower.keep, follower.named = False, True
         if len(letters) > 1:
@@ -286,11 +320,15 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
     token = tokens[index]
     if token.word not in vocabulary.cues.modality_titles:
         return False
+    if re.match(r"[ -]?\d", text[token.end :]):
+        return False  # Sr-89
     if token.text.istitle() or text[token.end : token.end + 1] == ".":
         return True
     following = tokens[index + 1] if index + 1 < len(tokens) else None
     if following is None or not following.word or not re.fullmatch(r"[ \t]+", text[token.end : following.start]):
         return False
+    if token.text.isupper() and following.text.isupper() and len(following.text) <= 4 and following.unknown:
+        return False  # MR LGE: the word goes as unknown, what stands before and behind it is no name's part
     return (
         not following.text.islower()
         and following.word not in vocabulary.strong
@@ -313,7 +351,7 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
     A number that can be an age above 89, in years or months, goes with the unknown word behind it.
     """
     for token, following in pairwise(tokens):
-        dotted = _is_initial(token) and text[token.end : following.start] in {". ", "."}
+        dotted = _is_initial(token) and not token.eponym and text[token.end : following.start] in {". ", "."}
         if dotted and following.word in vocabulary.names and following.text[:1].isupper():
             token.keep = following.keep = False  # W. White
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:
@@ -348,13 +386,23 @@ def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> N
         token = tokens[index]
         if not token.keep or token.word not in cues.dangling or tokens[index + 1].keep or text[token.end] == ".":
             continue
+        if token.word in vocabulary.negations and not tokens[index + 1].named:
+            continue  # né, which is French for born
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
         if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
 
 
-def _join(text: str, tokens: list[_Token]) -> str:
-    """Put the kept words together again: separators between neighbours stay, gaps become one blank."""
+def _clause_mark(between: str) -> str:
+    marks = re.findall(r"[,;:]|\.(?=\s)", between)
+    return marks[-1] if marks else ""
+
+
+def _join(text: str, tokens: list[_Token], *, denies: bool) -> str:
+    """Put the kept words together again: separators between neighbours stay, gaps become one blank.
+
+    Where a word denies, a mark between clauses stays in a gap: no ..., effusion.
+    """
     parts: list[str] = []
     last: _Token | None = None
     gap = False
@@ -367,7 +415,7 @@ def _join(text: str, tokens: list[_Token]) -> str:
             opening = re.search(r"[(\[{<]+$|(?<![\w.)\]])[+\-*#]$", between)
             closing = re.match(r"[)\]}>%°]+", between) if last else None
             line_end = re.search(r"[\r\n\f]+", between)
-            blank = "" if last is None else line_end[0] if line_end else " "
+            blank = "" if last is None else line_end[0] if line_end else f"{_clause_mark(between)} " if denies else " "
             between = f"{closing[0] if closing else ''}{blank}{opening[0] if opening else ''}"
         parts += [between, token.text]
         last, gap = token, False

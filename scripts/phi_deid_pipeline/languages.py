@@ -27,6 +27,7 @@ class Languages:
     credentials: tuple[str, ...]
     soft_cues: tuple[str, ...]
     initial_cues: tuple[str, ...]
+    initial_cues_with_mark: tuple[str, ...]
     role_labels: tuple[str, ...]
     relatives: tuple[str, ...]
     relative_links: tuple[str, ...]

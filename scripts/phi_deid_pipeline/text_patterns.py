@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
+from phi_deid_pipeline.measures import is_measured
 from phi_deid_pipeline.written_dates import month_number
 
 MIN_UID_LENGTH = 20
@@ -362,7 +363,7 @@ class Patterns:
     def in_description(self, text: str, is_imaging: Callable[[str], bool]) -> Iterator[Span]:
         """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging."""
         for match in _matches(self.described, text):
-            if _is_identifying(match[0]):
+            if _is_identifying(match[0]) and not is_measured(text, *match.span()):
                 yield match.span()
         if not any(map(str.isdigit, text)):
             return
@@ -422,7 +423,7 @@ class Patterns:
     def in_kept_text(self, text: str) -> Iterator[Span]:
         """Yield what a kept text loses: it holds names of devices, versions and codes too, so only the unmistakable."""
         for match in _matches(self.kept, text):
-            if self._identifies(match[0]):
+            if self._identifies(match[0]) and not is_measured(text, *match.span()):
                 yield match.span()
 
     def _identifies(self, found: str) -> bool:

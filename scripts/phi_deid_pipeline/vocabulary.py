@@ -17,6 +17,7 @@ _FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
 SURNAMES_FILE = _FOLDER / "name_words.txt"
 VOCABULARY_FILE = _FOLDER / "vocabulary.txt"
 EPONYMS_FILE = _FOLDER / "eponyms.txt"
+NEGATIONS_FILE = _FOLDER / "negations.txt"
 _STRENGTHS = ("strong", "plain", "name")
 
 
@@ -31,6 +32,7 @@ class Cues:
     credentials: frozenset[str]
     soft: frozenset[str]
     initials: frozenset[str]
+    marked_initials: frozenset[str]
     relatives: frozenset[str]
     relative_links: frozenset[str]
     dangling: frozenset[str]
@@ -48,6 +50,7 @@ class Vocabulary:
     names: frozenset[str]
     surnames: frozenset[str]  # strong words that people are called by all the same: they go directly behind a title
     eponyms: dict[str, tuple[tuple[str, ...], ...]]  # first word -> names of things that a person's name is part of
+    negations: dict[str, bool]  # words that deny what stands behind them -> what stands before them as well?
     cues: Cues
     patterns: Patterns
 
@@ -75,6 +78,7 @@ def load_vocabulary(
         name,
         frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split()) & strong,
         _eponyms(EPONYMS_FILE),
+        _negations(NEGATIONS_FILE),
         _cues(rows),
         compile_patterns(rows),
     )
@@ -88,6 +92,12 @@ def _eponyms(path: Path) -> dict[str, tuple[tuple[str, ...], ...]]:
             phrase = tuple(line.split())
             found[phrase[0]] = (*found.get(phrase[0], ()), phrase)
     return found
+
+
+def _negations(path: Path) -> dict[str, bool]:
+    """Return the words of a file; those of lines that start with < deny what stands before them too."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {word: line[0] == "<" for line in lines if line and line[0] != "#" for word in line.lstrip("< ").split()}
 
 
 def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
@@ -136,6 +146,7 @@ def _cues(rows: Languages) -> Cues:
         credentials=_folded(rows.credentials),
         soft=_folded(rows.soft_cues),
         initials=_folded(rows.initial_cues),
+        marked_initials=_folded(rows.initial_cues_with_mark),
         relatives=_folded(rows.relatives),
         relative_links=_folded(rows.relative_links),
         dangling=_folded(rows.dangling),

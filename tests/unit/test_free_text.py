@@ -231,8 +231,9 @@ def _names() -> Iterator[str]:
 
 
 def test_surnames_are_in_the_vocabulary_only_as_names_or_by_decision():
-    own = (VOCABULARY_FILE.parent / "own_words.txt").read_text(encoding="utf-8").splitlines()
-    decided = {word for line in own if not line.startswith("#") for word in line.lstrip("! ").split()}
+    files = [VOCABULARY_FILE.parent / name for name in ("own_words.txt", "negations.txt")]
+    own = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    decided = {word for line in own if not line.startswith("#") for word in line.lstrip("!< ").split()}
     names = list(_names())
     assert len(names) > 300
     assert [name for name in names if name in VOCABULARY and name not in decided] == []
@@ -289,3 +290,163 @@ def test_digits_that_count_nothing_are_dropped(text: str) -> None:
 def test_names_spelled_out_and_days_go_and_words_behind_a_number_stay(text: str, left: str) -> None:
     lexicon = Lexicon([Entry(Category.NAME, "Quaresma^Joana")])
     assert clean_descriptor(text, lexicon, load_vocabulary()) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "XR KNEE RT AP",
+        "RT MLO",
+        "RT CC",
+        "CT RT HIP",
+        "WRIST RT PA",
+        "RT LAT",
+        "RT ABD",
+        "RT LE VENOUS",
+        "RT SAG T1",
+        "RT SI JT",
+        "RT UE MRI",
+        "RT: LAT",
+        "by ECG gating",
+    ],
+)
+def test_right_side_and_its_view_stay(text):
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Knee RT: XQZ", "Knee RT"),
+        ("Knee RT: J", "Knee RT"),
+        ("Knee RT:J D", "Knee RT"),
+        ("Knee RT XQZ", "Knee RT"),
+        ("read by RA", "read"),
+        ("initials: AP knee", "initials knee"),
+    ],
+)
+def test_initials_behind_a_label_go(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cardiac MR LGE PSIR",
+        "MR LGE",
+        "MR PANC",
+        "MR ISG",
+        "MR HNO",
+        "MR Kopf",
+        "MR OSG",
+        "DR Panto",
+        "DR Skoliose",
+        "Sr-89",
+        "177Lu-DOTATOC",
+        "Lu-177",
+        "Y-90 SIRT Bremsstrahlung SPECT",
+        "PT Attn Corr",
+        "MRI for DBS",
+        "LI-RADS 4",
+        "Hand li.",
+    ],
+)
+def test_modality_and_nuclide_are_no_titles(text):
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("MR QZX BRAIN", "MR BRAIN"),
+        ("DR WHITE knee", "knee"),
+        ("DR HALL knee", "DR knee"),
+        ("Dr. Kopf Thorax", "Thorax"),
+        ("Dr Lge Thorax", "Thorax"),
+        ("DR LEE THORAX", "DR THORAX"),
+        ("DR KAUFMAN THORAX", "THORAX"),
+        ("Mr Li knee", "knee"),
+        ("Sr. Lopez Torax", "Torax"),
+        ("CT CHEST Parkinson", "CT CHEST"),
+        ("CT CHEST Garden", "CT CHEST"),
+        ("CT CHEST Aria", "CT CHEST"),
+        ("CT CHEST Monaco", "CT CHEST"),
+        ("M. Paget Thorax", "Thorax"),
+    ],
+)
+def test_title_before_a_name_and_name_alone_go(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Peripheral zone",
+        "Transition zone",
+        "inferior_vena_cava",
+        "PTVp",
+        "CTVp_6000",
+        "zPTV_Low",
+        "OpticNrv_L",
+        "Glnd_Submand_L",
+        "Musc_Constrict_S",
+        "Cartlg_Thyroid",
+        "LN_Iliac_Int_L",
+        "V_Venacava_I",
+        "VB_T05",
+        "SeminalVes",
+        "GreatVes",
+        "BrachialPlex_R",
+        "ctx-lh-bankssts",
+        "Left-VentralDC",
+        "autochthon_left",
+        "costal_cartilages",
+        "gluteus_maximus_left",
+        "atrial_appendage_left",
+        "CouchInterior",
+    ],
+)
+def test_name_of_a_structure_stays(text):
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dandy-Walker malformation",
+        "Kirschner wire",
+        "Lisfranc",
+        "Schmorl nodes",
+        "Garden IV",
+        "Garden type III",
+        "Bosniak IIF",
+        "M. Parkinson",
+        "V.a. M. Hodgkin",
+        "Morbus Paget",
+        "Parkinson disease",
+        "Parkinson-Syndrom",
+        "Cushing syndrome",
+        "Barrett esophagus",
+        "Colles fracture",
+        "Takayasu arteritis",
+        "Chiari I",
+        "Billroth II",
+        "Roux-en-Y",
+        "Schatzker II",
+        "Kellgren-Lawrence grade 2",
+        "Fleischner criteria",
+        "Deauville score 4",
+        "Zenker diverticulum",
+        "Mirels score",
+        "Merchant view",
+        "Caldwell view",
+        "Towne's view",
+        "Harris view",
+        "Ferguson view",
+        "Varian ARIA",
+        "Monaco TPS",
+        "Q.Clear",
+    ],
+)
+def test_eponym_in_its_phrase_stays_unless_it_is_the_patients_name(text):
+    assert _clean(text) == text

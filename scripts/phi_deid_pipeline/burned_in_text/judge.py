@@ -45,7 +45,15 @@ _DATE = re.compile(
     )
 )
 _TIME = re.compile(r"(?<!\d)[0-2]?\d\s?:\s?[0-5]\d(?:\s?:\s?[0-5]\d)?(?!\d)|\b\d{1,2}\s?[AP]\.?M\b")
-_LANGUAGES = {"German": "de", "French": "fr", "Spanish": "es", "Italian": "it", "Dutch": "nl"}  # heads of own_words.txt
+_HEADS = (
+    ("German", "de"),
+    ("French", "fr"),
+    ("Spanish", "es"),
+    ("Italian", "it"),
+    ("Dutch", "nl"),
+    ("Portuguese", "pt"),
+)
+_LANGUAGES = dict(_HEADS)  # of own_words.txt
 _CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|\bWWW\.|HTTPS?:|\+\d[\d\s()/-]{7,}")
 _TELEPHONE = re.compile(r"(?<!\d)(?:\(\d{3}\) ?|\d{3}[ -])\d{3}[ -]\d{4}(?!\d)|(?<!\d)0\d{1,4}[ /]\d{4,}")
 _LONG_NUMBER = re.compile(r"\d(?:[.,'/-]{0,2}\d){4,}")

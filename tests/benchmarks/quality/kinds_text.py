@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.quality.phrases import LANGUAGES, words
+from benchmarks.quality.phrases import LANGUAGES, TEMPTING, words
 from benchmarks.quality.plants import Context, Kind, put, tag, vr_of
 
 # {p}: a phrase; {p1}, {p2}: one more each. All other fields are identifiers: see `fields`.
@@ -180,6 +180,12 @@ BY_LANGUAGE: dict[str, dict[str, str]] = {
         "patient": "{p} patiënt {family}",
     },
 }
+BESIDE = {
+    "family": "{p} {family}",
+    "doctor": "{p} Dr. {s_family}",
+    "date": "{p} {date_german}",
+    "caret": "{family}^{p}",
+}
 PLACES = (
     *("StudyDescription", "SeriesDescription", "ProtocolName", "ImageComments", "RequestedProcedureDescription"),
     *("PerformedProcedureStepDescription", "DerivationDescription", "ReasonForStudy", "AdditionalPatientHistory"),
@@ -206,6 +212,9 @@ def text_kinds() -> list[Kind]:
     for language, templates in BY_LANGUAGE.items():
         contexts += [(f"text/{language}/{name}", template, language) for name, template in templates.items()]
     contexts += [(f"clean/{language}", "{p}", language) for language in LANGUAGES]
+    for pool in TEMPTING:
+        contexts += [(f"clean/{pool}/{number}", "{p}", pool) for number in range(1, 6)]
+        contexts += [(f"text/{pool}/{name}", template, pool) for name, template in BESIDE.items()]
     for number, (name, template, language) in enumerate(contexts):
         multi_line = "\r" in template or "\t" in template
         # Line breaks stand in LT only; the longest templates need room too.

@@ -11,6 +11,8 @@ import re
 from benchmarks.quality.pools import REPORTED_FROM
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
+# Texts whose words and numbers are easily taken for something else, as a telephone, a year, initials or an unknown word.
+TEMPTING = ("negated", "views", "series", "parameters", "structures")
 
 DEVELOPMENT: dict[str, tuple[str, ...]] = {
     "en": (
@@ -70,6 +72,66 @@ DEVELOPMENT: dict[str, tuple[str, ...]] = {
         "MRI hersenen",
         "Linker knie",
         "Wervelkolom lumbaal",
+    ),
+    "negated": (
+        "Keine Lungenembolie",
+        "Fraktur nicht nachweisbar",
+        "Weder Erguss noch Infiltrat",
+        "Lungenembolie ausgeschlossen",
+        "Aucune fracture",
+        "Pas de fracture ni lésion",
+        "Ningún derrame pleural",
+        "Sin contraste ni sedación",
+        "Nessuna frattura",
+        "Geen fractuur",
+        "Bloeding uitgesloten",
+        "Sem contraste",
+        "No pleural effusion",
+        "Fracture excluded",
+    ),
+    "views": (
+        "XR KNEE RT AP",
+        "RT MLO",
+        "CT RT HIP",
+        "WRIST RT PA",
+        "Hip RT LAT",
+        "RT LE VENOUS",
+        "RT SAG T1",
+        "MR OSG links",
+        "DR Skoliose",
+        "Cardiac MR LGE",
+    ),
+    "series": (
+        "DWI b 0 50 400 800",
+        "b 50/400/800",
+        "TE 30/80/120",
+        "80/100/120 kV",
+        "VENC 100 150 200",
+        "Delay 25/70/180 s",
+        "Phases 10 20 30",
+        "FA 5/10/15",
+    ),
+    "parameters": (
+        "TR 2000 ms TE 30",
+        "2000 cGy boost",
+        "Window 2000/500",
+        "DLP 2012 mGy",
+        "DWI b 2000",
+        "PTV_2000",
+        "TI 1900",
+        "Dose 1980 cGy",
+    ),
+    "structures": (
+        "PTVp_6000",
+        "OpticNrv_L",
+        "Glnd_Submand_R",
+        "Musc_Constrict_S",
+        "Peripheral zone",
+        "inferior_vena_cava",
+        "LN_Iliac_Int_L",
+        "gluteus_maximus_left",
+        "Cartlg_Thyroid",
+        "CTVn_5400",
     ),
 }
 
@@ -132,9 +194,70 @@ REPORTED: dict[str, tuple[str, ...]] = {
         "Thorax staand",
         "Halswervelkolom",
     ),
+    "negated": (
+        "Kein Pneumothorax",
+        "Fehlende Niere links",
+        "Erguss nicht vorhanden",
+        "Ohne Nachweis von Metastasen",
+        "Aucun épanchement",
+        "Embolie pulmonaire exclue",
+        "Ninguna fractura",
+        "Embolia excluida",
+        "Nessun versamento",
+        "Senza lesioni",
+        "Niet vergroot",
+        "Zonder afwijkingen",
+        "Nenhuma fratura",
+        "No acute hemorrhage",
+        "Pneumothorax absent",
+    ),
+    "views": (
+        "XR ELBOW RT LAT",
+        "RT CC",
+        "US RT ABD",
+        "FOOT RT OBL",
+        "ANKLE RT PA",
+        "RT UE ARTERIAL",
+        "RT COR T2",
+        "MR HNO nativ",
+        "DR Panto",
+        "MR PANC DELAYED",
+    ),
+    "series": (
+        "DWI b 0 500 1000",
+        "b 100/500/900",
+        "TE 15/45/90",
+        "100/120/140 kV",
+        "VENC 60 80 150",
+        "Delay 20/35/70 s",
+        "Phases 30 40 50",
+        "TI 50/400/1100",
+    ),
+    "parameters": (
+        "TR 1950 ms TE 20",
+        "1980 cGy boost",
+        "Window 1900/600",
+        "DLP 1999 mGy",
+        "DWI b=1950",
+        "CTV_2000",
+        "TI 2020",
+        "Dose 2000 cGy",
+    ),
+    "structures": (
+        "CTVp_5000",
+        "Glnd_Lacrimal_L",
+        "Musc_Masseter_R",
+        "BrachialPlex_R",
+        "Transition zone",
+        "superior_vena_cava",
+        "LN_Sclav_R",
+        "iliopsoas_right",
+        "Nasalconcha_LT",
+        "GTVn_5000",
+    ),
 }
 
-# Words of grammar are never asked for: the MIDI-B rules drop stop words too.
+# Words of grammar are never asked for, as the MIDI-B rules drop stop words too; negations are.
 STOP_WORDS = frozenset(
     [
         "a",
@@ -143,7 +266,6 @@ STOP_WORDS = frozenset(
         "of",
         "the",
         "with",
-        "without",
         "for",
         "from",
         "by",
@@ -168,7 +290,6 @@ STOP_WORDS = frozenset(
         "du",
         "des",
         "avec",
-        "sans",
         "par",
         "pour",
         "et",
@@ -177,7 +298,6 @@ STOP_WORDS = frozenset(
         "los",
         "las",
         "con",
-        "sin",
         "para",
         "del",
         "di",
@@ -186,7 +306,6 @@ STOP_WORDS = frozenset(
         "il",
         "lo",
         "per",
-        "senza",
         "van",
         "voor",
         "met",
@@ -194,7 +313,6 @@ STOP_WORDS = frozenset(
         "het",
         "een",
         "door",
-        "zonder",
     ]
 )
 

@@ -1,0 +1,104 @@
+"""Tell numbers that are values of an acquisition from those that are written like a telephone number, a date or a year."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+_LOOK_BACK = 80  # characters before a number in which its parameter is looked for
+_ROUND, _ROUND_VALUE = 5, 50
+_DOSE = 1980  # cGy: eleven fractions of 180
+_DELIVERED = range(1900, 2036)  # what a year can be
+# Parameters of series (b 0 50 400), those whose value is never a year (TR 2000), and those whose is none where it is round.
+_OF_SERIES = (
+    "b|b-?vals?|b-?values?|dwi|diff|adc|tr|te|ti|td|ta|fa|flip|flip angles?|kvp?|mas?|venc|phases?|phasen|delays?|angles?|winkel|doses?"
+    "|dosis|isodoses?|epi|fov|matrix|ww?|ww/wl|wc|wl|l|window|width|level|dyn|dynamics?|times?|tsl|min|verzögerung|fenster"
+)
+_OF_ONE = "tr|te|ti|td|window|width|level|ww|wl|wc|dlp|venc|bw|sdd|sid|sad|matrix|fov|kvp?|mas?"
+_OF_ROUND = "b|b-?vals?|b-?values?|w|dwi|diff|adc|ptv|ctv|gtv|itv|doses?|dosis|isodoses?|rx"
+_UNITS = (
+    r"%|°|[µunmck]?m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz"
+    r"|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
+)
+_COUNTED = (
+    r"fx|fxs|frac|fractions?|fraktion|fraktionen|slices?|images?|phases?|frames?|views?|parts?|steps?|schicht|schichten"
+)
+_VALUES = r"(?:\d+(?:\.\d+)?[ \t]*[ \t/,;-][ \t]*){0,12}"
+_ASSIGNED = r"[ \t_]*[=:]?[ \t]*[(\[]?"
+
+
+def _behind(parameters: str, values: str = "") -> re.Pattern[str]:
+    """Return the expression of a text that ends in a parameter, and values, before the value in question."""
+    return re.compile(rf"(?<![^\W_])(?:{parameters}){_ASSIGNED}{values}$", re.IGNORECASE)
+
+
+_SERIES_BEFORE = _behind(_OF_SERIES, _VALUES)
+_ONE_BEFORE = _behind(_OF_ONE, r"(?:\d+(?:\.\d+)?[/-]){0,6}")
+_ROUND_BEFORE = _behind(_OF_ROUND, _VALUES)
+_UNIT_BEHIND = re.compile(rf"[ \t]?(?:{_UNITS})(?![^\W_])", re.IGNORECASE)
+_COUNTED_BEFORE = re.compile(rf"(?<![^\W_])(?:{_COUNTED})[ \t_.:#]{{0,2}}$", re.IGNORECASE)
+_COUNTED_BEHIND = re.compile(rf"[ \t]?(?:{_COUNTED})(?![^\W_])", re.IGNORECASE)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
+_LASTS_BEHIND = re.compile(r"[ \t]?(?:min|mins|s|secs?)(?![^\W_])", re.IGNORECASE)
+_LASTS_BEFORE = re.compile(r"(?<![^\W_])(?:t|ta)[ \t]?=[ \t]?$", re.IGNORECASE)
+_PART_BEFORE = re.compile(r"(?<![\w.,/-])(\d{1,4})[ /-]$")
+_WINDOW = re.compile(r"(?<![^\W_])W[0-9]{1,5}[ ,/]{0,2}L-?[0-9]{1,4}(?![^\W_])", re.IGNORECASE)
+_ROUND_PART_BEFORE = re.compile(r"(?<!\d)(\d+00)[/-]$")
+
+
+def is_measured(text: str, start: int, end: int) -> bool:
+    """Tell whether text[start:end], written like a telephone number, date or time, is a series of values or a duration.
+
+    It is where a parameter stands before it or a unit behind it, and where its numbers are round and ascend (50 400 800). What
+    can be a day, a month and a year, or has leading zeros, or groups as telephones have in America, needs more than that.
+    """
+    found, before, behind = text[start:end], text[max(0, start - _LOOK_BACK) : start], text[end : end + 12]
+    if _CLOCK.fullmatch(found):
+        return _LASTS_BEHIND.match(behind) is not None or _LASTS_BEFORE.search(before) is not None
+    if not re.fullmatch(r"[\d ()/-]+", found):
+        return False
+    parts = re.findall(r"[0-9]+", found)
+    if len(parts) == 2 and max(map(len, parts)) < 3:
+        counted = _COUNTED_BEFORE.search(before) or _COUNTED_BEHIND.match(behind)
+        return counted is not None
+    if first := _PART_BEFORE.search(before):
+        parts.insert(0, first[1])
+    if any(part[0] == "0" != part or len(part) > 4 for part in parts) or list(map(len, parts)) == [3, 3, 4]:
+        return False
+    numbers = [int(part) for part in parts]
+    ascends = all(one < other for one, other in pairwise(numbers)) and not any(n % _ROUND for n in numbers)
+    named = _SERIES_BEFORE.search(before) is not None or _UNIT_BEHIND.match(behind) is not None
+    if len(found) == 8 and len(parts[-1]) == 4 and any(n % _ROUND_VALUE for n in numbers):
+        return False  # a local telephone number
+    if _can_be_date(numbers):
+        return named and ascends and numbers[-1] < 100
+    if len(parts) < 3:
+        return named
+    matrix = "/" in found and numbers[0] == numbers[1] >= 64 and numbers[0] % 16 == 0
+    return named or ascends or matrix
+
+
+def _can_be_date(numbers: list[int]) -> bool:
+    if len(numbers) != 3:
+        return False
+    year_first = numbers[0] in _DELIVERED and numbers[1] <= 12 and numbers[2] <= 31
+    low, high = sorted(numbers[:2])
+    return year_first or (1 <= low <= 12 and high <= 31 and (numbers[2] < 100 or numbers[2] in _DELIVERED))
+
+
+def is_value(text: str, start: int, end: int) -> bool:
+    """Tell whether a number that can be a year is a value: a unit behind it, a parameter or a round number before it."""
+    number, before = int(text[start:end]), text[max(0, start - _LOOK_BACK) : start]
+    if _UNIT_BEHIND.match(text[end : end + 12]) or _ONE_BEFORE.search(before):
+        return True
+    if number % _ROUND_VALUE and number != _DOSE:
+        return False
+    other = _ROUND_PART_BEFORE.search(before)
+    if other is not None and int(other[1]) not in _DELIVERED and number % 100 == 0:
+        return True
+    return _ROUND_BEFORE.search(before) is not None
+
+
+def is_window(text: str, start: int, end: int) -> bool:
+    """Tell whether a letter and a number are half of a window and its level: W2000 L500."""
+    return any(match.start() <= start < end <= match.end() for match in _WINDOW.finditer(text))

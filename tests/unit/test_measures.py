@@ -1,0 +1,106 @@
+"""Numbers of an acquisition stay, those of a telephone, a date or a year go."""
+
+from __future__ import annotations
+
+import pytest
+
+from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.lexicon import Lexicon
+
+EMPTY = Lexicon()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DWI b 0 50 400 800",
+        "b0 50 400 800",
+        "b=0,50,400,800 s/mm2",
+        "b0-50-400-800",
+        "b 50/400/800",
+        "(0 50 400 800)",
+        "DWI b 0 500 1000",
+        "TE 30/80/120",
+        "TE 5 10 15 20",
+        "80/100/120 kV",
+        "120-140-80 kV",
+        "VENC 100 150 200",
+        "100/150/200 cm/s",
+        "0 10 20 30 40 50 60 70 80 90",
+        "10 20 30 40 %",
+        "Phases 10 20 30",
+        "Delay 25/70/180 s",
+        "Patella axial 30/60/90",
+        "Dose 10/20/30 Gy",
+        "5-10-15 min post",
+        "FA 5/10/15",
+        "EPI 64 64 30",
+        "512/512/300",
+        "fx 02/05",
+        "slice 01/12",
+        "00:30 min",
+        "t=0:35",
+    ],
+)
+def test_series_of_values_stays(text):
+    assert clean_descriptor(text, EMPTY, load_vocabulary()) == text
+    assert drop_identifiers(text, EMPTY) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TR 2000 ms TE 30",
+        "TE: 4.6 ms TR: 2000 ms TI: 900",
+        "TR=2000",
+        "TI 1900",
+        "2000 cGy",
+        "1980 cGy",
+        "Dose 1950 cGy",
+        "Window 2000/500",
+        "DLP 2012 mGy",
+        "DLP 2012",
+        "b 2000",
+        "b=2000",
+        "ADC 0-1000-2000",
+        "1000/2000",
+        "PTV_2000",
+        "PTV 1980",
+        "W2000 L500",
+        "W 2000",
+        "2000 HU",
+        "1900 mm",
+    ],
+)
+def test_value_that_could_be_a_year_stays(text):
+    assert clean_descriptor(text, EMPTY, load_vocabulary()) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT 2012", "CT"),
+        ("Thorax OP 2019", "Thorax"),
+        ("Schmerz seit 2018", "Schmerz seit"),
+        ("PTV 2019", "PTV"),
+        ("MR DWI 2012", "MR DWI"),
+        ("b 1000 2012", "b 1000"),
+        ("knee 1998/2000", "knee"),
+        ("CT 030 450 12", "CT"),
+        ("CT 555 123 4567", "CT"),
+        ("delay 555 123 4567", "delay"),
+        ("CT 200 350 4000", "CT"),
+        ("phase 555-1234", "phase"),
+        ("CT 12/31", "CT"),
+        ("CT 10/20/30", "CT"),
+        ("phase 12/03/19", "phase"),
+        ("phase 10/20/2019", "phase"),
+        ("TE 3/4/51", "TE"),
+        ("dose 04.03.2020", "dose"),
+        ("2020/03/04 mm", "mm"),
+        ("CT 14:35", "CT"),
+        ("01 40 50 60 70", ""),
+    ],
+)
+def test_telephone_date_and_year_go(text, left):
+    assert clean_descriptor(text, EMPTY, load_vocabulary()) == left

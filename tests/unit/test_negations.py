@@ -1,0 +1,128 @@
+"""What is left of a sentence never says its opposite: negations stay, or go with what they deny."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.languages import fold_word
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.vocabulary import NEGATIONS_FILE
+
+EMPTY = Lexicon()
+VOCABULARY = load_vocabulary()
+SENTENCES = [
+    "No acute fracture, no pleural effusion",
+    "No evidence of pulmonary embolism",
+    "Fracture excluded",
+    "Neither pneumothorax nor effusion",
+    "Never had contrast",
+    "Without contrast",
+    "Absent spleen",
+    "Negative for malignancy",
+    "Pulmonary embolism ruled out",
+    "Not enhanced",
+    "Keine Lungenembolie",
+    "Kein Nachweis einer Fraktur",
+    "Keinen Hinweis auf Metastasen",
+    "Keiner Verletzung",
+    "Fraktur nicht nachweisbar",
+    "Lungenembolie ausgeschlossen",
+    "Fehlende Niere links",
+    "Milz fehlend",
+    "Weder Erguss noch Infiltrat",
+    "Ohne Kontrastmittel",
+    "Negativ auf Metastasen",
+    "Aucune lésion osseuse",
+    "Aucun épanchement pleural",
+    "Pas de fracture, ni épanchement",
+    "Sans injection",
+    "Embolie pulmonaire exclue",
+    "Absence de fracture",
+    "Sin contraste",
+    "Ningún derrame pleural",
+    "Ninguna fractura",
+    "No se observa fractura ni derrame",
+    "Tampoco derrame",
+    "Embolia excluida",
+    "Fractura descartada",
+    "Nessuna frattura",
+    "Nessun versamento pleurico",
+    "Nessuno",
+    "Senza contrasto",
+    "Non si osserva versamento né frattura",
+    "Embolia esclusa",
+    "Assenza di lesioni",
+    "Geen fractuur",
+    "Longembolie uitgesloten",
+    "Niet vergroot",
+    "Zonder contrast",
+    "Fractuur noch bloeding",
+    "Sem contraste",
+    "Nenhuma fratura",
+    "Nenhum derrame pleural",
+    "Não há fratura nem derrame",
+]
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_denied_finding_stays_denied(text):
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+
+
+def test_every_negation_stays_beside_unknown_words_and_names():
+    negations = [
+        word for line in NEGATIONS_FILE.read_text("utf-8").splitlines() if line[:1] != "#" for word in line.split()
+    ]
+    words = [word for word in negations if word not in ("<", "ne")]  # French né, born, is a cue
+    assert len(words) > 120
+    for word in words:
+        for text in (
+            f"Glarfotomy {word} Thorax",
+            f"Thorax {word} Glarfotomy",
+            f"CT for Smith {word} Thorax",
+            f"Thorax, {word}",
+        ):
+            left = re.findall(r"[^\W_]+", fold_word(clean_descriptor(text, EMPTY, VOCABULARY)))
+            assert word in left and "glarfotomy" not in left and "smith" not in left, text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("No glarfotomy, effusion present", "No, effusion present"),
+        ("Erguss, Glarfembolie ausgeschlossen", "Erguss, ausgeschlossen"),
+        ("Kein Glarf; Fraktur links", "Kein; Fraktur links"),
+        ("Fraktur nicht glarfig. Erguss", "Fraktur nicht. Erguss"),
+        ("Fracture, glarf, effusion", "Fracture effusion"),
+    ],
+)
+def test_gap_in_a_denying_text_keeps_its_clauses_apart(text, left):
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("Sin^Maria", "TC CRANEAL SIN CONTRASTE", "TC CRANEAL"),
+        ("Sin^Maria", "TC CRANEAL, SIN CONTRASTE, TORAX", "TC CRANEAL TORAX"),
+        ("Nicht^Hans", "Thorax, Fraktur nicht sichtbar, Erguss", "Thorax Erguss"),
+        ("Sin^Maria", "TC CRANEAL SIN MARIA TORAX", "TC CRANEAL TORAX"),
+        ("Sin^Maria", "SIN, MARIA TC TORAX", "TC TORAX"),
+    ],
+)
+def test_negation_that_is_the_patients_name_takes_what_it_denies_along(name, text, left):
+    assert clean_descriptor(text, Lexicon([Entry(Category.NAME, name)]), VOCABULARY) == left
+
+
+def test_kept_text_loses_the_denied_with_the_negation():
+    lexicon = Lexicon([Entry(Category.NAME, "Sin^Maria")])
+    assert drop_identifiers("Craneal sin contraste", lexicon).strip() == "Craneal"
+
+
+@pytest.mark.parametrize("text", ["CT for Nada", "Thorax Dr. Sin", "Thorax Frau Nada", "CT by Mai"])
+def test_negation_that_is_a_strangers_name_goes_behind_a_cue(text):
+    assert clean_descriptor(text, EMPTY, VOCABULARY) in ("CT", "Thorax")
