@@ -131,9 +131,9 @@ def planted_rows(found: dict[str, list[list[Background]]], fonts: list[str], see
     image, lines = training.planted_on(random, background.values, fonts)
     full = training.filled_lines(image, lines)
     rows = training.line_rows(image, lines, (gate.THRESHOLD,))
-    told = {"source": background.source, "series": background.name, "modality": background.modality, "image": index}
+    origin = {"source": background.source, "series": background.name, "modality": background.modality, "image": index}
     return [
-        {**{key: value for key, value in row.items() if key != "kept"}, **told}
+        {**{key: value for key, value in row.items() if key != "kept"}, **origin}
         | {"found": was, "kept": row["kept"][gate.THRESHOLD], "by_gate": row["highest"] > gate.THRESHOLD}
         for row, was in zip(rows, full, strict=True)
     ]  # fmt: skip
@@ -163,12 +163,12 @@ def measure_apart(
     """Return the figures of a folder; rows are kept in `keep` and, with `reuse`, not made again."""
     found = pictures(folder)
     keep.mkdir(parents=True, exist_ok=True)
-    lines = _kept(
+    lines = kept_rows(
         keep / f"apart_lines_{seed}.jsonl", reuse, images, lambda n: planted_rows(found, fonts, seed, n), console
     )
     flat = [one for modality in samples.GATED for series in found[modality] for one in series]
     reader, hide = TextReader(ReaderSettings()), load_policy(POLICY).hide
-    free = _kept(
+    free = kept_rows(
         keep / f"apart_free_{seed}.jsonl", reuse, len(flat),
         lambda n: [free_row(flat[n], n, seed, keep, reader, hide)], console,
     )  # fmt: skip
@@ -178,7 +178,8 @@ def measure_apart(
     }  # fmt: skip
 
 
-def _kept(file: Path, reuse: bool, count: int, make: Callable[[int], list[dict]], console: Console) -> list[dict]:
+def kept_rows(file: Path, reuse: bool, count: int, make: Callable[[int], list[dict]], console: Console) -> list[dict]:
+    """Make the rows of each picture, or take them from a file of an earlier call; return all, in order."""
     known = [json.loads(line) for line in file.read_text().splitlines()] if reuse and file.is_file() else []
     with file.open("w", encoding="utf-8") as stream:
         for number in range(count):
@@ -203,7 +204,7 @@ def figures(lines: list[dict], free: list[dict]) -> dict[str, Any]:
     return {
         "lines": losses,
         "lost_by_gate": sum(not r["kept"] and not r["by_gate"] for r in found),
-        "lost_with_their_picture": _rate(sum(r["image"] not in passed for r in found), len(found)),
+        "lost_with_their_picture": rate(sum(r["image"] not in passed for r in found), len(found)),
         "lost": [row for row in found if not row["kept"]],
         "free": {
             "all": _free_counts(free),
@@ -214,19 +215,19 @@ def figures(lines: list[dict], free: list[dict]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rate(hits: int, count: int) -> dict[str, Any]:
+def rate(hits: int, count: int) -> dict[str, Any]:
     return {"of": count, "hits": hits, "percent": training.interval(hits, count)}
 
 
 def _loss(rows: list[dict]) -> dict[str, Any]:
-    return _rate(sum(not row["kept"] for row in rows), len(rows))
+    return rate(sum(not row["kept"] for row in rows), len(rows))
 
 
 def _free_counts(rows: list[dict]) -> dict[str, Any]:
     return {
         "series": len({row["series"] for row in rows}),
-        "to_full_chain": _rate(sum(row["to_full_chain"] for row in rows), len(rows)),
-        "lose_pixels": _rate(sum(row["loses_pixels"] for row in rows), len(rows)),
+        "to_full_chain": rate(sum(row["to_full_chain"] for row in rows), len(rows)),
+        "lose_pixels": rate(sum(row["loses_pixels"] for row in rows), len(rows)),
     }
 
 
@@ -235,23 +236,23 @@ def show_apart(found: dict, console: Console) -> None:
     console.print(
         f"seed {found['seed']}, {found['images']} pictures of {found['series']} series, {found['planted']} lines planted; "
         f"lost by the gate itself {found['lost_by_gate']}; lost because nothing in their picture passes "
-        f"{_told(found['lost_with_their_picture'])}"
+        f"{told(found['lost_with_their_picture'])}"
     )
     table = Table(title="lines that the full chain finds and the cascade loses (exact 95 % interval)")
     for column in ("lines", "found", "lost", "per cent"):
         table.add_column(column)
     for name, one in found["lines"].items():
-        table.add_row(name, str(one["of"]), str(one["hits"]), _told(one))
+        table.add_row(name, str(one["of"]), str(one["hits"]), told(one))
     console.print(table)
     table = Table(title="pictures without text")
     for column in ("pictures", "series", "number", "to the full chain", "lose pixels"):
         table.add_column(column)
     for name, one in found["free"].items():
         alarms, sent = one["lose_pixels"], one["to_full_chain"]
-        table.add_row(name, str(one["series"]), str(sent["of"]), *(f"{n['hits']}: {_told(n)}" for n in (sent, alarms)))
+        table.add_row(name, str(one["series"]), str(sent["of"]), *(f"{n['hits']}: {told(n)}" for n in (sent, alarms)))
     console.print(table)
 
 
-def _told(one: dict) -> str:
+def told(one: dict) -> str:
     share, low, high = one["percent"]
     return f"{share:.2f} ({low:.2f}-{high:.2f})"
