@@ -91,7 +91,7 @@ def _planes(path: Path, source: str) -> Iterator[list[Background]]:
     for axis in range(3):
         if min(size for n, size in enumerate(values.shape) if n != axis) < SMALLEST_PLANE:
             continue
-        planes = [_scaled(np.rot90(values.take(at, axis))) for at in range(values.shape[axis])]
+        planes = [_scaled(np.rot90(plane)) for plane in np.moveaxis(values, axis, 0)]
         name = f"{source}/{path.name.split('.')[0]} {'xyz'[axis]}"
         shown = [_background(source, name, modality, plane, None) for plane in planes if not is_constant(plane)]
         if shown:
