@@ -134,13 +134,19 @@ def _first_frame(path: Path) -> np.ndarray | None:
     return np.nan_to_num(image.astype(np.float32)) if image.ndim == 2 else None
 
 
-def volume_backgrounds(path: Path) -> list[Background]:
-    """Return slices of a NIfTI volume of three axes in all three directions, scaled to at least MIN_SIDE."""
+def volume(path: Path) -> np.ndarray:
+    """Return the values of a NIfTI volume of three axes (little-endian, no scaling) as float32."""
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     shape = struct.unpack_from("<3h", raw, 42)
     kind = {2: "u1", 4: "<i2", 8: "<i4", 16: "<f4", 64: "<f8", 512: "<u2"}[struct.unpack_from("<h", raw, 70)[0]]
     start = int(struct.unpack_from("<f", raw, 108)[0])
-    values = np.frombuffer(raw, kind, int(np.prod(shape)), start).reshape(shape, order="F").astype(np.float32)
+    return np.frombuffer(raw, kind, int(np.prod(shape)), start).reshape(shape, order="F").astype(np.float32)
+
+
+def volume_backgrounds(path: Path) -> list[Background]:
+    """Return slices of a NIfTI volume of three axes in all three directions, scaled to at least MIN_SIDE."""
+    values = volume(path)
+    shape = values.shape
     found = []
     for axis in range(3):
         for at in range(shape[axis] // 5, shape[axis] * 4 // 5, max(1, shape[axis] // 12)):

@@ -359,26 +359,39 @@ def planted_image(index: int) -> tuple[np.ndarray, list[samples.Planted], sample
     random = np.random.default_rng([_state["seed"], index])
     group = _state["backgrounds"][index % len(_state["backgrounds"])]
     background = group[random.integers(len(group))]
-    rows, columns = background.values.shape
+    image, lines = planted_on(random, background.values, _state["fonts"])
+    return image, lines, background
+
+
+def planted_on(
+    random: np.random.Generator, values: np.ndarray, fonts: list[str]
+) -> tuple[np.ndarray, list[samples.Planted]]:
+    """Return a part of a picture (float32; rows, columns), turned and mirrored at random, with lines planted into it."""
+    rows, columns = values.shape
     top, left = (int(random.integers(max(n - LARGEST, 0) + 1)) for n in (rows, columns))
-    image = background.values[top : top + LARGEST, left : left + LARGEST]
+    image = values[top : top + LARGEST, left : left + LARGEST]
     image = np.rot90(image[:, :: random.choice([-1, 1])], int(random.integers(4))).copy()  # the picture stays as it is
     if random.random() < 0.5:
         image = samples.degrade(random, image)
     taken, lines = np.zeros(image.shape, bool), []
     for _ in range(LINES_AN_IMAGE):
         style = samples.STYLES[random.choice(len(samples.STYLES), p=EVALUATED_STYLES)]
-        line = samples.plant(random, image, _state["fonts"], taken, style)
+        line = samples.plant(random, image, fonts, taken, style)
         lines += [line] if line else []
-    return image, lines, background
+    return image, lines
 
 
 def read_in_full(index: int) -> list[bool]:
     """Tell for each line of a picture whether the first scan of the full chain fills it."""
+    image, lines, _ = planted_image(index)
+    return filled_lines(image, lines)
+
+
+def filled_lines(image: np.ndarray, lines: list[samples.Planted]) -> list[bool]:
+    """Tell for each line planted into an image whether the first scan of the full chain fills it."""
     from phi_deid_pipeline.boxes import grown
     from phi_deid_pipeline.burned_in_text import chain
 
-    image, lines, _ = planted_image(index)
     filled = np.zeros(image.shape, bool)
     for region in chain.read_image(image, settings=ReaderSettings(readers=("ppocr",), max_rounds=1)).regions:
         box = grown(region.box, *image.shape)
@@ -388,14 +401,20 @@ def read_in_full(index: int) -> list[bool]:
 
 def evaluate_image(index: int, found: list[bool]) -> list[dict[str, Any]]:
     """Read a picture by the cascade with each threshold; return a row for each line."""
+    image, lines, background = planted_image(index)
+    told = {"series": background.series, "modality": background.modality, "image": index}
+    rows = line_rows(image, lines, _state["thresholds"])
+    return [row | {"found": full} | told for row, full in zip(rows, found, strict=True)]
+
+
+def line_rows(image: np.ndarray, lines: list[samples.Planted], thresholds: tuple[float, ...]) -> list[dict[str, Any]]:
+    """Tell for each line planted into an image how it was drawn and whether the cascade passes it at each threshold."""
     from phi_deid_pipeline.burned_in_text import gate
 
-    image, lines, background = planted_image(index)
     stroke = gate.gate_map(image, invert=False, settings=ReaderSettings(readers=("ppocr",)))
     scores = gate.logits(stroke)
-    passed = {value: _passed(image, stroke, value) for value in _state["thresholds"]}
-    told = {"series": background.series, "modality": background.modality, "image": index}
-    return [_line_row(line, passed, scores) | {"found": full} | told for line, full in zip(lines, found, strict=True)]
+    passed = {value: _passed(image, stroke, value) for value in thresholds}
+    return [_line_row(line, passed, scores) for line in lines]
 
 
 def _passed(image: np.ndarray, stroke: np.ndarray, threshold: float) -> np.ndarray:

@@ -236,7 +236,7 @@ def written(tmp_path) -> scenes.Scene:
     mask = plants.render("EASTMERE 4711", "aileron", 22)
     image[12 : 12 + mask.shape[0], 10 : 10 + mask.shape[1]] = mask * 4.0
     known = texts.patient(np.random.default_rng(2), DEVELOPMENT)
-    scenes._write(tmp_path / "one.dcm", ground, ground.kept(image), known, 1)
+    scenes.write(tmp_path / "one.dcm", ground, ground.kept(image), known, 1)
     line = plants.Line(mask > 64, 12, 10, "EASTMERE 4711", "upper", True, 22, "aileron", True, 200.0, 0.0)
     return scenes.Scene(tmp_path / "one.dcm", 300, 480, "CT", "generated", False, (line,))
 

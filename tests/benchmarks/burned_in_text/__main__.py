@@ -1,7 +1,8 @@
 """Measure what readers hide of text planted in pictures, and what else: `make burned-in-text`.
 
 Seeds below 1000 are for developing, others for figures to report: the two draw names from disjoint pools. `--real` looks
-at the real pictures whose text is known instead.
+at the real pictures whose text is known instead, `--apart FOLDER` at what the cascade loses on pictures that served for
+nothing else, `--cines` at what it loses in cines.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.burned_in_text.apart import font_files, measure_apart, show_apart
+from benchmarks.burned_in_text.cines import measure_cines, show_cines
 from benchmarks.burned_in_text.methods import FULL, METHODS, Outcome, load, missing, run, save
 from benchmarks.burned_in_text.real import measure_real, show_real
 from benchmarks.burned_in_text.report import show, show_missed
@@ -28,7 +31,10 @@ def main() -> int:
     """Build the pictures, run the methods, score them, print tables, write JSON."""
     arguments = _arguments()
     console = Console(width=200)
-    if arguments.real:
+    if arguments.apart or arguments.cines is not None:
+        with tempfile.TemporaryDirectory(prefix="burned-in-text-") as folder:
+            figures = _of_cascade(arguments, arguments.keep or Path(folder), console)
+    elif arguments.real:
         figures = measure_real(arguments.data, every=arguments.every, console=console)
         show_real(figures, console)
     else:
@@ -39,6 +45,20 @@ def main() -> int:
     return 0
 
 
+def _of_cascade(arguments: argparse.Namespace, keep: Path, console: Console) -> dict:
+    measure, show_figures, source = (
+        (measure_apart, show_apart, arguments.apart)
+        if arguments.apart
+        else (measure_cines, show_cines, arguments.cines)
+    )
+    figures = measure(
+        source, font_files(arguments.fonts), seed=arguments.seed, images=arguments.images, keep=keep,
+        reuse=arguments.reuse, console=console,
+    )  # fmt: skip
+    show_figures(figures, console)
+    return figures
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.burned_in_text", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the pictures (default: 1; from 1000 on: to report)")
@@ -47,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--method", nargs="*", choices=list(METHODS), default=list(METHODS), help="default: all")
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="real instances (else pydicom's own)")
     parser.add_argument("--real", action="store_true", help="real pictures with known text, and those without")
+    parser.add_argument("--apart", type=Path, metavar="FOLDER", help="what the cascade loses on pictures of a folder")
+    parser.add_argument("--fonts", type=Path, nargs="*", default=[], metavar="FOLDER", help="of the lines of both")
+    parser.add_argument("--cines", type=Path, nargs="*", metavar="FILE", help="what it loses in cines, also real ones")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th of the text-free ones of --real")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep pictures and what was found there")

@@ -132,7 +132,7 @@ def _plane(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     return y, x
 
 
-def _rough(random: np.random.Generator, rows: int, columns: int, sizes: tuple[float, ...]) -> np.ndarray:
+def rough(random: np.random.Generator, rows: int, columns: int, sizes: tuple[float, ...]) -> np.ndarray:
     """Return noise of mean 0 made of spots of these sizes in pixels, the larger the stronger."""
     total = np.zeros((rows, columns), np.float32)
     for size in sizes:
@@ -141,9 +141,7 @@ def _rough(random: np.random.Generator, rows: int, columns: int, sizes: tuple[fl
     return total
 
 
-def _tubes(
-    random: np.random.Generator, image: np.ndarray, count: int, strength: float, widths: tuple[int, int]
-) -> None:
+def tubes(random: np.random.Generator, image: np.ndarray, count: int, strength: float, widths: tuple[int, int]) -> None:
     rows, columns = image.shape
     for _ in range(count):
         steps = np.cumsum(random.normal(0, rows / 12, (8, 2)), axis=0) + random.uniform(0.2, 0.8, 2) * (columns, rows)
@@ -161,7 +159,7 @@ def _ct(random: np.random.Generator) -> Background:
         cx, cy = random.uniform(-0.45, 0.45), random.uniform(-0.3, 0.3)
         a, b = random.uniform(0.03, 0.3, 2)
         image[((x - cx) / a) ** 2 + ((y - cy) / b) ** 2 < 1] = random.choice([-850.0, -60.0, 20.0, 70.0, 130.0, 600.0])
-    image += _rough(random, 512, 512, (40, 12)) * 12
+    image += rough(random, 512, 512, (40, 12)) * 12
     image = cv2.GaussianBlur(image, (0, 0), 0.9) + cv2.GaussianBlur(
         random.normal(0, random.uniform(15, 60), image.shape).astype(np.float32), (0, 0), 0.6
     )
@@ -173,10 +171,10 @@ def _mr(random: np.random.Generator) -> Background:
     side = int(random.choice([256, 320, 448]))
     y, x = _plane(side, side)
     radius = np.hypot(x * random.uniform(1.1, 1.4), y * random.uniform(1.0, 1.2))
-    folds = _rough(random, side, side, (side / 8, side / 20, side / 45))
+    folds = rough(random, side, side, (side / 8, side / 20, side / 45))
     image = np.where(radius < 0.72, 420 + 140 * np.tanh(2 * folds), 0.0)
     image += 900 * np.exp(-(((radius - 0.86) / 0.035) ** 2))
-    image *= 1 + 0.4 * _rough(random, side, side, (side / 2,))
+    image *= 1 + 0.4 * rough(random, side, side, (side / 2,))
     noise = random.uniform(8, 40)
     image = np.hypot(image + random.normal(0, noise, image.shape), random.normal(0, noise, image.shape))
     return Background(GENERATED, "mr", "MR", image.astype(np.float32), "uint16", 12)
@@ -187,21 +185,21 @@ def _us(random: np.random.Generator) -> Background:
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     radius, angle = np.hypot(y + 30, x - columns / 2), np.arctan2(x - columns / 2, y + 30)
     sector = (radius > 70) & (radius < rows * 0.95) & (abs(angle) < random.uniform(0.5, 0.9))
-    tissue = 0.6 + 0.5 * _rough(random, rows, columns, (60, 25, 10))
+    tissue = 0.6 + 0.5 * rough(random, rows, columns, (60, 25, 10))
     speckle = cv2.GaussianBlur(random.rayleigh(1.0, (rows, columns)).astype(np.float32), (0, 0), 1.4)
     image = np.where(sector, np.clip(70 * tissue * speckle, 0, 255), 0).astype(np.float32)
     if random.random() < 0.4:
         return Background(GENERATED, "us", "US", image, "uint8", 8)
     colour = np.repeat(image[..., None], 3, axis=2)
     if random.random() < 0.5:
-        flow = (_rough(random, rows, columns, (50, 20)) > 0.9) & sector & (abs(angle) < 0.3)
+        flow = (rough(random, rows, columns, (50, 20)) > 0.9) & sector & (abs(angle) < 0.3)
         colour[flow] = np.stack([image[flow] + 90, image[flow] * 0.3, 40 + 0 * image[flow]], axis=-1)
     return Background(GENERATED, "us colour", "US", np.clip(colour, 0, 255), "uint8", 8)
 
 
 def _xa(random: np.random.Generator) -> Background:
-    image = 620 + 160 * _rough(random, 512, 512, (160, 60))
-    _tubes(random, image, int(random.integers(3, 12)), -260, (2, 12))
+    image = 620 + 160 * rough(random, 512, 512, (160, 60))
+    tubes(random, image, int(random.integers(3, 12)), -260, (2, 12))
     image += random.normal(0, random.uniform(8, 30), image.shape).astype(np.float32)
     y, x = _plane(512, 512)
     image[np.hypot(x, y) > random.uniform(1.0, 1.5)] = 0
@@ -211,7 +209,7 @@ def _xa(random: np.random.Generator) -> Background:
 def _radiograph(random: np.random.Generator, modality: str) -> Background:
     rows, columns = (1024, 832) if modality == "CR" else (1152, 960)
     y, x = _plane(rows, columns)
-    image = 2600 - 900 * np.exp(-((x / 0.16) ** 2)) + 250 * _rough(random, rows, columns, (240, 90, 30))
+    image = 2600 - 900 * np.exp(-((x / 0.16) ** 2)) + 250 * rough(random, rows, columns, (240, 90, 30))
     for at in np.arange(-0.9, 0.9, random.uniform(0.14, 0.22)):
         rib = np.abs(y - at - 0.35 * x**2 * np.sign(at + 0.01))
         image -= 330 * np.exp(-((rib / 0.025) ** 2)) * (np.abs(x) > 0.12)
@@ -225,9 +223,9 @@ def _radiograph(random: np.random.Generator, modality: str) -> Background:
 def _mg(random: np.random.Generator) -> Background:
     y, x = _plane(1200, 960)
     inside = ((x + 1) / random.uniform(1.1, 1.6)) ** 2 + (y / random.uniform(0.7, 0.95)) ** 2
-    tissue = 1800 + 420 * _rough(random, 1200, 960, (120, 40, 12))
+    tissue = 1800 + 420 * rough(random, 1200, 960, (120, 40, 12))
     image = np.where(inside < 1, tissue * np.sqrt(np.clip(1.05 - inside, 0, 1)), 0)
-    _tubes(random, image, 12, 160, (2, 5))
+    tubes(random, image, 12, 160, (2, 5))
     image = np.where(inside < 1.05, image, 0) + np.abs(random.normal(0, 6, image.shape))
     return Background(GENERATED, "mg", "MG", image.astype(np.float32), "uint16", 12)
 
@@ -255,7 +253,7 @@ def _capture(random: np.random.Generator) -> Background:
         bottom, right = int(random.integers(top + 40, rows)), int(random.integers(left + 40, columns))
         image[top:bottom, left:right] = random.uniform(0, 255, 3)
         if random.random() < 0.5:
-            image[top:bottom, left:right] += 40 * _rough(random, bottom - top, right - left, (30, 8))[..., None]
+            image[top:bottom, left:right] += 40 * rough(random, bottom - top, right - left, (30, 8))[..., None]
     return Background(GENERATED, "capture", "OT", np.clip(image, 0, 255), "uint8", 8)
 
 

@@ -26,7 +26,7 @@ from phi_deid_pipeline.lexicon import Lexicon, harvest
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.raw_elements import read_instance
-from phi_deid_pipeline.records import Box
+from phi_deid_pipeline.records import Box, Reading
 from phi_deid_pipeline.text_reading import INVERTED, TextReader, may_be_gated, uses_gate
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
@@ -66,15 +66,20 @@ def _ours(scene: Scene, reader: TextReader, hide: str) -> Outcome:
     start = spent()
     with _filtered() as dropped:
         reading = reader.glance(scene.path).reading
-    with read_instance(scene.path) as instance:
-        lexicon = Lexicon(harvest(instance))
-    (found,) = judge([("", scene.path.name, reading)], lexicon, hide, {})
+    boxes = judged_boxes(scene.path, reading, hide)
     cpu = spent() - start
-    boxes = {*found.fills, *(box for _, box in found.frame_fills)}
     padding = reader.settings.padding
     moved = [Box(b.x - padding, b.y - padding, b.w, b.h) for b in dropped]
     left_out = {box for b in moved if area(box := clipped(b, scene.rows, scene.columns))}
     return Outcome(_as_filled(boxes, scene), cpu, _as_filled(left_out, scene))
+
+
+def judged_boxes(path: Path, reading: Reading, hide: str) -> set[Box]:
+    """Return the boxes that are filled in an instance, in any of its frames, of what was read in it."""
+    with read_instance(path) as instance:
+        lexicon = Lexicon(harvest(instance))
+    (found,) = judge([("", path.name, reading)], lexicon, hide, {})
+    return {*found.fills, *(box for _, box in found.frame_fills)}
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def _scene(path: Path, seed: int, number: int, series: list[list[tuple[str, Path
     lines = []
     if random.random() >= TEXT_FREE:
         lines = plant_lines(random, image, int(random.integers(*LINES)), known, pool, ground.shown, ground.limits)
-    _write(path, ground, ground.kept(image), known, seed * 100_000 + number)
+    write(path, ground, ground.kept(image), known, seed * 100_000 + number)
     return Scene(path, *image.shape[:2], ground.modality, ground.source, ground.trained, tuple(lines))
 
 
@@ -95,7 +95,8 @@ def _ground(random: np.random.Generator, series: list[list[tuple[str, Path]]]) -
     return generated(random, str(random.choice(list(MAKERS))))
 
 
-def _write(path: Path, ground: Background, values: np.ndarray, known: Patient, number: int) -> None:
+def write(path: Path, ground: Background, values: np.ndarray, known: Patient, number: int) -> None:
+    """Write one picture as a DICOM instance whose header names a patient; `number` ends its UIDs."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     dataset = Dataset()

@@ -1,0 +1,89 @@
+"""What the cascade loses in cines: which frames show a planted line, and how frames that are hidden are compared."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from benchmarks.burned_in_text import cines
+from phi_deid_pipeline.burned_in_text.models import have_models
+from phi_deid_pipeline.pixel_read import open_pixels
+from phi_deid_pipeline.text_reading import ReaderSettings, is_cine
+
+FONTS = ["hershey complex"]
+
+
+def planted(kind: str, seed: int) -> tuple[cines.CineLine, np.ndarray]:
+    frames = np.full((cines.FRAMES, cines.ROWS, cines.COLUMNS), 60, np.float32)
+    line = cines.plant(np.random.default_rng(seed), frames, FONTS, kind, np.zeros(frames.shape[1:], bool))
+    assert line is not None
+    return line, frames
+
+
+@pytest.mark.parametrize("kind", cines.KINDS)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_ink_is_what_changed_in_the_frames_that_show_a_line(kind, seed):
+    line, frames = planted(kind, seed)
+    faintest = 0.3 * abs(frames - 60).max()
+    for number in range(cines.FRAMES):
+        written = abs(frames[number] - 60) > faintest
+        assert written.any() == (number in line.ink)
+        if number in line.ink:
+            assert not (written & ~line.ink[number]).any()
+    places = {ink.tobytes() for ink in line.ink.values()}
+    assert (len(places) == 1) == (kind in ("still", "comes up"))
+    assert (0 in line.ink) == (kind != "comes up")
+
+
+def test_half_of_the_lines_that_come_up_are_gone_in_the_frames_that_are_always_read():
+    shown = [cines._shown_in(np.random.default_rng(seed), "comes up") for seed in range(60)]
+    always = {0, cines.FRAMES // 2, cines.FRAMES - 1}
+    assert 15 < sum(not always & set(frames) for frames in shown) < 45
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ground_changes_between_frames_and_cines_go_the_way_of_cines(tmp_path, seed):
+    random = np.random.default_rng(seed)
+    moving = random.integers(0, 255, (cines.FRAMES + 5, cines.ROWS + 9, cines.COLUMNS + 3)).astype(np.float32)
+    _, modality, frames = cines.ground(random, [("XA", moving)])
+    assert frames.shape == (cines.FRAMES, cines.ROWS, cines.COLUMNS)
+    assert all((abs(one - other) > 2).any() for one, other in pairwise(frames))
+    cines._write(tmp_path / "cine", modality, frames, 7, seed)
+    source = open_pixels(tmp_path / "cine")
+    assert source is not None
+    with source:
+        assert is_cine(source) and source.layout.frames == cines.FRAMES
+
+
+def row(kind: str, full: list[int], cascade: list[int]) -> dict:
+    return {"kind": kind, "ground": "generated US", "full": full, "cascade": cascade}
+
+
+def test_line_is_lost_where_the_cascade_leaves_a_frame_that_the_full_chain_hides():
+    rows = [
+        row("still", [0, 1, 2], [0, 1, 2]),
+        row("moves", [0, 1, 2], [0, 2, 3]),
+        row("counts", [1], []),
+        row("counts", [], [4]),
+    ]
+    groups = cines.figures(rows)["groups"]
+    assert (groups["all"]["lines"]["hits"], groups["all"]["lines"]["of"]) == (2, 3)
+    assert (groups["all"]["frames"]["hits"], groups["all"]["frames"]["of"]) == (2, 7)
+    assert (groups["all"]["wholly"], groups["all"]["only_cascade"]) == (1, 2)
+    assert (groups["still"]["lines"]["hits"], groups["counts"]["lines"]["of"]) == (0, 1)
+    assert [lost["kind"] for lost in cines.figures(rows)["lost"]] == ["moves", "counts"]
+
+
+@pytest.mark.skipif(not have_models(), reason="models of the rapidocr wheel are not installed")
+def test_text_that_stands_still_is_hidden_in_every_frame(tmp_path):
+    frames = np.full((cines.FRAMES, cines.ROWS, cines.COLUMNS), 40, np.float32)
+    frames[:, 100:260, 100:300] += np.arange(cines.FRAMES, dtype=np.float32)[:, None, None] * 6
+    line = cines.plant(np.random.default_rng(1), frames, FONTS, "still", np.zeros(frames.shape[1:], bool))
+    assert line is not None
+    cines._write(tmp_path / "cine", "XA", frames, 7, 1)
+    for name in ("full", "cascade"):
+        filled = cines.hidden(tmp_path / "cine", ReaderSettings(thoroughness=name))
+        assert all(filled[number][ink].mean() >= 0.95 for number, ink in line.ink.items())
+        assert all(mask.mean() < 0.2 for mask in filled.values())
