@@ -5,7 +5,7 @@
 Each line: the fault, how the broken run ended and what it left behind (files under a final name that differ from those of
 an undisturbed run; identifiers in logs, records of Snakemake, names and releases), then how the next run ended and whether
 its release and audits are those of the undisturbed one, byte by byte. Runs of one kind of kill share a line, each being
-looked at by itself. Needs root for the small file systems, strace for read errors, libfaketime for the clock. Exit code 1
+looked at by itself. Needs root for the small file systems, strace for read errors, a C compiler for the clock. Exit code 1
 where a line is not as it should be.
 """
 
@@ -21,6 +21,7 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -46,11 +47,6 @@ ALL_RULES = ("--set", "ocr.group_by=folder", "--set", "geometry.resample=true")
 DISK = "128m"
 TWO_DAYS = 2 * 86_400  # seconds
 LONGEST = 600.0  # seconds
-FAKETIME = (
-    "/usr/lib/*/faketime/libfaketime.so.1",
-    "/usr/lib/faketime/libfaketime.so.1",
-    "/usr/lib64/faketime/*time.so.1",
-)
 
 
 @dataclass
@@ -302,13 +298,15 @@ def read_error(faults: Faults) -> Iterator[Line]:
         return
     for number in (1, 2, 3):
         place = faults.place(f"read error {number}")
-        code, _ = harness.execute([*strace(place, f"{number}"), *place.command(*faults.options)], place.product)
+        code, _ = harness.execute(
+            [*strace(place, f"{number}", "--seccomp-bpf"), *place.command(*faults.options)], place.product
+        )
         missed = code != harness.NOT_ALL_RELEASED
         yield faults.line("read error in an input", f"at read {number} of a file", place, code, missed=missed)
     place = faults.place("read error later")
     process = place.start(*faults.options)
     faults.wait_for(place, process, 1)
-    with subprocess.Popen([*strace(place, "1+"), "-p", str(process.pid)]) as tracer:
+    with subprocess.Popen([*strace(place, "1+", "-p", str(process.pid))]) as tracer:
         process.wait(LONGEST)
         tracer.wait(LONGEST)
     missed = process.returncode != harness.NOT_ALL_RELEASED
@@ -317,11 +315,11 @@ def read_error(faults: Faults) -> Iterator[Line]:
     )
 
 
-def strace(place: Workplace, when: str) -> list[str]:
+def strace(place: Workplace, when: str, *options: str) -> list[str]:
     """Return the command that lets reads of one instance fail."""
     bad = place.source / "first" / "IM2.dcm"
     inject = f"inject={READS}:error=EIO:when={when}"
-    return ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-P", str(bad), "-e", inject]
+    return ["strace", "-f", *options, "-qq", "-o", "/dev/null", "-P", str(bad), "-e", inject]
 
 
 # --- clock ----------------------------------------------------------------------------------------------------------
@@ -338,10 +336,12 @@ def changed_clock(faults: Faults) -> Iterator[Line]:
         process.wait(LONGEST)
         date_ahead(place.output)
         yield faults.line("clock goes back two days", moment, place, process.returncode)
-    library = next((str(path) for one in FAKETIME for path in sorted(Path("/").glob(one[1:]))), "")
-    if not library:
-        print("clock under a run: left out, libfaketime is not installed", file=sys.stderr)
+    if shutil.which("cc") is None:
+        print("clock under a run: left out, there is no C compiler", file=sys.stderr)
         return
+    library = faults.folder / "shifted_clock.so"
+    source = Path(__file__).with_name("shifted_clock.c")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
     for number in range(3):
         yield clock_under_run(faults, library, number)
 
@@ -354,17 +354,14 @@ def date_ahead(output: Path) -> None:
             os.utime(path, (ahead, ahead), follow_symlinks=False)
 
 
-def clock_under_run(faults: Faults, library: str, number: int) -> Line:
+def clock_under_run(faults: Faults, library: Path, number: int) -> Line:
     """Run with a clock two days ahead that is set right at a random moment.
 
     A clock that is a process's own does not date files: those written before get the time that they would have.
     """
     place, clock = faults.place(f"clock under run {number}"), faults.folder / f"clock_{number}"
-    clock.write_text(f"+{TWO_DAYS}s\n")
-    settings = {
-        "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "NO_FAKE_STAT": "1",
-        "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    clock.write_bytes(struct.pack("l", TWO_DAYS))
+    settings = {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(clock)}
     jobs = faults.random.randrange(2, faults.jobs - 2)
     process = subprocess.Popen(
         place.command(*faults.options),
@@ -381,7 +378,8 @@ def clock_under_run(faults: Faults, library: str, number: int) -> Line:
     ).stdout
     ahead = float(now) - time.time() > TWO_DAYS / 2
     date_ahead(place.output)
-    clock.write_text("+0s\n")
+    with clock.open("r+b") as stream:
+        stream.write(struct.pack("l", 0))
     os.killpg(process.pid, signal.SIGCONT)
     process.wait(LONGEST)
     moment = f"after {jobs} of {faults.jobs} jobs, which run on"
