@@ -603,12 +603,12 @@ def resample_stacks(
             yield from made
 
 
-def draw_overview(audit: Mapping[str, Any]) -> bytes:
-    """Return the figure of a data set, as PNG, from its CT preprocessing audit; raises AuditContractError."""
+def draw_overview(series: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the figure of a data set, as PNG, from the rows of its CT preprocessing audit; raises AuditContractError."""
     from phi_deid_pipeline.geometry.drawing import picture_problems
     from phi_deid_pipeline.geometry.overview import draw_overview as draw
 
-    data = draw(audit["series"])
+    data = draw(series)
     if problems := picture_problems(data):
         raise AuditContractError(f"The overview holds more than a picture: {', '.join(problems)}.")
     return data
