@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,15 @@ class Settled:
         """Return counts by kind and what is left out, sorted, for the summary."""
         rows = sorted(self.left_out, key=lambda row: tuple(row.values()))
         return {**{kind: self.counts[kind] for kind in (PICTURE, "image", "mask")}, "left_out": rows}
+
+
+def ct_prepro_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the series of a CT preprocessing audit as it is written: a head, then each series on a line of its own."""
+    with path.open("rb") as lines:
+        next(lines)
+        for line in lines:
+            if line.startswith(b"{"):
+                yield json.loads(line.rstrip(b",\n"))
 
 
 def partly_released(statuses: Iterable[FinalStatus]) -> dict[Key, int]:

@@ -1,10 +1,9 @@
 """Entry of rule gather_figures: the figures of what is released, and that of the data set."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit_stacks import settled_products
+from audit_stacks import ct_prepro_rows, settled_products
 from job_log import job
 from phi_deid_pipeline import pipeline
 from record_io import atomic_write_bytes
@@ -21,7 +20,7 @@ def main(private: Path, products: Sequence[Path], ct_prepro: Path, overview: Pat
             atomic_write_bytes(target / name.removeprefix(FIGURES), path.read_bytes())
 
     settled_products(private, products, place)
-    atomic_write_bytes(overview, pipeline.draw_overview(json.loads(ct_prepro.read_bytes())))
+    atomic_write_bytes(overview, pipeline.draw_overview(ct_prepro_rows(ct_prepro)))
 
 
 if __name__ == "__main__":

@@ -438,6 +438,7 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema,
                     raise AuditContractError(f"{label(path)}: unknown column {sorted(set(row) - names)[0]}")
             writer.write_table(_table(chunk, schema, label(path)), row_group_size=ROWS_PER_GROUP)
             count += len(chunk)
+            chunk.clear()  # or two groups of rows would be in memory
     return count
 
 

@@ -235,7 +235,11 @@ def forget_changed_files(output: Path) -> int:
     summary = output / "audits" / "summary.json"
     if not summary.exists() or not json.loads(summary.read_bytes())["rejected_by_reason"].get(CHANGED):
         return 0
-    results = (path for name in ("read", "records") for path in sorted((output / "private" / name).glob("b*.jsonl")))
+    results = (
+        path
+        for name in ("read", "records", "verification")
+        for path in sorted((output / "private" / name).glob("b*.jsonl"))
+    )
     found = [path for path in results if f'"{CHANGED}"'.encode() in path.read_bytes()]
     for path in found:
         path.unlink()

@@ -137,6 +137,9 @@ class LinkedGeometry:
         ):
             database.execute(f"CREATE TABLE {table} WITHOUT ROWID")
         database.execute("CREATE TABLE edges (sop TEXT, target TEXT, path TEXT, frames TEXT, from_frames TEXT)")
+        # Before there are rows: an index over rows is sorted in memory.
+        database.execute("CREATE INDEX instances_series ON instances (series)")
+        database.execute("CREATE INDEX edges_sop ON edges (sop)")
         self._planes = lru_cache(4096)(self._read_planes)
         self._distance = lru_cache(256)(self._slice_distance)
 
@@ -152,7 +155,6 @@ class LinkedGeometry:
                 if row["staged_path"]
             ),
         )
-        self._database.execute("CREATE INDEX instances_series ON instances (series)")
 
     def add_links(self, rows: Iterable[Mapping[str, Any]]) -> bool:
         """Note what objects name that have to fit it, and the frames of reference of all; tell whether there are any."""
@@ -169,7 +171,6 @@ class LinkedGeometry:
             ]
             self._database.executemany("INSERT INTO edges VALUES (?,?,?,?,?)", edges)
             some |= bool(edges)
-        self._database.execute("CREATE INDEX edges_sop ON edges (sop)")
         return some
 
     def add_metadata(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -194,8 +195,8 @@ class LinkedGeometry:
 
     def agreements(self) -> Iterator[LinkGeometry]:
         """Yield the verdict on each pair of a referring object and an instance that it names, sorted."""
-        query = "SELECT DISTINCT e.sop, i.sop_class FROM edges e JOIN instances i ON i.sop = e.sop ORDER BY 1"
-        for sop, sop_class in self._database.execute(query).fetchall():
+        query = "SELECT sop, sop_class FROM instances i WHERE EXISTS (SELECT 1 FROM edges e WHERE e.sop = i.sop) ORDER BY sop"
+        for sop, sop_class in self._database.execute(query):
             pairs: defaultdict[str, _Pair] = defaultdict(_Pair)
             targets = self._targets(sop)
             try:

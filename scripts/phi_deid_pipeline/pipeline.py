@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phi_deid_pipeline.errors import AuditContractError, DeidError, UnreadableInstance
+from phi_deid_pipeline.errors import AuditContractError, UnreadableInstance
 from phi_deid_pipeline.records import (
     Box,
     DeidRecord,
@@ -108,7 +108,7 @@ def read_burned_in_text(
     from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
 
     checksums = {input_root / one.path: one.sha256 for series in manifest.series for one in series.instances}
-    reader = TextReader(ReaderSettings(**_tuples(settings)), checksums)
+    reader = TextReader(ReaderSettings(**_tuples(settings)), checksums, input_root)
     for series in manifest.series:
         readings = read_series(reader, [input_root / instance.path for instance in series.instances], load, keep)
         for instance, reading in zip(series.instances, readings, strict=True):
@@ -265,10 +265,17 @@ def deidentify_series(
                     engine, input_root / instance.path, staging, instance, seen, patient, base, look, boxes
                 )
             except UnreadableInstance as error:
-                yield DeidRecord(**base | {"reason": error.reason.value, "detail": error.detail})
+                why = _of_the_file(error, input_root / instance.path, input_root)
+                yield DeidRecord(**base | {"reason": why.reason.value, "detail": why.detail})
     if unknown_words is not None:
         found_unknown = sorted(engine.unknown_words.items())
         unknown_words.extend(UnknownWord(word, keyword, count) for (word, keyword), count in found_unknown)
+
+
+def _of_the_file(error: UnreadableInstance, path: Path, root: Path) -> UnreadableInstance:
+    from phi_deid_pipeline.input_loss import input_lost
+
+    return input_lost(path, root) if error.reason is RejectReason.UNREADABLE_FILE else error
 
 
 def _naming(policy: Policy, subjects: Iterable[StudySubject], salt: bytes) -> Callable[[str, str], Subject | None]:
@@ -298,12 +305,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
 
     staged_path = f"{base['study_uid']}/{base['series_uid']}/{base['sop_uid']}.dcm"
     target = staging / staged_path
-    try:
-        raw = read_instance(source, sha256=instance.sha256, headers=engine.headers)
-    except UnreadableInstance as error:
-        if error.reason is RejectReason.UNREADABLE_FILE:
-            raise DeidError("An input file cannot be opened any more: look at the input folder, run again.") from None
-        raise
+    raw = read_instance(source, sha256=instance.sha256, headers=engine.headers)
     further: list[tuple[int, Box]] = []
     rounds = 0
     with raw:
@@ -445,9 +447,10 @@ def verify_series(
     """
     from phi_deid_pipeline.dicom_utils import keep_freed_memory
     from phi_deid_pipeline.identifiers import Identifiers
+    from phi_deid_pipeline.input_loss import input_lost
     from phi_deid_pipeline.links import instance_links, with_lost_links
     from phi_deid_pipeline.policies import Policy
-    from phi_deid_pipeline.verification import SeriesVerifier
+    from phi_deid_pipeline.verification import LOST_SOURCE, SeriesVerifier
     from phi_deid_pipeline.verification_dciodvfy import Asked
 
     keep_freed_memory()
@@ -472,6 +475,11 @@ def verify_series(
             verifiers[series.patient, harmless] = verifier
         written, source = staging / record.staged_path, input_root / instance.path
         checked = verifier.check(written, source, record)
+        if any((one.where, one.detail) == LOST_SOURCE for one in checked.verdict.residuals):
+            lost = input_lost(source, input_root)
+            verdicts.append(replace(checked.verdict, reason=lost.reason.value))
+            links += instance_links(instance, record, None, uid_map)
+            continue
         verdict = asked.with_new_errors(checked.verdict, written, source, record, checked.layouts)
         edges = instance_links(instance, record, checked.references, uid_map)
         verdicts.append(with_lost_links(verdict, edges))
@@ -595,12 +603,12 @@ def resample_stacks(
             yield from made
 
 
-def draw_overview(audit: Mapping[str, Any]) -> bytes:
-    """Return the figure of a data set, as PNG, from its CT preprocessing audit; raises AuditContractError."""
+def draw_overview(series: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the figure of a data set, as PNG, from the rows of its CT preprocessing audit; raises AuditContractError."""
     from phi_deid_pipeline.geometry.drawing import picture_problems
     from phi_deid_pipeline.geometry.overview import draw_overview as draw
 
-    data = draw(audit["series"])
+    data = draw(series)
     if problems := picture_problems(data):
         raise AuditContractError(f"The overview holds more than a picture: {', '.join(problems)}.")
     return data

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 BATCH_FOLDERS = (
@@ -49,13 +51,17 @@ def drop_pictures(output: Path) -> None:
 
 
 def _prune_readings(private: Path, batches: Iterable[str]) -> int:
-    used = set()
-    for batch in sorted(batches):
-        with (private / "read" / f"{batch}.jsonl").open(encoding="utf-8") as lines:
-            used |= {json.loads(line)["reading"]["content_key"] for line in lines}
     dropped = 0
-    for path in sorted((private / "readings").glob("*/*.json")):
-        if json.loads(path.read_bytes())["content_key"] not in used:
-            path.unlink()
-            dropped += 1
+    with closing(sqlite3.connect("")) as used:  # a file without a name: as many pictures as there are instances
+        used.execute("CREATE TABLE used (content_key TEXT PRIMARY KEY) WITHOUT ROWID")
+        for batch in sorted(batches):
+            with (private / "read" / f"{batch}.jsonl").open(encoding="utf-8") as lines:
+                keys = ((json.loads(line)["reading"]["content_key"],) for line in lines)
+                used.executemany("INSERT OR IGNORE INTO used VALUES (?)", keys)
+        for folder in sorted((private / "readings").glob("*")):
+            for path in sorted(folder.glob("*.json")):
+                key = json.loads(path.read_bytes())["content_key"]
+                if used.execute("SELECT 1 FROM used WHERE content_key = ?", (key,)).fetchone() is None:
+                    path.unlink()
+                    dropped += 1
     return dropped

@@ -56,7 +56,7 @@ _WHAT_TO_DO = {
     RejectReason.DUPLICATE_IDENTICAL: "The same bytes are already in the data set; nothing to do.",
     RejectReason.DUPLICATE_CONFLICT: "Other bytes have the same SOP Instance UID: remove wrong ones, set `inventory.duplicates` or decide.",
     RejectReason.DUPLICATE_NOT_CHOSEN: "Another instance of this SOP Instance UID was chosen by `inventory.duplicates` or a decision.",
-    RejectReason.CHANGED_WHILE_READ: "The file changed since the inventory; run again when it is quiet.",
+    RejectReason.CHANGED_WHILE_READ: "The file changed or went since the inventory; run again when it is quiet.",
     RejectReason.PIXELS_UNDECODABLE: "The pixels cannot be looked at for burned-in text; convert them to a supported transfer syntax.",
     RejectReason.PIXELS_NOT_EDITABLE: "Text was found but the pixels cannot be edited in this encoding; convert and run again.",
     RejectReason.CANNOT_CLEAN: "An attribute cannot be cleaned as the policy asks; the detail names its tag.",

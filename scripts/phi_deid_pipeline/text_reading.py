@@ -28,7 +28,8 @@ from phi_deid_pipeline.burned_in_text.models import (
 )
 from phi_deid_pipeline.burned_in_text.read import ReaderError
 from phi_deid_pipeline.burned_in_text.settings import GATE, SMALL_SIDE, ReaderSettings
-from phi_deid_pipeline.errors import DeidError, UnreadableInstance
+from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.input_loss import input_lost
 from phi_deid_pipeline.pixel_read import (
     ENCAPSULATED_DOCUMENT,
     Frame,
@@ -89,11 +90,14 @@ class Glance:
 class TextReader:
     """Reads instances with one set of readers and settings.
 
-    A file whose SHA-256 is not the one in `checksums` is not the one that was scanned, and counts as undecodable.
+    A file whose SHA-256 is not the one in `checksums` is not the one that was scanned, and counts as undecodable; so
+    does one that went alone from the input folder `root`.
     """
 
-    def __init__(self, settings: ReaderSettings, checksums: Mapping[Path, str] = MappingProxyType({})) -> None:
-        self.settings, self.checksums = settings, checksums
+    def __init__(
+        self, settings: ReaderSettings, checksums: Mapping[Path, str] = MappingProxyType({}), root: Path | None = None
+    ) -> None:
+        self.settings, self.checksums, self.root = settings, checksums, root
         self.readers = reader_versions(settings)
         self.digest = reader_digest(settings)
         self.gate = gate_version() if uses_gate(settings) else ""
@@ -108,7 +112,7 @@ class TextReader:
         """Return all text of an instance; a picture that `load` knows by its content and these readers is not read again.
 
         Never raises for bad pixels: status `undecodable` or `not_viewable` tells that nothing may be released. Raises
-        DeidError where the file cannot be opened: the scan could, so the run is broken, not the instance.
+        DeidError where the file cannot be opened, and nothing shows that the input folder is there without it.
         """
         return self._look(path, load, keep, "").reading
 
@@ -133,9 +137,7 @@ class TextReader:
                 return self._opened(source, load, keep, gate if may_be_gated(source) or is_cine(source) else "")
         except UnreadableInstance as error:
             if error.reason is RejectReason.UNREADABLE_FILE:
-                raise DeidError(
-                    "An input file cannot be opened any more: look at the input folder, run again."
-                ) from None
+                error = input_lost(path, self.root or path)
             return Glance(self._reading("", "undecodable", error.detail or error.reason.value))
 
     def _opened(self, source: SourcePixels, load: Load, keep: Keep, gate: str) -> Glance:

@@ -82,6 +82,7 @@ _CONFORMANCE = frozenset({"iod", "dciodvfy"})
 _REGISTERED = re.compile(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # UIDs of the standard itself (PS3.6 A)
 _ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
 _HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
+LOST_SOURCE = ("source", RejectReason.UNREADABLE_FILE.value)  # place and detail of a residual: nothing was compared
 _REASONS = {  # check -> why its residuals reject an instance; all others hold the series
     "opens": RejectReason.NOT_READABLE_AFTER,
     "deid_attributes": RejectReason.NOT_READABLE_AFTER,

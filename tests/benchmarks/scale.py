@@ -6,6 +6,8 @@
                                                              without a change and one with one changed instance
     scale.py release --instances N                           the step that releases, over N statuses and staged files that
                                                              are made up, then again with one withdrawn
+    scale.py closing --instances N [--steps WORDS]           the steps over all batches, one after the other, over what
+                                                             batches leave, made up of the copies of one study
 
 Instances are copies of one CT slice with UIDs, patient, position and pixels of their own (`--size` rows and columns); each
 study holds two series. Every figure is of a process with its children: wall and CPU seconds, peak memory of the largest
@@ -32,6 +34,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from scale_closing import STEPS, fill_closing, program, write_study
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = ROOT / "scripts" / "main.py"
@@ -259,6 +263,24 @@ def fill_staging(private: Path, count: int) -> None:
         write_jsonl(private / "remade" / f"{name}.jsonl", [])
 
 
+def closing(arguments: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
+    """Run a study, multiply what its batch left, then run each entry of a rule over all batches by itself."""
+    begun, output, count = time.perf_counter(), work / "output", arguments.instances
+    write_study(work / "input")
+    (work / "salt").write_bytes(bytes(range(32)))
+    measured(main_command(work, "run", "--cores", "1", "--set", "inventory.spread=1"), work / "log")
+    shutil.rmtree(output / "releases")
+    (output / "release").unlink()
+    fill_closing(output, count)
+    print(f"{count} instances made up in {time.perf_counter() - begun:.0f} s", flush=True)
+    rows = []
+    for rule in arguments.steps.split(",") if arguments.steps else STEPS:
+        row = measured(program(rule), work / "log", output)
+        rows.append({"rule": rule, "instances": count, **row, "ms_an_instance": round(1000 * row["cpu_s"] / count, 2)})
+        print(rows[-1], flush=True)
+    return rows
+
+
 def by_rule(folder: Path, instances: int) -> list[dict[str, Any]]:
     """Return what the jobs of each rule took, by Snakemake's own benchmark files."""
     found: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -284,20 +306,21 @@ def by_rule(folder: Path, instances: int) -> list[dict[str, Any]]:
 def main() -> int:
     """Measure what is asked for and print a line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("inventory", "plan", "run", "release"))
+    parser.add_argument("what", choices=("inventory", "plan", "run", "release", "closing"))
     parser.add_argument("--series", type=int, action="append", metavar="N", help="series; for plan more than once")
     parser.add_argument("--instances", type=int, default=10, metavar="N", help="in all, or with run in a series")
     parser.add_argument("--size", type=int, default=16, metavar="N", help="rows and columns of an image (default: 16)")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), metavar="N", help="cores (default: all)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as main.py run takes it")
     parser.add_argument("--rules", action="store_true", help="with run: what the jobs of each rule took")
+    parser.add_argument("--steps", metavar="WORDS", help="with closing: some rules, with commas between (default: all)")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="is kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     work = arguments.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
     try:
-        measures = {"inventory": inventory, "plan": plan, "run": run, "release": release}
+        measures = {"inventory": inventory, "plan": plan, "run": run, "release": release, "closing": closing}
         rows = measures[arguments.what](arguments, work)
     finally:
         if not arguments.work:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from audit_stacks import Settled, partly_released, remaking, settled_products
+from audit_stacks import Settled, ct_prepro_rows, partly_released, remaking, settled_products
 from audit_status import FinalStatus
 from phi_deid_pipeline.records import StackProduct, Status
 from record_io import write_jsonl
@@ -118,3 +119,11 @@ def test_nothing_is_released_or_said_of_a_series_that_is_withheld_or_not_known(t
         marked = replace(PICTURE, sources=MASK.sources, marks=MASK.marks)
         settled, files, lists = settle(tmp_path, states, [marked], [replace(IMAGE, problems=("grid",)), MASK])
         assert (files, left(settled), list(remaking(tmp_path, lists))) == ({}, [], [])
+
+
+def test_rows_of_the_ct_audit_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "ct_prepro_audit.json"
+    for rows in ([], [{"a": 1}], [{"a": 1, "b": [{"c": "},\n{"}]}, {"a": 2}]):
+        lines = b",".join(b"\n" + json.dumps(row).encode() for row in rows)
+        path.write_bytes(b'{"schema":"x","settings":{},"series":[' + lines + b"\n]}\n")
+        assert list(ct_prepro_rows(path)) == json.loads(path.read_bytes())["series"] == rows

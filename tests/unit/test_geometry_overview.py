@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,19 @@ def test_overview_is_a_plain_picture_for_any_number_of_stacks(count: int) -> Non
     data = draw_overview(rows)
     assert picture_problems(data) == [] and data == draw_overview(rows)
     assert red_pixels(data) == 0
+
+
+def test_memory_of_the_overview_is_a_small_part_of_the_rows() -> None:
+    one = row(1, [2.0] * 40)
+    draw_overview([one] * 61)  # what is loaded once is no growth
+    peaks = []
+    for count in (500, 2_000):
+        rows = (json.loads(text) for text in [json.dumps(one)] * count)
+        tracemalloc.start()
+        draw_overview(rows)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 1_500 < 4_000  # bytes a stack; one artist alone takes more
 
 
 @pytest.mark.parametrize("count", [2, 61])

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -369,3 +371,23 @@ def test_equal_lists_of_rows_are_made_once_and_lists_that_only_look_equal_are_re
     for wrong in ([dict(row, count=True)], [dict(row, count=1.0)], row):
         with pytest.raises(AuditContractError):
             record_io.from_data(wrong, tuple[TagAction, ...])
+
+
+def test_parquet_holds_one_group_of_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Row(dict):
+        __hash__ = object.__hash__
+
+    alive: weakref.WeakSet[Row] = weakref.WeakSet()
+    most = 0
+
+    def rows() -> Iterator[dict]:
+        nonlocal most
+        for number in range(100):
+            one = Row(name=str(number))
+            alive.add(one)
+            most = max(most, len(alive))
+            yield one
+
+    monkeypatch.setattr(record_io, "ROWS_PER_GROUP", 10)
+    assert record_io.write_parquet(tmp_path / "a.parquet", rows(), pa.schema([("name", pa.string())])) == 100
+    assert 10 <= most <= 12

@@ -318,15 +318,17 @@ def test_another_input_than_that_of_the_last_scan_is_noticed(folders, tmp_path):
 
 def test_results_of_batches_with_a_file_that_changed_are_made_anew(tmp_path: Path) -> None:
     private, audits = tmp_path / "private", tmp_path / "audits"
-    for folder in (private / "read", private / "records", audits):
+    for folder in (private / "read", private / "records", private / "verification", audits):
         folder.mkdir(parents=True)
+    (private / "verification" / "b000003.jsonl").write_text('{"reason":"changed_while_read"}\n')
     for name in ("b000001", "b000002"):
         (private / "read" / f"{name}.jsonl").write_text("{}\n")
         (private / "records" / f"{name}.jsonl").write_text(
             '{"reason":"%s"}\n' % ("changed_while_read" * (name[-1] == "2"))
         )
     assert forget_changed_files(tmp_path) == 0
-    for number, expected in ((0, 0), (1, 1)):
+    for number, expected in ((0, 0), (1, 2)):
         (audits / "summary.json").write_text(json.dumps({"rejected_by_reason": {"changed_while_read": number}}))
         assert forget_changed_files(tmp_path) == expected
     assert [path.name for path in (private / "records").iterdir()] == ["b000001.jsonl"]
+    assert not list((private / "verification").iterdir())

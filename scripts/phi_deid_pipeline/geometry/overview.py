@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,16 @@ from phi_deid_pipeline.geometry.drawing import DPI, font, png, ticks
 
 _NEEDS, _FINE, _OTHER = "#d70015", "#248a3d", "#8e8e93"
 _LISTED = 60  # stacks that get a line each; of more, distributions are drawn
+_FIGURES = (
+    "z_spacing_min", "z_spacing_median", "z_spacing_max", "slice_thickness", "volume_extent_mm",
+)  # fmt: skip
 _SHOWN_UID = 6  # last digits of new study and series UIDs
 _TICKS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm; up to wider distances powers of ten alone
 
 
-def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the figure as PNG; `series` are rows of the CT preprocessing audit."""
+def draw_overview(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the figure as PNG; `rows` are those of the CT preprocessing audit, of which a small part is kept."""
+    series = [_drawn_part(row) for row in rows]
     stacks = named_stacks(series)
     resampled, split = (sum(stack[f"requires_{what}"] for _, stack in stacks) for what in ("resampling", "splitting"))
     studies = len({row["study_instance_uid"] for row in series})
@@ -30,6 +36,21 @@ def draw_overview(series: Sequence[Mapping[str, Any]]) -> bytes:
         f"{split} (red; green: ready, grey: no volume)"
     )
     return _lines(stacks, title) if len(stacks) <= _LISTED else _distributions(stacks, title)
+
+
+def _drawn_part(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a row is drawn: a tenth of it, and there are as many rows as CT series."""
+    stacks = [
+        {
+            **{name: stack[name] for name in ("requires_resampling", "requires_splitting")},
+            "kind": sys.intern(stack["kind"]),
+            "target_grid": bool(stack["target_grid"]),
+            "flags": tuple(map(sys.intern, stack["flags"])),
+            "figures": {name: stack["figures"][name] for name in _FIGURES},
+        }
+        for stack in row["stacks"]
+    ]
+    return {**{name: row[name] for name in ("study_instance_uid", "series_instance_uid")}, "stacks": stacks}
 
 
 def named_stacks(series: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -112,20 +133,18 @@ def _distributions(stacks: Sequence[tuple[str, Mapping[str, Any]]], title: str) 
         1, 3, width_ratios=(2, 2, 2.5), gridspec_kw={"left": 0.05, "right": 0.985, "top": 0.88, "bottom": 0.09}
     )
     spacing, extent, why = grid
-    for stack in (stack for _, stack in stacks):
-        figures = stack["figures"]
-        if figures["z_spacing_median"] is not None and figures["slice_thickness"]:
-            spacing.plot(
-                [figures["slice_thickness"]],
-                [figures["z_spacing_median"]],
-                "o",
-                markersize=3,
-                alpha=0.5,
-                color=_colour(stack),
-            )
-        sides = figures["volume_extent_mm"]
-        if sides and all(sides):
-            extent.plot([sides[0]], [sides[2]], "o", markersize=3, alpha=0.5, color=_colour(stack))
+    # Neighbours of one colour share an artist: each is drawn as if alone, in the same order.
+    for colour, group in itertools.groupby((stack for _, stack in stacks), key=_colour):
+        facts = [stack["figures"] for stack in group]
+        distances = [
+            (one["slice_thickness"], one["z_spacing_median"])
+            for one in facts
+            if one["z_spacing_median"] is not None and one["slice_thickness"]
+        ]
+        sides = [one["volume_extent_mm"] for one in facts if one["volume_extent_mm"] and all(one["volume_extent_mm"])]
+        for axes, points in ((spacing, distances), (extent, [(one[0], one[2]) for one in sides])):
+            if points:
+                axes.plot(*zip(*points, strict=True), "o", markersize=3, alpha=0.5, color=colour)
     ticks(spacing, "median slice distance over thickness (mm)")
     ticks(extent, "extent along the normal over that along a row (mm)")
     _bars(why, Counter((flag, stack["requires_resampling"]) for _, stack in stacks for flag in stack["flags"]))
