@@ -18,6 +18,7 @@ from functools import cached_property
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import Index
+from phi_deid_pipeline.lexicon_numbers import is_in_thousands
 from phi_deid_pipeline.lexicon_words import RUN, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
@@ -188,11 +189,20 @@ class Lexicon(Identifiers):
                 known = index.numbers.get(known_as)
                 if len(known_as) < len(compact) and len(known_as) < MIN_CODE:
                     continue
-                if not known or (gaps and not known[1]) or (compact.isdigit() and gaps == ["."]):
+                if not known or not self._may_be_divided(known, known_as, gaps, folded[start:run_end]):
                     continue
                 prefixed = known[0] is Category.RECORD_NUMBER and _PREFIX.search(folded[:start]) is not None
                 if _stands_alone(folded, start, run_end, whole_word=len(compact) < 6, prefixed=prefixed):
                     yield start, run_end, known[0]
+
+    def _may_be_divided(self, known: tuple[Category, bool], number: str, gaps: list[str], written: str) -> bool:
+        """Tell whether a known number may be written with these gaps; one point between digits makes a decimal number."""
+        if not gaps:
+            return True
+        of_orders = known[0] in (Category.RECORD_NUMBER, Category.ACCESSION)
+        if of_orders and len(number) >= MIN_NUMBER and is_in_thousands(written):
+            return True
+        return known[1] and (gaps != ["."] or not number.isdigit() or number in self._index.dotted)
 
     def _known_number(self, compact: str) -> str:
         """Return a number without the zeros in front that the header's does not have: 00001234567 of 12-34-567."""

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from phi_deid_pipeline.identifiers import Entry
+from phi_deid_pipeline.lexicon_numbers import address_numbers, address_pairs, dotted_forms, id_forms, is_round_or_year
 from phi_deid_pipeline.lexicon_words import (
     GENERIC,
     NO_BLANKS,
@@ -30,7 +31,7 @@ _TERMS = """
 """
 _SHORT_TERMS = frozenset(_TERMS.split())
 _MIN_JOINED = 5  # letters of a name written as one word
-_MIN_CODE_DIGITS = 6  # of a code of letters and digits that count without the letters: ACC0099123
+_MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
 
@@ -46,6 +47,7 @@ class Index:
         self.shorts: dict[tuple[str, str], Category] = {}  # two letters and one that are a name beside each other
         self.sequences: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.numbers: dict[str, tuple[Category, bool]] = {}  # compact form -> category, may be split by separators
+        self.dotted: set[str] = set()  # numbers that are split by a point and no decimals
         self.dates: set[str] = set()
         self.inside: dict[str, Category] = {}  # matched anywhere: scripts without blanks, e-mails, URLs
         order = list(Category)
@@ -129,9 +131,11 @@ class Index:
             self.alone.setdefault(form, category)
 
     def _add_place(self, entry: Entry) -> None:
-        words = tuple(WORD.findall(fold(entry.value)))
-        if len(words) > 1:
-            self.sequences.setdefault(words[0], []).append((words, entry.category))
+        for part in dict.fromkeys((entry.value, *re.split(r"[,;\\^\n\r]+", entry.value))):
+            words = tuple(WORD.findall(fold(part)))
+            telling = part == entry.value or any(len(w) > 1 and not w.isalpha() for w in words)
+            if len(words) > 1 and telling:
+                self.sequences.setdefault(words[0], []).append((words, entry.category))
         for word in distinctive(entry.value):
             if NO_BLANKS.search(word):
                 self.inside.setdefault(fold(word), entry.category)
@@ -142,6 +146,12 @@ class Index:
                     self.alone.setdefault(form, entry.category)
         for number in re.findall(r"\d{5,}", entry.value):
             self._add_number(number, entry.category)
+        if entry.category is Category.ADDRESS:
+            for pair in address_pairs(entry.value):
+                self.sequences.setdefault(pair[0], []).append((pair, entry.category))
+            for number, divided in address_numbers(entry.value):
+                if len(set(number)) > 1:
+                    self.numbers.setdefault(number, (entry.category, divided))
 
     def _add_contact(self, entry: Entry) -> None:
         for part in re.findall(r"[^\s:;,<>]+@[^\s:;,<>]+|[a-z]+://\S+", fold(entry.value)):
@@ -173,13 +183,20 @@ class Index:
             return
         in_groups = 4 if category is Category.RECORD_NUMBER and letters > 1 and digits else 5 if letters else 7
         self.numbers.setdefault(compact, (category, len(compact) >= in_groups))
-        forms = {compact.lstrip("0")}
-        if category in (Category.RECORD_NUMBER, Category.ACCESSION) and digits >= _MIN_CODE_DIGITS:
-            numbers = re.fullmatch(r"[^\W\d_]{1,5}(\d+)", compact)
-            forms |= {numbers[1], numbers[1].lstrip("0")} if numbers else set()
-        for form in sorted(forms - {compact}):
-            if len(form) >= 5:
-                self.numbers.setdefault(form, (category, len(form) >= 7))
+        if len(bare := compact.lstrip("0")) >= 5:
+            self.numbers.setdefault(bare, (category, len(bare) >= 7))
+        if category in (Category.RECORD_NUMBER, Category.ACCESSION):
+            self._add_forms(value, bare, category)
+
+    def _add_forms(self, value: str, bare: str, category: Category) -> None:
+        """Add parts of an ID or order that point at it, and its last digits without zeros in front."""
+        for form, divided in id_forms(value):
+            known = self.numbers.setdefault(form, (category, False))
+            self.numbers[form] = (known[0], known[1] or divided or len(form) >= 7)
+        self.dotted.update(form for form in dotted_forms(value) if form in self.numbers)
+        if value.strip().isdecimal() and len(bare) == _MIN_BARE and len(set(bare)) > 1 and not is_round_or_year(bare):
+            for zeros in range(len(compacted(value)) - len(bare)):
+                self.numbers.setdefault("0" * zeros + bare, (category, False))
 
 
 def _shortest(category: Category, compact: str, *, letters: int, digits: int) -> int:

@@ -88,6 +88,8 @@ def _fold_char(char: str) -> str:
     lower = char.lower()
     if lower in _LETTERS:
         return _LETTERS[lower]
+    if char.isdecimal():
+        return str(unicodedata.decimal(char))  # of any script
     bare = "".join(c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c) or c in _VOICING)
     composed = unicodedata.normalize("NFC", bare)
     if len(composed) == 1:

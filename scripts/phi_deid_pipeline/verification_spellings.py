@@ -34,6 +34,7 @@ def fold(text: str) -> str:
         return text.lower()
     parted = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(c for c in parted if not unicodedata.combining(c) or ord(c) in _VOICED)
+    bare = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in bare)  # digits of any script
     plain = unicodedata.normalize("NFC", bare).translate(_KATAKANA)
     return plain.translate(_ONE_LETTER).translate(folded_forms())
 

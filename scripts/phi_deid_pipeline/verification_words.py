@@ -68,6 +68,8 @@ NUMBER_CUES = _set(
     reference req request requisition study untersuchungsnr visit
     """
 )
+# Words before a postcode.
+POSTCODE_CUES = _set("cap cp plz postal postcode postleitzahl zip")
 PARTICLES = _set("dr prof mr mrs ms md phd jr sr ii iii iv von van der den de del la le el al bin ibn abu")
 # The first three letters of months in several languages, a month between two bars.
 MONTHS = (

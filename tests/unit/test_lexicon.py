@@ -141,7 +141,7 @@ def test_hits_of_every_form_that_written_dates_lists():
         ((RECORD, "1234"), "12 34", []),
         ((RECORD, "1234"), "CT1234 HEAD1234", ["1234", "1234"]),
         ((RECORD, "1234"), "b1234 TE1234 1234ms CT12345 CT1234.5", []),
-        ((RECORD, "ACC0099123"), "acc 99123, 0099123", ["99123", "0099123"]),
+        ((RECORD, "ACC0099123"), "acc 99123, 0099123", ["acc 99123", "0099123"]),
         ((RECORD, "AB123"), "123", []),
         ((RECORD, "4MR1"), "4MR1", ["4MR1"]),
         ((RECORD, "4MR1"), "4MR12", []),
@@ -552,3 +552,49 @@ def test_day_of_a_week_is_a_known_date() -> None:
     for text in ("made 2020-W03-4", "2020w034", "2020-w53-7 x"):
         assert [category for *_, category in lexicon.hits(text)] == [Category.DATE]
     assert lexicon.hits("2020-W03-5 2020-W03") == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "text", "hits"),
+    [
+        ((ADDRESS, "12 High St, Leeds LS1 3EX"), "T1 LS1 3EX", ["LS1 3EX"]),
+        ((ADDRESS, "12 High St, Leeds LS1 3EX"), "ls13ex, LS1", ["ls13ex", "LS1"]),
+        ((ADDRESS, "4 Oak Ave, Ottawa ON K1A 0B1"), "K1A0B1; K1A 0B1", ["K1A0B1", "K1A 0B1"]),
+        ((ADDRESS, "4 Oak Ave, Truro TR1 2AB"), "TR1 T1 S1", []),
+        ((ADDRESS, "Talweg 9, 6060 Hall"), "PLZ 6060, A-6060, 6060 Hall", ["6060", "6060", "6060 Hall"]),
+        ((ADDRESS, "Talweg 9, 6060 Hall"), "16060 6060.5 6060ms hall", []),
+        ((ADDRESS, "Vej 3, 5000 Odense C"), "5000 Odense", ["5000 Odense"]),
+        ((ADDRESS, "Vej 3, 5000 Odense C"), "TR 5000", []),
+        ((ADDRESS, "Gatan 4, 582 22 Lund"), "582 22 or 58222", ["582 22", "58222"]),
+        ((ADDRESS, "Gracht 4, 1015 CJ Delft"), "1015CJ, 1015 CJ", ["1015CJ", "1015 CJ"]),
+    ],
+)
+def test_postcodes_of_an_address_are_found_and_no_measures(pair, text, hits):
+    assert [hit for hit, _ in found(lexicon(pair), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("pair", "text", "hits"),
+    [
+        ((RECORD, "AT/12-3456"), "12-3456 123456 12.3456", ["12-3456", "123456"]),
+        ((RECORD, "P-123-456"), "123-456, 123 456", ["123-456", "123 456"]),
+        ((RECORD, "12345678Z"), "12345678 or 12.345.678", ["12345678", "12.345.678"]),
+        ((RECORD, "12345678-9"), "12345678", ["12345678"]),
+        ((RECORD, "12.345.678-Z"), "12345678", ["12345678"]),
+        ((RECORD, "7654321^^^HOSP&1.2.3&ISO"), "7654321 V1.2.3", ["7654321"]),
+        ((RECORD, "S1234567D"), "1234567", ["1234567"]),
+        ((RECORD, "20231117-4711"), "MR 20231117", []),
+        ((ACCESSION, "1234567/8"), "1234567", ["1234567"]),
+        ((ACCESSION, "K123456(5)"), "123456", ["123456"]),
+        ((ACCESSION, "RIS.12.4711"), "12.4711 12-4711 4711", ["12.4711", "12-4711"]),
+        ((ACCESSION, "2023-CT-004711"), "CT4711; 2023CT4711; CT 4712", ["CT4711", "2023CT4711"]),
+        ((ACCESSION, "KH-CT-2000"), "CT 2000", []),
+        ((ACCESSION, "GB-0004711"), "GB4711 GB-4711", ["GB4711", "GB-4711"]),
+        ((RECORD, "00123456"), "123.456; 123,456; 1234.56", ["123.456", "123,456"]),
+        ((RECORD, "001234"), "1234, 01234", ["1234", "01234"]),
+        ((RECORD, "001500"), "TR 1500", []),
+        ((RECORD, "\u0661\u0662\u0663\u0664\u0665\u0666\u0667"), "1234567", ["1234567"]),
+    ],
+)
+def test_parts_of_a_structured_number_are_found(pair, text, hits):
+    assert [hit for hit, _ in found(lexicon(pair), text)] == hits
