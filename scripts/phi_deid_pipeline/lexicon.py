@@ -14,12 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import Index
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands
-from phi_deid_pipeline.lexicon_words import RUN, WORD, compacted, fold, fold_with_index
+from phi_deid_pipeline.lexicon_words import IMAGING, RUN, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
 
@@ -42,6 +43,7 @@ MAX_GAP = 3  # characters between two parts of a name
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
 _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
@@ -95,7 +97,7 @@ class Lexicon(Identifiers):
         found += [*self._signatures(folded), *self._spelled(folded)]
         if positions is not None:
             found = [(positions[start], _end(positions, end), category) for start, end, category in found]
-        return _merge(found)
+        return _merge([*found, *self._run_together(text)])
 
     def _words(self, folded: str) -> Iterator[Span]:
         index = self._index
@@ -110,6 +112,8 @@ class Lexicon(Identifiers):
                 gap = folded[end : words[at + 1][0]]
                 if len(gap) <= MAX_GAP and "\n" not in gap:
                     yield start, words[at + 1][1], index.shorts[word, words[at + 1][2]]
+            if at + 1 < len(words):
+                yield from self._beside_initial(words[at], words[at + 1], folded)
             for form in (word, *RUN.findall(word)) if not word.isalpha() else (word,):
                 if form in index.alone:
                     offset = word.find(form)
@@ -119,6 +123,52 @@ class Lexicon(Identifiers):
             for sequence, category in index.sequences.get(word, ()):
                 if tuple(w for _, _, w in words[at : at + len(sequence)]) == sequence:
                     yield start, words[at + len(sequence) - 1][1], category
+
+    def _beside_initial(self, one: tuple[int, int, str], other: tuple[int, int, str], folded: str) -> Iterator[Span]:
+        """Find a family name of two letters beside the initial of its given name, which a point or comma shows: L. Wu."""
+        initialed, gap = self._index.initialed, folded[one[1] : other[0]]
+        if (one[2], other[2]) in initialed and re.fullmatch(r"\. ?", gap):
+            yield one[0], other[1], initialed[one[2], other[2]]
+        elif (other[2], one[2]) in initialed and (
+            gap == ", " or (gap == " " and folded[other[1] : other[1] + 1] == ".")
+        ):
+            yield one[0], other[1], initialed[other[2], one[2]]
+
+    def _run_together(self, text: str) -> Iterator[Span]:
+        """Find names that are run together with other words: SmithHead, SMITHLUNG; LiWu by its capitals.
+
+        Of a word that capitals divide a piece is a name as a whole word would be, and so are shorter pieces beside it, as they
+        are initials and particles. Without capitals the other part must be a word of imaging.
+        """
+        alone, whole = self._index.alone, self._index.whole
+        if not (alone or whole):
+            return
+        for match in _LONG_WORD.finditer(text):
+            pieces = _capital_pieces(match[0])
+            folded = [fold(piece) for _, piece in pieces]
+            if len(pieces) > 1 and tuple(folded) in whole:
+                yield match.start(), match.end(), whole[tuple(folded)]
+            known = [len(name) >= MIN_WORD and name in alone for name in folded] if len(pieces) > 1 else []
+            for at in (at for at, is_name in enumerate(known) if is_name):
+                first, last = at, at
+                while first and len(folded[first - 1]) < MIN_WORD:
+                    first -= 1
+                while last + 1 < len(pieces) and len(folded[last + 1]) < MIN_WORD:
+                    last += 1
+                end = match.start() + pieces[last][0] + len(pieces[last][1])
+                yield match.start() + pieces[first][0], end, alone[folded[at]]
+            if len(pieces) == 1 and len(match[0]) >= 2 * MIN_WORD and fold(match[0]) not in alone:
+                yield from self._beside_imaging(match)
+
+    def _beside_imaging(self, match: re.Match[str]) -> Iterator[Span]:
+        word, alone = fold(match[0]), self._index.alone
+        if len(word) == len(match[0]):
+            for cut in range(MIN_WORD, len(word) - MIN_WORD + 1):
+                head, tail = word[:cut], word[cut:]
+                if len(head) >= MIN_CODE and head in alone and tail in IMAGING:
+                    yield match.start(), match.start() + cut, alone[head]
+                if len(tail) >= MIN_CODE and tail in alone and head in IMAGING:
+                    yield match.start() + cut, match.end(), alone[tail]
 
     def _hyphened(self, words: list[tuple[int, int, str]], at: int, folded: str) -> Iterator[Span]:
         """Find a name with hyphens or apostrophes inside that its header does not have: Muehlen-koetter."""
@@ -256,6 +306,18 @@ class Lexicon(Identifiers):
             forms = (day, date + month + year, month + date + year, date + name + year, name + date + year)
             found |= {(Category.DATE, form) for form in forms}
         return sorted(found)
+
+
+def _capital_pieces(word: str) -> list[tuple[int, str]]:
+    """Return the pieces of a word that begin with a capital, each with its place: vd Berg of vdBerg, CT Smith of CTSmith."""
+    if word.isupper() or word[1:].islower():
+        return [(0, word)]
+    starts = [0]
+    for at in range(1, len(word)):
+        begins = word[at].isupper() and (word[at - 1].islower() or word[at + 1 : at + 2].islower())
+        if begins:
+            starts.append(at)
+    return [(start, word[start:end]) for start, end in pairwise([*starts, len(word)])]
 
 
 def needle_form(text: str) -> str:

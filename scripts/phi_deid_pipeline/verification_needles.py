@@ -18,8 +18,8 @@ The rules, in the order in which they apply:
    Four digits of an ID or order, no year and not round, count behind a word for numbers (`NUMBER_CUES`) or #, too.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, one of `MIN_NAME` as
    a whole value, an ID of the patient from `MIN_WHOLE`. Which parts of IDs, orders and addresses count as a number or code
-   says `verification_numbers`; what the header divides counts in groups whatever its length. In CS a word of letters never counts that is a term (`CODE_TERMS`)
-   or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
+   says `verification_numbers`; what the header divides counts in groups whatever its length. In CS a word of letters never
+   counts that is a term (`CODE_TERMS`) or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`.
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
    In values that are no text a hit counts if it has `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable
@@ -50,8 +50,12 @@ from phi_deid_pipeline.verification_numbers import (
     pointed,
 )
 from phi_deid_pipeline.verification_spellings import (
+    beside_imaging,
+    capital_pieces,
     fold,
+    glued_families,
     ideograph_forms,
+    joined_in_bytes,
     joined_pieces,
     name_spellings,
     plain_spellings,
@@ -110,6 +114,7 @@ class Needles:
         self.inside: dict[str, Category] = {}  # scripts without blanks
         self._divided: dict[str, Category] = {}  # short numbers that count in groups, too
         self._thousands: dict[str, Category] = {}  # short numbers of orders that count in thousands, too
+        self._initialed: dict[str, Category] = {}  # L. Wu
         self._pointed: set[str] = set()  # numbers that count with one point inside
         self.dates: frozenset[str] = frozenset()
         self._originals: dict[str, Category] = {}  # words that are not ASCII, as they were written
@@ -126,6 +131,7 @@ class Needles:
         telling |= {max(phrase, key=len) for phrases in self.phrases.values() for phrase, _ in phrases}
         self._byte_words = {word.encode() for word in telling if word.isascii()}
         self._byte_letters = {word.encode() for word in self.letters if word.isascii()}
+        self._byte_joined = self._byte_letters | {text.encode() for text in self.whole if text.isascii()}
         self._byte_digits = {word.encode() for word in self.digits}
         self._grouped = {code: c for code, c in (self.digits | self.words).items() if len(code) >= MIN_GROUPED}
         self._grouped = self._divided | self._grouped
@@ -166,19 +172,36 @@ class Needles:
         self._add_joined([fold(word) for word in joined], category)
         for words in (originals, joined) if joined != originals else (originals,):
             self._add_neighbours([plain_spellings(word) - PARTICLES for word in words], category)
-        self._add_accounts(["".join(_WORD.findall(part)) for part in re.split(r"[\^,;]", text)], category)
+        components = [words for part in re.split(r"[\^,;]", text) if (words := _WORD.findall(part))]
+        self._add_accounts(components, category)
+        for words in components:
+            for word in sorted(joined_pieces(words)):
+                self._add_name_word(word, category)
+        self._add_initialed([fold(word) for word in originals], category)
 
-    def _add_accounts(self, components: list[str], category: Category) -> None:
-        """Add the family name with an initial before or behind it, as in accounts; an s behind it is a plural."""
-        filled = [component for component in components if component]
-        if len(filled) < 2:
+    def _add_accounts(self, components: list[list[str]], category: Category) -> None:
+        """Add the family name with its particles glued to it, and with an initial as in accounts; an s behind is a plural."""
+        if not components:
             return
-        for family in plain_spellings(filled[0]) - self._harmless:
-            if len(family) < MIN_ACCOUNT or not family.isalpha() or _NO_BLANKS.search(family):
-                continue
-            for initial in {form[0] for form in plain_spellings(filled[1]) if form[0].isalpha()}:
-                for account in (initial + family, *([family + initial] if initial != "s" else [])):
-                    self.letters.setdefault(account, category)
+        glued = glued_families(components[0])
+        whole = {form for form in plain_spellings("".join(components[0])) - self._harmless if len(form) >= MIN_ACCOUNT}
+        initials = {form[0] for words in components[1:2] for form in plain_spellings(words[0]) if form[0].isalpha()}
+        accounts = {i + f for f in glued | whole for i in initials} | {
+            f + i for f in glued | whole for i in initials - {"s"}
+        }
+        for word in sorted(accounts | glued):
+            if len(word) >= MIN_ACCOUNT and word.isalpha() and not _NO_BLANKS.search(word):
+                self.letters.setdefault(word, category)
+
+    def _add_initialed(self, parts: list[str], category: Category) -> None:
+        """Add a family name of two letters with the initial of the given name, and with what shows that it is one."""
+        if len(parts) < 2 or not all(
+            len(part) <= 2 and part.isalpha() and part not in self._harmless for part in parts
+        ):
+            return
+        for given, family in itertools.permutations([part for part in parts if len(part) == 2 and part.isascii()], 2):
+            for form in (f"{given[0]}. {family}", f"{family}, {given[0]}", f"{family} {given[0]}."):
+                self._initialed.setdefault(form, category)
 
     def _add_neighbours(self, groups: list[set[str]], category: Category) -> None:
         """Add each two words of a name as one word, in both orders."""
@@ -343,6 +366,10 @@ class Needles:
             return True
         return bool(_BYTE_WRITTEN.search(data))
 
+    def may_be_joined(self, data: bytes) -> bool:
+        """Tell quickly whether a name may stand in one word with others in bytes, whose capitals count."""
+        return not self._byte_joined.isdisjoint(joined_in_bytes(data))
+
     def _may_be_divided(self, data: bytes) -> bool:
         """Tell quickly whether a name with hyphens inside or a number in groups may stand in bytes."""
         for divided in set(_BYTE_DIVIDED.findall(data)):
@@ -399,6 +426,14 @@ class Needles:
         for match in _SPELLED.finditer(folded):
             spelled = "".join(_WORD.findall(match[0]))
             yield from ((c, len(n)) for n, c in self.letters.items() if len(n) >= MIN_SPELLED and n in spelled)
+        for pieces in capital_pieces(text):
+            yield from ((self.letters[piece], len(piece)) for piece in pieces if piece in self.letters)
+            if (short := " ".join(pieces)) in self.whole:
+                yield self.whole[short], len(short)
+        yield from ((self.letters[name], len(name)) for name in beside_imaging(folded) if name in self.letters)
+        for form, category in self._initialed.items():
+            if form in folded and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", folded):
+                yield category, len(form)
         if self.whole:
             joined = " ".join(word for _, word in words)
             if joined in self.whole:

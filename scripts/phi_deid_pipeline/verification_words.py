@@ -70,6 +70,15 @@ NUMBER_CUES = _set(
 )
 # Words before a postcode.
 POSTCODE_CUES = _set("cap cp plz postal postcode postleitzahl zip")
+# Words with which names are run together.
+BESIDE_NAMES = _set(
+    """
+    abdomen axial brain breast chest coronal foot hand head heart image kidney knee left liver localizer lung neck
+    pancreas pelvis prostate right sagittal scan scout series shoulder skull spine study thorax wrist
+    """
+)
+# Particles in front of family names, in the order in which they are written: initials of them are glued to the name.
+FRONTS = _set("van von de der den del della di da dos la le el al ter ten vom zu")
 PARTICLES = _set("dr prof mr mrs ms md phd jr sr ii iii iv von van der den de del la le el al bin ibn abu")
 # The first three letters of months in several languages, a month between two bars.
 MONTHS = (

@@ -598,3 +598,54 @@ def test_postcodes_of_an_address_are_found_and_no_measures(pair, text, hits):
 )
 def test_parts_of_a_structured_number_are_found(pair, text, hits):
     assert [hit for hit, _ in found(lexicon(pair), text)] == hits
+
+
+GREEK = "^".join(
+    (
+        "\u03a7\u03b1\u03c4\u03b6\u03b7\u03b3\u03b5\u03c9\u03c1\u03b3\u03af\u03bf\u03c5",
+        "\u0395\u03c5\u03ac\u03b3\u03b3\u03b5\u03bb\u03bf\u03c2",
+    )
+)
+RUSSIAN = "\u0429\u0435\u0440\u0431\u0430\u043a\u043e\u0432\u0430^\u042e\u043b\u0438\u044f"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        (
+            "van den Berg^Jan",
+            "vdBerg; CT vandenberg; MR vanBerg; T1 JvdBerg",
+            ["vdBerg", "vandenberg", "vanBerg", "JvdBerg"],
+        ),
+        ("van den Berg^Jan", "BergJ; CT JBerg; CT vdberg", ["BergJ", "JBerg", "vdberg"]),
+        ("van den Berg^Jan", "iceberg bergs", []),
+        ("M\u00fcller^\u00c4nne", "AMueller; CT MuellerAe; CT amueller", ["AMueller", "MuellerAe", "amueller"]),
+        ("Smith^John", "SmithHead, SMITHLUNG, lungsmith", ["Smith", "SMITH", "smith"]),
+        ("Smith^John", "blacksmith smiths", []),
+        ("Li^Wu", "LiWu, WuLi", ["LiWu", "WuLi"]),
+        ("Li^Wu", "L. Wu; Wu, L; liwu; L Wu", ["L. Wu", "Wu, L"]),
+        ("Ax^Pa", "AxPa A. Pa", []),
+        ("Mc Carthy-Lo Presti^Ann", "McCarthy and lopresti", ["McCarthy", "lopresti"]),
+        (GREEK, "Hatzigeorgiou Evaggelos", ["Hatzigeorgiou Evaggelos"]),
+        (RUSSIAN, "Schtscherbakowa, Iuliia", ["Schtscherbakowa, Iuliia"]),
+    ],
+)
+def test_name_in_one_word_with_particles_initials_or_a_word_of_imaging_is_found(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("S26.4.3", ["S26.4.3"]),
+        ("\u662d\u548c26\u5e744\u67083\u65e5 CT", ["\u662d\u548c26\u5e744\u67083\u65e5"]),
+        ("s 26/04/03", ["s 26/04/03"]),
+        ("S26.4.30 S1 T1 H26.4.3", []),
+    ],
+)
+def test_known_date_is_found_by_its_japanese_era(text, hits):
+    assert [hit for hit, _ in found(lexicon((DATE, "19510403")), text)] == hits
+
+
+def test_first_year_of_an_era_is_found():
+    assert lexicon((DATE, "20190504")).identifies("\u4ee4\u548c\u5143\u5e745\u67084\u65e5") is DATE

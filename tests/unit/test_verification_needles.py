@@ -137,3 +137,51 @@ def test_postcodes_and_parts_of_structured_numbers_count(
         assert needles.may_hit(f"knee {text} left".lower().encode())
         known = Lexicon(entries_of(category, value))  # what verification finds the engine removes
         assert not list(needles.hits(drop_identifiers(f"knee {text} left", known)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("van den Berg^Jan", "vdberg", True),
+        ("van den Berg^Jan", "JvdBerg", True),
+        ("van den Berg^Jan", "BergJ", True),
+        ("van den Berg^Jan", "bergj", False),
+        ("van den Berg^Jan", "iceberg", False),
+        ("M\u00fcller^Anna", "AMueller", True),
+        ("Smith^John", "SmithHead", True),
+        ("Smith^John", "SMITHLUNG", True),
+        ("Smith^John", "blacksmith", False),
+        ("Li^Wu", "LiWu", True),
+        ("Li^Wu", "L. Wu", True),
+        ("Li^Wu", "L Wu", False),
+        ("Mc Carthy-Lo Presti^Ann", "LoPresti", True),
+        ("Mc Carthy-Lo Presti^Ann", "mccarthy", True),
+        ("\u0395\u03c5\u03ac\u03b3\u03b3\u03b5\u03bb\u03bf\u03c2^\u0391", "Evaggelos", True),
+        ("\u0429\u0435\u0440\u0431\u0430\u043a\u043e\u0432\u0430^\u0410", "Schtscherbakowa", True),
+    ],
+)
+def test_a_name_in_one_word_with_others_counts(name: str, text: str, found: bool) -> None:
+    entries = entries_of(Category.NAME, name)
+    needles, data = Needles(entries, frozenset()), f"knee {text} T1".encode()
+    assert bool(list(needles.hits(data.decode()))) is found
+    if found:
+        assert needles.may_hit(data.lower()) or needles.may_be_joined(data)
+        assert not list(needles.hits(drop_identifiers(data.decode(), Lexicon(entries))))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("S26.4.3", True),
+        ("s26-04-03", True),
+        ("\u662d\u548c26\u5e744\u67083\u65e5", True),
+        ("\u662d26.4.3", True),
+        ("H26.4.3", False),
+        ("S26.4.30", False),
+    ],
+)
+def test_a_date_of_a_japanese_era_counts(text: str, found: bool) -> None:
+    needles = Needles([Entry(Category.DATE, "19510403")], frozenset())
+    assert bool(list(needles.hits(text))) is found
+    if found and text.isascii():
+        assert needles.may_hit(text.lower().encode())
