@@ -465,8 +465,10 @@ class Patterns:
 
     def _identifies(self, found: str) -> bool:
         """Tell whether a match is an identifier: dotted numbers as a UID is, telephone-like groups by their length."""
-        if self.kept_date.fullmatch(found) or _is_national(found):
+        if self.kept_date.fullmatch(found):
             return True
+        if re.fullmatch(_NATIONAL, found):
+            return len(set(found)) > 3  # 10101010101 is a mask
         if re.fullmatch(_SPANISH, found):
             return _is_spanish(found)
         if re.fullmatch(r"[0-9]+(?:\.[0-9]+)+", found):
@@ -474,10 +476,6 @@ class Patterns:
         if re.fullmatch(r"[\d+() ./-]+", found):
             return 7 <= sum(char.isdigit() for char in found) <= 15
         return True
-
-
-def _is_national(found: str) -> bool:
-    return re.fullmatch(_NATIONAL, found) is not None
 
 
 def _is_spanish(found: str) -> bool:

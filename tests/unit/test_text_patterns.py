@@ -559,7 +559,7 @@ def test_numbers_of_states_are_cut_out_of_kept_text_and_of_descriptions(number):
     "text",
     [
         *("V1.2.345", "syngo CT VA48A", "12345678A", "1.2.840.10008", "R5.4.1", "510403-123", "991403-1234"),
-        *("123456789", "1234567890123", "AB123456", "MR 12 34 56", "75.12.34", "12.345.678", "T1A 3D2"),
+        *("123456789", "1234567890123", "AB123456", "MR 12 34 56", "75.12.34", "12.345.678", "T1A 3D2", "10101010101"),
     ],
 )
 def test_versions_and_codes_of_kept_text_stay(text):
