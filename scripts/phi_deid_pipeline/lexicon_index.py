@@ -11,6 +11,7 @@ from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.lexicon_numbers import address_numbers, address_pairs, dotted_forms, id_forms, is_round_or_year
 from phi_deid_pipeline.lexicon_words import (
     GENERIC,
+    IMAGING,
     NO_BLANKS,
     WEAK_NAME_WORDS,
     WORD,
@@ -24,7 +25,26 @@ from phi_deid_pipeline.lexicon_words import (
 from phi_deid_pipeline.records import Category
 
 _PARTICLES = frozenset(
-    {"van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "la", "le", "el", "al", "ter", "ten"}
+    {
+        "van",
+        "von",
+        "der",
+        "den",
+        "de",
+        "del",
+        "della",
+        "di",
+        "da",
+        "dos",
+        "la",
+        "le",
+        "el",
+        "al",
+        "ter",
+        "ten",
+        "vom",
+        "zu",
+    }
 )
 # Words of two letters that name a kind of image, a view or a side: no name beside one letter.
 _TERMS = """
@@ -33,6 +53,7 @@ _TERMS = """
 """
 _SHORT_TERMS = frozenset(_TERMS.split())
 _MOST_WORDS = 6  # of a name that are joined
+_MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
@@ -98,6 +119,7 @@ class Index:
             for form in forms:
                 self._add_name_word(form, number, entry.category)
         self._add_whole_name([word for word in plain if word], number, entry.category)
+        self._add_whole_name([fold(piece) for piece in re.findall(r"[^\W_]+", name)], number, entry.category)
         self._add_pairs(name, number, entry.category)
         if NO_BLANKS.search(fold(name)) and len(whole := compacted(name)) >= 2:
             self.inside.setdefault(whole, entry.category)
@@ -122,7 +144,11 @@ class Index:
 
     def _add_whole_name(self, parts: list[str], number: int, category: Category) -> None:
         """Add a name as one word in the orders in which it is written, and what short parts make of it."""
-        if not 2 <= len(parts) <= 6 or not all(part.isalpha() for part in parts) or NO_BLANKS.search("".join(parts)):
+        if (
+            not 2 <= len(parts) <= _MOST_PARTS
+            or not all(part.isalpha() for part in parts)
+            or NO_BLANKS.search("".join(parts))
+        ):
             return
         orders = {tuple(parts), (*parts[1:], parts[0]), (parts[-1], *parts[:-1])}
         long = [part for part in parts if len(part) >= 2]
@@ -152,7 +178,7 @@ class Index:
     def _add_place(self, entry: Entry) -> None:
         for part in dict.fromkeys((entry.value, *re.split(r"[,;\\^\n\r]+", entry.value))):
             words = tuple(WORD.findall(fold(part)))
-            telling = part == entry.value or any(len(w) > 1 and not w.isalpha() for w in words)
+            telling = part == entry.value or any(map(_is_telling, words))
             if len(words) > 1 and telling:
                 self.sequences.setdefault(words[0], []).append((words, entry.category))
         for word in distinctive(entry.value):
@@ -200,11 +226,14 @@ class Index:
             return
         if len(compact) < _shortest(category, compact, letters=letters, digits=digits):
             return
+        of_orders = category in (Category.RECORD_NUMBER, Category.ACCESSION)
+        if of_orders and letters and len(WORD.findall(value)) > 1:  # as the header divides it
+            self.numbers.setdefault(compact, (category, True))
         in_groups = 4 if category is Category.RECORD_NUMBER and letters > 1 and digits else 5 if letters else 7
         self.numbers.setdefault(compact, (category, len(compact) >= in_groups))
         if len(bare := compact.lstrip("0")) >= 5:
             self.numbers.setdefault(bare, (category, len(bare) >= 7))
-        if category in (Category.RECORD_NUMBER, Category.ACCESSION):
+        if of_orders:
             self._add_forms(value, bare, category)
 
     def _add_forms(self, value: str, bare: str, category: Category) -> None:
@@ -216,6 +245,13 @@ class Index:
         if value.strip().isdecimal() and len(bare) == _MIN_BARE and len(set(bare)) > 1 and not is_round_or_year(bare):
             for zeros in range(len(compacted(value)) - len(bare)):
                 self.numbers.setdefault("0" * zeros + bare, (category, False))
+
+
+def _is_telling(word: str) -> bool:
+    """Tell whether a word of a part of an address, or a number of it, points at the place beside its neighbours."""
+    if word.isdigit():
+        return len(word) >= 4
+    return len(word) > 1 and word not in GENERIC and word not in IMAGING
 
 
 def _shortest(category: Category, compact: str, *, letters: int, digits: int) -> int:

@@ -251,7 +251,8 @@ class Needles:
                 self._originals.setdefault(unicodedata.normalize("NFC", form), category)
 
     def _add_phrase(self, words: Sequence[str], category: Category) -> None:
-        if len(words) > 1 and not all(word in self._generic or len(word) < 2 for word in words):
+        counted = [word for word in words if word not in self._generic and len(word) > 1]
+        if len(words) > 1 and any(len(word) >= MIN_NUMBER or not word.isdigit() for word in counted):
             self.phrases.setdefault(words[0], []).append((tuple(words), category))
 
     def _add_place(self, text: str, category: Category) -> None:

@@ -65,6 +65,7 @@ _ROMAN = {key: ways.split(",") for key, _, ways in (item.partition(":") for item
 _IN_GERMAN = {"в": "w", "ж": "sch", "з": "s", "й": "j", "х": "ch", "ц": "z", "ч": "tsch", "ш": "sch", "щ": "schtsch"}
 _IN_GERMAN |= {"ы": "y", "ю": "ju", "я": "ja"}
 _IN_PASSPORTS = {"й": "i", "ц": "ts", "ъ": "ie", "ы": "y", "ю": "iu", "я": "ia"}
+_OF_CYRILLIC = frozenset(map(chr, range(0x430, 0x500)))
 _LONGEST = max(map(len, _ROMAN))
 
 
@@ -102,10 +103,11 @@ def _romanised(word: str) -> Iterator[str]:
     for letters in itertools.islice(itertools.product(*ways), MAX_SPELLINGS):
         yield "".join(letters)
     yield "".join(way[-1] for way in ways)  # however many there are: each letter the other way
-    for text in {lower, lower.replace("ё", "йо")}:
-        for own in (_IN_GERMAN, _IN_PASSPORTS):
-            whole = "".join(own.get(c, _ROMAN.get(c, [fold(c)])[0]) for c in text)
-            yield from {whole, whole.replace("v", "w")}
+    if set(lower) & _OF_CYRILLIC:
+        for text in {lower, lower.replace("ё", "йо")}:
+            for own in (_IN_GERMAN, _IN_PASSPORTS):
+                whole = "".join(own.get(c, _ROMAN.get(c, [fold(c)])[0]) for c in text)
+                yield from {whole, whole.replace("v", "w")}
 
 
 # --------------------------------------------------------------------------- endings and long vowels
@@ -126,7 +128,7 @@ def _other_gender(word: str) -> Iterator[str]:
 
 
 _SYLLABLES = re.compile(
-    r"(?:(?:[kgsztdnhbpmrjfwy]|[kgnhbpmr]y|sh|ch|ts)?(?:[ou]h(?=[^aiueoy]|$)|[aiueo])|n(?![aiueoy]))+"
+    r"(?:(?:[kgsztdnhbpmrjfwy]|[kgnhbpmr]y|sh|ch|ts)?(?:[ou]h(?=[kstnmrgzdbj]h?[aiueoy]|$)|[aiueo])|n(?![aiueoy]))+"
 )
 _LONG = re.compile(r"ou|oh(?![aiueoy])|(?<![a-z])oo|uu")
 MIN_JAPANESE = 4
@@ -191,8 +193,9 @@ def joined_pieces(pieces: Iterable[str]) -> set[str]:
     parts = list(pieces)
     if not 2 <= len(parts) <= 6:
         return set()
-    spans = [(start, end) for start in range(len(parts)) for end in range(start + 2, len(parts) + 1)]
-    return set().union(*(name_spellings("".join(parts[start:end])) for start, end in spans))
+    spans = [parts[start:end] for start in range(len(parts)) for end in range(start + 2, len(parts) + 1)]
+    telling = (span for span in spans if not all(fold(part) in FRONTS for part in span))
+    return set().union(*(name_spellings("".join(span)) for span in telling))
 
 
 # --------------------------------------------------------------------------- names in one word with others

@@ -627,6 +627,11 @@ RUSSIAN = "\u0429\u0435\u0440\u0431\u0430\u043a\u043e\u0432\u0430^\u042e\u043b\u
         ("Ax^Pa", "AxPa A. Pa", []),
         ("Mc Carthy-Lo Presti^Ann", "McCarthy and lopresti", ["McCarthy", "lopresti"]),
         (GREEK, "Hatzigeorgiou Evaggelos", ["Hatzigeorgiou Evaggelos"]),
+        (
+            GREEK,
+            "\u0395\u03a5\u0391\u0393\u0393\u0395\u039b\u039f\u03a3",
+            ["\u0395\u03a5\u0391\u0393\u0393\u0395\u039b\u039f\u03a3"],
+        ),
         (RUSSIAN, "Schtscherbakowa, Iuliia", ["Schtscherbakowa, Iuliia"]),
     ],
 )
