@@ -44,6 +44,7 @@ _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MA
 _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
+_IMAGING = tuple(sorted(IMAGING))
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
@@ -118,6 +119,8 @@ class Lexicon(Identifiers):
                 if form in index.alone:
                     offset = word.find(form)
                     yield start + offset, start + offset + len(form), index.alone[form]
+                elif len(form) >= MIN_CODE + MIN_WORD - 1:
+                    yield from self._beside_imaging(start + word.find(form), form)
             if word in index.names:
                 yield from self._name_neighbours(words, at, folded)
             for sequence, category in index.sequences.get(word, ()):
@@ -135,40 +138,47 @@ class Lexicon(Identifiers):
             yield one[0], other[1], initialed[other[2], one[2]]
 
     def _run_together(self, text: str) -> Iterator[Span]:
-        """Find names that are run together with other words: SmithHead, SMITHLUNG; LiWu by its capitals.
+        """Find names that are run together with other words and shown by capitals: SmithHead, JvdBerg, LiWu.
 
-        Of a word that capitals divide a piece is a name as a whole word would be, and so are shorter pieces beside it, as they
-        are initials and particles. Without capitals the other part must be a word of imaging.
+        A piece is a name as a whole word would be; shorter pieces beside it go too, as they are initials and particles.
         """
         alone, whole = self._index.alone, self._index.whole
         if not (alone or whole):
             return
         for match in _LONG_WORD.finditer(text):
-            pieces = _capital_pieces(match[0])
-            folded = [fold(piece) for _, piece in pieces]
-            if len(pieces) > 1 and tuple(folded) in whole:
-                yield match.start(), match.end(), whole[tuple(folded)]
-            known = [len(name) >= MIN_WORD and name in alone for name in folded] if len(pieces) > 1 else []
-            for at in (at for at, is_name in enumerate(known) if is_name):
+            word = match[0]
+            if not (word.isupper() or word[1:].islower()):
+                yield from self._by_capitals(match.start(), _capital_pieces(word))
+
+    def _by_capitals(self, start: int, pieces: list[tuple[int, str]]) -> Iterator[Span]:
+        alone, whole = self._index.alone, self._index.whole
+        folded = tuple(fold(piece) for _, piece in pieces)
+        end = pieces[-1][0] + len(pieces[-1][1])
+        if folded in whole:
+            yield start, start + end, whole[folded]
+        for at, name in enumerate(folded):
+            if len(name) >= MIN_WORD and name in alone:
                 first, last = at, at
                 while first and len(folded[first - 1]) < MIN_WORD:
                     first -= 1
                 while last + 1 < len(pieces) and len(folded[last + 1]) < MIN_WORD:
                     last += 1
-                end = match.start() + pieces[last][0] + len(pieces[last][1])
-                yield match.start() + pieces[first][0], end, alone[folded[at]]
-            if len(pieces) == 1 and len(match[0]) >= 2 * MIN_WORD and fold(match[0]) not in alone:
-                yield from self._beside_imaging(match)
+                yield (
+                    start + pieces[first][0],
+                    start + (pieces[last + 1][0] if last + 1 < len(pieces) else end),
+                    alone[name],
+                )
 
-    def _beside_imaging(self, match: re.Match[str]) -> Iterator[Span]:
-        word, alone = fold(match[0]), self._index.alone
-        if len(word) == len(match[0]):
+    def _beside_imaging(self, start: int, word: str) -> Iterator[Span]:
+        """Find a name in one word with a word of imaging: SMITHLUNG."""
+        alone = self._index.alone
+        if word.startswith(_IMAGING) or word.endswith(_IMAGING):
             for cut in range(MIN_WORD, len(word) - MIN_WORD + 1):
                 head, tail = word[:cut], word[cut:]
                 if len(head) >= MIN_CODE and head in alone and tail in IMAGING:
-                    yield match.start(), match.start() + cut, alone[head]
+                    yield start, start + cut, alone[head]
                 if len(tail) >= MIN_CODE and tail in alone and head in IMAGING:
-                    yield match.start() + cut, match.end(), alone[tail]
+                    yield start + cut, start + len(word), alone[tail]
 
     def _hyphened(self, words: list[tuple[int, int, str]], at: int, folded: str) -> Iterator[Span]:
         """Find a name with hyphens or apostrophes inside that its header does not have: Muehlen-koetter."""
@@ -310,8 +320,6 @@ class Lexicon(Identifiers):
 
 def _capital_pieces(word: str) -> list[tuple[int, str]]:
     """Return the pieces of a word that begin with a capital, each with its place: vd Berg of vdBerg, CT Smith of CTSmith."""
-    if word.isupper() or word[1:].islower():
-        return [(0, word)]
     starts = [0]
     for at in range(1, len(word)):
         begins = word[at].isupper() and (word[at - 1].islower() or word[at + 1 : at + 2].islower())

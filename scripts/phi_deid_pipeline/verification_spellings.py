@@ -203,10 +203,11 @@ def joined_pieces(pieces: Iterable[str]) -> set[str]:
 _CAPITALS, _SMALL = "A-ZÀ-ÖØ-Þ", "a-zß-öø-ÿ"
 _BORDER = re.compile(rf"(?<=[{_SMALL}])(?=[{_CAPITALS}])|(?<=[{_CAPITALS}])(?=[{_CAPITALS}][{_SMALL}])")
 _MIXED = re.compile(r"[^\W\d_]{4,}")
-_BYTE_MIXED = re.compile(rb"[A-Za-z]*(?:[a-z][A-Z]|[A-Z]{2}[a-z])[A-Za-z]*")
+_BYTE_WORDS = re.compile(rb"[A-Za-z]{4,}")
 _BYTE_BORDER = re.compile(rb"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _RUN_TOGETHER, MIN_BESIDE = re.compile(r"[^\W\d_]{8,}"), 5
-_BYTE_RUN_TOGETHER = re.compile(rb"[a-z]{8,}")
+_BESIDE = tuple(sorted(BESIDE_NAMES))
+_BYTE_BESIDE = tuple(word.encode() for word in _BESIDE)
 
 
 def glued_families(words: list[str]) -> set[str]:
@@ -231,6 +232,8 @@ def capital_pieces(text: str) -> Iterator[list[str]]:
 def beside_imaging(folded: str) -> Iterator[str]:
     """Yield what stands in one word with a word of imaging: smith of smithhead."""
     for word in _RUN_TOGETHER.findall(folded):
+        if not (word.startswith(_BESIDE) or word.endswith(_BESIDE)):
+            continue
         for cut in range(4, len(word) - 3):
             head, tail = word[:cut], word[cut:]
             yield from (
@@ -240,8 +243,10 @@ def beside_imaging(folded: str) -> Iterator[str]:
 
 def joined_in_bytes(data: bytes) -> Iterator[bytes]:
     """Yield in lower case what capitals and words of imaging divide in bytes, and all pieces of a word with blanks."""
-    for word in set(_BYTE_MIXED.findall(data)):
-        pieces = [piece.lower() for piece in _BYTE_BORDER.split(word)]
-        yield from (*pieces, b" ".join(pieces))
-    for word in set(_BYTE_RUN_TOGETHER.findall(data.lower())):
-        yield from (one.encode() for one in beside_imaging(word.decode()))
+    for word in set(_BYTE_WORDS.findall(data)):
+        lower = word.lower()
+        if not (word.isupper() or word[1:].islower()):
+            pieces = [piece.lower() for piece in _BYTE_BORDER.split(word)]
+            yield from (*pieces, b" ".join(pieces))
+        if lower.startswith(_BYTE_BESIDE) or lower.endswith(_BYTE_BESIDE):
+            yield from (one.encode() for one in beside_imaging(lower.decode()))
