@@ -34,6 +34,7 @@ _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
+_PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
 _CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
@@ -348,7 +349,8 @@ def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
 def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
     """Drop initials and words that are names too where they touch a dropped word: they are the rest of a name.
 
-    A number that can be an age above 89, in years or months, goes with the unknown word behind it.
+    A number that can be an age above 89, in years or months, goes with the unknown word behind it, and so does one that can
+    be the postcode of a town.
     """
     for token, following in pairwise(tokens):
         dotted = _is_initial(token) and not token.eponym and text[token.end : following.start] in {". ", "."}
@@ -356,6 +358,9 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
             token.keep = following.keep = False  # W. White
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:
             token.keep = False
+    for index in range(len(tokens) - 1):
+        if _is_postcode(text, tokens, index, vocabulary):
+            tokens[index].keep = False
     changed = True
     while changed:
         changed = False
@@ -366,6 +371,22 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
                 if _touches_name(text, token, other):
                     token.keep, changed = False, True
                     break
+
+
+def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a number of four or five digits stands before a dropped word with a capital: in 6067 Absam.
+
+    A round one is a measure unless a comma or a word such as "in" stands before it; behind the name of a parameter any is.
+    """
+    token, town = tokens[index], tokens[index + 1]
+    if town.keep or len(town.word) < 3 or not town.text[0].isupper() or text[token.end : town.start] != " ":
+        return False
+    if not re.fullmatch(r"\d{4,5}", token.text, re.ASCII):
+        return False
+    before = tokens[index - 1].word if index else ""
+    if before in _PARAMETERS:
+        return False
+    return not token.text.endswith("00") or before in vocabulary.cues.dangling or text[: token.start].endswith(", ")
 
 
 def _is_initial(token: _Token) -> bool:

@@ -51,6 +51,7 @@ class Languages:
     number_marks: tuple[str, ...]
     id_labels: tuple[str, ...]
     id_labels_with_mark: tuple[str, ...]
+    ward_labels: tuple[str, ...]
     plate_labels: tuple[str, ...]
     phone_labels: tuple[str, ...]
     extension_labels: tuple[str, ...]

@@ -14,11 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import Index
-from phi_deid_pipeline.lexicon_words import RUN, WORD, compacted, fold, fold_with_index
+from phi_deid_pipeline.lexicon_numbers import is_in_thousands
+from phi_deid_pipeline.lexicon_words import IMAGING, RUN, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
 
@@ -41,6 +43,8 @@ MAX_GAP = 3  # characters between two parts of a name
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
 _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
+_IMAGING = tuple(sorted(IMAGING))
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
@@ -94,7 +98,7 @@ class Lexicon(Identifiers):
         found += [*self._signatures(folded), *self._spelled(folded)]
         if positions is not None:
             found = [(positions[start], _end(positions, end), category) for start, end, category in found]
-        return _merge(found)
+        return _merge([*found, *self._run_together(text)])
 
     def _words(self, folded: str) -> Iterator[Span]:
         index = self._index
@@ -109,15 +113,72 @@ class Lexicon(Identifiers):
                 gap = folded[end : words[at + 1][0]]
                 if len(gap) <= MAX_GAP and "\n" not in gap:
                     yield start, words[at + 1][1], index.shorts[word, words[at + 1][2]]
+            if at + 1 < len(words):
+                yield from self._beside_initial(words[at], words[at + 1], folded)
             for form in (word, *RUN.findall(word)) if not word.isalpha() else (word,):
                 if form in index.alone:
                     offset = word.find(form)
                     yield start + offset, start + offset + len(form), index.alone[form]
+                elif len(form) >= MIN_CODE + MIN_WORD - 1:
+                    yield from self._beside_imaging(start + word.find(form), form)
             if word in index.names:
                 yield from self._name_neighbours(words, at, folded)
             for sequence, category in index.sequences.get(word, ()):
                 if tuple(w for _, _, w in words[at : at + len(sequence)]) == sequence:
                     yield start, words[at + len(sequence) - 1][1], category
+
+    def _beside_initial(self, one: tuple[int, int, str], other: tuple[int, int, str], folded: str) -> Iterator[Span]:
+        """Find a family name of two letters beside the initial of its given name, which a point or comma shows: L. Wu."""
+        initialed, gap = self._index.initialed, folded[one[1] : other[0]]
+        if (one[2], other[2]) in initialed and re.fullmatch(r"\. ?", gap):
+            yield one[0], other[1], initialed[one[2], other[2]]
+        elif (other[2], one[2]) in initialed and (
+            gap == ", " or (gap == " " and folded[other[1] : other[1] + 1] == ".")
+        ):
+            yield one[0], other[1], initialed[other[2], one[2]]
+
+    def _run_together(self, text: str) -> Iterator[Span]:
+        """Find names that are run together with other words and shown by capitals: SmithHead, JvdBerg, LiWu.
+
+        A piece is a name as a whole word would be; shorter pieces beside it go too, as they are initials and particles.
+        """
+        alone, whole = self._index.alone, self._index.whole
+        if not (alone or whole):
+            return
+        for match in _LONG_WORD.finditer(text):
+            word = match[0]
+            if not (word.isupper() or word[1:].islower()):
+                yield from self._by_capitals(match.start(), _capital_pieces(word))
+
+    def _by_capitals(self, start: int, pieces: list[tuple[int, str]]) -> Iterator[Span]:
+        alone, whole = self._index.alone, self._index.whole
+        folded = tuple(fold(piece) for _, piece in pieces)
+        end = pieces[-1][0] + len(pieces[-1][1])
+        if folded in whole:
+            yield start, start + end, whole[folded]
+        for at, name in enumerate(folded):
+            if len(name) >= MIN_WORD and name in alone:
+                first, last = at, at
+                while first and len(folded[first - 1]) < MIN_WORD:
+                    first -= 1
+                while last + 1 < len(pieces) and len(folded[last + 1]) < MIN_WORD:
+                    last += 1
+                yield (
+                    start + pieces[first][0],
+                    start + (pieces[last + 1][0] if last + 1 < len(pieces) else end),
+                    alone[name],
+                )
+
+    def _beside_imaging(self, start: int, word: str) -> Iterator[Span]:
+        """Find a name in one word with a word of imaging: SMITHLUNG."""
+        alone = self._index.alone
+        if word.startswith(_IMAGING) or word.endswith(_IMAGING):
+            for cut in range(MIN_WORD, len(word) - MIN_WORD + 1):
+                head, tail = word[:cut], word[cut:]
+                if len(head) >= MIN_CODE and head in alone and tail in IMAGING:
+                    yield start, start + cut, alone[head]
+                if len(tail) >= MIN_CODE and tail in alone and head in IMAGING:
+                    yield start + cut, start + len(word), alone[tail]
 
     def _hyphened(self, words: list[tuple[int, int, str]], at: int, folded: str) -> Iterator[Span]:
         """Find a name with hyphens or apostrophes inside that its header does not have: Muehlen-koetter."""
@@ -188,11 +249,20 @@ class Lexicon(Identifiers):
                 known = index.numbers.get(known_as)
                 if len(known_as) < len(compact) and len(known_as) < MIN_CODE:
                     continue
-                if not known or (gaps and not known[1]) or (compact.isdigit() and gaps == ["."]):
+                if not known or not self._may_be_divided(known, known_as, gaps, folded[start:run_end]):
                     continue
                 prefixed = known[0] is Category.RECORD_NUMBER and _PREFIX.search(folded[:start]) is not None
                 if _stands_alone(folded, start, run_end, whole_word=len(compact) < 6, prefixed=prefixed):
                     yield start, run_end, known[0]
+
+    def _may_be_divided(self, known: tuple[Category, bool], number: str, gaps: list[str], written: str) -> bool:
+        """Tell whether a known number may be written with these gaps; one point between digits makes a decimal number."""
+        if not gaps:
+            return True
+        of_orders = known[0] in (Category.RECORD_NUMBER, Category.ACCESSION)
+        if of_orders and len(number) >= MIN_NUMBER and is_in_thousands(written):
+            return True
+        return known[1] and (gaps != ["."] or not number.isdigit() or number in self._index.dotted)
 
     def _known_number(self, compact: str) -> str:
         """Return a number without the zeros in front that the header's does not have: 00001234567 of 12-34-567."""
@@ -246,6 +316,16 @@ class Lexicon(Identifiers):
             forms = (day, date + month + year, month + date + year, date + name + year, name + date + year)
             found |= {(Category.DATE, form) for form in forms}
         return sorted(found)
+
+
+def _capital_pieces(word: str) -> list[tuple[int, str]]:
+    """Return the pieces of a word that begin with a capital, each with its place: vd Berg of vdBerg, CT Smith of CTSmith."""
+    starts = [0]
+    for at in range(1, len(word)):
+        begins = word[at].isupper() and (word[at - 1].islower() or word[at + 1 : at + 2].islower())
+        if begins:
+            starts.append(at)
+    return [(start, word[start:end]) for start, end in pairwise([*starts, len(word)])]
 
 
 def needle_form(text: str) -> str:

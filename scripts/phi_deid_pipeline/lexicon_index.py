@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import permutations, product, takewhile
 
 from phi_deid_pipeline.identifiers import Entry
+from phi_deid_pipeline.lexicon_numbers import address_numbers, address_pairs, dotted_forms, id_forms, is_round_or_year
 from phi_deid_pipeline.lexicon_words import (
     GENERIC,
+    IMAGING,
     NO_BLANKS,
     WEAK_NAME_WORDS,
     WORD,
@@ -16,12 +19,32 @@ from phi_deid_pipeline.lexicon_words import (
     distinctive,
     fold,
     name_variants,
+    plain_forms,
     variants,
 )
 from phi_deid_pipeline.records import Category
 
 _PARTICLES = frozenset(
-    {"van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "la", "le", "el", "al", "ter", "ten"}
+    {
+        "van",
+        "von",
+        "der",
+        "den",
+        "de",
+        "del",
+        "della",
+        "di",
+        "da",
+        "dos",
+        "la",
+        "le",
+        "el",
+        "al",
+        "ter",
+        "ten",
+        "vom",
+        "zu",
+    }
 )
 # Words of two letters that name a kind of image, a view or a side: no name beside one letter.
 _TERMS = """
@@ -29,8 +52,10 @@ _TERMS = """
     xa
 """
 _SHORT_TERMS = frozenset(_TERMS.split())
+_MOST_WORDS = 6  # of a name that are joined
+_MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
-_MIN_CODE_DIGITS = 6  # of a code of letters and digits that count without the letters: ACC0099123
+_MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
 
@@ -44,8 +69,10 @@ class Index:
         self.signatures: dict[str, Category] = {}  # initials in the orders in which people sign: jd, dj, jqd
         self.whole: dict[tuple[str, ...], Category] = {}  # names of short parts: they count as a whole value only
         self.shorts: dict[tuple[str, str], Category] = {}  # two letters and one that are a name beside each other
+        self.initialed: dict[tuple[str, str], Category] = {}  # an initial and two letters: a name with a point between
         self.sequences: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.numbers: dict[str, tuple[Category, bool]] = {}  # compact form -> category, may be split by separators
+        self.dotted: set[str] = set()  # numbers that are split by a point and no decimals
         self.dates: set[str] = set()
         self.inside: dict[str, Category] = {}  # matched anywhere: scripts without blanks, e-mails, URLs
         order = list(Category)
@@ -78,8 +105,10 @@ class Index:
             if len(pieces) > 1:  # O'Brien, Smith-Jones: each piece and the joined form
                 words.append(name_variants("".join(pieces)))
             words.extend(name_variants(piece) for piece in pieces)
-            words.extend({joined} for joined in _neighbours_joined(pieces))
+            words.extend(_neighbours_joined(pieces))
             plain.append(fold("".join(pieces)))
+        for component in re.split(r"[\^,;]", name):
+            words.extend(_neighbours_joined(re.findall(r"[^\W_]+", component)))
         words.extend({joined} for joined in _joined_components(name))
         self.initials[number] = {form[0] for forms in words for form in forms if form}
         letters = [text[0] for text in plain if text and text[0].isalpha() and text not in _PARTICLES]
@@ -90,10 +119,8 @@ class Index:
             for form in forms:
                 self._add_name_word(form, number, entry.category)
         self._add_whole_name([word for word in plain if word], number, entry.category)
-        plain = [word for word in plain[:3] if len(word) >= 2 and word not in WEAK_NAME_WORDS]
-        for joined in {a + b for a in plain for b in plain if a != b}:  # JohnDoe, DOEJOHN
-            if len(joined) >= 5 and joined.isalpha():
-                self._add_name_word(joined, number, entry.category)
+        self._add_whole_name([fold(piece) for piece in re.findall(r"[^\W_]+", name)], number, entry.category)
+        self._add_pairs(name, number, entry.category)
         if NO_BLANKS.search(fold(name)) and len(whole := compacted(name)) >= 2:
             self.inside.setdefault(whole, entry.category)
             parts = [part for part in map(fold, re.split(r"[\s^,;_]+", name)) if part]
@@ -101,9 +128,27 @@ class Index:
                 for separator in _NAME_SEPARATORS:
                     self.inside.setdefault(separator.join(order), entry.category)
 
+    def _add_pairs(self, name: str, number: int, category: Category) -> None:
+        """Add each two words of a name as one word, in both orders: JohnDoe, DOEJOHN."""
+        divided = [re.findall(r"[^\W_]+", text) for text in re.split(r"[\s^,;_]+", name)]
+        whole = ["".join(pieces) for pieces in divided if pieces]
+        pieces = [piece for pieces in divided for piece in pieces]
+        pairs = [pair for words in (whole, pieces) for pair in permutations(words[:_MOST_WORDS], 2)]
+        for one, other in dict.fromkeys(pairs):
+            weak = sum(fold(word) in WEAK_NAME_WORDS for word in (one, other))
+            for first, second in product(sorted(plain_forms(one)), sorted(plain_forms(other))):
+                joined = first + second
+                long = min(len(first), len(second)) >= 2 and len(joined) >= _MIN_JOINED + weak
+                if weak < 2 and first != second and long and joined.isalpha():
+                    self._add_name_word(joined, number, category)
+
     def _add_whole_name(self, parts: list[str], number: int, category: Category) -> None:
         """Add a name as one word in the orders in which it is written, and what short parts make of it."""
-        if not 2 <= len(parts) <= 6 or not all(part.isalpha() for part in parts) or NO_BLANKS.search("".join(parts)):
+        if (
+            not 2 <= len(parts) <= _MOST_PARTS
+            or not all(part.isalpha() for part in parts)
+            or NO_BLANKS.search("".join(parts))
+        ):
             return
         orders = {tuple(parts), (*parts[1:], parts[0]), (parts[-1], *parts[:-1])}
         long = [part for part in parts if len(part) >= 2]
@@ -116,6 +161,8 @@ class Index:
             if len(parts) == 2 and len(long) == 1:
                 for one, other in (parts, parts[::-1]):
                     self.shorts.setdefault((one, other), category)
+            for one, other in permutations(long, 2):
+                self.initialed.setdefault((one[0], other), category)
 
     def _add_name_word(self, form: str, number: int, category: Category) -> None:
         letters = sum(char.isalpha() for char in form)
@@ -129,9 +176,11 @@ class Index:
             self.alone.setdefault(form, category)
 
     def _add_place(self, entry: Entry) -> None:
-        words = tuple(WORD.findall(fold(entry.value)))
-        if len(words) > 1:
-            self.sequences.setdefault(words[0], []).append((words, entry.category))
+        for part in dict.fromkeys((entry.value, *re.split(r"[,;\\^\n\r]+", entry.value))):
+            words = tuple(WORD.findall(fold(part)))
+            telling = part == entry.value or any(map(_is_telling, words))
+            if len(words) > 1 and telling:
+                self.sequences.setdefault(words[0], []).append((words, entry.category))
         for word in distinctive(entry.value):
             if NO_BLANKS.search(word):
                 self.inside.setdefault(fold(word), entry.category)
@@ -142,6 +191,12 @@ class Index:
                     self.alone.setdefault(form, entry.category)
         for number in re.findall(r"\d{5,}", entry.value):
             self._add_number(number, entry.category)
+        if entry.category is Category.ADDRESS:
+            for pair in address_pairs(entry.value):
+                self.sequences.setdefault(pair[0], []).append((pair, entry.category))
+            for number, divided in address_numbers(entry.value):
+                if len(set(number)) > 1:
+                    self.numbers.setdefault(number, (entry.category, divided))
 
     def _add_contact(self, entry: Entry) -> None:
         for part in re.findall(r"[^\s:;,<>]+@[^\s:;,<>]+|[a-z]+://\S+", fold(entry.value)):
@@ -171,15 +226,32 @@ class Index:
             return
         if len(compact) < _shortest(category, compact, letters=letters, digits=digits):
             return
+        of_orders = category in (Category.RECORD_NUMBER, Category.ACCESSION)
+        if of_orders and letters and len(WORD.findall(value)) > 1:  # as the header divides it
+            self.numbers.setdefault(compact, (category, True))
         in_groups = 4 if category is Category.RECORD_NUMBER and letters > 1 and digits else 5 if letters else 7
         self.numbers.setdefault(compact, (category, len(compact) >= in_groups))
-        forms = {compact.lstrip("0")}
-        if category in (Category.RECORD_NUMBER, Category.ACCESSION) and digits >= _MIN_CODE_DIGITS:
-            numbers = re.fullmatch(r"[^\W\d_]{1,5}(\d+)", compact)
-            forms |= {numbers[1], numbers[1].lstrip("0")} if numbers else set()
-        for form in sorted(forms - {compact}):
-            if len(form) >= 5:
-                self.numbers.setdefault(form, (category, len(form) >= 7))
+        if len(bare := compact.lstrip("0")) >= 5:
+            self.numbers.setdefault(bare, (category, len(bare) >= 7))
+        if of_orders:
+            self._add_forms(value, bare, category)
+
+    def _add_forms(self, value: str, bare: str, category: Category) -> None:
+        """Add parts of an ID or order that point at it, and its last digits without zeros in front."""
+        for form, divided in id_forms(value):
+            known = self.numbers.setdefault(form, (category, False))
+            self.numbers[form] = (known[0], known[1] or divided or len(form) >= 7)
+        self.dotted.update(form for form in dotted_forms(value) if form in self.numbers)
+        if value.strip().isdecimal() and len(bare) == _MIN_BARE and len(set(bare)) > 1 and not is_round_or_year(bare):
+            for zeros in range(len(compacted(value)) - len(bare)):
+                self.numbers.setdefault("0" * zeros + bare, (category, False))
+
+
+def _is_telling(word: str) -> bool:
+    """Tell whether a word of a part of an address, or a number of it, points at the place beside its neighbours."""
+    if word.isdigit():
+        return len(word) >= 4
+    return len(word) > 1 and word not in GENERIC and word not in IMAGING
 
 
 def _shortest(category: Category, compact: str, *, letters: int, digits: int) -> int:
@@ -190,20 +262,41 @@ def _shortest(category: Category, compact: str, *, letters: int, digits: int) ->
 
 
 def _joined_components(name: str) -> list[str]:
-    """Return components of several words as one, and the family name with an initial as in accounts: delacruz, smithj.
+    """Return components of several words as one, and what stands for a name in accounts: delacruz, vdberg, smithj, jvdberg.
 
     No family name with an s behind it, which is a plural: wrists of Wrist^Sue.
     """
-    components = [component for component in re.split(r"[\^,;]", name) if re.search(r"[^\W_]", component)]
-    whole = [fold("".join(re.findall(r"[^\W_]+", component))) for component in components]
-    joined = [one for one, component in zip(whole, components, strict=True) if len(component.split()) > 1]
-    if len(whole) > 1 and len(whole[0]) >= _MIN_JOINED and whole[0] not in WEAK_NAME_WORDS:
-        initial = whole[1][0]
-        joined += [initial + whole[0], *([whole[0] + initial] if initial != "s" else [])]
-    return [one for one in joined if len(one) >= _MIN_JOINED and one.isalpha() and not NO_BLANKS.search(one)]
+    components = [found for component in re.split(r"[\^,;]", name) if (found := re.findall(r"[^\W_]+", component))]
+    joined = {form for words in components if len(words) > 1 for form in plain_forms("".join(words))}
+    families = set[str]() if not components else _families(components[0])
+    joined |= families
+    if len(components) > 1:
+        whole = plain_forms("".join(components[0])) if fold("".join(components[0])) not in WEAK_NAME_WORDS else set()
+        families |= {form for form in whole if len(form) >= _MIN_JOINED}
+        for family, given in product(families, plain_forms(components[1][0])):
+            joined |= {given[0] + family, *([family + given[0]] if given[0] != "s" else [])}
+    return sorted(one for one in joined if len(one) >= _MIN_JOINED and one.isalpha() and not NO_BLANKS.search(one))
 
 
-def _neighbours_joined(pieces: list[str]) -> list[str]:
-    """Return the folded pieces of O'Brien-Smith that stand beside each other as one word, but not all of them."""
-    spans = [(i, j) for i in range(len(pieces)) for j in range(i + 2, len(pieces) + 1) if j - i < len(pieces) <= 6]
-    return [joined for i, j in spans if len(joined := fold("".join(pieces[i:j]))) >= 4]
+def _families(words: list[str]) -> set[str]:
+    """Return a family name with its particles, whole and as initials, in front of its words: vanberg, vdberg."""
+    particles = list(takewhile(lambda word: fold(word) in _PARTICLES, words))
+    names = words[len(particles) :]
+    if not particles or not names:
+        return set()
+    folded = [fold(word) for word in particles]
+    fronts = {folded[0], "".join(folded), "".join(word[0] for word in folded)}
+    return {
+        front + form
+        for front in fronts
+        for name in (names[0], "".join(names))
+        for form in plain_forms(name)
+        if len(name) > 2
+    }
+
+
+def _neighbours_joined(pieces: list[str]) -> list[set[str]]:
+    """Return the pieces of O'Brien-Smith that stand beside each other as one word, each in its variants."""
+    spans = [(i, j) for i in range(len(pieces)) for j in range(i + 2, len(pieces) + 1) if len(pieces) <= _MOST_WORDS]
+    telling = (pieces[i:j] for i, j in spans if any(fold(piece) not in WEAK_NAME_WORDS for piece in pieces[i:j]))
+    return [name_variants(joined) for parts in telling if len(fold(joined := "".join(parts))) >= 4]

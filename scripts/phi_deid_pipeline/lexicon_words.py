@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, islice, product
 
 from phi_deid_pipeline.han_forms import folded_forms
 
@@ -23,6 +23,14 @@ PLACEHOLDERS = _words(
     notavailable notspecified notapplicable notset noname nameless removed deleted redacted confidential hidden
     masked blank empty default patient name patientname patientid firstname lastname nopatientid noid test
     testpatient dummy xx yes no m f o u male female other unassigned notassigned tbd temp self
+    """
+)
+# Words of imaging with which names are run together.
+IMAGING = _words(
+    """
+    abdomen angio ankle axial brain breast cardiac cervical chest contrast coronal elbow femur foot hand head heart hip
+    image kidney knee left liver localizer lumbar lung lungs mammo neck orbit pancreas pelvis perfusion prostate right
+    sagittal scan schaedel scout series shoulder sinus skull spine spleen study thorax thyroid wrist
     """
 )
 # Words of names, ids and stations that point at nobody: they match beside another part of the name, never alone.
@@ -71,7 +79,19 @@ GENERIC = _words(
 
 # --------------------------------------------------------------------------- folding and words
 
-_LETTERS = {"ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "ħ": "h"}
+_LETTERS = {
+    "ß": "ss",
+    "ø": "o",
+    "æ": "ae",
+    "œ": "oe",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "þ": "th",
+    "ı": "i",
+    "ħ": "h",
+    "ς": "σ",
+}
 _TRANSLITERATED = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "Ä": "ae", "Ö": "oe", "Ü": "ue", "Å": "aa", "Ø": "oe"}
 )
@@ -88,6 +108,8 @@ def _fold_char(char: str) -> str:
     lower = char.lower()
     if lower in _LETTERS:
         return _LETTERS[lower]
+    if char.isdecimal():
+        return str(unicodedata.decimal(char))  # of any script
     bare = "".join(c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c) or c in _VOICING)
     composed = unicodedata.normalize("NFC", bare)
     if len(composed) == 1:
@@ -137,18 +159,36 @@ def is_distinctive(word: str) -> bool:
     return word not in GENERIC and sum(c.isalpha() for c in word) >= (2 if NO_BLANKS.search(word) else 4)
 
 
-# Romanisation as passports and hospitals write it, letter by letter.
-_CYRILLIC = "аa бb вv гg дd еe ёe зz иi йy кk лl мm нn оo пp рr сs тt уu фf ыy эe іi єye ґg жzh хkh цts чch шsh щshch ъ ь юyu яya їyi"
-_GREEK = "αa βv γg δd εe ζz ηi ιi κk λl μm νn ξx οo πp ρr σs ςs τt υy φf ωo θth χch ψps"
-_ROMAN = {pair[0]: pair[1:] for pair in f"{_CYRILLIC} {_GREEK}".split()}
-_DIPHTHONGS = {"ου": "ou", "αυ": "av", "ευ": "ev", "γγ": "ng", "ει": "ei", "αι": "ai", "οι": "oi"}
+# Romanisation letter by letter: as passports and hospitals write it, and other ways that are mixed with these.
+_CYRILLIC = """
+    а:a б:b в:v,w г:g д:d е:e ё:e є:ye,je э:e ж:zh з:z и:i і:i ї:yi,ji й:y,j ґ:g к:k л:l м:m н:n о:o п:p р:r с:s т:t у:u
+    ф:f х:kh,h ц:ts ч:ch ш:sh щ:shch ъ: ы:y,j ь: ю:yu,ju я:ya,ja
+"""
+_GREEK = """
+    α:a β:v,w γ:g δ:d ε:e ζ:z η:i θ:th ι:i κ:k λ:l μ:m ν:n ξ:x ο:o π:p ρ:r σ:s ς:s τ:t υ:y,j φ:f χ:ch,h ψ:ps ω:o
+    ου:ou,oy,oj αυ:av,aw,ay,aj ευ:ev,ew,ey,ej γγ:ng,gg ει:ei αι:ai οι:oi
+"""
+_ROMAN = {key: ways.split(",") for key, _, ways in (row.partition(":") for row in f"{_CYRILLIC}{_GREEK}".split())}
+# What one language writes throughout a word: German, and passports of today (ICAO Doc 9303).
+_GERMAN = {"в": "w", "ж": "sch", "з": "s", "й": "j", "х": "ch", "ц": "z", "ч": "tsch", "ш": "sch", "щ": "schtsch"}
+_GERMAN |= {"ы": "y", "ю": "ju", "я": "ja"}
+_PASSPORT = {"й": "i", "ц": "ts", "ъ": "ie", "ы": "y", "ю": "iu", "я": "ia"}
+_MOST_SPELLINGS = 256  # of one word
+
+
+def plain_forms(text: str) -> set[str]:
+    """Return the folded word, and with umlauts and Nordic letters written out."""
+    return {fold(text), fold(unicodedata.normalize("NFC", text).translate(_TRANSLITERATED))}
 
 
 def variants(text: str) -> set[str]:
     """Return the folded word, its German and Nordic transliterations in both directions, and Cyrillic and Greek in Latin."""
-    forms = {fold(text), fold(unicodedata.normalize("NFC", text).translate(_TRANSLITERATED))}
+    forms = plain_forms(text)
     forms |= {form.replace("ae", "a").replace("oe", "o").replace("ue", "u") for form in forms if len(form) >= 5}
     return forms | romanised(text)
+
+
+_CYRILLIC_LETTER = re.compile("[\u0400-\u04ff]")
 
 
 def romanised(text: str) -> set[str]:
@@ -159,13 +199,15 @@ def romanised(text: str) -> set[str]:
     word = "".join(char if char in _ROMAN else fold(char) for char in lower)
     if word.isascii() or any(char.isalpha() and not char.isascii() and char not in _ROMAN for char in word):
         return set()
-    joined = word
-    for pair, roman in _DIPHTHONGS.items():
-        joined = joined.replace(pair, roman)
-    letters = ["".join(_ROMAN.get(char, char) for char in form) for form in (word, joined)]
-    stem = letters[1][:-2] if letters[1].endswith("iy") else ""
-    shorter = {stem + "y", stem + "i"} if stem else set()  # Yury and Yuri, Dostoevsky
-    return {*letters, *shorter, letters[1].replace("kh", "h").replace("yu", "ju").replace("ya", "ja").replace("y", "j")}
+    parts = re.findall("|".join(sorted(_ROMAN, key=len, reverse=True)) + "|.", word)
+    ways = [_ROMAN.get(part, [part]) for part in parts]
+    forms = {"".join(letters) for letters in islice(product(*ways), _MOST_SPELLINGS)}
+    forms |= {"".join(way[0] for way in ways), "".join(way[-1] for way in ways)}
+    for ending in ("iy", "yy") if word.endswith(("ий", "ый")) else ():  # Yury and Yuri, Dostoevsky
+        forms |= {form[:-2] + short for form in forms if form.endswith(ending) for short in ("y", "i")}
+    if _CYRILLIC_LETTER.search(word):
+        forms |= {"".join(own.get(c, _ROMAN.get(c, [c])[0]) for c in word) for own in (_GERMAN, _PASSPORT)}
+    return forms
 
 
 _ENDINGS = (  # of a man's and a woman's family name, in Cyrillic and in Latin letters

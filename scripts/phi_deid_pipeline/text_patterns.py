@@ -46,6 +46,12 @@ def _any(rows: Iterable[str]) -> str:
     return f"(?:{'|'.join(found)})" if found else _NEVER
 
 
+_NUMERIC_BY_OTHER_MARKS = (
+    rf"(?<![\d,.]){_DAY},{_DAY},{_YEAR}(?!,?\d)",  # 31,01,2020
+    rf"(?<!\d)(?<!\d_)(?:{_TWO_DAY}_{_TWO_MONTH}|{_TWO_MONTH}_{_TWO_DAY})_(?:{_YEAR}|\d\d)(?!_?\d|[^\W_])",  # 31_01_20
+    rf"(?<!\d)(?<!\d_){_YEAR}_{_TWO_MONTH}_{_TWO_DAY}(?!_?\d|[^\W_])",  # 2020_01_31
+    rf"{_START}(?-i:[MTSHR])\d{{1,2}}(?P<era>[./-]){_MONTH_NUMBER}(?P=era){_DAY}(?![^\W_]|[./-]\d)",  # S26.4.3
+)
 _MAC = r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
 _GROUPS = r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}"
 _IPV6 = rf"(?=[a-f:]*[0-9])(?:(?:[0-9a-f]{{1,4}}:){{7}}[0-9a-f]{{1,4}}|{_GROUPS}::(?:{_GROUPS})?)(?:%\w+)?"
@@ -55,6 +61,26 @@ _HOST = (
     r"(?<![\w.-])(?:[a-z0-9-]{1,63}\.){1,4}(?:(?:com|org|net|edu|gov|mil|info|de|fr|nl|eu|uk|pl)(?![\w-])(?:/[^\s\\]*)?"
     r"|(?:us|ca|it|at|ch|es|be|se|dk|no|fi|jp|cn|io)/[^\s\\]+)"
 )
+
+
+# Numbers of states that are written like nothing else.
+_NATIONAL = "|".join(
+    (
+        r"756\.\d{4}\.\d{4}\.\d\d",  # Switzerland
+        r"\d{3}\.\d{3}\.\d{3}-\d\d",  # Brazil
+        r"\d{1,2}\.\d{3}\.\d{3}-(?-i:[0-9A-Z])",  # Chile, Spain
+        rf"(?:\d\d{_TWO_MONTH}{_TWO_DAY}|{_TWO_DAY}{_TWO_MONTH}\d\d)[-+]\d(?:\d{{3}}|\d{{6}})",  # Scandinavia, Korea
+        r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d",  # Belgium
+        rf"[12] ?\d\d ?{_TWO_MONTH} ?\d[0-9AB] ?\d{{3}} ?\d{{3}} ?\d\d",  # France
+        r"(?-i:[A-Z]{6}\d\d[A-EHLMPR-T]\d\d[A-Z]\d{3}[A-Z])",  # Italy
+        r"(?-i:[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-D])",  # United Kingdom
+        r"\d{11}",  # Brazil, Germany, Norway, Poland, Turkey
+    )
+)
+_SPANISH = r"(?:\d{8}|[XYZ]\d{7})[- ]?[A-Z]"
+_SPANISH_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
+_CANADIAN = r"(?-i:[ABCEGHJ-NPRSTVXY]\d[A-CEGHJ-NPR-TV-Z][ -]?(?![1-4]D)\d[A-CEGHJ-NPRSV-Z]\d)"  # a postcode
+_ERA_NAME = r"(?:明治|大正|昭和|平成|令和|[㍾㍽㍼㍻㋿])\s?(?:\d{1,2}|元)\s?年(?:\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?日)?)?"
 
 
 class _Form:
@@ -113,7 +139,16 @@ def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
         found = [(form, m if m is not None and m.start() >= at else form.search(text, at)) for form, m in found]
 
 
+def _national() -> Iterator[_Form]:
+    """Yield numbers of states, postcodes of Canada and dates of Japanese eras."""
+    yield _Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6)
+    yield _Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7)
+    yield _Form(rf"{_START}{_CANADIAN}{_END}", digits=3)
+    yield _Form(_ERA_NAME, marks="年")
+
+
 def _known_forms(languages: Languages) -> Iterator[_Form]:
+    yield from _national()
     month = _any(languages.months)
     of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
     months = languages.months
@@ -143,8 +178,8 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
         r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
         r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
     )
-    for pattern in numeric:
-        yield _Form(pattern, marks="-/. ", digits=4)
+    for pattern in (*numeric, *_NUMERIC_BY_OTHER_MARKS):
+        yield _Form(pattern, marks="-/. ,_", digits=4)
     yield _Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ")  # S M I T H, known or not
     yield _Form(
         rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])", digits=1, holds=months
@@ -206,7 +241,9 @@ def _ages(languages: Languages) -> Iterator[_Form]:
     yield _Form(age, digits=1, holds=units_of)
     yield _Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
     labels, births, words = languages.age_labels, languages.birth_labels, languages.old_ages
-    aged = rf"{_START}{_any(labels)}[ :=]{{1,3}}"
+    aged = rf"{_START}{_any(labels)}[ :=>]{{1,3}}"
+    yield _Form(rf"{_START}{_any(labels)}_?(?:0\d\d|{_OLD})y?{_END}", digits=2, starts=labels)  # AGE093Y
+    yield _Form(rf"(?<![\w.,]){_OLD}\.\s?(?:{units or _NEVER}){_END}\.?", digits=2, marks=".")  # 93. Lebensjahr
     yield _Form(rf"{aged}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{_END}", digits=1, starts=labels)  # aged 1080 months
     yield _Form(
         rf"{aged}(?:{_OLD}|\d{{4,5}})(?:[- ]?(?:{units or _NEVER}|{short}\.?))?(?!\.?\d|[^\W_])",
@@ -245,6 +282,10 @@ def _labelled(languages: Languages) -> Iterator[_Form]:
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     plates, phones = languages.plate_labels, languages.phone_labels
     yield _Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
+    yield _Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
+    yield _Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, marks="/")  # of pathology: E 4711/23
+    wards = languages.ward_labels
+    yield _Form(rf"{_START}{_any(wards)}\.?\s\d{{1,3}}[a-z]?{_END}", digits=1, starts=wards)  # Ward 7
     digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
     extension = rf"(?:[ ,;-]{{0,3}}{_any(languages.extension_marks + languages.extension_labels)}[ .:]{{0,2}}-?\d{{1,6}}{_END})?"
     phone = rf"{_START}{_any(phones)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?:x(?=\d))?{digits}{extension}"
@@ -279,6 +320,8 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     town = rf"(?<![\w.])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
     yield _Form(town, digits=4)
     yield _Form(rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}", digits=4)  # 1234 AB Town
+    country = r"(?:A|AT|BE|CH|DK|FI|FL|HU|LI|LU|NL|NO|SI)-\d{4}|(?:D|DE|E|ES|F|FR|I|IT)-\d{5}|SE-\d{3} ?\d\d"
+    yield _Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, marks="-")  # A-6060
     yield from _postcodes(languages)
 
 
@@ -291,6 +334,8 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     yield _Form(whole, digits=2, starts=halves)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
     yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
+    london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]
+    yield _Form(rf"{_START}(?-i:(?:EC[1-4]|SW1|WC[12])[A-Z]){_END}", digits=1, starts=london)  # first halves there
     telling = [area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS]
     areas_of_towns = rf"(?:{'|'.join(telling) or _NEVER})\d[\dA-Z]?"
     town = rf"{_START}(?-i:(?P<street8>[A-Z][A-Za-z]{{2,}}),?\s{areas_of_towns}){_END}"  # Leeds LS9
@@ -315,6 +360,7 @@ def _full_date(languages: Languages) -> str:
 
 
 def _kept_forms(languages: Languages) -> Iterator[_Form]:
+    yield from _national()
     date = _full_date(languages)
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
@@ -430,11 +476,21 @@ class Patterns:
         """Tell whether a match is an identifier: dotted numbers as a UID is, telephone-like groups by their length."""
         if self.kept_date.fullmatch(found):
             return True
+        if re.fullmatch(_NATIONAL, found):
+            return len(set(found)) > 3  # 10101010101 is a mask
+        if re.fullmatch(_SPANISH, found):
+            return _is_spanish(found)
         if re.fullmatch(r"[0-9]+(?:\.[0-9]+)+", found):
             return found.count(".") >= 4 or len(found) >= MIN_UID_LENGTH
         if re.fullmatch(r"[\d+() ./-]+", found):
             return 7 <= sum(char.isdigit() for char in found) <= 15
         return True
+
+
+def _is_spanish(found: str) -> bool:
+    """Tell whether the letter behind a Spanish number is the one that its digits make."""
+    digits = int(re.sub(r"\D", "", found[:1].translate(str.maketrans("XYZ", "012")) + found[1:-1]))
+    return found[-1] == _SPANISH_LETTERS[digits % len(_SPANISH_LETTERS)]
 
 
 def _is_day(one: str, other: str) -> bool:

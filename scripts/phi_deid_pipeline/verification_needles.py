@@ -17,9 +17,9 @@ The rules, in the order in which they apply:
    and the number without the code of its country.
    Four digits of an ID or order, no year and not round, count behind a word for numbers (`NUMBER_CUES`) or #, too.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, one of `MIN_NAME` as
-   a whole value, an ID of the patient from `MIN_WHOLE`. The digits of IDs and orders of up to `MAX_PREFIX` letters and
-   `MIN_DIGIT_RUN` digits behind them count as a number. In CS a word of letters never counts that is a term (`CODE_TERMS`)
-   or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
+   a whole value, an ID of the patient from `MIN_WHOLE`. Which parts of IDs, orders and addresses count as a number or code
+   says `verification_numbers`; what the header divides counts in groups whatever its length. In CS a word of letters never
+   counts that is a term (`CODE_TERMS`) or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`.
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
    In values that are no text a hit counts if it has `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable
@@ -39,15 +39,29 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.verification_numbers import (
+    THOUSANDS,
+    address_codes,
+    address_pairs,
+    behind_country,
+    is_year_or_round,
+    order_numbers,
+    order_tails,
+    pointed,
+)
 from phi_deid_pipeline.verification_spellings import (
+    beside_imaging,
+    capital_pieces,
     fold,
+    glued_families,
     ideograph_forms,
+    joined_in_bytes,
     joined_pieces,
     name_spellings,
     plain_spellings,
     spellings,
 )
-from phi_deid_pipeline.verification_words import NUMBER_CUES, ORDINARY, PARTICLES, PLACE_WORDS
+from phi_deid_pipeline.verification_words import NUMBER_CUES, ORDINARY, PARTICLES, PLACE_WORDS, POSTCODE_CUES
 from phi_deid_pipeline.verification_written import BYTES as _BYTE_WRITTEN
 from phi_deid_pipeline.verification_written import holds_date
 
@@ -59,7 +73,6 @@ MIN_DIGIT_WORD = 5
 MIN_DIGIT_RUN = 6
 MIN_CODE = 5
 MIN_GROUPED = 7
-MAX_PREFIX = 5  # letters of a code before its digits
 MIN_PLACE_WORD = 6
 MIN_BINARY_HIT = 6
 MIN_BINARY_RUN = 8
@@ -70,7 +83,6 @@ _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
-_PREFIXED = re.compile(rf"[^\W\d_]{{1,{MAX_PREFIX}}}(\d{{{MIN_DIGIT_RUN},}})")
 _BEHIND_CUE = re.compile(r"[ .:#=-]{1,3}")
 _OF_ORDERS = (Category.RECORD_NUMBER, Category.ACCESSION)
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
@@ -98,7 +110,12 @@ class Needles:
         self.phrases: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.whole: dict[str, Category] = {}  # words of a value, joined by blanks
         self.cued: dict[str, Category] = {}  # numbers that count behind a word for numbers
+        self.towns: dict[str, Category] = {}  # four digits of an address: they count behind a word for postcodes
         self.inside: dict[str, Category] = {}  # scripts without blanks
+        self._divided: dict[str, Category] = {}  # short numbers that count in groups, too
+        self._thousands: dict[str, Category] = {}  # short numbers of orders that count in thousands, too
+        self._initialed: dict[str, Category] = {}  # L. Wu
+        self._pointed: set[str] = set()  # numbers that count with one point inside
         self.dates: frozenset[str] = frozenset()
         self._originals: dict[str, Category] = {}  # words that are not ASCII, as they were written
         self._harmless = ORDINARY | {word for text in harmless for word in _WORD.findall(fold(text))}
@@ -110,13 +127,16 @@ class Needles:
             self._add(entry)
         self._encoded: dict[tuple[str, ...], list[tuple[bytes, Category]]] = {}
         telling = {word for word in self.parts if word not in self._harmless}
-        telling |= {*self.words, *self.cued, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
+        telling |= {*self.words, *self.cued, *self.towns, *(max(phrase.split(" "), key=len) for phrase in self.whole)}
         telling |= {max(phrase, key=len) for phrases in self.phrases.values() for phrase, _ in phrases}
         self._byte_words = {word.encode() for word in telling if word.isascii()}
         self._byte_letters = {word.encode() for word in self.letters if word.isascii()}
+        self._byte_joined = self._byte_letters | {text.encode() for text in self.whole if text.isascii()}
         self._byte_digits = {word.encode() for word in self.digits}
         self._grouped = {code: c for code, c in (self.digits | self.words).items() if len(code) >= MIN_GROUPED}
-        self._byte_grouped = sorted(code.encode() for code in self._grouped if code.isascii() and not code.isalpha())
+        self._grouped = self._divided | self._grouped
+        grouped = {*self._grouped, *self._thousands}
+        self._byte_grouped = sorted(code.encode() for code in grouped if code.isascii() and not code.isalpha())
         self._byte_dates = {day.encode() for day in self.dates}
         self._byte_turned = {day[6:] + day[4:6] + day[:4] for day in self.dates}
         self._byte_turned |= {day[4:] + day[:4] for day in self.dates}
@@ -152,19 +172,36 @@ class Needles:
         self._add_joined([fold(word) for word in joined], category)
         for words in (originals, joined) if joined != originals else (originals,):
             self._add_neighbours([plain_spellings(word) - PARTICLES for word in words], category)
-        self._add_accounts(["".join(_WORD.findall(part)) for part in re.split(r"[\^,;]", text)], category)
+        components = [words for part in re.split(r"[\^,;]", text) if (words := _WORD.findall(part))]
+        self._add_accounts(components, category)
+        for words in components:
+            for word in sorted(joined_pieces(words)):
+                self._add_name_word(word, category)
+        self._add_initialed([fold(word) for word in originals], category)
 
-    def _add_accounts(self, components: list[str], category: Category) -> None:
-        """Add the family name with an initial before or behind it, as in accounts; an s behind it is a plural."""
-        filled = [component for component in components if component]
-        if len(filled) < 2:
+    def _add_accounts(self, components: list[list[str]], category: Category) -> None:
+        """Add the family name with its particles glued to it, and with an initial as in accounts; an s behind is a plural."""
+        if not components:
             return
-        for family in plain_spellings(filled[0]) - self._harmless:
-            if len(family) < MIN_ACCOUNT or not family.isalpha() or _NO_BLANKS.search(family):
-                continue
-            for initial in {form[0] for form in plain_spellings(filled[1]) if form[0].isalpha()}:
-                for account in (initial + family, *([family + initial] if initial != "s" else [])):
-                    self.letters.setdefault(account, category)
+        glued = glued_families(components[0])
+        whole = {form for form in plain_spellings("".join(components[0])) - self._harmless if len(form) >= MIN_ACCOUNT}
+        initials = {form[0] for words in components[1:2] for form in plain_spellings(words[0]) if form[0].isalpha()}
+        accounts = {i + f for f in glued | whole for i in initials} | {
+            f + i for f in glued | whole for i in initials - {"s"}
+        }
+        for word in sorted(accounts | glued):
+            if len(word) >= MIN_ACCOUNT and word.isalpha() and not _NO_BLANKS.search(word):
+                self.letters.setdefault(word, category)
+
+    def _add_initialed(self, parts: list[str], category: Category) -> None:
+        """Add a family name of two letters with the initial of the given name, and with what shows that it is one."""
+        if len(parts) < 2 or not all(
+            len(part) <= 2 and part.isalpha() and part not in self._harmless for part in parts
+        ):
+            return
+        for given, family in itertools.permutations([part for part in parts if len(part) == 2 and part.isascii()], 2):
+            for form in (f"{given[0]}. {family}", f"{family}, {given[0]}", f"{family} {given[0]}."):
+                self._initialed.setdefault(form, category)
 
     def _add_neighbours(self, groups: list[set[str]], category: Category) -> None:
         """Add each two words of a name as one word, in both orders."""
@@ -214,7 +251,8 @@ class Needles:
                 self._originals.setdefault(unicodedata.normalize("NFC", form), category)
 
     def _add_phrase(self, words: Sequence[str], category: Category) -> None:
-        if len(words) > 1 and not all(word in self._generic or len(word) < 2 for word in words):
+        counted = [word for word in words if word not in self._generic and len(word) > 1]
+        if len(words) > 1 and any(len(word) >= MIN_NUMBER or not word.isdigit() for word in counted):
             self.phrases.setdefault(words[0], []).append((tuple(words), category))
 
     def _add_place(self, text: str, category: Category) -> None:
@@ -232,6 +270,18 @@ class Needles:
                     self.letters.setdefault(word, category)
                 elif not word.isalpha() and len(word) >= (MIN_DIGIT_WORD if word.isdigit() else MIN_DIGIT_RUN):
                     self._add_code(word, category)
+        if category is Category.ADDRESS:
+            self._add_postcodes(fold(text), category)
+
+    def _add_postcodes(self, folded: str, category: Category) -> None:
+        for code in address_codes(folded):
+            (self.digits if code.isdigit() and len(code) >= MIN_DIGIT_RUN else self.words).setdefault(code, category)
+            self._divided.setdefault(code, category)
+        for number, word in address_pairs(folded):
+            self._add_phrase([number, word], category)
+        for number in _DIGITS.findall(folded):
+            if len(number) == MIN_NUMBER and len(set(number)) > 1 and not is_year_or_round(number):
+                self.towns.setdefault(number, category)
 
     def _add_contact(self, text: str, category: Category) -> None:
         self._add_phrase(_WORD.findall(fold(text)), category)
@@ -261,18 +311,29 @@ class Needles:
         if compact.isdigit():
             self._add_digits(compact, category)
             bare = compact.lstrip("0")
-            if len(bare) >= MIN_DIGIT_WORD:  # 00012 is not 12
+            if len(bare) >= (MIN_NUMBER if category in _OF_ORDERS else MIN_DIGIT_WORD):  # 00012 is not 12
                 self._add_digits(bare, category)
         elif len(compact) >= MIN_CODE or (compact.isalpha() and len(compact) >= MIN_NAME):
             self.words.setdefault(compact, category)
         elif not compact.isalpha() and len(compact) >= (MIN_WHOLE if category is Category.RECORD_NUMBER else MIN_NAME):
             self.whole.setdefault(" ".join(words), category)
-        if category in _OF_ORDERS and (found := _PREFIXED.fullmatch(compact)):
-            for form in {found[1], found[1].lstrip("0")}:
-                if len(form) >= MIN_DIGIT_WORD:
-                    self._add_digits(form, category)
+        if category in _OF_ORDERS:
+            self._add_parts(fold(text), category)
         if len(compact) >= MIN_DIGIT_WORD:
             self._add_phrase(words, category)
+
+    def _add_parts(self, folded: str, category: Category) -> None:
+        """Add the parts of an ID or order that count for the whole."""
+        for digits, divided in order_numbers(folded):
+            self._add_digits(digits, category)
+            if divided:
+                self._divided.setdefault(digits, category)
+            if len(digits) < MIN_GROUPED:
+                self._thousands.setdefault(digits, category)
+        for tail in order_tails(folded):
+            if len(tail) >= MIN_CODE:
+                self.words.setdefault(tail, category)
+        self._pointed.update(number for number in pointed(folded) if number in self.digits)
 
     def _add_digits(self, digits: str, category: Category) -> None:
         if len(digits) >= MIN_DIGIT_RUN:
@@ -305,6 +366,10 @@ class Needles:
         if any(run[:8] in self._byte_dates or run.decode() in self._byte_turned for run in runs):
             return True
         return bool(_BYTE_WRITTEN.search(data))
+
+    def may_be_joined(self, data: bytes) -> bool:
+        """Tell quickly whether a name may stand in one word with others in bytes, whose capitals count."""
+        return not self._byte_joined.isdisjoint(joined_in_bytes(data))
 
     def _may_be_divided(self, data: bytes) -> bool:
         """Tell quickly whether a name with hyphens inside or a number in groups may stand in bytes."""
@@ -353,6 +418,8 @@ class Needles:
                 yield from self._pair_hits(start, word, *words[at + 1])
             if word in self.cued and _is_cued(folded, words, at):
                 yield self.cued[word], len(word)
+            if word in self.towns and (_is_cued(folded, words, at, POSTCODE_CUES) or behind_country(folded[:start])):
+                yield self.towns[word], len(word)
             yield from self._divided_hits(folded, words, at)
             for phrase, category in self.phrases.get(word, ()):
                 if tuple(other for _, other in words[at : at + len(phrase)]) == phrase:
@@ -360,6 +427,14 @@ class Needles:
         for match in _SPELLED.finditer(folded):
             spelled = "".join(_WORD.findall(match[0]))
             yield from ((c, len(n)) for n, c in self.letters.items() if len(n) >= MIN_SPELLED and n in spelled)
+        for pieces in capital_pieces(text):
+            yield from ((self.letters[piece], len(piece)) for piece in pieces if piece in self.letters)
+            if (short := " ".join(pieces)) in self.whole:
+                yield self.whole[short], len(short)
+        yield from ((self.letters[name], len(name)) for name in beside_imaging(folded) if name in self.letters)
+        for form, category in self._initialed.items():
+            if form in folded and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", folded):
+                yield category, len(form)
         if self.whole:
             joined = " ".join(word for _, word in words)
             if joined in self.whole:
@@ -394,8 +469,10 @@ class Needles:
             if joined in self.letters and len(joined) >= MIN_CODE and len(marks) <= 2 and _HYPHENS.issuperset(marks):
                 yield self.letters[joined], len(joined)
             known = joined if joined in self._grouped else joined.lstrip("0")
-            if known in self._grouped and not joined.isalpha() and marks != ".":
+            if known in self._grouped and not joined.isalpha() and (marks != "." or known in self._pointed):
                 yield self._grouped[known], len(known)
+            elif known in self._thousands and THOUSANDS.fullmatch(folded[start:end]):
+                yield self._thousands[known], len(known)
 
     def _word_hits(self, folded: str, start: int, word: str) -> Iterator[tuple[Category, int]]:
         fraction = start >= 2 and folded[start - 1] == "." and folded[start - 2].isdigit()
@@ -425,7 +502,7 @@ class Needles:
         return found
 
 
-def _is_cued(folded: str, words: list[tuple[int, str]], at: int) -> bool:
+def _is_cued(folded: str, words: list[tuple[int, str]], at: int, cues: frozenset[str] = NUMBER_CUES) -> bool:
     """Tell whether a number stands behind a word for numbers or #, and is no part of a decimal number."""
     start, number = words[at]
     end = start + len(number)
@@ -433,7 +510,7 @@ def _is_cued(folded: str, words: list[tuple[int, str]], at: int) -> bool:
         return False
     if folded[start - 1 : start] == "#":
         return True
-    if not at or words[at - 1][1] not in NUMBER_CUES:
+    if not at or words[at - 1][1] not in cues:
         return False
     return _BEHIND_CUE.fullmatch(folded[words[at - 1][0] + len(words[at - 1][1]) : start]) is not None
 

@@ -135,10 +135,13 @@ class Search:
             found |= {str(c.value) for needle, c in words if len(needle) >= least and needle in data}
         return [*sorted(found), "uid"] if self.has_source_uid(data) else sorted(found)
 
+    def _may_hold(self, legible: bytes) -> bool:
+        return self.needles.may_hit(legible.lower()) or self.needles.may_be_joined(legible)
+
     def may_hit(self, data: bytes) -> bool:
         """Tell quickly whether printable runs of bytes may hold an identifier or a source UID."""
         legible = b"\x00".join(printable_runs(data))
-        return self.needles.may_hit(legible.lower()) or self.has_source_uid(legible)
+        return self._may_hold(legible) or self.has_source_uid(legible)
 
     # ---------------------------------------------------------------- numbers
 
@@ -159,7 +162,7 @@ class Search:
         foreign = self._foreign(raw, pieces, charsets) if self.needles.foreign else []
         special = not raw.isascii() or b"\x1b" in raw
         packed = may_be_packed(raw)
-        suspicious = bool(foreign) or bool(self.needles.inside) or self.needles.may_hit(legible.lower())
+        suspicious = bool(foreign) or bool(self.needles.inside) or self._may_hold(legible)
         coded = b"&" in raw or b"%" in raw
         dotted = self.has_source_uid(legible) or any(uid in legible for uid in self._short)
         for piece in pieces:
@@ -236,7 +239,7 @@ class Search:
                 yield from (category for category, _ in self.needles.hits(part, dates=dates, terms=terms))
 
     def _may_hit_in(self, legible: bytes) -> bool:
-        return bool(self.needles.inside) or is_escaped(legible) or self.needles.may_hit(legible.lower())
+        return bool(self.needles.inside) or is_escaped(legible) or self._may_hold(legible)
 
     def _in_runs(self, data: bytes, dates: frozenset[str]) -> Iterator[Category]:
         runs = printable_runs(data)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 
 from phi_deid_pipeline.han_forms import folded_forms, han_forms
-from phi_deid_pipeline.verification_words import ORDINARY
+from phi_deid_pipeline.verification_words import BESIDE_NAMES, FRONTS, ORDINARY
 
 MAX_SPELLINGS = 96  # of one word
 _KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
@@ -34,6 +34,7 @@ def fold(text: str) -> str:
         return text.lower()
     parted = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(c for c in parted if not unicodedata.combining(c) or ord(c) in _VOICED)
+    bare = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in bare)  # digits of any script
     plain = unicodedata.normalize("NFC", bare).translate(_KATAKANA)
     return plain.translate(_ONE_LETTER).translate(folded_forms())
 
@@ -57,10 +58,14 @@ _CYRILLIC = """
     ф:f х:kh,h ц:ts ч:ch ш:sh щ:shch ъ: ы:y,j ь: ю:yu,ju я:ya,ja ґ:g ий$:iy,ij,y,i ый$:yy,jj,y
 """
 _GREEK = """
-    α:a β:v,w γ:g δ:d ε:e ζ:z η:i θ:th ι:i κ:k λ:l μ:m ν:n ξ:x ο:o π:p ρ:r σ:s ς:s τ:t υ:y,j φ:f χ:ch ψ:ps ω:o
+    α:a β:v,w γ:g δ:d ε:e ζ:z η:i θ:th ι:i κ:k λ:l μ:m ν:n ξ:x ο:o π:p ρ:r σ:s ς:s τ:t υ:y,j φ:f χ:ch,h ψ:ps ω:o
     ου:ou,oy,oj αυ:av,aw,ay,aj ευ:ev,ew,ey,ej γγ:ng,gg ει:ei αι:ai οι:oi
 """
 _ROMAN = {key: ways.split(",") for key, _, ways in (item.partition(":") for item in f"{_CYRILLIC}{_GREEK}".split())}
+_IN_GERMAN = {"в": "w", "ж": "sch", "з": "s", "й": "j", "х": "ch", "ц": "z", "ч": "tsch", "ш": "sch", "щ": "schtsch"}
+_IN_GERMAN |= {"ы": "y", "ю": "ju", "я": "ja"}
+_IN_PASSPORTS = {"й": "i", "ц": "ts", "ъ": "ie", "ы": "y", "ю": "iu", "я": "ia"}
+_OF_CYRILLIC = frozenset(map(chr, range(0x430, 0x500)))
 _LONGEST = max(map(len, _ROMAN))
 
 
@@ -98,6 +103,11 @@ def _romanised(word: str) -> Iterator[str]:
     for letters in itertools.islice(itertools.product(*ways), MAX_SPELLINGS):
         yield "".join(letters)
     yield "".join(way[-1] for way in ways)  # however many there are: each letter the other way
+    if set(lower) & _OF_CYRILLIC:
+        for text in {lower, lower.replace("ё", "йо")}:
+            for own in (_IN_GERMAN, _IN_PASSPORTS):
+                whole = "".join(own.get(c, _ROMAN.get(c, [fold(c)])[0]) for c in text)
+                yield from {whole, whole.replace("v", "w")}
 
 
 # --------------------------------------------------------------------------- endings and long vowels
@@ -118,7 +128,7 @@ def _other_gender(word: str) -> Iterator[str]:
 
 
 _SYLLABLES = re.compile(
-    r"(?:(?:[kgsztdnhbpmrjfwy]|[kgnhbpmr]y|sh|ch|ts)?(?:[ou]h(?=[^aiueoy]|$)|[aiueo])|n(?![aiueoy]))+"
+    r"(?:(?:[kgsztdnhbpmrjfwy]|[kgnhbpmr]y|sh|ch|ts)?(?:[ou]h(?=[kstnmrgzdbj]h?[aiueoy]|$)|[aiueo])|n(?![aiueoy]))+"
 )
 _LONG = re.compile(r"ou|oh(?![aiueoy])|(?<![a-z])oo|uu")
 MIN_JAPANESE = 4
@@ -183,5 +193,60 @@ def joined_pieces(pieces: Iterable[str]) -> set[str]:
     parts = list(pieces)
     if not 2 <= len(parts) <= 6:
         return set()
-    spans = [(start, end) for start in range(len(parts)) for end in range(start + 2, len(parts) + 1)]
-    return set().union(*(name_spellings("".join(parts[start:end])) for start, end in spans))
+    spans = [parts[start:end] for start in range(len(parts)) for end in range(start + 2, len(parts) + 1)]
+    telling = (span for span in spans if not all(fold(part) in FRONTS for part in span))
+    return set().union(*(name_spellings("".join(span)) for span in telling))
+
+
+# --------------------------------------------------------------------------- names in one word with others
+
+_CAPITALS, _SMALL = "A-ZÀ-ÖØ-Þ", "a-zß-öø-ÿ"
+_BORDER = re.compile(rf"(?<=[{_SMALL}])(?=[{_CAPITALS}])|(?<=[{_CAPITALS}])(?=[{_CAPITALS}][{_SMALL}])")
+_MIXED = re.compile(r"[^\W\d_]{4,}")
+_BYTE_WORDS = re.compile(rb"[A-Za-z]{4,}")
+_BYTE_BORDER = re.compile(rb"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_RUN_TOGETHER, MIN_BESIDE = re.compile(r"[^\W\d_]{8,}"), 5
+_BESIDE = tuple(sorted(BESIDE_NAMES))
+_BYTE_BESIDE = tuple(word.encode() for word in _BESIDE)
+
+
+def glued_families(words: list[str]) -> set[str]:
+    """Return a family name of several words with the particles in front glued to it: vanberg, vandenberg, vdberg."""
+    count = next((number for number, word in enumerate(words) if fold(word) not in FRONTS), 0)
+    found: set[str] = set()
+    for name in (words[count], "".join(words[count:])) if count else ():
+        fronts = [fold(word) for word in words[:count]]
+        for front in (fronts[0], "".join(fronts), "".join(word[0] for word in fronts)):
+            found |= {front + form for form in plain_spellings(name) if len(name) > 2}
+    return found
+
+
+def capital_pieces(text: str) -> Iterator[list[str]]:
+    """Yield the folded pieces of each word that capitals divide: CT and smith of CTSmith."""
+    for word in _MIXED.findall(text):
+        pieces = _BORDER.split(word)
+        if len(pieces) > 1:
+            yield [fold(piece) for piece in pieces]
+
+
+def beside_imaging(folded: str) -> Iterator[str]:
+    """Yield what stands in one word with a word of imaging: smith of smithhead."""
+    for word in _RUN_TOGETHER.findall(folded):
+        if not (word.startswith(_BESIDE) or word.endswith(_BESIDE)):
+            continue
+        for cut in range(4, len(word) - 3):
+            head, tail = word[:cut], word[cut:]
+            yield from (
+                one for one, other in ((head, tail), (tail, head)) if other in BESIDE_NAMES and len(one) >= MIN_BESIDE
+            )
+
+
+def joined_in_bytes(data: bytes) -> Iterator[bytes]:
+    """Yield in lower case what capitals and words of imaging divide in bytes, and all pieces of a word with blanks."""
+    for word in set(_BYTE_WORDS.findall(data)):
+        lower = word.lower()
+        if not (word.isupper() or word[1:].islower()):
+            pieces = [piece.lower() for piece in _BYTE_BORDER.split(word)]
+            yield from (*pieces, b" ".join(pieces))
+        if lower.startswith(_BYTE_BESIDE) or lower.endswith(_BYTE_BESIDE):
+            yield from (one.encode() for one in beside_imaging(lower.decode()))

@@ -49,15 +49,16 @@ ORDINARY = _set(
 # Words of institutions, addresses and makers, ordinary there and in names of devices, not in names of persons.
 PLACE_WORDS = _set(
     """
-    abteilung acuson agfa america avenue belgium black blue brown canada cancer canon cardiology center centre
-    centro centrum children china city clinic clinical college company corporation county cyan department
-    deutschland east eastern emergency europe foundation france germany gray green grey group health healthcare
-    hopital hospital hospitals institut institute institutes institution instituto istituto italy japan kingdom
-    klinik kliniken klinikum kodak krankenhaus laboratory limited magenta main marconi medicine memorial mens
-    minolta national netherlands neurology north northern oncology ospedale paediatrics page pediatric pediatrics
-    philips physics picker practice purple radiologia radiologie radiologische red regional road school south
-    southern spain state states stone store street sunrise surgery united universitaet universitario universitat
-    universite university west western white women womens yellow young zentrum ziekenhuis
+    abteilung acuson agfa allee america apartment apt avenue belgium black blue boulevard box brown calle canada
+    cancer canon cardiology center centre centro centrum children china city clinic clinical college company
+    corporation county cyan department deutschland drive east eastern emergency europe floor foundation france germany
+    gray green grey group health healthcare highway hopital hospital hospitals institut institute institutes
+    institution instituto istituto italy japan kingdom klinik kliniken klinikum kodak krankenhaus laboratory lane
+    limited magenta main marconi medicine memorial mens minolta national netherlands neurology north northern oncology
+    ospedale paediatrics page pediatric pediatrics philips physics picker place platz plaza practice purple radiologia
+    radiologie radiologische red regional road room rue school south southern spain state states stone store strasse
+    street suite sunrise surgery unit united universitaet universitario universitat universite university via ward weg
+    west western white women womens yellow young zentrum ziekenhuis
     """
 )
 # Words before the number of an ID or order.
@@ -68,7 +69,23 @@ NUMBER_CUES = _set(
     reference req request requisition study untersuchungsnr visit
     """
 )
-PARTICLES = _set("dr prof mr mrs ms md phd jr sr ii iii iv von van der den de del la le el al bin ibn abu")
+# Words before a postcode.
+POSTCODE_CUES = _set("cap cp plz postal postcode postleitzahl zip")
+# Words with which names are run together.
+BESIDE_NAMES = _set(
+    """
+    abdomen axial brain breast chest coronal foot hand head heart image kidney knee left liver localizer lung neck
+    pancreas pelvis prostate right sagittal scan scout series shoulder skull spine study thorax wrist
+    """
+)
+# Particles in front of family names, in the order in which they are written: initials of them are glued to the name.
+FRONTS = _set("van von de der den del della di da dos la le el al ter ten vom zu")
+PARTICLES = _set(
+    """
+    abu al and bin das de del den der dipl dos dr el for ibn ii iii iv jr jun la las le los md med mr mrs ms msc phd prof
+    sen sir sr ten ter the und van von
+    """
+)
 # The first three letters of months in several languages, a month between two bars.
 MONTHS = (
     "jan ene gen|feb fev|mar mae mrz mrt maa|apr avr abr|may mai mei mag|jun giu|jul lug|aug aou ago|sep set"

@@ -1,7 +1,8 @@
 """Dates as people write them, as verification reads them in folded text: with rules of its own.
 
 A year of two digits counts between the marks - / . (the same twice) or behind the name of a month. A month in Roman numerals
-stands between two of these marks, one of several letters also between blanks. A day of a week is written as 2020-W03-4.
+stands between two of these marks, one of several letters also between blanks. A day of a week is written as 2020-W03-4, a
+day of a Japanese era as S26.4.3 or with its name and the signs of year, month and day.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _ROMAN = re.compile(
 )
 _WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")
 _IN_WORDS = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
+_ERA = re.compile(
+    r"(?<![^\W_])(?:(m|明治?)|(t|大正?)|(s|昭和?)|(h|平成?)|(r|令和?))[ .]?(\d{1,2}|元)\s?[年./-]\s?(\d{1,2})\s?[月./-]\s?(\d{1,2})(?!\d)"
+)
+_ERA_STARTS = (1868, 1912, 1926, 1989, 2019)
 _MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
 _ORDINAL = r"(?:st|nd|rd|th)?"
 _DAY_MONTH = re.compile(
@@ -64,6 +69,10 @@ def _read(folded: str) -> Iterator[str]:
         if match[2] != " " or len(match[3]) > 1:
             for century in ("",) if len(match[4]) == 4 else ("19", "20"):
                 yield f"{century}{match[4]}{_ROMANS.index(match[3]) + 1:02d}{int(match[1]):02d}"
+    for match in _ERA.finditer(folded):
+        era = next(number for number in range(5) if match[number + 1])
+        year = _ERA_STARTS[era] + (int(match[6]) - 1 if match[6] != "元" else 0)
+        yield f"{year}{int(match[7]):02d}{int(match[8]):02d}"
     for match in _WEEK_DAY.finditer(folded):
         first = datetime.date(int(match[1]), 1, 4)  # lies in the first week
         days = 7 * int(match[2]) + int(match[3]) - 8 - first.weekday()

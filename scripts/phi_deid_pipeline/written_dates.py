@@ -35,6 +35,13 @@ _MONTH_DAY = re.compile(
 _YEAR_MONTH = re.compile(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{_MONTH}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)")
 _WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")  # 2020-W03-4 (ISO 8601)
 _EAST_ASIAN = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
+# Japanese eras by letter and name, with the year before their first; the first year is written as 元, too.
+_ERAS = {"m明明治": 1867, "t大大正": 1911, "s昭昭和": 1925, "h平平成": 1988, "r令令和": 2018}
+_ERA_OF = {name: start for (letter, short, *whole), start in _ERAS.items() for name in (letter, short, "".join(whole))}
+_ERA = re.compile(
+    r"(?<![^\W_])([mtshr]|明治|大正|昭和|平成|令和|[明大昭平令])[ .]?(\d{1,2}|元)\s?[年./-]\s?(\d{1,2})"
+    r"\s?[月./-]\s?(\d{1,2})(?:\s?日)?(?!\d)"
+)
 
 
 def _days(*orders: tuple[str, str, str]) -> Iterator[str]:
@@ -78,6 +85,9 @@ def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
         yield match.start(), match.end(), tuple(_days((match[1], match[2], match[3])))
     if not any(char.isalpha() for char in folded):
         return
+    for match in _ERA.finditer(folded):
+        year = _ERA_OF[match[1]] + (1 if match[2] == "元" else int(match[2]))
+        yield match.start(), match.end(), tuple(_days((str(year), match[3], match[4])))
     for match in _WEEK_DAY.finditer(folded):
         first = datetime.date(int(match[1]), 1, 4)  # lies in the first week
         days = 7 * int(match[2]) + int(match[3]) - 8 - first.weekday()
@@ -100,6 +110,9 @@ def written_dates(day: str) -> tuple[str, ...]:
         for y in (year, short):
             forms |= {sep.join(x) for x in ((y, month, date), (date, month, y), (month, date, y), (d, m, y), (m, d, y))}
         forms |= {sep.join(x) for x in ((date, name[1][:3].upper(), year), (date, name[1][:3].upper(), short))}
+    forms |= {
+        f"{era[0].upper()}{int(year) - start}.{m}.{d}" for era, start in _ERAS.items() if 0 < int(year) - start < 65
+    }
     forms |= {f"{n.title()} {d}, {year}" for n in name[:2]} | {f"{d} {n.title()} {year}" for n in name[:2]}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 

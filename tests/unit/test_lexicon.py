@@ -141,7 +141,7 @@ def test_hits_of_every_form_that_written_dates_lists():
         ((RECORD, "1234"), "12 34", []),
         ((RECORD, "1234"), "CT1234 HEAD1234", ["1234", "1234"]),
         ((RECORD, "1234"), "b1234 TE1234 1234ms CT12345 CT1234.5", []),
-        ((RECORD, "ACC0099123"), "acc 99123, 0099123", ["99123", "0099123"]),
+        ((RECORD, "ACC0099123"), "acc 99123, 0099123", ["acc 99123", "0099123"]),
         ((RECORD, "AB123"), "123", []),
         ((RECORD, "4MR1"), "4MR1", ["4MR1"]),
         ((RECORD, "4MR1"), "4MR12", []),
@@ -552,3 +552,105 @@ def test_day_of_a_week_is_a_known_date() -> None:
     for text in ("made 2020-W03-4", "2020w034", "2020-w53-7 x"):
         assert [category for *_, category in lexicon.hits(text)] == [Category.DATE]
     assert lexicon.hits("2020-W03-5 2020-W03") == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "text", "hits"),
+    [
+        ((ADDRESS, "12 High St, Leeds LS1 3EX"), "T1 LS1 3EX", ["LS1 3EX"]),
+        ((ADDRESS, "12 High St, Leeds LS1 3EX"), "ls13ex, LS1", ["ls13ex", "LS1"]),
+        ((ADDRESS, "4 Oak Ave, Ottawa ON K1A 0B1"), "K1A0B1; K1A 0B1", ["K1A0B1", "K1A 0B1"]),
+        ((ADDRESS, "4 Oak Ave, Truro TR1 2AB"), "TR1 T1 S1", []),
+        ((ADDRESS, "Talweg 9, 6060 Hall"), "PLZ 6060, A-6060, 6060 Hall", ["6060", "6060", "6060 Hall"]),
+        ((ADDRESS, "Talweg 9, 6060 Hall"), "16060 6060.5 6060ms hall", []),
+        ((ADDRESS, "Vej 3, 5000 Odense C"), "5000 Odense", ["5000 Odense"]),
+        ((ADDRESS, "Vej 3, 5000 Odense C"), "TR 5000", []),
+        ((ADDRESS, "Gatan 4, 582 22 Lund"), "582 22 or 58222", ["582 22", "58222"]),
+        ((ADDRESS, "Gracht 4, 1015 CJ Delft"), "1015CJ, 1015 CJ", ["1015CJ", "1015 CJ"]),
+    ],
+)
+def test_postcodes_of_an_address_are_found_and_no_measures(pair, text, hits):
+    assert [hit for hit, _ in found(lexicon(pair), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("pair", "text", "hits"),
+    [
+        ((RECORD, "AT/12-3456"), "12-3456 123456 12.3456", ["12-3456", "123456"]),
+        ((RECORD, "P-123-456"), "123-456, 123 456", ["123-456", "123 456"]),
+        ((RECORD, "12345678Z"), "12345678 or 12.345.678", ["12345678", "12.345.678"]),
+        ((RECORD, "12345678-9"), "12345678", ["12345678"]),
+        ((RECORD, "12.345.678-Z"), "12345678", ["12345678"]),
+        ((RECORD, "7654321^^^HOSP&1.2.3&ISO"), "7654321 V1.2.3", ["7654321"]),
+        ((RECORD, "S1234567D"), "1234567", ["1234567"]),
+        ((RECORD, "20231117-4711"), "MR 20231117", []),
+        ((ACCESSION, "1234567/8"), "1234567", ["1234567"]),
+        ((ACCESSION, "K123456(5)"), "123456", ["123456"]),
+        ((ACCESSION, "RIS.12.4711"), "12.4711 12-4711 4711", ["12.4711", "12-4711"]),
+        ((ACCESSION, "2023-CT-004711"), "CT4711; 2023CT4711; CT 4712", ["CT4711", "2023CT4711"]),
+        ((ACCESSION, "KH-CT-2000"), "CT 2000", []),
+        ((ACCESSION, "GB-0004711"), "GB4711 GB-4711", ["GB4711", "GB-4711"]),
+        ((RECORD, "00123456"), "123.456; 123,456; 1234.56", ["123.456", "123,456"]),
+        ((RECORD, "001234"), "1234, 01234", ["1234", "01234"]),
+        ((RECORD, "001500"), "TR 1500", []),
+        ((RECORD, "\u0661\u0662\u0663\u0664\u0665\u0666\u0667"), "1234567", ["1234567"]),
+    ],
+)
+def test_parts_of_a_structured_number_are_found(pair, text, hits):
+    assert [hit for hit, _ in found(lexicon(pair), text)] == hits
+
+
+GREEK = "^".join(
+    (
+        "\u03a7\u03b1\u03c4\u03b6\u03b7\u03b3\u03b5\u03c9\u03c1\u03b3\u03af\u03bf\u03c5",
+        "\u0395\u03c5\u03ac\u03b3\u03b3\u03b5\u03bb\u03bf\u03c2",
+    )
+)
+RUSSIAN = "\u0429\u0435\u0440\u0431\u0430\u043a\u043e\u0432\u0430^\u042e\u043b\u0438\u044f"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        (
+            "van den Berg^Jan",
+            "vdBerg; CT vandenberg; MR vanBerg; T1 JvdBerg",
+            ["vdBerg", "vandenberg", "vanBerg", "JvdBerg"],
+        ),
+        ("van den Berg^Jan", "BergJ; CT JBerg; CT vdberg", ["BergJ", "JBerg", "vdberg"]),
+        ("van den Berg^Jan", "iceberg bergs", []),
+        ("M\u00fcller^\u00c4nne", "AMueller; CT MuellerAe; CT amueller", ["AMueller", "MuellerAe", "amueller"]),
+        ("Smith^John", "SmithHead, SMITHLUNG, lungsmith", ["Smith", "SMITH", "smith"]),
+        ("Smith^John", "blacksmith smiths", []),
+        ("Li^Wu", "LiWu, WuLi", ["LiWu", "WuLi"]),
+        ("Li^Wu", "L. Wu; Wu, L; liwu; L Wu", ["L. Wu", "Wu, L"]),
+        ("Ax^Pa", "AxPa A. Pa", []),
+        ("Mc Carthy-Lo Presti^Ann", "McCarthy and lopresti", ["McCarthy", "lopresti"]),
+        (GREEK, "Hatzigeorgiou Evaggelos", ["Hatzigeorgiou Evaggelos"]),
+        (
+            GREEK,
+            "\u0395\u03a5\u0391\u0393\u0393\u0395\u039b\u039f\u03a3",
+            ["\u0395\u03a5\u0391\u0393\u0393\u0395\u039b\u039f\u03a3"],
+        ),
+        (RUSSIAN, "Schtscherbakowa, Iuliia", ["Schtscherbakowa, Iuliia"]),
+    ],
+)
+def test_name_in_one_word_with_particles_initials_or_a_word_of_imaging_is_found(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("S26.4.3", ["S26.4.3"]),
+        ("\u662d\u548c26\u5e744\u67083\u65e5 CT", ["\u662d\u548c26\u5e744\u67083\u65e5"]),
+        ("s 26/04/03", ["s 26/04/03"]),
+        ("S26.4.30 S1 T1 H26.4.3", []),
+    ],
+)
+def test_known_date_is_found_by_its_japanese_era(text, hits):
+    assert [hit for hit, _ in found(lexicon((DATE, "19510403")), text)] == hits
+
+
+def test_first_year_of_an_era_is_found():
+    assert lexicon((DATE, "20190504")).identifies("\u4ee4\u548c\u5143\u5e745\u67084\u65e5") is DATE

@@ -491,3 +491,76 @@ def test_week_without_a_year_and_window_stay(text: str) -> None:
 
 def test_day_of_a_week_leaves_kept_text_too() -> None:
     assert drop_identifiers("made 2020-W03-4 v2020-W03", EMPTY) == "made  v2020-W03"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("knee K1A 0B1", "knee"),
+        ("knee H3A1B9 left", "knee left"),
+        ("knee SW1A left", "knee left"),
+        ("knee PLZ 6060", "knee"),
+        ("postcode: 8000 knee", "knee"),
+        ("genou CP 75012", "genou"),
+        ("Knie A-6060", "Knie"),
+        ("knee DK-5000 left", "knee left"),
+        ("Knie D-80331", "Knie"),
+        ("Thorax in 6067 Zzyqxdorf", "Thorax"),
+        ("Thorax, 8000 Zzyqxdorf", "Thorax"),
+        ("TR 6067 Zzyqx knee", "TR 6067 knee"),
+        ("b 1500 Zzyqx knee", "b 1500 knee"),
+        ("knee AGE093Y", "knee"),
+        ("Thorax 93. Lebensjahr", "Thorax"),
+        ("Thorax Lj. 93", "Thorax"),
+        ("chest PatAge 93", "chest"),
+        ("Thorax Alter>90", "Thorax"),
+        ("chest S26.4.13 left", "chest left"),
+        ("chest 04,03,2020", "chest"),
+        ("chest 03_04_51", "chest"),
+        ("chest_2020_03_04_left", "chest left"),
+        ("chest No 4711", "chest"),
+        ("chest Ward 7 Bed 12", "chest"),
+        ("Thorax Zi. 214 Bett 2", "Thorax"),
+        ("Thorax DECT 4711", "Thorax"),
+        ("biopsy E 4711/23", "biopsy"),
+        ("chest last4 6789", "chest"),
+        ("chest AB 12 34 56 C", "chest"),
+    ],
+)
+def test_postcodes_ages_dates_and_numbers_of_further_forms_go(text, left):
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("T1", "S1", "H30s", "R2.5", "T2.5 S1.5", "M1A2", "T1W 3D", "1,2,3", "slice no 12", "TR/TE 4500/90", "b 1000"),
+        *("LN station 7", "STAT", "stage T2a N0", "T1 2 3", "level 4", "view 03 04", "A-P", "CT-3000 HU"),
+    ],
+)
+def test_forms_of_imaging_beside_those_of_postcodes_and_eras_stay(text):
+    assert _clean(f"{text} chest") == f"{text} chest"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("756.1234.5678.97", "123.456.789-09", "12.345.678-5", "12.345.678-K", "510403-1234", "510403-1234567"),
+        *("RSSMRA51D03H501X", "QQ123456C", "AB 12 34 56 C", "12345678901", "12345678Z", "X1234567L", "K1A 0B1"),
+        *("51.04.03-123.45", "2 51 04 75 116 001 12", "251047511600112", "\u662d\u548c26\u5e744\u67083\u65e5"),
+    ],
+)
+def test_numbers_of_states_are_cut_out_of_kept_text_and_of_descriptions(number):
+    assert drop_identifiers(f"knee {number} B30", EMPTY) == "knee  B30"
+    assert _clean(f"knee {number} left") == "knee left"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("V1.2.345", "syngo CT VA48A", "12345678A", "1.2.840.10008", "R5.4.1", "510403-123", "991403-1234"),
+        *("123456789", "1234567890123", "AB123456", "MR 12 34 56", "75.12.34", "12.345.678", "T1A 3D2", "10101010101"),
+    ],
+)
+def test_versions_and_codes_of_kept_text_stay(text):
+    assert drop_identifiers(text, EMPTY) == text

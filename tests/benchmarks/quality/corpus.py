@@ -18,6 +18,7 @@ from benchmarks.quality.identity import Drawer, Identity, draw_identity
 from benchmarks.quality.kinds_attributes import attribute_kinds, nested_kinds
 from benchmarks.quality.kinds_container import container_kinds
 from benchmarks.quality.kinds_faulty import faulty_kinds
+from benchmarks.quality.kinds_forms import form_kinds
 from benchmarks.quality.kinds_objects import object_kinds
 from benchmarks.quality.kinds_pixels import charset_kinds, pixel_kinds
 from benchmarks.quality.kinds_private import private_kinds
@@ -66,7 +67,7 @@ def all_kinds() -> list[Kind]:
     """Return every kind of place, in a fixed order."""
     groups = (
         *(charset_kinds, pixel_kinds, container_kinds, text_kinds, private_kinds, object_kinds),
-        *(reference_kinds, nested_kinds, attribute_kinds, faulty_kinds),
+        *(reference_kinds, nested_kinds, attribute_kinds, faulty_kinds, form_kinds),
     )
     found = [kind for group in groups for kind in group()]
     names = [kind.name for kind in found]

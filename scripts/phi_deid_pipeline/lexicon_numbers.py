@@ -1,0 +1,100 @@
+"""The forms in which people write the numbers of IDs, orders and addresses: without check digit, prefix or zeros."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
+from phi_deid_pipeline.written_dates import normal_date
+
+MIN_RUN = 6  # digits of an ID that count without the rest of it
+MIN_BARE = 5  # of these without zeros in front
+MIN_TAIL = 4  # digits of the end of an ID that count behind letters: CT4711 of 2023-CT-004711
+MIN_PART = 4  # digits of a number of an address
+MIN_DIVIDED = 5  # digits of a number of an address that is written in groups: 582 22
+_GROUPS = re.compile(r"\d+(?:[ ./-]\d+)*")
+_POSTCODES = re.compile(
+    r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2})(?![^\W_])"
+)  # British, Canadian, Dutch
+_FIRST_HALF = re.compile(r"(?<![^\W_])([a-z]{2}\d[a-z\d]?|[a-z]\d[a-z]) ?\d[a-z][a-z\d](?![^\W_])")
+# First halves of postcodes that name series, views and sides too.
+_IMAGING_HALF = re.compile(r"(?:cr|ct|ll|pa|se|sl|sp|ss|st|te|ti|tr)\d+")
+
+
+def is_round_or_year(digits: str) -> bool:
+    """Tell whether four digits are a year or a measure sooner than an identifier: 1987, 1500."""
+    return len(digits) == 4 and (digits[:2] in ("19", "20") or digits.endswith("00"))
+
+
+def id_forms(value: str) -> Iterator[tuple[str, bool]]:
+    """Yield parts of an ID or order that point at it, compact and folded, and whether the ID itself divides them.
+
+    What stands behind ^ or & names who gave the number (PS3.3 C.7.1.1, HL7 v2 CX) and is no part of it.
+    """
+    own = re.split(r"[\^&]", fold(value))[0]
+    for match in _GROUPS.finditer(own):
+        groups = re.findall(r"\d+", match[0])
+        for part in (groups, groups[:-1]) if len(groups[-1]) <= 2 else (groups,):  # a check digit at the end
+            yield from ((form, len(part) > 1) for form in _with_zeros_or_not("".join(part)))
+        yield from ((form, False) for run in groups for form in _with_zeros_or_not(run))
+    parts = WORD.findall(own)
+    for at in range(len(parts)):
+        for tail in ("".join(parts[at:]), "".join(map(_without_zeros, parts[at:]))):
+            runs = re.findall(r"\d+", tail)
+            if tail.isdigit():
+                if _is_telling(tail):
+                    yield tail, len(parts) - at > 1
+            elif sum(map(len, runs)) >= MIN_TAIL and not any(map(is_round_or_year, runs[-1:])):
+                yield tail, len(parts) - at > 1
+
+
+def dotted_forms(value: str) -> Iterator[str]:
+    """Yield the numbers that a point divides in an ID: 12.4711 of RIS.12.4711, no decimal number then."""
+    for match in re.finditer(r"(?<!\d)(?<!\d\.)\d+\.\d+(?!\.?\d)", fold(value)):
+        yield match[0].replace(".", "")
+
+
+def _with_zeros_or_not(digits: str) -> list[str]:
+    if not _is_telling(digits):
+        return []
+    bare = digits.lstrip("0")
+    return [digits, bare] if MIN_BARE <= len(bare) < len(digits) else [digits]
+
+
+def _is_telling(digits: str) -> bool:
+    """Tell whether digits are long enough, not the same over and over and no date, which counts as such."""
+    return len(digits) >= MIN_RUN and len(set(digits)) > 1 and not (len(digits) == 8 and normal_date(digits))
+
+
+def _without_zeros(part: str) -> str:
+    return "".join(run.lstrip("0") for run in RUN.findall(part))
+
+
+def is_in_thousands(written: str) -> bool:
+    """Tell whether digits are written in thousands: 123.456, 1 234 567."""
+    return re.fullmatch(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*", written) is not None
+
+
+def address_pairs(value: str) -> list[tuple[str, str]]:
+    """Return the numbers of four digits and more in an address with the word behind each: 5000 Odense."""
+    return re.findall(r"(?<!\w)(\d{4,6})\s([^\W\d_]{2,})", fold(value))
+
+
+def address_numbers(value: str) -> Iterator[tuple[str, bool]]:
+    """Yield the numbers and postcodes of an address, compact, and whether they may be divided.
+
+    A number of four digits that is round or a year (8000) does not count by itself, nor do first halves of postcodes of
+    one letter or that name a series (CT1).
+    """
+    folded = fold(value)
+    for match in re.finditer(r"\d+(?:[ -]\d+)?", folded):
+        groups = re.findall(r"\d+", match[0])
+        yield from ((run, False) for run in groups if len(run) >= MIN_PART and not is_round_or_year(run))
+        if len(groups) > 1 and len(digits := "".join(groups)) >= MIN_DIVIDED:
+            yield digits, True
+    for match in _POSTCODES.finditer(folded):
+        yield match[0].replace(" ", ""), True
+    for match in _FIRST_HALF.finditer(folded):
+        if not _IMAGING_HALF.fullmatch(match[1]):
+            yield match[1], False

@@ -1,0 +1,87 @@
+"""The parts of IDs, orders and addresses that verification takes for the whole, made by rules of its own.
+
+Of an ID or order, without what stands behind ^ or & (who gave it):
+
+1. Each run of digits, and digits with single marks between them as one number, from `MIN_DIGITS` digits, with the zeros
+   in front and without (`MIN_BARE` left), and without a last group of one or two digits, which may be a check digit. A day (YYYYMMDD) is
+   none of them.
+2. The end from a letter on, from `MIN_BEHIND_LETTERS` digits, its numbers without zeros in front too: CT4711 of
+   2023-CT-004711. No end that is a year or round.
+
+Of an address: postcodes of letters and digits (British, Canadian, Dutch), numbers in two groups; a number of four digits
+beside the word behind it, and behind a word for postcodes or letters of a country.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+MIN_DIGITS = 6
+MIN_BARE = 5  # of these without zeros in front
+MIN_BEHIND_LETTERS = 4
+MIN_IN_GROUPS = 5  # digits of a postcode in two groups
+
+_DAY = re.compile(r"(?:18|19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_OWN = re.compile(r"[^\^&]*")
+_MARKED = re.compile(r"\d+(?:[ ./-]\d+)+|\d+")
+_FROM_LETTER = re.compile(r"(?<![^\W_])[^\W\d_]")
+_POSTCODE = re.compile(
+    r"(?<!\w)(?:([a-z]{1,2}\d[a-z\d]?)\s?(\d[a-z]{2})|([a-z]\d[a-z])\s?(\d[a-z]\d)|(\d{4})\s?([a-z]{2}))(?!\w)"
+)
+_NUMBER_AND_WORD = re.compile(r"(?<!\w)(\d{4,6})\s([^\W\d_]{2,})")
+_TWO_GROUPS = re.compile(r"(?<![\w-])(\d+)[ -](\d+)(?![\w-])")
+_COUNTRY = re.compile(r"(?<!\w)[a-z]{1,3}-$")
+THOUSANDS = re.compile(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*")
+
+
+def order_numbers(folded: str) -> Iterator[tuple[str, bool]]:
+    """Yield (digits, whether the ID itself puts marks between them) of an ID or order in folded text."""
+    own = _OWN.match(folded)[0]  # type: ignore[index]  # it matches anything
+    for marked in _MARKED.findall(own):
+        groups = re.findall(r"\d+", marked)
+        joined = ["".join(groups), *groups]
+        if len(groups) > 1 and len(groups[-1]) < 3:
+            joined.append("".join(groups[:-1]))
+        for digits in (one for one in joined if len(one) >= MIN_DIGITS and len(set(one)) > 1):
+            for form in {digits, digits.lstrip("0")}:
+                if len(form) >= MIN_BARE and not _DAY.fullmatch(form):
+                    yield form, form not in own
+
+
+def order_tails(folded: str) -> Iterator[str]:
+    """Yield the ends of an ID or order from a letter on, compact."""
+    own = _OWN.match(folded)[0]  # type: ignore[index]
+    for match in _FROM_LETTER.finditer(own):
+        runs = re.findall(r"\d+|[^\W\d_]+", own[match.start() :])
+        for tail in (runs, [run.lstrip("0") for run in runs]):
+            numbers = [run for run in tail if run.isdigit()]
+            if sum(map(len, numbers)) >= MIN_BEHIND_LETTERS and not is_year_or_round(numbers[-1]):
+                yield "".join(tail)
+
+
+def pointed(folded: str) -> Iterator[str]:
+    """Yield the numbers of an ID that hold one point: they may be written so."""
+    yield from (a + b for a, b in re.findall(r"(?<!\d)(?<!\d\.)(\d+)\.(\d+)(?!\.?\d)", folded))
+
+
+def is_year_or_round(number: str) -> bool:
+    """Tell whether a number of four digits is a year or a measure sooner than an identifier."""
+    return len(number) == 4 and (number[:2] in ("19", "20") or number[2:] == "00")
+
+
+def address_codes(folded: str) -> Iterator[str]:
+    """Yield the postcodes of letters and digits, and those in two groups, of an address in folded text, without marks."""
+    for match in _POSTCODE.finditer(folded):
+        yield "".join(filter(None, match.groups()))
+    yield from (one + other for one, other in _TWO_GROUPS.findall(folded) if len(one + other) >= MIN_IN_GROUPS)
+
+
+def address_pairs(folded: str) -> Iterator[tuple[str, str]]:
+    """Yield numbers of an address with the word behind each: 5000 Odense."""
+    yield from _NUMBER_AND_WORD.findall(folded)
+
+
+def behind_country(before: str) -> bool:
+    """Tell whether text ends with letters of a country, as they stand in front of a postcode: A-6060, DK-5000."""
+    return _COUNTRY.search(before) is not None
