@@ -23,7 +23,7 @@ _UNITS = (
 _COUNTED = (
     r"fx|fxs|frac|fractions?|fraktion|fraktionen|slices?|images?|phases?|frames?|views?|parts?|steps?|schicht|schichten"
 )
-_VALUES = r"(?:\d+(?:\.\d+)?[ \t]*[ \t/,;-][ \t]*){0,12}"
+_VALUES = r"(?:\d+(?:\.\d+)?(?:[ \t]*[/,;-][ \t]*|[ \t]+)){0,12}"  # each blank in one way only, so that long gaps cost nothing
 _ASSIGNED = r"[ \t_]*[=:]?[ \t]*[(\[]?"
 
 

@@ -104,3 +104,8 @@ def test_value_that_could_be_a_year_stays(text):
 )
 def test_telephone_date_and_year_go(text, left):
     assert clean_descriptor(text, EMPTY, load_vocabulary()) == left
+
+
+def test_long_gaps_between_numbers_cost_nothing():
+    text = "b " + " ".join(f"{number:<8}" for number in range(1, 9)) * 40 + "x 2012 50 400 800 x"
+    assert clean_descriptor(text, EMPTY, load_vocabulary()).startswith("b 1")
