@@ -86,10 +86,10 @@ class Drawer:
         return Name(self._families.pop(), self._givens.pop())
 
     def digits(self, count: int) -> str:
-        """Return a number of `count` digits that was not drawn before and has no zero in front."""
+        """Return a number of `count` digits without a zero in front, not drawn before unless it has three digits or less."""
         while True:
             number = str(self.rng.randrange(10 ** (count - 1), 10**count))
-            if number not in self._used and not number.startswith(("19", "20")):
+            if (count <= 3 or number not in self._used) and not number.startswith(("19", "20")):
                 self._used.add(number)
                 return number
 

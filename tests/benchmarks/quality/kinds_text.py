@@ -180,12 +180,7 @@ BY_LANGUAGE: dict[str, dict[str, str]] = {
         "patient": "{p} patiënt {family}",
     },
 }
-BESIDE = {
-    "family": "{p} {family}",
-    "doctor": "{p} Dr. {s_family}",
-    "date": "{p} {date_german}",
-    "caret": "{family}^{p}",
-}
+BESIDE = {"doctor": "{p} Dr. {s_family}"}
 PLACES = (
     *("StudyDescription", "SeriesDescription", "ProtocolName", "ImageComments", "RequestedProcedureDescription"),
     *("PerformedProcedureStepDescription", "DerivationDescription", "ReasonForStudy", "AdditionalPatientHistory"),
@@ -213,7 +208,7 @@ def text_kinds() -> list[Kind]:
         contexts += [(f"text/{language}/{name}", template, language) for name, template in templates.items()]
     contexts += [(f"clean/{language}", "{p}", language) for language in LANGUAGES]
     for pool in TEMPTING:
-        contexts += [(f"clean/{pool}/{number}", "{p}", pool) for number in range(1, 6)]
+        contexts += [(f"clean/{pool}/{number}", "{p}", pool) for number in (1, 2)]
         contexts += [(f"text/{pool}/{name}", template, pool) for name, template in BESIDE.items()]
     for number, (name, template, language) in enumerate(contexts):
         multi_line = "\r" in template or "\t" in template
