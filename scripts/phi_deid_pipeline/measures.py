@@ -6,7 +6,8 @@ import re
 from itertools import pairwise
 
 _LOOK_BACK = 80  # characters before a number in which its parameter is looked for
-_ROUND, _ROUND_VALUE = 5, 50
+_ROUND, _ROUND_VALUE, _SMALL = 5, 50, 100
+_NUMBERED = ([3, 3, 4], [3, 2, 4])  # digits of telephones and social security numbers in America
 _DOSE = 1980  # cGy: eleven fractions of 180
 _DELIVERED = range(1900, 2036)  # what a year can be
 # Parameters of series (b 0 50 400), those whose value is never a year (TR 2000), and those whose is none where it is round.
@@ -50,7 +51,8 @@ def is_measured(text: str, start: int, end: int) -> bool:
     """Tell whether text[start:end], written like a telephone number, date or time, is a series of values or a duration.
 
     It is where a parameter stands before it or a unit behind it, and where its numbers are round and ascend (50 400 800). What
-    can be a day, a month and a year, or has leading zeros, or groups as telephones have in America, needs more than that.
+    can be a day, a month and a year needs more than that; what has leading zeros, or groups as telephones and social security
+    numbers have in America, is none.
     """
     found, before, behind = text[start:end], text[max(0, start - _LOOK_BACK) : start], text[end : end + 12]
     if _CLOCK.fullmatch(found):
@@ -63,11 +65,14 @@ def is_measured(text: str, start: int, end: int) -> bool:
         return counted is not None
     if first := _PART_BEFORE.search(before):
         parts.insert(0, first[1])
-    if any(part[0] == "0" != part or len(part) > 4 for part in parts) or list(map(len, parts)) == [3, 3, 4]:
+    if any(part[0] == "0" != part or len(part) > 4 for part in parts) or list(map(len, parts)) in _NUMBERED:
         return False
     numbers = [int(part) for part in parts]
     ascends = all(one < other for one, other in pairwise(numbers)) and not any(n % _ROUND for n in numbers)
-    named = _SERIES_BEFORE.search(before) is not None or _UNIT_BEHIND.match(behind) is not None
+    plain = all(
+        n < _SMALL or n % _ROUND == 0 for n in numbers
+    )  # as a parameter's values are, and few numbers of persons
+    named = _UNIT_BEHIND.match(behind) is not None or (plain and _SERIES_BEFORE.search(before) is not None)
     if len(found) == 8 and len(parts[-1]) == 4 and any(n % _ROUND_VALUE for n in numbers):
         return False  # a local telephone number
     if _can_be_date(numbers):

@@ -109,3 +109,15 @@ def test_telephone_date_and_year_go(text, left):
 def test_long_gaps_between_numbers_cost_nothing():
     text = "b " + " ".join(f"{number:<8}" for number in range(1, 9)) * 40 + "x 2012 50 400 800 x"
     assert clean_descriptor(text, EMPTY, load_vocabulary()).startswith("b 1")
+
+
+@pytest.mark.parametrize(
+    "number", ["185-54-7953", "185-54-7950", "185 54 7953", "555 123 456", "555-1234", "555-123-4567"]
+)
+@pytest.mark.parametrize("word", ["phase", "arterial phase", "delay", "level", "min", "TE", "b"])
+def test_number_of_a_person_behind_a_parameter_goes(word: str, number: str) -> None:
+    for cleaned in (
+        clean_descriptor(f"{word} {number}", EMPTY, load_vocabulary()),
+        drop_identifiers(f"{word} {number}", EMPTY),
+    ):
+        assert number not in cleaned and number[-4:] not in cleaned
