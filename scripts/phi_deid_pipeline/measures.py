@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 _LOOK_BACK = 80  # characters before a number in which its parameter is looked for
-_ROUND, _ROUND_VALUE, _SMALL = 5, 50, 100
+_ROUND, _ROUND_VALUE, _SMALL, _MANY = 5, 50, 100, 4
 _NUMBERED = ([3, 3, 4], [3, 2, 4])  # digits of telephones and social security numbers in America
 _DOSE = 1980  # cGy: eleven fractions of 180
 _DELIVERED = range(1900, 2036)  # what a year can be
@@ -15,15 +15,13 @@ _OF_SERIES = (
     "b|b-?vals?|b-?values?|dwi|diff|adc|tr|te|ti|td|ta|fa|flip|flip angles?|kvp?|mas?|venc|phases?|phasen|delays?|angles?|winkel|doses?"
     "|dosis|isodoses?|epi|fov|matrix|ww?|ww/wl|wc|wl|l|window|width|level|dyn|dynamics?|times?|tsl|min|verzögerung|fenster"
 )
-_OF_ONE = "tr|te|ti|td|window|width|level|ww|wl|wc|dlp|venc|bw|sdd|sid|sad|matrix|fov|kvp?|mas?"
+_OF_ONE = "tr|te|ti|window|width|level|ww|wl|wc|dlp|venc|bw|sdd|matrix|fov|kvp?|mas"
 _OF_ROUND = "b|b-?vals?|b-?values?|w|dwi|diff|adc|ptv|ctv|gtv|itv|doses?|dosis|isodoses?|rx"
 _UNITS = (
-    r"%|°|[µunmck]?m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz"
+    r"%|°|[µunmck]m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz"
     r"|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
 )
-_COUNTED = (
-    r"fx|fxs|frac|fractions?|fraktion|fraktionen|slices?|images?|phases?|frames?|views?|parts?|steps?|schicht|schichten"
-)
+_COUNTED = r"fx|fxs|frac|fractions?|fraktion|fraktionen|slices?|phases?|schicht|schichten"
 _VALUES = r"(?:\d+(?:\.\d+)?(?:[ \t]*[/,;-][ \t]*|[ \t]+)){0,12}"  # each blank in one way only, so that long gaps cost nothing
 _ASSIGNED = r"[ \t_]*[=:]?[ \t]*[(\[]?"
 
@@ -36,13 +34,22 @@ def _behind(parameters: str, values: str = "") -> re.Pattern[str]:
 _SERIES_BEFORE = _behind(_OF_SERIES, _VALUES)
 _ONE_BEFORE = _behind(_OF_ONE, r"(?:\d+(?:\.\d+)?[/-]){0,6}")
 _ROUND_BEFORE = _behind(_OF_ROUND, _VALUES)
-_UNIT_BEHIND = re.compile(rf"[ \t]?(?:{_UNITS})(?![^\W_])", re.IGNORECASE)
+_UNIT_BEHIND = re.compile(rf"[ \t]?(?![Mm][SM]?[ .]+[A-Z][a-z])(?:{_UNITS})(?![^\W_])(?!/p|\.)", re.IGNORECASE)
 _COUNTED_BEFORE = re.compile(rf"(?<![^\W_])(?:{_COUNTED})[ \t_.:#]{{0,2}}$", re.IGNORECASE)
 _COUNTED_BEHIND = re.compile(rf"[ \t]?(?:{_COUNTED})(?![^\W_])", re.IGNORECASE)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
-_LASTS_BEHIND = re.compile(r"[ \t]?(?:min|mins|s|secs?)(?![^\W_])", re.IGNORECASE)
+_LASTS_BEHIND = re.compile(r"[ \t]?(?:min|mins|s|secs?)(?![^\W_])(?!/p|\.)", re.IGNORECASE)
 _LASTS_BEFORE = re.compile(r"(?<![^\W_])(?:t|ta)[ \t]?=[ \t]?$", re.IGNORECASE)
 _PART_BEFORE = re.compile(r"(?<![\w.,/-])(\d{1,4})[ /-]$")
+# What stands before a number of a person, or before a date: no values of an acquisition follow.
+_PERSONAL_BEFORE = re.compile(
+    r"(?:(?<![^\W_])(?:tel|telefon|phone|fax|mobil|mobile|cell|mrn|(?:pat(?:ient)?[-. ]?)?id|ssn|nhs|acc|dob|born|birth|geb|geboren"
+    r"|n[ée]e?|nat[oa]|compared to|comparison|prior|previous|dated|vs|seit|vom)|[*])[\W_]{0,3}$",
+    re.IGNORECASE,
+)
+_LETTER_BEFORE = re.compile(
+    rf"(?<![^\W_])(?:[a-z]|times?){_ASSIGNED}$", re.IGNORECASE
+)  # w may be a woman, b may be born
 _WINDOW = re.compile(r"(?<![^\W_])W[0-9]{1,5}[ ,/]{0,2}L-?[0-9]{1,4}(?![^\W_])", re.IGNORECASE)
 _ROUND_PART_BEFORE = re.compile(r"(?<!\d)(\d+00)[/-]$")
 
@@ -55,6 +62,8 @@ def is_measured(text: str, start: int, end: int) -> bool:
     numbers have in America, is none.
     """
     found, before, behind = text[start:end], text[max(0, start - _LOOK_BACK) : start], text[end : end + 12]
+    if _PERSONAL_BEFORE.search(before):
+        return False
     if _CLOCK.fullmatch(found):
         return _LASTS_BEHIND.match(behind) is not None or _LASTS_BEFORE.search(before) is not None
     if not re.fullmatch(r"[\d ()/-]+", found):
@@ -69,14 +78,14 @@ def is_measured(text: str, start: int, end: int) -> bool:
         return False
     numbers = [int(part) for part in parts]
     ascends = all(one < other for one, other in pairwise(numbers)) and not any(n % _ROUND for n in numbers)
-    plain = all(
-        n < _SMALL or n % _ROUND == 0 for n in numbers
-    )  # as a parameter's values are, and few numbers of persons
-    named = _UNIT_BEHIND.match(behind) is not None or (plain and _SERIES_BEFORE.search(before) is not None)
+    # As values of a parameter are, and few numbers of persons: small or round ones, many of them in order.
+    plain = all(n < _SMALL or n % _ROUND == 0 for n in numbers)
+    plain = plain and (len(numbers) < _MANY or numbers in (sorted(numbers), sorted(numbers)[::-1]))
+    named = plain and (_UNIT_BEHIND.match(behind) is not None or _SERIES_BEFORE.search(before) is not None)
     if len(found) == 8 and len(parts[-1]) == 4 and any(n % _ROUND_VALUE for n in numbers):
         return False  # a local telephone number
     if _can_be_date(numbers):
-        return named and ascends and numbers[-1] < 100
+        return named and ascends and numbers[-1] < 100 and not _LETTER_BEFORE.search(before)
     if len(parts) < 3:
         return named
     matrix = "/" in found and numbers[0] == numbers[1] >= 64 and numbers[0] % 16 == 0
@@ -94,6 +103,8 @@ def _can_be_date(numbers: list[int]) -> bool:
 def is_value(text: str, start: int, end: int) -> bool:
     """Tell whether a number that can be a year is a value: a unit behind it, a parameter or a round number before it."""
     number, before = int(text[start:end]), text[max(0, start - _LOOK_BACK) : start]
+    if _PERSONAL_BEFORE.search(before):
+        return False
     if _UNIT_BEHIND.match(text[end : end + 12]) or _ONE_BEFORE.search(before):
         return True
     if number % _ROUND_VALUE and number != _DOSE:

@@ -121,3 +121,33 @@ def test_number_of_a_person_behind_a_parameter_goes(word: str, number: str) -> N
         drop_identifiers(f"{word} {number}", EMPTY),
     ):
         assert number not in cleaned and number[-4:] not in cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("612 345 678 m", "345"),
+        ("123 456 789 s/p", "456"),
+        ("23 45 67 89 M", "67"),
+        ("phase 31 94 44 97", "94"),
+        ("CT 10:30 s/p fall", "10:30"),
+        ("CT 2019 s/p resection", "2019"),
+        ("5/10/15 s/p CABG", "5/10"),
+        ("2019 m. KM", "2019"),
+        ("Thorax 1931 M", "1931"),
+        ("MA 1984", "1984"),
+        ("geb. 5/10/50 m", "5/10"),
+        ("w 5/10/95", "5/10"),
+        ("b 5/10/60", "5/10"),
+        ("compared to 12/19 images", "12/19"),
+        ("prior images 12/22", "12/22"),
+        ("MRN 100 200 300", "200"),
+    ],
+)
+def test_what_only_resembles_a_unit_or_parameter_keeps_no_number_of_a_person(text: str, gone: str) -> None:
+    assert gone not in clean_descriptor(text, EMPTY, load_vocabulary())
+
+
+@pytest.mark.parametrize("text", ["Tel 650 700 800", "MRN 100 200 300", "612 345 678 m", "123 456 789 s/p"])
+def test_number_behind_its_cue_leaves_kept_text(text: str) -> None:
+    assert not any(part in drop_identifiers(text, EMPTY) for part in text.split() if part.isdigit())
