@@ -450,3 +450,8 @@ def test_name_of_a_structure_stays(text):
 )
 def test_eponym_in_its_phrase_stays_unless_it_is_the_patients_name(text):
     assert _clean(text) == text
+
+
+@pytest.mark.parametrize(("name", "text"), [("Ha^Min", "Ha CT"), ("Ib^Lars", "CT Ib"), ("Li^Wu", "Li CT")])
+def test_name_of_two_letters_that_is_no_word_of_imaging_goes_alone_too(name: str, text: str) -> None:
+    assert clean_descriptor(text, Lexicon([Entry(Category.NAME, name)]), load_vocabulary()) == "CT"

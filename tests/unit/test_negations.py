@@ -70,7 +70,7 @@ SENTENCES = [
     "Sem contraste",
     "Nenhuma fratura",
     "Nenhum derrame pleural",
-    "Não há fratura nem derrame",
+    "Não se observa fratura nem derrame",
 ]
 
 
