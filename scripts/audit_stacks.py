@@ -131,12 +131,13 @@ def settled_products(private: Path, products: Sequence[Path], place: Place | Non
     for path in products:
         lists.setdefault(path.stem, []).append(path)
     for batch, statuses in statuses_by_batch(private / "statuses.jsonl"):
-        released = known | {uid for uid, one in statuses.items() if one.status is Status.RELEASED}
+        own = {uid for uid, one in statuses.items() if one.status is Status.RELEASED}
         for path in lists.get(batch, ()):
             for one in read_jsonl(path, StackProduct):
+                released = {uid for uid in (*one.sources, *one.marks) if uid in own or uid in known}
                 if (one.kind == PICTURE, one.study_uid, one.series_uid) not in superseded:
                     _settle(settled, path, one, released, place)
-                of_released = released & set(one.sources) - set(one.marks)
+                of_released = released.intersection(one.sources).difference(one.marks)
                 if of_released and not one.problems and not released.issuperset(one.marks):
                     settled.leave_out(one, _WITHOUT if one.kind == PICTURE else _NO_MARK)
     for path in remade:
@@ -146,7 +147,7 @@ def settled_products(private: Path, products: Sequence[Path], place: Place | Non
 
 
 def _settle(settled: Settled, path: Path, one: StackProduct, released: set[str], place: Place | None) -> None:
-    if not released & set(one.sources) - set(one.marks):
+    if released.isdisjoint(set(one.sources) - set(one.marks)):
         return  # nothing of the stack is released: its instances say why
     if one.problems:
         settled.leave_out(one, "; ".join(one.problems))
