@@ -48,7 +48,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="de-identified folder, of any tool; of a release `dicom`: what is no instance is a finding",
+        help="de-identified folder, of any tool, a whole release too; pictures are read, any other file that is no DICOM is a finding",
     )
     sub.add_argument(
         "--output",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydicom import config, dcmread
 from pydicom.dataset import FileDataset
@@ -19,6 +20,9 @@ from phi_deid_pipeline.evaluation_findings import FileResult, HeaderFinding, Sev
 from phi_deid_pipeline.evaluation_header import look_at_bytes, look_at_header, look_at_path
 from phi_deid_pipeline.evaluation_known import Known
 
+if TYPE_CHECKING:
+    from phi_deid_pipeline.evaluation_pixels import Look
+
 FILES_AT_ONCE = 4  # that a worker is handed
 HEAD = 16  # bytes that tell what a file is
 OPAQUE = (
@@ -26,12 +30,8 @@ OPAQUE = (
     (b"\x1f\x8b", "an archive"),
     (b"7z\xbc\xaf", "an archive"),
     (b"%PDF", "a PDF document"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"\x89PNG", "a picture"),
-    (b"BM", "a picture"),
-    (b"II*\x00", "a picture"),
-    (b"MM\x00*", "a picture"),
 )
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*", b"GIF8")
 TEXT_BYTES = 1 << 20  # of a file without DICOM that are searched
 
 
@@ -77,7 +77,7 @@ class Evaluation:
     def _opened(self, path: Path, file: str, named: tuple[HeaderFinding, ...]) -> FileResult:
         dataset = _read(path)
         if dataset is None:
-            return FileResult(file, False, (*named, *_no_dicom(path, file, self.known)))
+            return self._no_dicom(path, file, named)
         header = (*named, *look_at_header(file, dataset, self.known))
         if not self.frame_share:
             return FileResult(file, True, header)
@@ -85,6 +85,30 @@ class Evaluation:
 
         pixels = look_at_pixels(path, file, self.known, self.frame_share)
         return FileResult(file, True, header, pixels.findings, pixels.frames, pixels.frames_read)
+
+    def _no_dicom(self, path: Path, file: str, named: tuple[HeaderFinding, ...]) -> FileResult:
+        with path.open("rb") as stream:
+            data = stream.read(TEXT_BYTES)
+        what = next((what for head, what in OPAQUE if data.startswith(head)), "")
+        picture = data.startswith(PICTURES)
+        look = self._picture(path, file) if picture and self.frame_share else None
+        severity = Severity.POSSIBLE if look or not (what or picture) else Severity.LIKELY
+        if look:
+            told = "a picture, no DICOM; its text was read"
+        elif what or picture:
+            told = f"{what or 'a picture'} that nobody looked into"
+        else:
+            told = "no DICOM; only its text was searched"
+        header = [_fact(file, severity, "no_dicom", told)]
+        header += look_at_bytes(file, data, self.known, compressed=bool(what or picture))
+        if look is None:
+            return FileResult(file, False, (*named, *header))
+        return FileResult(file, False, (*named, *header), look.findings, look.frames, look.frames_read)
+
+    def _picture(self, path: Path, file: str) -> Look | None:
+        from phi_deid_pipeline.evaluation_pixels import look_at_picture
+
+        return look_at_picture(path.read_bytes(), file, self.known)
 
 
 def _read(path: Path) -> FileDataset | None:
@@ -110,18 +134,6 @@ def _may_be_bare(head: bytes) -> bool:
     """Tell whether bytes may begin a data set without preamble: a small, even group in either byte order."""
     little, big = int.from_bytes(head[:2], "little"), int.from_bytes(head[:2], "big")
     return len(head) >= 8 and (little in (2, 8) or big in (2, 8))
-
-
-def _no_dicom(path: Path, file: str, known: Known) -> list[HeaderFinding]:
-    with path.open("rb") as stream:
-        data = stream.read(TEXT_BYTES)
-    what = next((what for head, what in OPAQUE if data.startswith(head)), "")
-    told = [
-        _fact(file, Severity.LIKELY, "no_dicom", f"{what} that nobody looked into")
-        if what
-        else _fact(file, Severity.POSSIBLE, "no_dicom", "no DICOM; only its text was searched")
-    ]
-    return told + look_at_bytes(file, data, known, compressed=bool(what))
 
 
 def _fact(file: str, severity: Severity, kind: str, why: str) -> HeaderFinding:

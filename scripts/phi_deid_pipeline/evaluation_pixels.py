@@ -82,59 +82,51 @@ def look_at_pixels(path: Path, file: str, known: Known, frame_share: float = 1.0
         return Look((PixelFinding(file, 0, "pixels", None, "", 0.0, LIKELY, "unreadable", "", why),))
 
 
+def look_at_picture(data: bytes, file: str, known: Known) -> Look | None:
+    """Return the text in a picture that is no DICOM (PNG, JPEG, BMP, TIFF, GIF), each page and its transparency as a plane.
+
+    `data` is the whole file. None where OpenCV cannot decode it.
+    """
+    decoded, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if not decoded or not pages:
+        return None
+    planes = _Planes(file, known)
+    if not planes.readers:
+        return Look((planes.unread(),), len(pages))
+    findings: list[PixelFinding] = []
+    for index, page in enumerate(pages):
+        colours = page if page.ndim == 2 or page.shape[2] < 3 else page[..., 2::-1]  # OpenCV has blue first
+        findings += planes.look(
+            colours if colours.ndim == 2 or colours.shape[2] == 3 else colours[..., 0], index, "pixels"
+        )
+        if page.ndim == 3 and page.shape[2] in (2, 4):
+            findings += planes.look(page[..., -1], index, "transparency")
+    return Look(tuple(findings), len(pages), len(pages))
+
+
 def chosen_frames(count: int, share: float) -> list[int]:
     """Return the indices of evenly spread frames, the first and the last among them from two on."""
     wanted = min(count, max(1, math.ceil(share * count)))
     return sorted({round(i * (count - 1) / max(wanted - 1, 1)) for i in range(wanted)})
 
 
-class _Looker:
-    def __init__(self, source: SourcePixels, file: str, known: Known) -> None:
-        self.source = source
+class _Planes:
+    """Looks for text in the planes of one file, and tells the same text in the same kind of plane once."""
+
+    def __init__(self, file: str, known: Known) -> None:
         self.file = file
         self.known = known
         self.settings = ReaderSettings(page_segmentation=PSM_SPARSE)
         self.readers = used_readers(self.settings)
-        self.inverted = source.layout.photometric == "MONOCHROME1"
         self._told: set[tuple[str, str]] = set()
 
-    def look(self, share: float) -> Look:
-        """Read the chosen frames, what hides in their unused bits, and the overlays."""
-        layout = self.source.layout
-        if self.settings.too_small(layout.rows, layout.columns):
-            return Look(frames=layout.frames)
-        if not self.readers:
-            why = "no reader of text is installed: nobody looked at these pixels"
-            return Look((PixelFinding(self.file, 0, "pixels", None, "", 0.0, LIKELY, "unreadable", "", why),))
-        chosen = chosen_frames(layout.frames, share)
-        findings: list[PixelFinding] = []
-        seen: set[bytes] = set()
-        for frame in self._frames(set(chosen)):
-            mark = hashlib.sha256(np.ascontiguousarray(frame.words)).digest()
-            if mark in seen:
-                continue
-            seen.add(mark)
-            findings += self._plane(displayed(self.source, frame), frame.index, "pixels", inverted=self.inverted)
-            for plane in _bit_planes(frame):
-                findings += self._plane(plane, frame.index, "high bits")
-        for overlay in self.source.overlays():
-            plane = overlay.plane.astype(np.uint8) * 255
-            findings += self._plane(plane, 0, f"overlay {overlay.group:04X}")
-        return Look(tuple(findings), layout.frames, len(chosen))
+    def unread(self) -> PixelFinding:
+        """Return the finding that says that no reader is there."""
+        why = "no reader of text is installed: nobody looked at these pixels"
+        return PixelFinding(self.file, 0, "pixels", None, "", 0.0, LIKELY, "unreadable", "", why)
 
-    def _frames(self, chosen: set[int]) -> Iterator[Frame]:
-        layout = self.source.layout
-        for index, data in enumerate(self.source.encoded_frames()):
-            if index not in chosen:
-                continue
-            try:
-                words = decode_frame(data, layout)
-                photometric = decoded_photometric(data, layout)
-            except CodecError as error:
-                raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, str(error)) from None
-            yield Frame(index, words, to_values(words, layout), photometric, high_bits(words, layout))
-
-    def _plane(self, image: np.ndarray, frame: int, plane: str, *, inverted: bool = False) -> list[PixelFinding]:
+    def look(self, image: np.ndarray, frame: int, plane: str, *, inverted: bool = False) -> list[PixelFinding]:
+        """Return the text in an image of shape (rows, columns) or (rows, columns, 3)."""
         if is_constant(image):
             return []
         found: list[PixelFinding] = []
@@ -151,6 +143,49 @@ class _Looker:
         fresh = [one for one in merged(found) if (plane, one.seen) not in self._told]
         self._told |= {(plane, one.seen) for one in fresh}
         return fresh
+
+
+class _Looker:
+    def __init__(self, source: SourcePixels, file: str, known: Known) -> None:
+        self.source = source
+        self.planes = _Planes(file, known)
+        self.inverted = source.layout.photometric == "MONOCHROME1"
+
+    def look(self, share: float) -> Look:
+        """Read the chosen frames, what hides in their unused bits, and the overlays."""
+        layout = self.source.layout
+        if self.planes.settings.too_small(layout.rows, layout.columns):
+            return Look(frames=layout.frames)
+        if not self.planes.readers:
+            return Look((self.planes.unread(),))
+        chosen = chosen_frames(layout.frames, share)
+        findings: list[PixelFinding] = []
+        seen: set[bytes] = set()
+        for frame in self._frames(set(chosen)):
+            mark = hashlib.sha256(np.ascontiguousarray(frame.words)).digest()
+            if mark in seen:
+                continue
+            seen.add(mark)
+            shown = displayed(self.source, frame)
+            findings += self.planes.look(shown, frame.index, "pixels", inverted=self.inverted)
+            for plane in _bit_planes(frame):
+                findings += self.planes.look(plane, frame.index, "high bits")
+        for overlay in self.source.overlays():
+            plane = overlay.plane.astype(np.uint8) * 255
+            findings += self.planes.look(plane, 0, f"overlay {overlay.group:04X}")
+        return Look(tuple(findings), layout.frames, len(chosen))
+
+    def _frames(self, chosen: set[int]) -> Iterator[Frame]:
+        layout = self.source.layout
+        for index, data in enumerate(self.source.encoded_frames()):
+            if index not in chosen:
+                continue
+            try:
+                words = decode_frame(data, layout)
+                photometric = decoded_photometric(data, layout)
+            except CodecError as error:
+                raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, str(error)) from None
+            yield Frame(index, words, to_values(words, layout), photometric, high_bits(words, layout))
 
 
 def _bit_planes(frame: Frame) -> Iterator[np.ndarray]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import factories
@@ -26,8 +28,9 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def look(root: Path, cores: int = 1) -> dict[str, FileResult]:
-    evaluation = Evaluation(root, Known(), 0.0)
+def look(root: Path, cores: int = 1, known: Known | None = None) -> dict[str, FileResult]:
+    """Look at headers; with known identifiers at pixels, too."""
+    evaluation = Evaluation(root, known or Known(), 1.0 if known else 0.0)
     return {result.file: result for result in evaluation.results(evaluation.files(), cores)}
 
 
@@ -64,6 +67,31 @@ def test_compressed_bytes_hold_no_age_by_chance(tmp_path: Path) -> None:
     results = look(tmp_path)
     assert kinds(results["a.png"]) == {(Severity.LIKELY, "no_dicom"), (Severity.CERTAIN, "e-mail")}
     assert (Severity.CERTAIN, "age") in kinds(results["a.txt"])
+
+
+def test_pictures_are_read_beside_instances(tmp_path: Path) -> None:
+    """A release holds pictures, too: nobody looked into what cannot be decoded, what can be is a picture like any other."""
+    page = np.full((120, 480, 4), (40, 40, 40, 255), np.uint8)
+    cv2.putText(page, "Jane Zimmerlin", (20, 70), cv2.FONT_HERSHEY_DUPLEX, 1.2, (250, 250, 250, 255), 2)
+    for name in ("a.png", "b.tiff", "c.bmp"):
+        (tmp_path / name).write_bytes(cv2.imencode(f".{name[2:]}", page)[1].tobytes())
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    results = look(tmp_path, known=Known([("name", "Zimmerlin^Jane")]))
+    for name in ("a.png", "b.tiff", "c.bmp"):
+        assert (Severity.POSSIBLE, "no_dicom") in kinds(results[name])
+        assert (Severity.CERTAIN, "known_name") in {(one.severity, one.kind) for one in results[name].pixels}
+        assert (results[name].is_instance, results[name].frames_read) == (False, 1)
+    assert kinds(results["cut.png"]) == {(Severity.LIKELY, "no_dicom")}
+
+
+def test_text_in_the_transparency_of_a_picture_is_read(tmp_path: Path) -> None:
+    page = np.full((120, 480, 4), 255, np.uint8)
+    alpha = np.full((120, 480), 255, np.uint8)
+    cv2.putText(alpha, "Jane Zimmerlin", (20, 70), cv2.FONT_HERSHEY_DUPLEX, 1.2, 0, 2)
+    page[..., 3] = alpha
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", page)[1].tobytes())
+    (found,) = {one.plane for one in look(tmp_path, known=Known([("name", "Zimmerlin^Jane")]))["a.png"].pixels}
+    assert found == "transparency"
 
 
 def test_broken_instance_is_a_finding(folder: Path) -> None:
