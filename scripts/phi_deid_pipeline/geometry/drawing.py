@@ -31,6 +31,7 @@ _COLOURS = (
 DPI = 100
 _RASTER = 500  # samples along the longer side of a cut
 _LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))  # positive, negative end of the patient's axes
+_INSIDE = 8  # points from the frame to a letter, however flat the axes are
 _THIN = 0.12  # height by width of a cut that has room for letters
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LEFT, _RIGHT = 0.02, 0.985  # of the legend, shares of the figure
@@ -192,12 +193,14 @@ def ticks(axes: Axes, title: str) -> None:
 
 def _letters(axes: Axes, horizontal: np.ndarray, vertical: np.ndarray) -> None:
     """Write which side of the patient an axis leads to; nothing where it leads to none of them straight."""
-    for direction, ends in ((horizontal, ((0.03, 0.5), (0.97, 0.5))), (vertical, ((0.5, 0.04), (0.5, 0.96)))):
+    sides = {0: (horizontal, ((0, 0.5), (1, 0.5))), 1: (vertical, ((0.5, 0), (0.5, 1)))}
+    for across, (direction, ends) in sides.items():
         axis = int(np.argmax(np.abs(direction)))
         names = _LETTERS[axis] if direction[axis] > 0 else tuple(reversed(_LETTERS[axis]))
-        for name, place in zip(reversed(names), ends, strict=True):
-            axes.text(*place, name, transform=axes.transAxes, color="#ffd60a", ha="center", va="center",
-                      fontproperties=font(8))  # fmt: skip
+        for name, place, inwards in zip(reversed(names), ends, (_INSIDE, -_INSIDE), strict=True):
+            offset = (0, inwards) if across else (inwards, 0)
+            axes.annotate(name, place, offset, xycoords="axes fraction", textcoords="offset points", color="#ffd60a",
+                          ha="center", va="center", fontproperties=font(8))  # fmt: skip
 
 
 def _draw_slice(axes: Axes, view: StackView, limits: tuple[float, float]) -> None:
