@@ -132,10 +132,10 @@ def structure_set(contours: Sequence[Dataset], frame: str = FRAME, **values: Any
     return ds
 
 
-def write(ds: Dataset, path: Path) -> Path:
+def write(ds: Dataset, path: Path, syntax: str = ExplicitVRLittleEndian) -> Path:
     """Write a data set as an instance."""
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.TransferSyntaxUID = syntax
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     path.parent.mkdir(parents=True, exist_ok=True)

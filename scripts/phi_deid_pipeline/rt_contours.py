@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from phi_deid_pipeline.errors import UnreadableInstance
@@ -17,6 +18,7 @@ from phi_deid_pipeline.records import RejectReason
 T = TypeVar("T")
 _IN_A_PLANE = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "OPEN_PLANAR", "INTERPOLATED_PLANAR"})
 _UNPARSED = (ValueError, TypeError, AttributeError, LookupError, EOFError, NotImplementedError)
+_AS_TEXT = (None, "DS", "UN")  # None: implicit VR
 NO_ROI = -1  # of contours of a region without a number
 
 
@@ -84,10 +86,19 @@ def _images(item: Dataset) -> tuple[str, ...]:
 
 def _points(item: Dataset) -> tuple[float, ...]:
     """Return the coordinates of a contour, none where it has none; ValueError where they are no points."""
-    values = item.get("ContourData")
-    if values is None or not (isinstance(values, float) or len(values)):
-        return ()
-    points = tuple(map(float, [values] if isinstance(values, float) else values))
+    points = tuple(map(float, _coordinates(item)))
     if len(points) % 3 or not all(map(math.isfinite, points)):
         raise ValueError("ContourData")
     return points
+
+
+def _coordinates(item: Dataset) -> Sequence[bytes | float]:
+    """Return coordinates as they are written: pydicom makes an object of each, and there may be millions."""
+    element = item.get_item("ContourData")
+    if isinstance(element, RawDataElement) and element.VR in _AS_TEXT:
+        written = (element.value or b"").rstrip(b"\0 ")
+        return written.split(b"\\") if written else ()
+    values = item.get("ContourData")
+    if values is None:
+        return ()
+    return [values] if isinstance(values, float) else values

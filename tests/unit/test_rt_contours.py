@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from linked_scene import FRAME, contour, item, named, square, structure_set, write
 from phi_deid_pipeline.errors import UnreadableInstance
@@ -60,3 +61,16 @@ def test_structure_set_that_does_not_parse_is_refused(tmp_path: Path) -> None:
     del rt.StructureSetROISequence[0].ROINumber
     with pytest.raises(UnreadableInstance):
         list(contours(write(rt, tmp_path / "a.dcm")))
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_points_are_read_as_they_may_be_written(tmp_path: Path, syntax: str) -> None:
+    """Spaces around a number, exponents, and the padding of an odd length are the standard's (PS3.5, table 6.2-1)."""
+    scan = structure_set([contour(square(1))])
+    scan.ROIContourSequence[0].ContourSequence[0].ContourData = [11.25, 12.34, 13.5, 14.5, 15.5, 60.5]
+    path = write(scan, tmp_path / "a.dcm", syntax)
+    data = path.read_bytes()
+    assert b"11.25\\12.34\\13.5\\14.5\\15.5\\60.5 " in data
+    path.write_bytes(data.replace(b"11.25\\12.34\\13.5\\14.5\\15.5", b"-1.25\\ 2e-3\\+3.5\\0   \\ .5 "))
+    (one,) = contours(path)
+    assert one.points == (-1.25, 0.002, 3.5, 0.0, 0.5, 60.5)
