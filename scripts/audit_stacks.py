@@ -25,13 +25,13 @@ class Remaking:
     """Series of a batch whose staged state is not what is released.
 
     `withheld` counts, by series, staged instances that are not released beside some that are; `redrawn` are these series
-    and those that a withheld SEG or RTSTRUCT marks.
+    and those that a withheld SEG or RTSTRUCT marks; `released` are the SOP Instance UIDs of theirs that are.
     """
 
     batch: str
     withheld: Mapping[Key, int]
     redrawn: frozenset[Key]
-    released: frozenset[str]  # SOP Instance UIDs of the batch
+    released: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -94,12 +94,15 @@ def remaking(private: Path, products: Sequence[Path]) -> Iterator[Remaking]:
         withheld = partly_released(statuses.values())
         going = [one for one in statuses.values() if one.status is Status.RELEASED]
         if redrawn := frozenset(withheld) | (spoilt & {(one.study_uid, one.series_uid) for one in going}):
-            yield Remaking(batch, withheld, redrawn, frozenset(one.sop_uid for one in going))
+            of_these = (one.sop_uid for one in going if (one.study_uid, one.series_uid) in redrawn)
+            yield Remaking(batch, withheld, redrawn, frozenset(of_these))
 
 
-def released_marks(private: Path, products: Sequence[Path]) -> list[tuple[Path, list[DeidRecord]]]:
-    """Return the staging of each batch with its released SEG and RTSTRUCT that mark a stack of any."""
-    marks = {uid for one in _listed(products) for uid in one.marks}
+def released_marks(
+    private: Path, products: Sequence[Path], series: Container[Key]
+) -> list[tuple[Path, list[DeidRecord]]]:
+    """Return the staging of each batch with its released SEG and RTSTRUCT that mark a stack of some series of any."""
+    marks = {uid for one in _listed(products) if (one.study_uid, one.series_uid) in series for uid in one.marks}
     found = []
     for batch, statuses in statuses_by_batch(private / "statuses.jsonl") if marks else ():
         wanted = {uid for uid in marks & statuses.keys() if statuses[uid].status is Status.RELEASED}

@@ -19,10 +19,11 @@ def main(
     `products` are lists of what was made, a batch each; without `kind`, nii.gz or nrrd, no volumes are made.
     """
     geometry, drawn, volumes = [], [], []
-    marking = released_marks(private, products)
+    works = list(remaking(private, products))
+    marking = released_marks(private, products, {key for work in works for key in work.redrawn})
     for name in ("figures", "volumes"):
         (target / name).mkdir(parents=True, exist_ok=True)
-    for work in remaking(private, products):
+    for work in works:
         staging = private / "staging" / work.batch
         lacking = released_records(private, work, work.withheld)
         geometry += pipeline.measure_ct_geometry(staging, lacking, settings, work.withheld)
