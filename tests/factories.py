@@ -31,11 +31,12 @@ def rgb_instance(
     person: Person = OTTOLINE,
     number: int = 1,
     size: tuple[int, int] = (96, 256),
+    ink: int = 255,
     **overrides: Any,
 ) -> Dataset:
-    """Return a colour secondary capture on grey ground of rows x columns with lines of text at its upper left."""
+    """Return a colour secondary capture on grey ground (60) of rows x columns with lines of text at its upper left."""
     pixels = np.full((*size, 3), 60, np.uint8)
-    sets.write_text(pixels, list(lines), (4, 4), 255, 0.5)
+    sets.write_text(pixels, list(lines), (4, 4), ink, 0.5)
     ds = sets.base(person, uid.SecondaryCaptureImageStorage, "OT", "factory rgb", number)
     ds.ConversionType = "WSD"
     sets.set_pixels(ds, pixels)
@@ -62,6 +63,13 @@ def write(ds: Dataset, path: Path, transfer_syntax: str = uid.ExplicitVRLittleEn
         codestream = imagecodecs.jpeg2k_encode(ds.pixel_array, level=0, codecformat="j2k", reversible=True)
         ds.PixelData = encapsulate([bytes(codestream)])
         ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+        ds.file_meta.TransferSyntaxUID = wanted
+    elif wanted == uid.JPEGBaseline8Bit:  # nor for this
+        options = {"colorspace": "rgb", "outcolorspace": "ycbcr", "subsampling": "422"}
+        ds.PixelData = encapsulate([bytes(imagecodecs.jpeg8_encode(ds.pixel_array, level=90, **options))])
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+        ds.PhotometricInterpretation, ds.LossyImageCompression = "YBR_FULL_422", "01"
+        ds.LossyImageCompressionMethod, ds.LossyImageCompressionRatio = "ISO_10918_1", 10
         ds.file_meta.TransferSyntaxUID = wanted
     elif wanted.is_encapsulated:
         ds.compress(wanted, generate_instance_uid=False)

@@ -77,6 +77,8 @@ class Faults:
         self.options = ("--salt-file", str(folder / "salt"), *TWO_BATCHES, *ALL_RULES)
         self.reference = Workplace(product, source, folder / "undisturbed")
         self.reference.run(*self.options)
+        if not harness.text_hidden(self.reference.output):
+            raise SystemExit("No text was found in the pictures of the input: nothing would be tried of what hides it.")
         text = self.reference.log_text()
         self.jobs = text.count("Finished jobid")
         ran = dict.fromkeys(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", text))

@@ -36,6 +36,7 @@ def finished(base_folder: Path) -> Workplace:
         (base_folder / "salt").write_bytes(SALT)
         run = place.run("--salt-file", str(base_folder / "salt"))
         assert run.jobs == harness.jobs(place.batches().values())
+        assert harness.text_hidden(place.output).keys() == {"other/IM1.dcm", "other/IM2.dcm"}
 
     harness.make_once(base_folder / "output.done", make)
     return place

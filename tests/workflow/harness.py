@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+
 import factories
 from sample_identity import BARNABY, OTTOLINE, source_uid
 
@@ -205,14 +207,26 @@ def copy_tree(source: Path, target: Path) -> Path:
 
 
 def build_input(root: Path) -> Path:
-    """Write two CT series of one patient, `first` and `second`, and one picture series of another, `other`."""
+    """Write two CT series of one patient, `first` and `second`, and one picture series of another, `other`.
+
+    The pictures show the patient: one is JPEG, of which blocks are made anew, one so faint that both readers are asked.
+    """
     for number in (1, 2, 3):
         factories.write(factories.ct_instance(number=number), root / "first" / f"IM{number}.dcm")
     for number in (1, 2):
         factories.write(second_series(number), root / "second" / f"IM{number}.dcm")
-        picture = factories.rgb_instance(person=BARNABY, number=number, size=(32, 32))
-        factories.write(picture, root / "other" / f"IM{number}.dcm")
+    lines = (BARNABY.printed_name, f"ID {BARNABY.patient_id}")
+    for number, ink, syntax in ((1, 255, JPEGBaseline8Bit), (2, 80, ExplicitVRLittleEndian)):
+        picture = factories.rgb_instance(lines, person=BARNABY, number=number, ink=ink)
+        factories.write(picture, root / "other" / f"IM{number}.dcm", syntax)
     return root
+
+
+def text_hidden(output: Path) -> dict[str, int]:
+    """Return {input path: regions of text that were filled} by the audit of an output, of those that have any."""
+    rows = [json.loads(line) for line in (output / "audits" / "deid" / "deid_audit.jsonl").read_bytes().splitlines()]
+    counts = {row["input_path"]: row["burned_in_text_scan"].get("regions_hidden", 0) for row in rows}
+    return {path: count for path, count in counts.items() if count}
 
 
 def second_series(number: int, name: str = "second", **overrides: object):
