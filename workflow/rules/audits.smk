@@ -13,8 +13,8 @@ rule check_link_geometry:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory_of_all(1000, 0.2),
+        runtime=minutes_of_all(10, 0.06),
     params:
         environment=ENVIRONMENT,
         code=code_digest("check_link_geometry"),
@@ -41,8 +41,8 @@ rule check_links:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory_of_all(1000, 0.2),
+        runtime=minutes_of_all(10, 0.03),
     params:
         code=code_digest("check_links"),
     script:
@@ -96,8 +96,8 @@ rule assemble_audits:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory_of_all(1500, 1),
+        runtime=minutes_of_all(10, 0.08),
     params:
         settings=GEOMETRY_SETTINGS,
         code=code_digest("assemble_audits"),
@@ -131,8 +131,8 @@ rule release:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=memory_of_all(1000, 0.2),
+        runtime=minutes_of_all(10, 0.06),
     params:
         code=code_digest("release"),
         pipeline_code=code_digest("deidentify_series"),
@@ -154,8 +154,8 @@ rule prune_withdrawn:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=memory_of_all(500, 0.1),
+        runtime=minutes_of_all(10, 0.01),
     params:
         pictures=config["reports"]["pictures"],
         code=code_digest("prune_withdrawn"),

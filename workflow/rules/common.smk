@@ -121,3 +121,20 @@ def minutes_of_batch(base, per_work):
     return lambda wildcards, attempt: attempt * int(
         base + per_work * float(scanned_index()[wildcards.batch]["work"])
     )
+
+
+def memory_of_all(base, per_thousand):
+    """Resource function in MB of a rule over all batches, by thousands of instances and the attempt."""
+    return lambda wildcards, attempt: attempt * int(base + per_thousand * thousands())
+
+
+def minutes_of_all(base, per_thousand):
+    """Resource function in minutes."""
+    return lambda wildcards, attempt: attempt * int(base + per_thousand * thousands())
+
+
+def thousands():
+    """Thousands of instances in all batches, 0 before the first scan."""
+    if not Path("private/index.tsv").exists():
+        return 0
+    return sum(int(row["instances"]) for row in scanned_index().values()) / 1000

@@ -118,8 +118,8 @@ rule remake_stacks:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * (64000 if VOLUMES else 4000),
-        runtime=lambda wildcards, attempt: attempt * 240,
+        mem_mb=memory_of_all(64000 if VOLUMES else 4000, 1),
+        runtime=minutes_of_all(30, 0.1),
     params:
         settings=GEOMETRY_SETTINGS,
         figures=FIGURES,
@@ -157,8 +157,8 @@ rule gather_figures:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory_of_all(1000, 0.5),
+        runtime=minutes_of_all(10, 0.05),
     params:
         environment=ENVIRONMENT,
         code=code_digest("gather_figures"),

@@ -15,8 +15,8 @@ checkpoint inventory:
         "../../envs/environment.yaml"
     threads: workflow.resource_settings.cores or 4
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=lambda wildcards, threads, attempt: attempt * (1000 + 250 * threads),
+        runtime=lambda wildcards, attempt: attempt * 720,
     params:
         run=RUN_ID,
         settings=config["inventory"],

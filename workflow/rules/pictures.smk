@@ -43,8 +43,8 @@ rule report_pictures:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=memory_of_all(1000, 0.5),
+        runtime=minutes_of_all(10, 0.05),
     params:
         environment=ENVIRONMENT,
         code=code_digest("report_pictures"),

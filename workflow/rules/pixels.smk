@@ -64,8 +64,8 @@ rule gather_boxes:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory_of_all(1000, 0.5),
+        runtime=minutes_of_all(10, 0.02),
     params:
         code=code_digest("gather_boxes"),
     script:
