@@ -407,7 +407,9 @@ def changed_input(faults: Faults) -> Iterator[Line]:
         process.wait(LONGEST)
         shutil.copy2(faults.reference.source / "first" / "IM2.dcm", path)
         missed = process.returncode != harness.NOT_ALL_RELEASED
-        yield faults.line(f"input {way} between scan and reading", "after the scan", place, process.returncode, missed=missed)
+        yield faults.line(
+            f"input {way} between scan and reading", "after the scan", place, process.returncode, missed=missed
+        )
     place = faults.place("input away")
     process = place.start(*faults.options)
     faults.wait_for(place, process, 1)
