@@ -84,6 +84,7 @@ _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
 _BEHIND_CUE = re.compile(r"[ .:#=-]{1,3}")
+_DIVIDERS = frozenset(" -/_")  # of a short number; a point makes a decimal of it
 _OF_ORDERS = (Category.RECORD_NUMBER, Category.ACCESSION)
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 
@@ -113,7 +114,9 @@ class Needles:
         self.towns: dict[str, Category] = {}  # four digits of an address: they count behind a word for postcodes
         self.inside: dict[str, Category] = {}  # scripts without blanks
         self._divided: dict[str, Category] = {}  # short numbers that count in groups, too
-        self._thousands: dict[str, Category] = {}  # short numbers of orders that count in thousands, too
+        self._thousands: dict[
+            str, Category
+        ] = {}  # short numbers of orders that count in thousands and in two groups, too
         self._initialed: dict[str, Category] = {}  # L. Wu
         self._pointed: set[str] = set()  # numbers that count with one point inside
         self.dates: frozenset[str] = frozenset()
@@ -194,13 +197,18 @@ class Needles:
                 self.letters.setdefault(word, category)
 
     def _add_initialed(self, parts: list[str], category: Category) -> None:
-        """Add a family name of two letters with the initial of the given name, and with what shows that it is one."""
-        if len(parts) < 2 or not all(
-            len(part) <= 2 and part.isalpha() and part not in self._harmless for part in parts
-        ):
+        """Add a family name of two letters with the initial of a given name, and with what shows that it is one: L. Wu.
+
+        A comma shows it where all parts are as short, and no term.
+        """
+        if len(parts) < 2 or not all(part.isalpha() and part.isascii() for part in parts):
             return
-        for given, family in itertools.permutations([part for part in parts if len(part) == 2 and part.isascii()], 2):
-            for form in (f"{given[0]}. {family}", f"{family}, {given[0]}", f"{family} {given[0]}."):
+        short = all(len(part) <= 2 and part not in self._harmless for part in parts)
+        for given, family in itertools.permutations(parts, 2):
+            if len(family) != 2 or family in PARTICLES or given == family:
+                continue
+            comma = f"{family}, {given[0]}" if short and len(given) == 2 else f"{family}, {given[0]}."
+            for form in (f"{given[0]}. {family}", comma, f"{family} {given[0]}."):
                 self._initialed.setdefault(form, category)
 
     def _add_neighbours(self, groups: list[set[str]], category: Category) -> None:
@@ -471,7 +479,9 @@ class Needles:
             known = joined if joined in self._grouped else joined.lstrip("0")
             if known in self._grouped and not joined.isalpha() and (marks != "." or known in self._pointed):
                 yield self._grouped[known], len(known)
-            elif known in self._thousands and THOUSANDS.fullmatch(folded[start:end]):
+            elif known in self._thousands and (
+                (len(known) >= MIN_DIGIT_RUN and THOUSANDS.fullmatch(folded[start:end])) or marks in _DIVIDERS
+            ):
                 yield self._thousands[known], len(known)
 
     def _word_hits(self, folded: str, start: int, word: str) -> Iterator[tuple[Category, int]]:

@@ -31,6 +31,8 @@ class Cues:
     kept_modality_titles: frozenset[str]
     credentials: frozenset[str]
     soft: frozenset[str]
+    roles: frozenset[str]
+    study: frozenset[str]
     initials: frozenset[str]
     marked_initials: frozenset[str]
     relatives: frozenset[str]
@@ -56,6 +58,11 @@ class Vocabulary:
 
     def __contains__(self, word: str) -> bool:
         return word in self.strong or word in self.plain or word in self.names
+
+    @property
+    def called(self) -> frozenset[str]:
+        """Return the strong words that a person may be called by all the same: surnames, and words that deny."""
+        return self.surnames | self.negations.keys()
 
     def is_imaging(self, text: str) -> bool:
         """Tell whether all words of a text are in the vocabulary."""
@@ -145,6 +152,8 @@ def _cues(rows: Languages) -> Cues:
         kept_modality_titles=modality_titles - described,
         credentials=_folded(rows.credentials),
         soft=_folded(rows.soft_cues),
+        roles=_folded(rows.role_labels),
+        study=_folded(rows.study_words),
         initials=_folded(rows.initial_cues),
         marked_initials=_folded(rows.initial_cues_with_mark),
         relatives=_folded(rows.relatives),
