@@ -27,7 +27,9 @@ YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date el
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
 # What stands after "by" and is no person's initials.
-_MODALITIES = frozenset({"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg"})
+_MODALITIES = frozenset(
+    {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
+)
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _MIN_WRITTEN_OUT, _WRITTEN_OUT = 6, re.compile("(?<![aeq])[aou]e")
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -353,7 +355,7 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
         if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
             _drop_labelled(text, tokens, index, vocabulary)
-        if not title and not relative and (token.word not in cues.soft or not token.keep):
+        if not title and not relative and (token.word not in cues.soft or not (token.keep or token.unknown)):
             continue
         token.keep, token.named = token.keep and not title, title
         cue = token
@@ -468,14 +470,20 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
 
 
 def _is_called(text: str, token: _Token, unknown: _Token, vocabulary: Vocabulary) -> bool:
-    """Tell whether a word that denies is a surname: beside an unknown word, both with a capital, and no word denied."""
+    """Tell whether a word that denies is a surname: beside an unknown word, both with a capital, and no word denied.
+
+    Inside a clause a word that denies has no capital where the word behind has none.
+    """
     if token.word not in vocabulary.negations or token.word not in vocabulary.surnames:
         return False
     first, last = sorted((token, unknown), key=lambda one: one.start)
     if not (token.text.istitle() and unknown.text.istitle()) or text[first.end : last.start] not in {" ", ", ", "^"}:
         return False
+    start, _ = _clause(text, token.start, token.end)
     _, end = _clause(text, last.end, last.end)
-    return all(fold(word) in vocabulary.cues.study for word in _LETTERS.findall(text[last.end : end]))
+    behind = _LETTERS.findall(text[last.end : end])
+    inside = bool(_LETTERS.search(text, start, token.start))
+    return all(fold(word) in vocabulary.cues.study for word in behind) or (inside and behind[0].islower())
 
 
 def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
