@@ -26,10 +26,10 @@ _DAY_AND_MONTH = re.compile(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
-_VALUE_AND_DATE = re.compile(
-    rf"\d{{1,4}}(?:[./x-]\d{{1,3}})? (?P<date>{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)"
-    rf"|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})"
+_DATE_BEHIND = re.compile(
+    rf" (?:{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})$"
 )
+_SHORT_VALUE = re.compile(r"\d{1,4}(?:[./x-]\d{1,3})?")
 _WEEK = "(?:0?[1-9]|[1-4][0-9]|5[0-3])"
 _ROMAN = "(?-i:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})"  # a month
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
@@ -301,15 +301,18 @@ def _old_persons(languages: Languages) -> Iterator[_Form]:
     age = rf"(?:{above}|{old}[+]?(?:\sa(?![^\W_]))?){counted}(?:\s?(?:{units}){_END})?"
     yield _Form(rf"{_START}{persons}[ ,:(]{{1,3}}(?P<only1>{age})", digits=2, starts=languages.person_words)
     behind = rf"(?<![\w.,/-])(?P<only2>{age})[ ,)]{{1,2}}{persons}{_END}"
-    yield _Form(behind, digits=2, holds=languages.person_words)
-    yield _Form(rf"{_APART}(?:{above}|{old}[+]){_PART_END}", digits=2)
-    yield _Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2)  # 94 a, mit Sturz; not HR 94 a riposo
-    yield _Form(rf"(?<![\w.,/-])(?:{above}|{old}[+])\s?(?:{units}){_END}", digits=2)
+    yield _Form(behind, digits=2, starts=languages.person_words)
+    signs = (*languages.over_words, ">", "≥")
+    yield _Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){_END})", digits=2, holds=signs)
+    yield _Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){_END}", digits=2, holds=signs)
+    yield _Form(rf"{_APART}{old}[+]{_PART_END}|(?<![\w.,/-]){old}[+]\s?(?:{units}){_END}", digits=2, marks="+")
+    yield _Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2, starts=("a",))  # 94 a, mit Sturz; not HR 94 a riposo
     yield _Form(rf"{_START}{over}\s{words}{_END}", starts=languages.over_words)
     decades = languages.decade_words
     yield _Form(rf"{_START}(?:{_any(decades)}[ -]{{1,2}}){{1,3}}(?:9\d['’]?s|{words}){_END}", starts=decades)
-    yield _Form(rf"{_APART}(?-i:[MFWmfw]),\s?{old}{_PART_END}|{_APART}{old}\s(?-i:w){_PART_END}", digits=2)
-    yield _Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2)
+    sexes = rf"{_APART}(?-i:[MFWmfw]),\s?{old}{_PART_END}|{_APART}{old}\s(?-i:w){_PART_END}"
+    yield _Form(sexes, digits=2, starts=("m", "f", "w"))
+    yield _Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2, marks="åÅлЛгГ歳才岁歲세살ป")
 
 
 def _labelled(languages: Languages) -> Iterator[_Form]:
@@ -466,7 +469,7 @@ class Patterns:
             if _is_identifying(match[0]) and not self.measures.is_measured(text, *match.span()):
                 groups = (name for name, value in match.groupdict().items() if value and name.startswith("only"))
                 start, end = match.span(next(groups, 0))
-                yield (_date_behind_value(match[0], start), end)
+                yield self._date_behind_value(text, start, end), end
         if not any(map(str.isdigit, text)):
             return
         for match in _matches(self.labelled, text):
@@ -476,6 +479,16 @@ class Patterns:
                 street = next((value for value in match.groupdict().values() if value), "")
                 if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
+
+    def _date_behind_value(self, text: str, start: int, end: int) -> int:
+        """Return where what was found begins: at a date behind values that were taken for parts of it (TE 30 12.03.2020)."""
+        date = _DATE_BEHIND.search(text, start, end)
+        if date is None or date.end() != end:
+            return start
+        values = _SHORT_VALUE.fullmatch(text, start, date.start()) or self.measures.is_measured(
+            text, start, date.start()
+        )
+        return date.start() + 1 if values else start
 
     @cached_property
     def _before_day(self) -> re.Pattern[str]:
@@ -541,12 +554,6 @@ class Patterns:
         if re.fullmatch(r"[\d+() ./-]+", found):
             return 7 <= sum(char.isdigit() for char in found) <= 15
         return True
-
-
-def _date_behind_value(found: str, start: int) -> int:
-    """Return where what is found begins: at the date behind a short value that was taken for a part of it (TE 30 12.03.2020)."""
-    behind = _VALUE_AND_DATE.fullmatch(found)
-    return start + behind.start("date") if behind else start
 
 
 def _is_spanish(found: str) -> bool:
