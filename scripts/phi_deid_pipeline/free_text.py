@@ -355,6 +355,10 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
         if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
             _drop_labelled(text, tokens, index, vocabulary)
+        if token.word in cues.contacts and index + 2 < len(tokens):
+            _drop_contact(text, tokens[index : index + 3], vocabulary)
+        if index and token.word in cues.roles:
+            _drop_before_role(text, tokens[index - 1], token, vocabulary)
         if not title and not relative and (token.word not in cues.soft or not (token.keep or token.unknown)):
             continue
         token.keep, token.named = token.keep and not title, title
@@ -369,11 +373,14 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
                 break
             if relative and follower.word in cues.relative_links:
                 continue
+            if follower.word in cues.conjunctions and previous.named and not previous.keep:
+                continue  # Drs. Hay and Tang
             written_as_name = (token.text.istitle() and follower.text.istitle()) or follower.word in vocabulary.surnames
             named = title and (len(follower.word) == 1 or (previous is cue and written_as_name))
             called = follower.word in vocabulary.negations and follower.word in vocabulary.surnames
             named = named or (called and previous is token and follower.text.istitle())  # for Nada
-            if follower.word in vocabulary.strong and not (named and follower.text[0].isupper()):
+            capital = follower.text[0].isupper() or (text.islower() and follower.word in vocabulary.surnames)
+            if follower.word in vocabulary.strong and not (named and capital):
                 break
             if not title and follower.word in vocabulary.plain and follower.text.islower():
                 continue  # a name has a capital
@@ -427,9 +434,28 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
     return not (following.text.islower() or imaging or _is_written_out(following.word, vocabulary))
 
 
+def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop a surname in "discussed with Tang", where its clause ends behind it."""
+    word, link, name = three
+    named = name.word in vocabulary.names or name.word in vocabulary.surnames
+    if link.word not in vocabulary.cues.contact_links or not named or not name.text.istitle():
+        return
+    blank = text[word.end : link.start].isspace() and text[link.end : name.start].isspace()
+    if blank and re.match(r"\s*(?:$|[,;.)])", text[name.end :]):
+        name.keep, name.named = False, True
+
+
+def _drop_before_role(text: str, name: _Token, role: _Token, vocabulary: Vocabulary) -> None:
+    """Drop a surname before what its bearer does: Hay (radiographer), Tang/MTRA."""
+    known = name.word in vocabulary.names or name.word in vocabulary.surnames
+    if known and name.text.istitle() and text[name.end : role.start] in {" (", ", ", "/", " / ", " - "}:
+        name.keep, name.named = False, True
+
+
 def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
     for earlier in reversed(tokens[max(0, index - 2) : index]):
-        if not earlier.word or earlier.word in vocabulary.strong:
+        called = earlier.word in vocabulary.surnames and earlier.text[0].isupper()  # Mai, MD
+        if not earlier.word or (earlier.word in vocabulary.strong and not called):
             break
         if not re.fullmatch(r"[\s.,\w]*", text[earlier.end : tokens[index].start]):
             break

@@ -114,7 +114,16 @@ class Index:
         self.initials[number] = {form[0] for forms in words for form in forms if form}
         letters = [text[0] for text in plain if text and text[0].isalpha() and text not in PARTICLES]
         if len(letters) > 1:
-            for signed in (letters[:2], letters[1::-1], letters, [*letters[1:], letters[0]]):
+            pieces = [
+                word[0] for word in re.findall(r"[^\W_]+", fold(name)) if word[0].isalpha() and word not in PARTICLES
+            ]
+            orders = [letters[:2], letters[1::-1], letters, [*letters[1:], letters[0]]]
+            orders += [
+                pieces,
+                [*pieces[1:], pieces[0]],
+                [pieces[-1], *pieces[:-1]],
+            ]  # I. G. M. of Garcia-Marquez, Inigo
+            for signed in orders:
                 self.signatures.setdefault("".join(signed[:3]), entry.category)
         for forms in words:
             for form in forms:

@@ -37,8 +37,11 @@ class Cues:
     marked_initials: frozenset[str]
     relatives: frozenset[str]
     relative_links: frozenset[str]
+    contacts: frozenset[str]
+    contact_links: frozenset[str]
     dangling: frozenset[str]
     articles: frozenset[str]
+    conjunctions: frozenset[str]
     kept: frozenset[str]
     any_kept: re.Pattern[str]
 
@@ -158,8 +161,11 @@ def _cues(rows: Languages) -> Cues:
         marked_initials=_folded(rows.initial_cues_with_mark),
         relatives=_folded(rows.relatives),
         relative_links=_folded(rows.relative_links),
+        contacts=_folded(rows.contact_words),
+        contact_links=_folded(rows.contact_links),
         dangling=_folded(rows.dangling),
         articles=_folded(rows.articles),
+        conjunctions=_folded(rows.conjunctions),
         kept=_folded(rows.kept_cues),
         any_kept=re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
     )

@@ -163,3 +163,27 @@ def test_the_same_words_stay_where_nothing_shows_a_name(text: str) -> None:
 )
 def test_title_and_such_a_name_leave_kept_text(name: str) -> None:
     assert drop_identifiers(f"Protocol {name}", EMPTY).replace("Prof.", "").strip() == "Protocol"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT Thorax, Drs. Hay and Tang", "CT Thorax"),
+        ("frau mai ct thorax", "ct thorax"),
+        ("CT Thorax, Mai, MD", "CT Thorax"),
+        ("CT Thorax, Tang/MTRA", "CT Thorax"),
+        ("Lung discussed with Tang.", "Lung discussed"),
+        ("vu avec Mai; thorax", "thorax"),
+        ("MR with Dixon", "MR with Dixon"),
+        ("seen with Dixon fat saturation", "seen with Dixon fat saturation"),
+        ("CT chest and abdomen", "CT chest and abdomen"),
+    ],
+)
+def test_further_contexts_that_show_a_surname(text: str, left: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+def test_initials_of_every_part_with_points_are_a_signature() -> None:
+    lexicon = _lexicon("García-Márquez^Íñigo")
+    for text in ("I.G.M. thorax", "G.M.I. thorax", "I. G. M. thorax", "I.G. thorax"):
+        assert clean_descriptor(text, lexicon, VOCABULARY) == "thorax"
