@@ -31,7 +31,8 @@ _MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
-_MIN_WRITTEN_OUT, _WRITTEN_OUT = 6, re.compile("(?<![aeq])[aou]e")
+_MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
+_GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
@@ -181,7 +182,9 @@ def _named(text: str, vocabulary: Vocabulary, shorts: frozenset[str]) -> list[tu
     tokens, spans, cues = _tokens(text, [], vocabulary), [], vocabulary.cues
     for index, token in enumerate(tokens):
         title = token.word in cues.kept_titles or (
-            token.word in cues.kept_modality_titles and (token.text.istitle() or text[token.end : token.end + 1] == ".")
+            token.word in cues.kept_modality_titles
+            and (token.text.istitle() or text[token.end : token.end + 1] == ".")
+            and not _is_gauge(text, token)
         )
         if not title and token.word not in cues.kept:
             continue
@@ -245,10 +248,11 @@ def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vo
 
 
 def _is_written_out(word: str, vocabulary: Vocabulary) -> bool:
-    """Tell whether a word is a long one of the vocabulary with ae, oe or ue for an umlaut: Schaedel."""
+    """Tell whether a long word is one of the vocabulary with ae, oe, ue for an umlaut, or British: Schaedel, oesophagus."""
     if len(word) < _MIN_WRITTEN_OUT or not _WRITTEN_OUT.search(word):
         return False
-    return _WRITTEN_OUT.sub(lambda match: match[0][0], word) in vocabulary.strong
+    umlauts, british = _WRITTEN_OUT.sub(lambda match: match[0][0], word), _BRITISH.sub("e", word)
+    return umlauts in vocabulary.strong or british in vocabulary.strong
 
 
 def _camel(word: str, vocabulary: Vocabulary) -> bool:
@@ -421,8 +425,8 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
     token = tokens[index]
     if token.word not in vocabulary.cues.modality_titles:
         return False
-    if re.match(r"[ -]?\d", text[token.end :]):
-        return False  # Sr-89
+    if re.match(r"\.?[ -]?\d", text[token.end :]) or _is_gauge(text, token):
+        return False  # Sr-89, 7 Fr
     if token.text.istitle() or text[token.end : token.end + 1] == ".":
         return True
     following = tokens[index + 1] if index + 1 < len(tokens) else None
@@ -432,6 +436,11 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
         return False  # MR LGE: the word goes as unknown whether it is a name or a protocol
     imaging = following.word in vocabulary.strong or following.word in vocabulary.plain
     return not (following.text.islower() or imaging or _is_written_out(following.word, vocabulary))
+
+
+def _is_gauge(text: str, token: _Token) -> bool:
+    """Tell whether Fr is the gauge of a catheter."""
+    return token.word == "fr" and _GAUGE_BEFORE.search(text[max(0, token.start - 4) : token.start]) is not None
 
 
 def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> None:
@@ -473,7 +482,8 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
         if dotted and following.word in vocabulary.names and following.text[:1].isupper():
             token.keep = following.keep = False  # W. White
         pointed = text[following.end : following.end + 1] == "." and text[token.end : following.start] in {" ", ", "}
-        if pointed and _is_initial(following) and token.word in vocabulary.names and token.text.istitle():
+        side = following.text in ("L", "R") and re.match(r"\. [a-z]", text[following.end :])  # Stone R. kidney
+        if pointed and not side and _is_initial(following) and token.word in vocabulary.names and token.text.istitle():
             token.keep = following.keep = False  # Tan W.
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:
             token.keep = False

@@ -187,3 +187,14 @@ def test_initials_of_every_part_with_points_are_a_signature() -> None:
     lexicon = _lexicon("García-Márquez^Íñigo")
     for text in ("I.G.M. thorax", "G.M.I. thorax", "I. G. M. thorax", "I.G. thorax"):
         assert clean_descriptor(text, lexicon, VOCABULARY) == "thorax"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("12 Fr sheath", "7 Fr Pigtail catheter", "Fr. 8 catheter", "Stone R. kidney", "the hundred images"),
+        *("Haemorrhage and oedema", "oesophagus", "Schaedel nativ", "selon protocole"),
+    ],
+)
+def test_gauges_sides_and_spellings_are_no_names(text: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
