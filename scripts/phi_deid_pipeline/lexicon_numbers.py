@@ -15,6 +15,7 @@ MIN_SHORT = 3  # digits of a whole ID with letters, without zeros in front: A-12
 MIN_POINTED = 8  # digits in two groups that a point may divide: 2024.77123 of 2024/77123
 MIN_PART = 4  # digits of a number of an address
 MIN_DIVIDED = 5  # digits of a number of an address that is written in groups: 582 22
+_UID = re.compile(r"\d+(?:\.\d+){4,}")
 _GROUPS = re.compile(r"\d+(?:[ ./-]\d+)*")
 _POSTCODES = re.compile(
     r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2})(?![^\W_])"
@@ -36,6 +37,8 @@ def id_forms(value: str) -> Iterator[tuple[str, bool]]:
     stands before them it is the other way round.
     """
     own = next((part for part in re.split(r"[\^&]", fold(value)) if any(map(str.isdigit, part))), "")
+    if _UID.fullmatch(own):
+        return  # its parts are those of other UIDs, as 10008 is
     for match in _GROUPS.finditer(own):
         groups = re.findall(r"\d+", match[0])
         less = [groups[1:]] if len(groups) > 2 else []  # without the ward or year in front

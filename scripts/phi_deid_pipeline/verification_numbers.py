@@ -21,6 +21,7 @@ MIN_DIGITS = 5
 MIN_BARE = 5  # of these without zeros in front
 MIN_BEHIND_LETTERS = 4
 MIN_SHORT = 3
+MIN_UID_POINTS = 4  # of an ID that is a UID: its parts are those of other UIDs
 MIN_IN_GROUPS = 5  # digits of a postcode in two groups
 
 _DAY = re.compile(r"(?:18|19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
@@ -45,7 +46,8 @@ def _own(folded: str) -> str:
 
 def order_numbers(folded: str) -> Iterator[tuple[str, bool]]:
     """Yield (digits, whether the ID itself puts marks between them) of an ID or order in folded text."""
-    for marked in _MARKED.findall(own := _own(folded)):
+    own = _own(folded)
+    for marked in _MARKED.findall(own) if own.count(".") < MIN_UID_POINTS or not own.replace(".", "").isdigit() else ():
         groups = re.findall(r"\d+", marked)
         joined = ["".join(groups), *groups]
         if len(groups) > 1 and len(groups[-1]) < 3:

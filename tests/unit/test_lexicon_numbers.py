@@ -7,6 +7,7 @@ import pytest
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.verification_needles import Needles
 
 ID, ORDER = Category.RECORD_NUMBER, Category.ACCESSION
 
@@ -54,3 +55,10 @@ def test_a_decimal_or_another_number_is_no_part_of_an_id(value: str, text: str) 
     lexicon = Lexicon([Entry(ID, value)])
     assert drop_identifiers(text, lexicon) == text
     assert clean_descriptor("TE 44.556 ms", lexicon, load_vocabulary()) == "TE 44.556 ms"
+
+
+def test_parts_of_an_id_that_is_a_uid_are_no_identifiers() -> None:
+    entry = Entry(ID, "1.2.840.10008.5.99123")
+    assert drop_identifiers("code 10008 and 99123", Lexicon([entry])) == "code 10008 and 99123"
+    assert list(Needles([entry], frozenset()).hits("code 10008 and 99123")) == []
+    assert drop_identifiers("code 1.2.840.10008.5.99123", Lexicon([entry])) == "code "
