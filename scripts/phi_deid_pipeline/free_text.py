@@ -33,6 +33,7 @@ _MODALITIES = frozenset(
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
 _GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
+_TWO_LETTERS = re.compile(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
@@ -67,6 +68,8 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
     spans += vocabulary.patterns.in_kept_text(text)
     if vocabulary.cues.any_kept.search(text):
         spans += _named(text, vocabulary, lexicon.short_parts)
+    if lexicon.short_parts:
+        spans += _unknown_shorts(text, lexicon.short_parts, vocabulary)
     for start, end in _with_denied(text, _merged(spans), vocabulary):
         parts.append(text[position:start])
         position = end
@@ -146,6 +149,12 @@ def _is_study(text: str, start: int, end: int, vocabulary: Vocabulary) -> bool:
     words = _LETTERS.findall(f"{text[first:start]} {text[end:last]}")
     answers = text[first - 1 : first] == ":"  # Prior: No CT
     return bool(words) and not answers and all(fold(word) in vocabulary.cues.study for word in words)
+
+
+def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Return where parts of names of two letters that are no words (Wu) stand in kept text as one word with one capital."""
+    found = (match for match in _TWO_LETTERS.finditer(text) if match[0].istitle() and fold(match[0]) in shorts)
+    return [match.span() for match in found if fold(match[0]) not in vocabulary]
 
 
 def _drop_short_parts(text: str, tokens: list[_Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:

@@ -6,15 +6,15 @@ The rules, in the order in which they apply:
    nothing else; they count beside another part of the same name. For institutions, addresses, numbers and devices the
    same holds of `PLACE_WORDS`.
 2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
-   only directly beside another part of the same name, in either order. Written letter by letter it counts from
-   `MIN_SPELLED` letters, and divided by hyphens. A name of three parts and more counts as one word, one of short parts
-   as a whole value. How a word may be spelled says `verification_spellings`.
+   only directly beside another part of the same name, in either order, two letters also beside an initial with a point.
+   Written letter by letter it counts from `MIN_SPELLED` letters, and divided by hyphens. A name of three parts and more
+   counts as one word, one of short parts as a whole value. How a word may be spelled says `verification_spellings`.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
    `MIN_DIGIT_WORD`, an ID of the patient as a whole value from `MIN_NUMBER`; years, repeated digits and fractions of
    decimals never count. Zeros in front are left out where `MIN_DIGIT_WORD` digits are left: 00012 is not 12. From
-   `MIN_GROUPED` digits it counts in groups of any size, too. In DS and IS it counts only as a whole component of
-   `MIN_DIGIT_RUN` digits and more; a UID never counts there. Of a telephone number the last ten and seven digits count,
-   and the number without the code of its country.
+   `MIN_GROUPED` digits it counts in groups of any size, too, a shorter part of an ID or order in two groups that no
+   point divides. In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more; a UID never counts
+   there. Of a telephone number the last ten and seven digits count, and the number without the code of its country.
    Four digits of an ID or order, no year and not round, count behind a word for numbers (`NUMBER_CUES`) or #, too.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, one of `MIN_NAME` as
    a whole value, an ID of the patient from `MIN_WHOLE`. Which parts of IDs, orders and addresses count as a number or code

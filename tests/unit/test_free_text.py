@@ -210,10 +210,11 @@ def test_kept_text_loses_known_identifiers_only():
     assert drop_identifiers("seq for Maria Hand, v2", HAND) == "seq for , v2"
 
 
-class _Spans:
-    """A lexicon stub is not needed for matching but for overlapping hits, which a real lexicon seldom gives."""
+class _Spans(Lexicon):
+    """Hits that overlap, which a real lexicon seldom gives."""
 
     def __init__(self, *spans: tuple[int, int]) -> None:
+        super().__init__()
         self._spans = spans
 
     def hits(self, text: str) -> list[tuple[int, int, Category]]:

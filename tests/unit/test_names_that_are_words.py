@@ -198,3 +198,18 @@ def test_initials_of_every_part_with_points_are_a_signature() -> None:
 )
 def test_gauges_sides_and_spellings_are_no_names(text: str) -> None:
     assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("patient of Ng; stress", "patient of ; stress"),
+        ("Wu Q. lumbar", " Q. lumbar"),
+        ("(Wu) knee", "() knee"),
+        ("SW WU 2.1 NG", "SW WU 2.1 NG"),
+        ("ng/ml, Wu-3, X-Wu", "ng/ml, Wu-3, X-Wu"),
+    ],
+)
+def test_two_letters_that_are_no_word_leave_kept_text_where_written_as_a_name(text: str, left: str) -> None:
+    lexicon = _lexicon("Wu^Lin") | Lexicon([Entry(Category.PERSON, "Ng^Ka Ho")])
+    assert drop_identifiers(text, lexicon) == left
