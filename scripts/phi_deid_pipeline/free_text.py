@@ -359,19 +359,7 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
     for index, token in enumerate(tokens):
         title = token.word in cues.titles or _is_title(text, tokens, index, vocabulary)
         relative = token.word in cues.relatives
-        if token.word in cues.credentials:
-            token.named = True
-            _drop_before(text, tokens, index, vocabulary)
-        if token.word in cues.initials:
-            _drop_initials(text, token, tokens[index + 1 : index + 4])
-        if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
-            _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
-        if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
-            _drop_labelled(text, tokens, index, vocabulary)
-        if token.word in cues.contacts and index + 2 < len(tokens):
-            _drop_contact(text, tokens[index : index + 3], vocabulary)
-        if index and token.word in cues.roles:
-            _drop_before_role(text, tokens[index - 1], token, vocabulary)
+        _apply_marks(text, tokens, index, vocabulary)
         if not title and not relative and (token.word not in cues.soft or not (token.keep or token.unknown)):
             continue
         token.keep, token.named = token.keep and not title, title
@@ -398,6 +386,24 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             if not title and follower.word in vocabulary.plain and follower.text.islower():
                 continue  # a name has a capital
             follower.keep, follower.named = False, True
+
+
+def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+    """Drop names before a credential or role, initials, and surnames behind a label's colon or a word of contact."""
+    cues, token = vocabulary.cues, tokens[index]
+    if token.word in cues.credentials:
+        token.named = True
+        _drop_before(text, tokens, index, vocabulary)
+    if token.word in cues.initials:
+        _drop_initials(text, token, tokens[index + 1 : index + 4])
+    if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
+        _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
+    if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
+        _drop_labelled(text, tokens, index, vocabulary)
+    if token.word in cues.contacts and index + 2 < len(tokens):
+        _drop_contact(text, tokens[index : index + 3], vocabulary)
+    if index and token.word in cues.roles:
+        _drop_before_role(text, tokens[index - 1], token, vocabulary)
 
 
 def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
@@ -509,7 +515,7 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
             if not token.keep or not (token.eponym or token.word in vocabulary.names or _is_initial(token)):
                 continue
             for other in tokens[max(0, index - 1) : index] + tokens[index + 1 : index + 2]:
-                if _touches_name(text, token, other):
+                if _touches_name(text, token, other) and not _is_title_behind(text, token, other, vocabulary):
                     token.keep, changed = False, True
                     break
 
@@ -549,6 +555,13 @@ def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
 
 def _is_initial(token: _Token) -> bool:
     return len(token.word) == 1 and token.text.isupper()
+
+
+def _is_title_behind(text: str, token: _Token, other: _Token, vocabulary: Vocabulary) -> bool:
+    """Tell whether a title stands behind a blank, whose name follows it: ginocchio destro Sig. Rossi."""
+    titles = vocabulary.cues.titles | vocabulary.cues.modality_titles
+    behind = other.start > token.start and text[token.end : other.start] == " "
+    return behind and other.word in titles and re.match(r"\.? ?[^\W\d_]", text[other.end :]) is not None
 
 
 def _touches_name(text: str, token: _Token, other: _Token) -> bool:

@@ -213,3 +213,15 @@ def test_gauges_sides_and_spellings_are_no_names(text: str) -> None:
 def test_two_letters_that_are_no_word_leave_kept_text_where_written_as_a_name(text: str, left: str) -> None:
     lexicon = _lexicon("Wu^Lin") | Lexicon([Entry(Category.PERSON, "Ng^Ka Ho")])
     assert drop_identifiers(text, lexicon) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("ginocchio destro Sig. Rossi", "ginocchio destro"),
+        ("CT Thorax, Tan, Dr.", "CT Thorax"),
+        ("CT Thorax, Rossi destro", "CT Thorax"),
+    ],
+)
+def test_word_before_a_title_is_no_part_of_the_name_behind_it(text: str, left: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
