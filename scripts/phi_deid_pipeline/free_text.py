@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
-from phi_deid_pipeline.measures import is_value, is_window
+from phi_deid_pipeline.measures import is_window
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
@@ -27,8 +27,14 @@ YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date el
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
 # What stands after "by" and is no person's initials.
-_MODALITIES = frozenset({"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg"})
+_MODALITIES = frozenset(
+    {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
+)
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
+_MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
+_GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
+_TWO_LETTERS = re.compile(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
@@ -61,7 +67,9 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
     spans += vocabulary.patterns.in_kept_text(text)
     if vocabulary.cues.any_kept.search(text):
-        spans += _named(text, vocabulary)
+        spans += _named(text, vocabulary, lexicon.short_parts)
+    if lexicon.short_parts:
+        spans += _unknown_shorts(text, lexicon.short_parts, vocabulary)
     for start, end in _with_denied(text, _merged(spans), vocabulary):
         parts.append(text[position:start])
         position = end
@@ -79,6 +87,8 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
     _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
+    if lexicon.short_parts:
+        _drop_short_parts(text, tokens, lexicon.short_parts, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
     if unknown is not None:
         unknown.extend(word for token in tokens if not token.named for word in token.unknown)
@@ -107,7 +117,8 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def _with_denied(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[tuple[int, int]]:
     """Let a negation that goes take what it denies along, to the end of its clause or the whole clause.
 
-    A patient may be called by a word that denies (Sin, No); beside another part of the name it denies nothing.
+    A patient may be called by a word that denies (Sin, No). It denies nothing beside another part of the name, and with a
+    capital in a clause that holds nothing else than words of the study: of "Mai CT Thorax" the name alone goes.
     """
     found = []
     for index, (start, end) in enumerate(spans):
@@ -117,30 +128,96 @@ def _with_denied(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary
         if both is None or any(re.fullmatch(r"[\s,^.-]{1,3}", between) for between in near):
             found.append((start, end))
             continue
-        closing = _CLAUSE_END.search(text, end)
-        last = closing.start() if closing else len(text)
-        opening = [match.end() for match in _CLAUSE_END.finditer(text, 0, start)] if both else []
-        found.append((opening[-1] if opening else 0 if both else start, last))
+        first, last = _clause(text, start, end)
+        if text[start].isupper() and _is_study(text, start, end, vocabulary):
+            found.append((start, end))
+            continue
+        found.append((first if both else start, last))
     return _merged(found)
 
 
-def _named(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
-    """Return the spans of capitalised words after a title, with the title, or after for and by: they name a person."""
+def _clause(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return where the clause around a span begins and ends."""
+    closing = _CLAUSE_END.search(text, end)
+    opening = [match.end() for match in _CLAUSE_END.finditer(text, 0, start)]
+    return opening[-1] if opening else 0, closing.start() if closing else len(text)
+
+
+def _is_study(text: str, start: int, end: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether the clause around a span holds words of a study, as its modality and region, and no other words."""
+    first, last = _clause(text, start, end)
+    words = _LETTERS.findall(f"{text[first:start]} {text[end:last]}")
+    answers = text[first - 1 : first] == ":"  # Prior: No CT
+    return bool(words) and not answers and all(fold(word) in vocabulary.cues.study for word in words)
+
+
+def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Return where parts of names of two letters that are no words (Wu) stand in kept text as one word with one capital."""
+    found = (match for match in _TWO_LETTERS.finditer(text) if match[0].istitle() and fold(match[0]) in shorts)
+    return [match.span() for match in found if fold(match[0]) not in vocabulary]
+
+
+def _drop_short_parts(text: str, tokens: list[_Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:
+    """Drop parts of names of two letters (Ca, Ni) where they are written as names.
+
+    They are as one word with one capital, in capitals only behind a cue that ends there, or where a value begins, with a mark
+    behind. One that denies is a name in the latter places, and in a clause that holds words of the study alone; in any
+    other ("No fracture" of a patient No) it keeps what it says.
+    """
+    for index, token in enumerate(tokens):
+        if token.word not in shorts or not token.keep or not token.text[0].isupper():
+            continue
+        before, behind = text[max(0, token.start - 2) : token.start], text[token.end : token.end + 2]
+        if before.endswith("-") or behind.startswith("-") or re.match(r" ?[.:]? ?\d", text[token.end : token.end + 4]):
+            continue  # Bronchial-Ca, No 12
+        cue = tokens[index - 1] if index else None
+        behind_cue = cue is not None and cue.word in vocabulary.cues.soft | vocabulary.cues.roles
+        ends = re.match(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))", text[token.end :]) is not None
+        marked = not text[: token.start].strip() and behind[:1] in (",", ":", "^", "_", "=", "/")
+        marked = marked or before.endswith("^") or behind.startswith("^")
+        if token.word in vocabulary.negations:
+            called = marked or (behind_cue and ends) or _is_study(text, token.start, token.end, vocabulary)
+        else:
+            called = token.text.istitle() or marked or (behind_cue and ends)
+        if called:
+            token.keep, token.named = False, True
+
+
+def _named(text: str, vocabulary: Vocabulary, shorts: frozenset[str]) -> list[tuple[int, int]]:
+    """Return the spans of capitalised words after a title, with the title, or after for and by: they name a person.
+
+    Directly behind a title a word of imaging is a name where it is a surname or denies, or `shorts` are parts of names.
+    """
     tokens, spans, cues = _tokens(text, [], vocabulary), [], vocabulary.cues
     for index, token in enumerate(tokens):
         title = token.word in cues.kept_titles or (
-            token.word in cues.kept_modality_titles and (token.text.istitle() or text[token.end : token.end + 1] == ".")
+            token.word in cues.kept_modality_titles
+            and (token.text.istitle() or text[token.end : token.end + 1] == ".")
+            and not _is_gauge(text, token)
         )
         if not title and token.word not in cues.kept:
             continue
-        last = token
+        last = before = token
         for follower in tokens[index + 1 : index + 4]:
-            between = text[last.end : follower.start]
-            if not follower.word or not follower.text[0].isupper() or not re.fullmatch(r"[ \t.'’^-]{1,3}", between):
+            between = text[before.end : follower.start]
+            if (
+                title
+                and last is token
+                and follower.text.islower()
+                and (f"{between}{text[follower.end :][:1]}").count(".") > 1
+            ):
+                before = follower  # Dr. med., Sig.ra
+                continue
+            called = title and last is token and follower.text.istitle()
+            called = called and (follower.word in vocabulary.called or follower.word in shorts)
+            given = title and last is not token and between == ", " and bool(follower.unknown)  # Herr Frei, Thomas
+            if not follower.word or not follower.text[0].isupper():
                 break
-            if follower.word in vocabulary.strong or (not title and follower.word in vocabulary.plain):
+            if not given and not re.fullmatch(r"[ \t.'’^-]{1,3}", between):
                 break
-            last = follower
+            if (follower.word in vocabulary.strong and not called) or (not title and follower.word in vocabulary.plain):
+                break
+            last = before = follower
         if last is not token and (title or len(last.word) > 1):
             spans.append((token.start if title else tokens[index + 1].start, last.end))
     return spans
@@ -166,16 +243,25 @@ def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vo
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
+        token.keep = token.keep or _is_written_out(token.word, vocabulary)
         token.unknown = () if token.keep or len(word) < 2 else (token.word,)
     elif not any(char.isalpha() for char in word):
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}
-        token.keep = _is_measure(word, text, match) or (word == "2000" and after_jpeg)
+        token.keep = _is_measure(word, text, match, vocabulary) or (word == "2000" and after_jpeg)
     else:
         token.keep = _is_mixture(word, vocabulary) or is_window(text, *match.span())
         if not token.keep:
             pieces = re.findall(r"[^\W\d_]{2,}", word)
             token.unknown = tuple(fold(p) for p in pieces if fold(p) not in vocabulary and not _camel(p, vocabulary))
     return token
+
+
+def _is_written_out(word: str, vocabulary: Vocabulary) -> bool:
+    """Tell whether a long word is one of the vocabulary with ae, oe, ue for an umlaut, or British: Schaedel, oesophagus."""
+    if len(word) < _MIN_WRITTEN_OUT or not _WRITTEN_OUT.search(word):
+        return False
+    umlauts, british = _WRITTEN_OUT.sub(lambda match: match[0][0], word), _BRITISH.sub("e", word)
+    return umlauts in vocabulary.strong or british in vocabulary.strong
 
 
 def _camel(word: str, vocabulary: Vocabulary) -> bool:
@@ -186,7 +272,7 @@ def _camel(word: str, vocabulary: Vocabulary) -> bool:
     return all(len(piece) >= 3 and fold(piece) in vocabulary.strong for piece in pieces)
 
 
-def _is_measure(number: str, text: str, match: re.Match[str]) -> bool:
+def _is_measure(number: str, text: str, match: re.Match[str], vocabulary: Vocabulary) -> bool:
     if not re.fullmatch(r"[\d.,]+", number):
         return False  # digits that count nothing, as those in circles
     parts = re.split(r"[.,]", number)
@@ -200,7 +286,9 @@ def _is_measure(number: str, text: str, match: re.Match[str]) -> bool:
         return False  # leading zeros: it counts or names something
     before = text[max(0, match.start() - 2) : match.start()]
     signed = bool(re.fullmatch(r"(?:.*[\s,;(])?[+±-]", before))
-    return signed or len(number) < 4 or int(number) not in YEARS or is_value(text, *match.span())
+    if signed or len(number) < 4 or int(number) not in YEARS:
+        return True
+    return vocabulary.patterns.measures.is_value(text, *match.span())
 
 
 def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
@@ -271,32 +359,63 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
     for index, token in enumerate(tokens):
         title = token.word in cues.titles or _is_title(text, tokens, index, vocabulary)
         relative = token.word in cues.relatives
-        if token.word in cues.credentials:
-            token.named = True
-            _drop_before(text, tokens, index, vocabulary)
-        if token.word in cues.initials:
-            _drop_initials(text, token, tokens[index + 1 : index + 4])
-        if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
-            _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
-        if not title and not relative and (token.word not in cues.soft or not token.keep):
+        _apply_marks(text, tokens, index, vocabulary)
+        if not title and not relative and (token.word not in cues.soft or not (token.keep or token.unknown)):
             continue
         token.keep, token.named = token.keep and not title, title
+        cue = token
         for previous, follower in pairwise(tokens[index : index + 4]):
+            if title and previous is token and follower.text.islower() and text[token.end : follower.start] == ".":
+                follower.keep, follower.named, cue = False, True, follower  # Sig.ra
+                continue
             if not follower.word or re.search(
-                r"[;\n\r()]" if relative else r"[;:\n\r()]", text[token.end : follower.start]
+                r"[;\n\r()]" if relative else r"[;:\n\r()]", text[cue.end : follower.start]
             ):
                 break
             if relative and follower.word in cues.relative_links:
                 continue
+            if follower.word in cues.conjunctions and previous.named and not previous.keep:
+                continue  # Drs. Hay and Tang
             written_as_name = (token.text.istitle() and follower.text.istitle()) or follower.word in vocabulary.surnames
-            named = title and (len(follower.word) == 1 or (previous is token and written_as_name))
+            named = title and (len(follower.word) == 1 or (previous is cue and written_as_name))
             called = follower.word in vocabulary.negations and follower.word in vocabulary.surnames
             named = named or (called and previous is token and follower.text.istitle())  # for Nada
-            if follower.word in vocabulary.strong and not (named and follower.text[0].isupper()):
+            capital = follower.text[0].isupper() or (text.islower() and follower.word in vocabulary.surnames)
+            if follower.word in vocabulary.strong and not (named and capital):
                 break
             if not title and follower.word in vocabulary.plain and follower.text.islower():
                 continue  # a name has a capital
             follower.keep, follower.named = False, True
+
+
+def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+    """Drop names before a credential or role, initials, and surnames behind a label's colon or a word of contact."""
+    cues, token = vocabulary.cues, tokens[index]
+    if token.word in cues.credentials:
+        token.named = True
+        _drop_before(text, tokens, index, vocabulary)
+    if token.word in cues.initials:
+        _drop_initials(text, token, tokens[index + 1 : index + 4])
+    if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
+        _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
+    if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
+        _drop_labelled(text, tokens, index, vocabulary)
+    if token.word in cues.contacts and index + 2 < len(tokens):
+        _drop_contact(text, tokens[index : index + 3], vocabulary)
+    if index and token.word in cues.roles:
+        _drop_before_role(text, tokens[index - 1], token, vocabulary)
+
+
+def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+    """Drop a surname behind the colon of a label for a person: Radiologist: Tang; not Patient: Nie operiert."""
+    label, name = tokens[index], tokens[index + 1]
+    if not name.word or not name.text[0].isupper() or not re.fullmatch(r" ?[:=] ?", text[label.end : name.start]):
+        return
+    following = tokens[index + 2] if index + 2 < len(tokens) else None
+    if following is not None and following.text.islower() and text[name.end : following.start].isspace():
+        return
+    if name.word in vocabulary.names or name.word in vocabulary.surnames:
+        name.keep, name.named = False, True
 
 
 def _drop_initials(text: str, cue: _Token, followers: list[_Token], spared: Vocabulary | None = None) -> None:
@@ -321,25 +440,46 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
     token = tokens[index]
     if token.word not in vocabulary.cues.modality_titles:
         return False
-    if re.match(r"[ -]?\d", text[token.end :]):
-        return False  # Sr-89
+    if re.match(r"\.?[ -]?\d", text[token.end :]) or _is_gauge(text, token):
+        return False  # Sr-89, 7 Fr
     if token.text.istitle() or text[token.end : token.end + 1] == ".":
         return True
     following = tokens[index + 1] if index + 1 < len(tokens) else None
     if following is None or not following.word or not re.fullmatch(r"[ \t]+", text[token.end : following.start]):
         return False
-    if token.text.isupper() and following.text.isupper() and len(following.text) <= 4 and following.unknown:
-        return False  # MR LGE: the word goes as unknown, what stands before and behind it is no name's part
-    return (
-        not following.text.islower()
-        and following.word not in vocabulary.strong
-        and following.word not in vocabulary.plain
-    )
+    if token.text.isupper() and following.text.isupper() and following.unknown:
+        return False  # MR LGE: the word goes as unknown whether it is a name or a protocol
+    imaging = following.word in vocabulary.strong or following.word in vocabulary.plain
+    return not (following.text.islower() or imaging or _is_written_out(following.word, vocabulary))
+
+
+def _is_gauge(text: str, token: _Token) -> bool:
+    """Tell whether Fr is the gauge of a catheter."""
+    return token.word == "fr" and _GAUGE_BEFORE.search(text[max(0, token.start - 4) : token.start]) is not None
+
+
+def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop a surname in "discussed with Tang", where its clause ends behind it."""
+    word, link, name = three
+    named = name.word in vocabulary.names or name.word in vocabulary.surnames
+    if link.word not in vocabulary.cues.contact_links or not named or not name.text.istitle():
+        return
+    blank = text[word.end : link.start].isspace() and text[link.end : name.start].isspace()
+    if blank and re.match(r"\s*(?:$|[,;.)])", text[name.end :]):
+        name.keep, name.named = False, True
+
+
+def _drop_before_role(text: str, name: _Token, role: _Token, vocabulary: Vocabulary) -> None:
+    """Drop a surname before what its bearer does: Hay (radiographer), Tang/MTRA."""
+    known = name.word in vocabulary.names or name.word in vocabulary.surnames
+    if known and name.text.istitle() and text[name.end : role.start] in {" (", ", ", "/", " / ", " - "}:
+        name.keep, name.named = False, True
 
 
 def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
     for earlier in reversed(tokens[max(0, index - 2) : index]):
-        if not earlier.word or earlier.word in vocabulary.strong:
+        called = earlier.word in vocabulary.surnames and earlier.text[0].isupper()  # Mai, MD
+        if not earlier.word or (earlier.word in vocabulary.strong and not called):
             break
         if not re.fullmatch(r"[\s.,\w]*", text[earlier.end : tokens[index].start]):
             break
@@ -356,8 +496,15 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
         dotted = _is_initial(token) and not token.eponym and text[token.end : following.start] in {". ", "."}
         if dotted and following.word in vocabulary.names and following.text[:1].isupper():
             token.keep = following.keep = False  # W. White
+        pointed = text[following.end : following.end + 1] == "." and text[token.end : following.start] in {" ", ", "}
+        side = following.text in ("L", "R") and re.match(r"\. [a-z]", text[following.end :])  # Stone R. kidney
+        if pointed and not side and _is_initial(following) and token.word in vocabulary.names and token.text.istitle():
+            token.keep = following.keep = False  # Tan W.
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:
             token.keep = False
+    for token, following in [*pairwise(tokens), *((after, first) for first, after in pairwise(tokens))]:
+        if token.keep and following.unknown and _is_called(text, token, following, vocabulary):
+            token.keep, token.named = False, True
     for index in range(len(tokens) - 1):
         if _is_postcode(text, tokens, index, vocabulary):
             tokens[index].keep = False
@@ -368,9 +515,26 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
             if not token.keep or not (token.eponym or token.word in vocabulary.names or _is_initial(token)):
                 continue
             for other in tokens[max(0, index - 1) : index] + tokens[index + 1 : index + 2]:
-                if _touches_name(text, token, other):
+                if _touches_name(text, token, other) and not _is_title_behind(text, token, other, vocabulary):
                     token.keep, changed = False, True
                     break
+
+
+def _is_called(text: str, token: _Token, unknown: _Token, vocabulary: Vocabulary) -> bool:
+    """Tell whether a word that denies is a surname: beside an unknown word, both with a capital, and no word denied.
+
+    Inside a clause a word that denies has no capital where the word behind has none.
+    """
+    if token.word not in vocabulary.negations or token.word not in vocabulary.surnames:
+        return False
+    first, last = sorted((token, unknown), key=lambda one: one.start)
+    if not (token.text.istitle() and unknown.text.istitle()) or text[first.end : last.start] not in {" ", ", ", "^"}:
+        return False
+    start, _ = _clause(text, token.start, token.end)
+    _, end = _clause(text, last.end, last.end)
+    behind = _LETTERS.findall(text[last.end : end])
+    inside = bool(_LETTERS.search(text, start, token.start))
+    return all(fold(word) in vocabulary.cues.study for word in behind) or (inside and behind[0].islower())
 
 
 def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
@@ -393,9 +557,19 @@ def _is_initial(token: _Token) -> bool:
     return len(token.word) == 1 and token.text.isupper()
 
 
+def _is_title_behind(text: str, token: _Token, other: _Token, vocabulary: Vocabulary) -> bool:
+    """Tell whether a title stands behind a blank, whose name follows it: ginocchio destro Sig. Rossi."""
+    titles = vocabulary.cues.titles | vocabulary.cues.modality_titles
+    behind = other.start > token.start and text[token.end : other.start] == " "
+    return behind and other.word in titles and re.match(r"\.? ?[^\W\d_]", text[other.end :]) is not None
+
+
 def _touches_name(text: str, token: _Token, other: _Token) -> bool:
-    if other.keep or len(other.word) < 2:
+    if other.keep or not other.word:
         return False
+    if len(other.word) < 2:  # W.M. Tan
+        first, last = sorted((token, other), key=lambda one: one.start)
+        return _is_initial(token) and _is_initial(other) and text[first.end : last.start] in {".", ". "}
     between = text[min(token.end, other.end) : max(token.start, other.start)]
     return bool(re.fullmatch(r"[\s.,'’^-]{1,3}", between))
 

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
-from phi_deid_pipeline.lexicon_index import Index
+from phi_deid_pipeline.lexicon_index import PARTICLES, Index
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands
 from phi_deid_pipeline.lexicon_words import IMAGING, RUN, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
@@ -45,6 +45,7 @@ _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _IMAGING = tuple(sorted(IMAGING))
+_DIVIDERS = frozenset(" -/_")  # of a short number; a point makes a decimal of it
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
@@ -65,6 +66,13 @@ class Lexicon(Identifiers):
     def days(self) -> frozenset[str]:
         """Return month and day (MMDD) of every known date."""
         return frozenset(date[4:] for date in self._index.dates)
+
+    @cached_property
+    def short_parts(self) -> frozenset[str]:
+        """Return the parts of names that have two letters: they count where text shows that they are names."""
+        return frozenset(
+            word for word in self._index.names if len(word) == 2 and word.isalpha() and word not in PARTICLES
+        )
 
     @cached_property
     def codes(self) -> frozenset[str]:
@@ -130,11 +138,14 @@ class Lexicon(Identifiers):
     def _beside_initial(self, one: tuple[int, int, str], other: tuple[int, int, str], folded: str) -> Iterator[Span]:
         """Find a family name of two letters beside the initial of its given name, which a point or comma shows: L. Wu."""
         initialed, gap = self._index.initialed, folded[one[1] : other[0]]
+        pointed, behind = self._index.pointed, folded[other[1] : other[1] + 1]
+        if (one[2], other[2]) in pointed and gap in (". ", "."):
+            yield one[0], other[1], pointed[one[2], other[2]]
+        elif (other[2], one[2]) in pointed and gap in (", ", " ") and behind == ".":
+            yield one[0], other[1], pointed[other[2], one[2]]
         if (one[2], other[2]) in initialed and re.fullmatch(r"\. ?", gap):
             yield one[0], other[1], initialed[one[2], other[2]]
-        elif (other[2], one[2]) in initialed and (
-            gap == ", " or (gap == " " and folded[other[1] : other[1] + 1] == ".")
-        ):
+        elif (other[2], one[2]) in initialed and (gap == ", " or (gap == " " and behind == ".")):
             yield one[0], other[1], initialed[other[2], one[2]]
 
     def _run_together(self, text: str) -> Iterator[Span]:
@@ -261,6 +272,8 @@ class Lexicon(Identifiers):
             return True
         of_orders = known[0] in (Category.RECORD_NUMBER, Category.ACCESSION)
         if of_orders and len(number) >= MIN_NUMBER and is_in_thousands(written):
+            return True
+        if of_orders and number.isdigit() and len(number) >= MIN_CODE and len(gaps) == 1 and gaps[0] in _DIVIDERS:
             return True
         return known[1] and (gaps != ["."] or not number.isdigit() or number in self._index.dotted)
 

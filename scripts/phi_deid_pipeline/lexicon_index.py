@@ -24,7 +24,7 @@ from phi_deid_pipeline.lexicon_words import (
 )
 from phi_deid_pipeline.records import Category
 
-_PARTICLES = frozenset(
+PARTICLES = frozenset(
     {
         "van",
         "von",
@@ -70,6 +70,7 @@ class Index:
         self.whole: dict[tuple[str, ...], Category] = {}  # names of short parts: they count as a whole value only
         self.shorts: dict[tuple[str, str], Category] = {}  # two letters and one that are a name beside each other
         self.initialed: dict[tuple[str, str], Category] = {}  # an initial and two letters: a name with a point between
+        self.pointed: dict[tuple[str, str], Category] = {}  # the same of any name, with a point behind the initial
         self.sequences: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.numbers: dict[str, tuple[Category, bool]] = {}  # compact form -> category, may be split by separators
         self.dotted: set[str] = set()  # numbers that are split by a point and no decimals
@@ -111,9 +112,18 @@ class Index:
             words.extend(_neighbours_joined(re.findall(r"[^\W_]+", component)))
         words.extend({joined} for joined in _joined_components(name))
         self.initials[number] = {form[0] for forms in words for form in forms if form}
-        letters = [text[0] for text in plain if text and text[0].isalpha() and text not in _PARTICLES]
+        letters = [text[0] for text in plain if text and text[0].isalpha() and text not in PARTICLES]
         if len(letters) > 1:
-            for signed in (letters[:2], letters[1::-1], letters, [*letters[1:], letters[0]]):
+            pieces = [
+                word[0] for word in re.findall(r"[^\W_]+", fold(name)) if word[0].isalpha() and word not in PARTICLES
+            ]
+            orders = [letters[:2], letters[1::-1], letters, [*letters[1:], letters[0]]]
+            orders += [
+                pieces,
+                [*pieces[1:], pieces[0]],
+                [pieces[-1], *pieces[:-1]],
+            ]  # I. G. M. of Garcia-Marquez, Inigo
+            for signed in orders:
                 self.signatures.setdefault("".join(signed[:3]), entry.category)
         for forms in words:
             for form in forms:
@@ -121,6 +131,9 @@ class Index:
         self._add_whole_name([word for word in plain if word], number, entry.category)
         self._add_whole_name([fold(piece) for piece in re.findall(r"[^\W_]+", name)], number, entry.category)
         self._add_pairs(name, number, entry.category)
+        for short in (word for word in plain if len(word) == 2 and word.isalpha() and word not in PARTICLES):
+            for other in (word for word in plain if word != short and word[0].isalpha()):
+                self.pointed.setdefault((other[0], short), entry.category)
         if NO_BLANKS.search(fold(name)) and len(whole := compacted(name)) >= 2:
             self.inside.setdefault(whole, entry.category)
             parts = [part for part in map(fold, re.split(r"[\s^,;_]+", name)) if part]
@@ -280,7 +293,7 @@ def _joined_components(name: str) -> list[str]:
 
 def _families(words: list[str]) -> set[str]:
     """Return a family name with its particles, whole and as initials, in front of its words: vanberg, vdberg."""
-    particles = list(takewhile(lambda word: fold(word) in _PARTICLES, words))
+    particles = list(takewhile(lambda word: fold(word) in PARTICLES, words))
     names = words[len(particles) :]
     if not particles or not names:
         return set()

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
 from phi_deid_pipeline.written_dates import normal_date
 
-MIN_RUN = 6  # digits of an ID that count without the rest of it
+MIN_RUN = 5  # digits of an ID that count without the rest of it
 MIN_BARE = 5  # of these without zeros in front
 MIN_TAIL = 4  # digits of the end of an ID that count behind letters: CT4711 of 2023-CT-004711
+MIN_SHORT = 3  # digits of a whole ID with letters, without zeros in front: A-123 of A000123
+MIN_POINTED = 8  # digits in two groups that a point may divide: 2024.77123 of 2024/77123
 MIN_PART = 4  # digits of a number of an address
 MIN_DIVIDED = 5  # digits of a number of an address that is written in groups: 582 22
+_UID = re.compile(r"\d+(?:\.\d+){4,}")
 _GROUPS = re.compile(r"\d+(?:[ ./-]\d+)*")
 _POSTCODES = re.compile(
     r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2})(?![^\W_])"
@@ -30,15 +33,23 @@ def is_round_or_year(digits: str) -> bool:
 def id_forms(value: str) -> Iterator[tuple[str, bool]]:
     """Yield parts of an ID or order that point at it, compact and folded, and whether the ID itself divides them.
 
-    What stands behind ^ or & names who gave the number (PS3.3 C.7.1.1, HL7 v2 CX) and is no part of it.
+    What stands behind ^ or & names who gave the number (PS3.3 C.7.1.1, HL7 v2 CX) and is no part of it; where no digit
+    stands before them it is the other way round.
     """
-    own = re.split(r"[\^&]", fold(value))[0]
+    own = next((part for part in re.split(r"[\^&]", fold(value)) if any(map(str.isdigit, part))), "")
+    if _UID.fullmatch(own):
+        return  # its parts are those of other UIDs, as 10008 is
     for match in _GROUPS.finditer(own):
         groups = re.findall(r"\d+", match[0])
-        for part in (groups, groups[:-1]) if len(groups[-1]) <= 2 else (groups,):  # a check digit at the end
+        less = [groups[1:]] if len(groups) > 2 else []  # without the ward or year in front
+        less += [groups[:-1]] if len(groups[-1]) <= 2 else []  # a check digit at the end
+        for part in (groups, *less):
             yield from ((form, len(part) > 1) for form in _with_zeros_or_not("".join(part)))
         yield from ((form, False) for run in groups for form in _with_zeros_or_not(run))
     parts = WORD.findall(own)
+    whole = "".join(map(_without_zeros, parts))
+    if not whole.isdigit() and sum(map(str.isdigit, whole)) >= MIN_SHORT:
+        yield whole, len(whole) >= MIN_RUN  # not a 120 kV
     for at in range(len(parts)):
         for tail in ("".join(parts[at:]), "".join(map(_without_zeros, parts[at:]))):
             runs = re.findall(r"\d+", tail)
@@ -50,9 +61,12 @@ def id_forms(value: str) -> Iterator[tuple[str, bool]]:
 
 
 def dotted_forms(value: str) -> Iterator[str]:
-    """Yield the numbers that a point divides in an ID: 12.4711 of RIS.12.4711, no decimal number then."""
+    """Yield the numbers that a point divides in an ID, or may divide as long as they are: 12.4711 of RIS.12.4711."""
     for match in re.finditer(r"(?<!\d)(?<!\d\.)\d+\.\d+(?!\.?\d)", fold(value)):
         yield match[0].replace(".", "")
+    for one, other in re.findall(r"(?<!\d)(?<!\d[ /-])(\d{2,})[ /-](\d{2,})(?![ /-]?\d)", fold(value)):
+        if len(one + other) >= MIN_POINTED:
+            yield one + other
 
 
 def _with_zeros_or_not(digits: str) -> list[str]:

@@ -3,93 +3,105 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
+
+from phi_deid_pipeline.languages import Languages, spellings
 
 _LOOK_BACK = 80  # characters before a number in which its parameter is looked for
 _ROUND, _ROUND_VALUE, _SMALL, _MANY = 5, 50, 100, 4
 _NUMBERED = ([3, 3, 4], [3, 2, 4])  # digits of telephones and social security numbers in America
 _DOSE = 1980  # cGy: eleven fractions of 180
 _DELIVERED = range(1900, 2036)  # what a year can be
-# Parameters of series (b 0 50 400), those whose value is never a year (TR 2000), and those whose is none where it is round.
-_OF_SERIES = (
-    "b|b-?vals?|b-?values?|dwi|diff|adc|tr|te|ti|td|ta|fa|flip|flip angles?|kvp?|mas?|venc|phases?|phasen|delays?|angles?|winkel|doses?"
-    "|dosis|isodoses?|epi|fov|matrix|ww?|ww/wl|wc|wl|l|window|width|level|dyn|dynamics?|times?|tsl|min|verzögerung|fenster"
-)
-_OF_ONE = "tr|te|ti|window|width|level|ww|wl|wc|dlp|venc|bw|sdd|matrix|fov|kvp?|mas"
-_OF_ROUND = "b|b-?vals?|b-?values?|w|dwi|diff|adc|ptv|ctv|gtv|itv|doses?|dosis|isodoses?|rx"
 _UNITS = (
     r"%|°|[µunmck]m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz"
     r"|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
 )
-_COUNTED = r"fx|fxs|frac|fractions?|fraktion|fraktionen|slices?|phases?|schicht|schichten"
 _VALUES = r"(?:\d+(?:\.\d+)?(?:[ \t]*[/,;-][ \t]*|[ \t]+)){0,12}"  # each blank in one way only, so that long gaps cost nothing
 _ASSIGNED = r"[ \t_]*[=:]?[ \t]*[(\[]?"
-
-
-def _behind(parameters: str, values: str = "") -> re.Pattern[str]:
-    """Return the expression of a text that ends in a parameter, and values, before the value in question."""
-    return re.compile(rf"(?<![^\W_])(?:{parameters}){_ASSIGNED}{values}$", re.IGNORECASE)
-
-
-_SERIES_BEFORE = _behind(_OF_SERIES, _VALUES)
-_ONE_BEFORE = _behind(_OF_ONE, r"(?:\d+(?:\.\d+)?[/-]){0,6}")
-_ROUND_BEFORE = _behind(_OF_ROUND, _VALUES)
 _UNIT_BEHIND = re.compile(rf"[ \t]?(?![Mm][SM]?[ .]+[A-Z][a-z])(?:{_UNITS})(?![^\W_])(?!/p|\.)", re.IGNORECASE)
-_COUNTED_BEFORE = re.compile(rf"(?<![^\W_])(?:{_COUNTED})[ \t_.:#]{{0,2}}$", re.IGNORECASE)
-_COUNTED_BEHIND = re.compile(rf"[ \t]?(?:{_COUNTED})(?![^\W_])", re.IGNORECASE)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _LASTS_BEHIND = re.compile(r"[ \t]?(?:min|mins|s|secs?)(?![^\W_])(?!/p|\.)", re.IGNORECASE)
 _LASTS_BEFORE = re.compile(r"(?<![^\W_])(?:t|ta)[ \t]?=[ \t]?$", re.IGNORECASE)
 _PART_BEFORE = re.compile(r"(?<![\w.,/-])(\d{1,4})[ /-]$")
-# What stands before a number of a person, or before a date: no values of an acquisition follow.
-_PERSONAL_BEFORE = re.compile(
-    r"(?:(?<![^\W_])(?:tel|telefon|phone|fax|mobil|mobile|cell|mrn|(?:pat(?:ient)?[-. ]?)?id|ssn|nhs|acc|dob|born|birth|geb|geboren"
-    r"|n[ée]e?|nat[oa]|compared to|comparison|prior|previous|dated|vs|seit|vom)|[*])[\W_]{0,3}$",
-    re.IGNORECASE,
-)
-_LETTER_BEFORE = re.compile(
-    rf"(?<![^\W_])(?:[a-z]|times?){_ASSIGNED}$", re.IGNORECASE
-)  # w may be a woman, b may be born
+_ONE_LETTER = re.compile(rf"(?<![^\W_])(?:[a-z]|times?){_ASSIGNED}$", re.IGNORECASE)  # w may be a woman, b may be born
+_DIFFUSION = re.compile(r"(?<![^\W_])(?:dwi|diff\w*|adc|dti|ivim|ep2d\w*)[\W_]+b[ =:]{0,2}$", re.IGNORECASE)
 _WINDOW = re.compile(r"(?<![^\W_])W[0-9]{1,5}[ ,/]{0,2}L-?[0-9]{1,4}(?![^\W_])", re.IGNORECASE)
 _ROUND_PART_BEFORE = re.compile(r"(?<!\d)(\d+00)[/-]$")
 
 
-def is_measured(text: str, start: int, end: int) -> bool:
-    """Tell whether text[start:end], written like a telephone number, date or time, is a series of values or a duration.
+def _any(rows: Iterable[str]) -> str:
+    return "|".join(re.escape(row).replace(r"\ ", r"[ .-]{0,3}") for row in spellings(rows)) or "(?!)"
 
-    It is where a parameter stands before it or a unit behind it, and where its numbers are round and ascend (50 400 800). What
-    can be a day, a month and a year needs more than that; what has leading zeros, or groups as telephones and social security
-    numbers have in America, is none.
-    """
-    found, before, behind = text[start:end], text[max(0, start - _LOOK_BACK) : start], text[end : end + 12]
-    if _PERSONAL_BEFORE.search(before):
-        return False
-    if _CLOCK.fullmatch(found):
-        return _LASTS_BEHIND.match(behind) is not None or _LASTS_BEFORE.search(before) is not None
-    if not re.fullmatch(r"[\d ()/-]+", found):
-        return False
-    parts = re.findall(r"[0-9]+", found)
-    if len(parts) == 2 and max(map(len, parts)) < 3:
-        counted = _COUNTED_BEFORE.search(before) or _COUNTED_BEHIND.match(behind)
-        return counted is not None
-    if first := _PART_BEFORE.search(before):
-        parts.insert(0, first[1])
-    if any(part[0] == "0" != part or len(part) > 4 for part in parts) or list(map(len, parts)) in _NUMBERED:
-        return False
-    numbers = [int(part) for part in parts]
-    ascends = all(one < other for one, other in pairwise(numbers)) and not any(n % _ROUND for n in numbers)
-    # As values of a parameter are, and few numbers of persons: small or round ones, many of them in order.
-    plain = all(n < _SMALL or n % _ROUND == 0 for n in numbers)
-    plain = plain and (len(numbers) < _MANY or numbers in (sorted(numbers), sorted(numbers)[::-1]))
-    named = plain and (_UNIT_BEHIND.match(behind) is not None or _SERIES_BEFORE.search(before) is not None)
-    if len(found) == 8 and len(parts[-1]) == 4 and any(n % _ROUND_VALUE for n in numbers):
-        return False  # a local telephone number
-    if _can_be_date(numbers):
-        return named and ascends and numbers[-1] < 100 and not _LETTER_BEFORE.search(before)
-    if len(parts) < 3:
-        return named
-    matrix = "/" in found and numbers[0] == numbers[1] >= 64 and numbers[0] % 16 == 0
-    return named or ascends or matrix
+
+def _behind(parameters: Iterable[str], values: str = "") -> re.Pattern[str]:
+    """Return the expression of a text that ends in a parameter, and values, before the value in question."""
+    return re.compile(rf"(?<![^\W_])(?:{_any(parameters)}){_ASSIGNED}{values}$", re.IGNORECASE)
+
+
+class Measures:
+    """What the parameters, counted words and words of persons of some languages say of the numbers beside them."""
+
+    def __init__(self, languages: Languages) -> None:
+        self._series = _behind(languages.parameters, _VALUES)
+        self._one = _behind(languages.plain_parameters, r"(?:\d+(?:\.\d+)?[/-]){0,6}")
+        self._round = _behind(languages.round_parameters, _VALUES)
+        counted, personal = _any(languages.counted_words), _any(languages.personal_words)
+        self._counted_before = re.compile(rf"(?<![^\W_])(?:{counted})[ \t_.:#]{{0,2}}$", re.IGNORECASE)
+        self._counted_behind = re.compile(rf"[ \t]?(?:{counted})(?![^\W_])", re.IGNORECASE)
+        self._personal = re.compile(rf"(?:(?<![^\W_])(?:{personal})|[*])[\W_]{{0,3}}$", re.IGNORECASE)
+
+    def is_measured(self, text: str, start: int, end: int) -> bool:
+        """Tell whether text[start:end], written like a telephone number, date or time, is a series of values or a duration.
+
+        It is where a parameter stands before it or a unit behind it, and where its numbers are round and ascend (50 400 800).
+        What can be a day, a month and a year needs more than that; what has leading zeros, or groups as telephones and social
+        security numbers have in America, is none.
+        """
+        found, before, behind = text[start:end], text[max(0, start - _LOOK_BACK) : start], text[end : end + 12]
+        if self._personal.search(before):
+            return False
+        if _CLOCK.fullmatch(found):
+            return _LASTS_BEHIND.match(behind) is not None or _LASTS_BEFORE.search(before) is not None
+        if not re.fullmatch(r"[\d ()/-]+", found):
+            return False
+        parts = re.findall(r"[0-9]+", found)
+        if len(parts) == 2 and max(map(len, parts)) < 3:
+            counted = self._counted_before.search(before) or self._counted_behind.match(behind)
+            return counted is not None
+        if first := _PART_BEFORE.search(before):
+            parts.insert(0, first[1])
+        if any(part[0] == "0" != part or len(part) > 4 for part in parts) or list(map(len, parts)) in _NUMBERED:
+            return False
+        numbers = [int(part) for part in parts]
+        ascends = all(one < other for one, other in pairwise(numbers)) and not any(n % _ROUND for n in numbers)
+        # As values of a parameter are, and few numbers of persons: small or round ones, many of them in order.
+        plain = all(n < _SMALL or n % _ROUND == 0 for n in numbers)
+        plain = plain and (len(numbers) < _MANY or numbers in (sorted(numbers), sorted(numbers)[::-1]))
+        named = plain and (_UNIT_BEHIND.match(behind) is not None or self._series.search(before) is not None)
+        if len(found) == 8 and len(parts[-1]) == 4 and any(n % _ROUND_VALUE for n in numbers):
+            return False  # a local telephone number
+        if _can_be_date(numbers):
+            letter = _ONE_LETTER.search(before) and not _DIFFUSION.search(before)
+            return named and ascends and numbers[-1] < 100 and not letter
+        if len(parts) < 3:
+            return named
+        matrix = "/" in found and numbers[0] == numbers[1] >= 64 and numbers[0] % 16 == 0
+        return named or ascends or matrix
+
+    def is_value(self, text: str, start: int, end: int) -> bool:
+        """Tell whether a number that can be a year is a value: a unit behind it, a parameter or a round number before it."""
+        number, before = int(text[start:end]), text[max(0, start - _LOOK_BACK) : start]
+        if self._personal.search(before):
+            return False
+        if _UNIT_BEHIND.match(text[end : end + 12]) or self._one.search(before):
+            return True
+        if number % _ROUND_VALUE and number != _DOSE:
+            return False
+        other = _ROUND_PART_BEFORE.search(before)
+        if other is not None and int(other[1]) not in _DELIVERED and number % 100 == 0:
+            return True
+        return self._round.search(before) is not None
 
 
 def _can_be_date(numbers: list[int]) -> bool:
@@ -98,21 +110,6 @@ def _can_be_date(numbers: list[int]) -> bool:
     year_first = numbers[0] in _DELIVERED and numbers[1] <= 12 and numbers[2] <= 31
     low, high = sorted(numbers[:2])
     return year_first or (1 <= low <= 12 and high <= 31 and (numbers[2] < 100 or numbers[2] in _DELIVERED))
-
-
-def is_value(text: str, start: int, end: int) -> bool:
-    """Tell whether a number that can be a year is a value: a unit behind it, a parameter or a round number before it."""
-    number, before = int(text[start:end]), text[max(0, start - _LOOK_BACK) : start]
-    if _PERSONAL_BEFORE.search(before):
-        return False
-    if _UNIT_BEHIND.match(text[end : end + 12]) or _ONE_BEFORE.search(before):
-        return True
-    if number % _ROUND_VALUE and number != _DOSE:
-        return False
-    other = _ROUND_PART_BEFORE.search(before)
-    if other is not None and int(other[1]) not in _DELIVERED and number % 100 == 0:
-        return True
-    return _ROUND_BEFORE.search(before) is not None
 
 
 def is_window(text: str, start: int, end: int) -> bool:

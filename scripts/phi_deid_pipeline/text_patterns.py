@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
-from phi_deid_pipeline.measures import is_measured
+from phi_deid_pipeline.measures import Measures
 from phi_deid_pipeline.written_dates import month_number
 
 MIN_UID_LENGTH = 20
@@ -26,6 +26,10 @@ _DAY_AND_MONTH = re.compile(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
+_DATE_BEHIND = re.compile(
+    rf" (?:{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})$"
+)
+_SHORT_VALUE = re.compile(r"\d{1,4}(?:[./x-]\d{1,3})?")
 _WEEK = "(?:0?[1-9]|[1-4][0-9]|5[0-3])"
 _ROMAN = "(?-i:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})"  # a month
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
@@ -36,6 +40,8 @@ _PART_END = r"(?=\s*(?:$|[,;)]))"
 # Areas of British postcodes that name series, views and sides too, and what is no second half: 1ST, 3DT, 2AP.
 _IMAGING_AREAS = frozenset({"cr", "ct", "ll", "pa", "se", "sl", "sp", "ss", "st", "tr"})
 _NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
+# Units of ages in languages whose words are not asked for: Nordic, Russian, Chinese, Japanese, Korean, Thai.
+_AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
 _HEAD = 32  # characters of a word that are looked at before an expression is
 Span = tuple[int, int]
 
@@ -80,7 +86,10 @@ _NATIONAL = "|".join(
 _SPANISH = r"(?:\d{8}|[XYZ]\d{7})[- ]?[A-Z]"
 _SPANISH_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _CANADIAN = r"(?-i:[ABCEGHJ-NPRSTVXY]\d[A-CEGHJ-NPR-TV-Z][ -]?(?![1-4]D)\d[A-CEGHJ-NPRSV-Z]\d)"  # a postcode
-_ERA_NAME = r"(?:明治|大正|昭和|平成|令和|[㍾㍽㍼㍻㋿])\s?(?:\d{1,2}|元)\s?年(?:\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?日)?)?"
+_HAN = r"(?:\d{1,3}|[〇零一二三四五六七八九十百元]{1,5})"  # a number of up to three digits
+_ERA_NAME = rf"(?:明治|大正|昭和|平成|令和|[㍾㍽㍼㍻㋿]|中[華华]民[國国]|民[國国])\s?{_HAN}\s?年(?:\s?{_HAN}\s?月(?:\s?{_HAN}\s?日)?)?"
+_EAST_ASIAN = rf"(?:\d{{4}}|[〇零一二三四五六七八九]{{4}})\s?[年년]\s?{_HAN}\s?[月월]\s?{_HAN}\s?[日일]"
+_OTHER_ERAS = r"(?:พ\.ศ\.|ค\.ศ\.|佛[曆历]|檀紀|단기)\s?\d{4}"
 
 
 class _Form:
@@ -140,15 +149,26 @@ def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
 
 
 def _national() -> Iterator[_Form]:
-    """Yield numbers of states, postcodes of Canada and dates of Japanese eras."""
+    """Yield numbers of states, postcodes of Canada and dates of East Asia, Japanese and Chinese eras too."""
     yield _Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6)
     yield _Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7)
     yield _Form(rf"{_START}{_CANADIAN}{_END}", digits=3)
-    yield _Form(_ERA_NAME, marks="年")
+    yield _Form(rf"{_ERA_NAME}|{_EAST_ASIAN}", marks="年년")
+    yield _Form(_OTHER_ERAS, marks="ศ佛檀단", digits=4)
+
+
+def _births(languages: Languages) -> Iterator[_Form]:
+    """Yield days of birth in numbers, with blanks or marks between them: DOB 4 3 51, né(e) le 4/3/51, * 4 3 1951."""
+    labels, on = languages.birth_labels + languages.birth_date_labels, _any(languages.date_words)
+    day = rf"(?:{_DAY}[ ./-]{{1,2}}{_DAY}[ ./-]{{1,2}}(?:{_YEAR}|\d\d)|{_YEAR}[ ./-]{_MONTH_NUMBER}[ ./-]{_DAY})(?![.,]?\d|[^\W_])"
+    label = rf"{_START}{_any(labels)}(?:\([a-z]{{1,2}}\))?[ .:=]{{0,3}}(?:{on}\s{{1,2}})?"
+    yield _Form(rf"{label}{day}", digits=4, starts=labels)
+    yield _Form(rf"(?<![\w*])\*\s?{day}", digits=4, marks="*")
 
 
 def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield from _national()
+    yield from _births(languages)
     month = _any(languages.months)
     of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
     months = languages.months
@@ -237,8 +257,9 @@ def _ages(languages: Languages) -> Iterator[_Form]:
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
     old, units_of = _any(languages.age_words), languages.age_units
     short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
-    age = rf"(?<!\w)\d{{1,3}}[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}"
+    age = rf"(?<!\w)\d{{1,3}}[+]?[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}"
     yield _Form(age, digits=1, holds=units_of)
+    yield from _old_persons(languages)
     yield _Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
     labels, births, words = languages.age_labels, languages.birth_labels, languages.old_ages
     aged = rf"{_START}{_any(labels)}[ :=>]{{1,3}}"
@@ -268,6 +289,30 @@ def _ages(languages: Languages) -> Iterator[_Form]:
         rf"{_START}{_any(words)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{_END}",
         starts=words,
     )
+
+
+def _old_persons(languages: Languages) -> Iterator[_Form]:
+    """Yield ages above 89 that a person, a sex or a word such as "over" shows: Patient 94 a, 94, female, 90+, in her 90s."""
+    persons, over, words = _any(languages.person_words), _any(languages.over_words), _any(languages.old_ages)
+    units = "|".join(re.escape(unit) for unit in spellings(languages.age_units)) or _NEVER
+    old = r"(?:9\d|1[01]\d)"
+    above = rf"(?:{_START}{over}|[>≥]=?)\s?(?:89|{old})[+]?"
+    counted = rf"(?!\s?(?:{_COUNTED}|hu|grad|degrees?)(?![^\W_])|\s?%|[.,/-]?\d|[^\W_])"
+    age = rf"(?:{above}|{old}[+]?(?:\sa(?![^\W_]))?){counted}(?:\s?(?:{units}){_END})?"
+    yield _Form(rf"{_START}{persons}[ ,:(]{{1,3}}(?P<only1>{age})", digits=2, starts=languages.person_words)
+    behind = rf"(?<![\w.,/-])(?P<only2>{age})[ ,)]{{1,2}}{persons}{_END}"
+    yield _Form(behind, digits=2, starts=languages.person_words)
+    signs = (*languages.over_words, ">", "≥")
+    yield _Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){_END})", digits=2, holds=signs)
+    yield _Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){_END}", digits=2, holds=signs)
+    yield _Form(rf"{_APART}{old}[+]{_PART_END}|(?<![\w.,/-]){old}[+]\s?(?:{units}){_END}", digits=2, marks="+")
+    yield _Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2, starts=("a",))  # 94 a, mit Sturz; not HR 94 a riposo
+    yield _Form(rf"{_START}{over}\s{words}{_END}", starts=languages.over_words)
+    decades = languages.decade_words
+    yield _Form(rf"{_START}(?:{_any(decades)}[ -]{{1,2}}){{1,3}}(?:9\d['’]?s|{words}){_END}", starts=decades)
+    sexes = rf"{_APART}(?-i:[MFWmfw]),\s?{old}{_PART_END}|{_APART}{old}\s(?-i:w){_PART_END}"
+    yield _Form(sexes, digits=2, starts=("m", "f", "w"))
+    yield _Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2, marks="åÅлЛгГ歳才岁歲세살ป")
 
 
 def _labelled(languages: Languages) -> Iterator[_Form]:
@@ -319,6 +364,8 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     yield _Form(zip_code, digits=5, starts=languages.states)
     town = rf"(?<![\w.])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
     yield _Form(town, digits=4)
+    letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
+    yield _Form(rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){_END}", digits=4)  # CH3012 Bern, D 72076 Ulm
     yield _Form(rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}", digits=4)  # 1234 AB Town
     country = r"(?:A|AT|BE|CH|DK|FI|FL|HU|LI|LU|NL|NO|SI)-\d{4}|(?:D|DE|E|ES|F|FR|I|IT)-\d{5}|SE-\d{3} ?\d\d"
     yield _Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, marks="-")  # A-6060
@@ -330,8 +377,13 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     areas = [area.upper() for area in languages.postcode_areas]
     half = rf"(?:{'|'.join(areas) or _NEVER})\d[\dA-Z]?"
     halves = [f"{area}{digit}" for area in languages.postcode_areas for digit in range(10)]
-    whole = rf"{_START}(?-i:{half}\s?{_NO_INWARD}\d[ABD-HJLNP-UW-Z]{{2}}){_END}"  # LS9 7TF
+    inward = r"\d[ABD-HJLNP-UW-Z]{2}"
+    whole = rf"{_START}(?-i:{half}\s?{_NO_INWARD}{inward}){_END}"  # LS9 7TF
     yield _Form(whole, digits=2, starts=halves)
+    # Halves that name no vertebra, series or view: SW1A 2AP, B33 8TH.
+    long = "|".join(area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS) or _NEVER
+    lettered = rf"(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z]\s?{inward}"
+    yield _Form(rf"{_START}(?-i:{lettered}|(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH){_END}", digits=2, starts=halves)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
     yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
     london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]
@@ -361,6 +413,7 @@ def _full_date(languages: Languages) -> str:
 
 def _kept_forms(languages: Languages) -> Iterator[_Form]:
     yield from _national()
+    yield from _births(languages)
     date = _full_date(languages)
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
@@ -387,6 +440,10 @@ class Patterns:
         self.street_names = frozenset(languages.street_names)  # words of imaging that streets are called by too
 
     @cached_property
+    def measures(self) -> Measures:
+        return Measures(self.languages)
+
+    @cached_property
     def described(self) -> tuple[_Form, ...]:
         return tuple(_known_forms(self.languages))
 
@@ -409,8 +466,10 @@ class Patterns:
     def in_description(self, text: str, is_imaging: Callable[[str], bool]) -> Iterator[Span]:
         """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging."""
         for match in _matches(self.described, text):
-            if _is_identifying(match[0]) and not is_measured(text, *match.span()):
-                yield match.span()
+            if _is_identifying(match[0]) and not self.measures.is_measured(text, *match.span()):
+                groups = (name for name, value in match.groupdict().items() if value and name.startswith("only"))
+                start, end = match.span(next(groups, 0))
+                yield self._date_behind_value(text, start, end), end
         if not any(map(str.isdigit, text)):
             return
         for match in _matches(self.labelled, text):
@@ -420,6 +479,16 @@ class Patterns:
                 street = next((value for value in match.groupdict().values() if value), "")
                 if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
+
+    def _date_behind_value(self, text: str, start: int, end: int) -> int:
+        """Return where what was found begins: at a date behind values that were taken for parts of it (TE 30 12.03.2020)."""
+        date = _DATE_BEHIND.search(text, start, end)
+        if date is None or date.end() != end:
+            return start
+        values = _SHORT_VALUE.fullmatch(text, start, date.start()) or self.measures.is_measured(
+            text, start, date.start()
+        )
+        return date.start() + 1 if values else start
 
     @cached_property
     def _before_day(self) -> re.Pattern[str]:
@@ -469,7 +538,7 @@ class Patterns:
     def in_kept_text(self, text: str) -> Iterator[Span]:
         """Yield what a kept text loses: it holds names of devices, versions and codes too, so only the unmistakable."""
         for match in _matches(self.kept, text):
-            if self._identifies(match[0]) and not is_measured(text, *match.span()):
+            if self._identifies(match[0]) and not self.measures.is_measured(text, *match.span()):
                 yield match.span()
 
     def _identifies(self, found: str) -> bool:

@@ -138,7 +138,8 @@ class Opened:
 def lent_pydicom() -> Iterator[ModuleType]:
     """Lend pydicom: the one that others loaded, else one of our own that reads headers alone and that others do not see.
 
-    Without the libraries of pixels pydicom reads the same in less than half of the time that its start takes else.
+    Without the libraries of pixels pydicom starts in half of the time (0.26 s for 0.53 s) and reads the same. No submodule of it can
+    be had without them: its package imports them all.
     """
     if "pydicom" in sys.modules:
         yield sys.modules["pydicom"]

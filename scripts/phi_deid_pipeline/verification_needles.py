@@ -6,15 +6,15 @@ The rules, in the order in which they apply:
    nothing else; they count beside another part of the same name. For institutions, addresses, numbers and devices the
    same holds of `PLACE_WORDS`.
 2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
-   only directly beside another part of the same name, in either order. Written letter by letter it counts from
-   `MIN_SPELLED` letters, and divided by hyphens. A name of three parts and more counts as one word, one of short parts
-   as a whole value. How a word may be spelled says `verification_spellings`.
+   only directly beside another part of the same name, in either order, two letters also beside an initial with a point.
+   Written letter by letter it counts from `MIN_SPELLED` letters, and divided by hyphens. A name of three parts and more
+   counts as one word, one of short parts as a whole value. How a word may be spelled says `verification_spellings`.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
    `MIN_DIGIT_WORD`, an ID of the patient as a whole value from `MIN_NUMBER`; years, repeated digits and fractions of
    decimals never count. Zeros in front are left out where `MIN_DIGIT_WORD` digits are left: 00012 is not 12. From
-   `MIN_GROUPED` digits it counts in groups of any size, too. In DS and IS it counts only as a whole component of
-   `MIN_DIGIT_RUN` digits and more; a UID never counts there. Of a telephone number the last ten and seven digits count,
-   and the number without the code of its country.
+   `MIN_GROUPED` digits it counts in groups of any size, too, a shorter part of an ID or order in two groups that no
+   point divides. In DS and IS it counts only as a whole component of `MIN_DIGIT_RUN` digits and more; a UID never counts
+   there. Of a telephone number the last ten and seven digits count, and the number without the code of its country.
    Four digits of an ID or order, no year and not round, count behind a word for numbers (`NUMBER_CUES`) or #, too.
 4. A mixed code counts as a word of its own from `MIN_CODE` characters, in groups from `MIN_GROUPED`, one of `MIN_NAME` as
    a whole value, an ID of the patient from `MIN_WHOLE`. Which parts of IDs, orders and addresses count as a number or code
@@ -84,6 +84,7 @@ _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
 _BEHIND_CUE = re.compile(r"[ .:#=-]{1,3}")
+_DIVIDERS = frozenset(" -/_")  # of a short number; a point makes a decimal of it
 _OF_ORDERS = (Category.RECORD_NUMBER, Category.ACCESSION)
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 
@@ -113,7 +114,9 @@ class Needles:
         self.towns: dict[str, Category] = {}  # four digits of an address: they count behind a word for postcodes
         self.inside: dict[str, Category] = {}  # scripts without blanks
         self._divided: dict[str, Category] = {}  # short numbers that count in groups, too
-        self._thousands: dict[str, Category] = {}  # short numbers of orders that count in thousands, too
+        self._thousands: dict[
+            str, Category
+        ] = {}  # short numbers of orders that count in thousands and in two groups, too
         self._initialed: dict[str, Category] = {}  # L. Wu
         self._pointed: set[str] = set()  # numbers that count with one point inside
         self.dates: frozenset[str] = frozenset()
@@ -194,13 +197,18 @@ class Needles:
                 self.letters.setdefault(word, category)
 
     def _add_initialed(self, parts: list[str], category: Category) -> None:
-        """Add a family name of two letters with the initial of the given name, and with what shows that it is one."""
-        if len(parts) < 2 or not all(
-            len(part) <= 2 and part.isalpha() and part not in self._harmless for part in parts
-        ):
+        """Add a family name of two letters with the initial of a given name, and with what shows that it is one: L. Wu.
+
+        A comma shows it where all parts are as short, and no term.
+        """
+        if len(parts) < 2 or not all(part.isalpha() and part.isascii() for part in parts):
             return
-        for given, family in itertools.permutations([part for part in parts if len(part) == 2 and part.isascii()], 2):
-            for form in (f"{given[0]}. {family}", f"{family}, {given[0]}", f"{family} {given[0]}."):
+        short = all(len(part) <= 2 and part not in self._harmless for part in parts)
+        for given, family in itertools.permutations(parts, 2):
+            if len(family) != 2 or family in PARTICLES or given == family:
+                continue
+            comma = f"{family}, {given[0]}" if short and len(given) == 2 else f"{family}, {given[0]}."
+            for form in (f"{given[0]}. {family}", comma, f"{family} {given[0]}."):
                 self._initialed.setdefault(form, category)
 
     def _add_neighbours(self, groups: list[set[str]], category: Category) -> None:
@@ -471,7 +479,9 @@ class Needles:
             known = joined if joined in self._grouped else joined.lstrip("0")
             if known in self._grouped and not joined.isalpha() and (marks != "." or known in self._pointed):
                 yield self._grouped[known], len(known)
-            elif known in self._thousands and THOUSANDS.fullmatch(folded[start:end]):
+            elif known in self._thousands and (
+                (len(known) >= MIN_DIGIT_RUN and THOUSANDS.fullmatch(folded[start:end])) or marks in _DIVIDERS
+            ):
                 yield self._thousands[known], len(known)
 
     def _word_hits(self, folded: str, start: int, word: str) -> Iterator[tuple[Category, int]]:

@@ -1,12 +1,12 @@
 """The parts of IDs, orders and addresses that verification takes for the whole, made by rules of its own.
 
-Of an ID or order, without what stands behind ^ or & (who gave it):
+Of an ID or order, without what stands behind ^ or & (who gave it), or before them where only that has a digit:
 
 1. Each run of digits, and digits with single marks between them as one number, from `MIN_DIGITS` digits, with the zeros
-   in front and without (`MIN_BARE` left), and without a last group of one or two digits, which may be a check digit. A day (YYYYMMDD) is
-   none of them.
+   in front and without (`MIN_BARE` left), without a last group of one or two digits, which may be a check digit, and of three
+   groups and more without the first. A day (YYYYMMDD) is none of them.
 2. The end from a letter on, from `MIN_BEHIND_LETTERS` digits, its numbers without zeros in front too: CT4711 of
-   2023-CT-004711. No end that is a year or round.
+   2023-CT-004711. No end that is a year or round. The whole counts without zeros from `MIN_SHORT` digits on: A123 of A000123.
 
 Of an address: postcodes of letters and digits (British, Canadian, Dutch), numbers in two groups; a number of four digits
 beside the word behind it, and behind a word for postcodes or letters of a country.
@@ -17,13 +17,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-MIN_DIGITS = 6
+MIN_DIGITS = 5
 MIN_BARE = 5  # of these without zeros in front
 MIN_BEHIND_LETTERS = 4
+MIN_SHORT = 3
+MIN_UID_POINTS = 4  # of an ID that is a UID: its parts are those of other UIDs
 MIN_IN_GROUPS = 5  # digits of a postcode in two groups
 
 _DAY = re.compile(r"(?:18|19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
-_OWN = re.compile(r"[^\^&]*")
+_OWN = re.compile(r"[^\^&\d]*\d[^\^&]*")
+_RUN = re.compile(r"\d+|[^\W\d_]+")
 _MARKED = re.compile(r"\d+(?:[ ./-]\d+)+|\d+")
 _FROM_LETTER = re.compile(r"(?<![^\W_])[^\W\d_]")
 _POSTCODE = re.compile(
@@ -35,14 +38,22 @@ _COUNTRY = re.compile(r"(?<!\w)[a-z]{1,3}-$")
 THOUSANDS = re.compile(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*")
 
 
+def _own(folded: str) -> str:
+    """Return the first part of an ID that has a digit."""
+    found = _OWN.search(folded)
+    return found[0] if found else ""
+
+
 def order_numbers(folded: str) -> Iterator[tuple[str, bool]]:
     """Yield (digits, whether the ID itself puts marks between them) of an ID or order in folded text."""
-    own = _OWN.match(folded)[0]  # type: ignore[index]  # it matches anything
-    for marked in _MARKED.findall(own):
+    own = _own(folded)
+    for marked in _MARKED.findall(own) if own.count(".") < MIN_UID_POINTS or not own.replace(".", "").isdigit() else ():
         groups = re.findall(r"\d+", marked)
         joined = ["".join(groups), *groups]
         if len(groups) > 1 and len(groups[-1]) < 3:
             joined.append("".join(groups[:-1]))
+        if len(groups) > 2:
+            joined.append("".join(groups[1:]))
         for digits in (one for one in joined if len(one) >= MIN_DIGITS and len(set(one)) > 1):
             for form in {digits, digits.lstrip("0")}:
                 if len(form) >= MIN_BARE and not _DAY.fullmatch(form):
@@ -51,9 +62,12 @@ def order_numbers(folded: str) -> Iterator[tuple[str, bool]]:
 
 def order_tails(folded: str) -> Iterator[str]:
     """Yield the ends of an ID or order from a letter on, compact."""
-    own = _OWN.match(folded)[0]  # type: ignore[index]
+    own = _own(folded)
+    whole = "".join(run.lstrip("0") for run in _RUN.findall(own))
+    if not whole.isdigit() and sum(map(str.isdigit, whole)) >= MIN_SHORT:
+        yield whole
     for match in _FROM_LETTER.finditer(own):
-        runs = re.findall(r"\d+|[^\W\d_]+", own[match.start() :])
+        runs = _RUN.findall(own[match.start() :])
         for tail in (runs, [run.lstrip("0") for run in runs]):
             numbers = [run for run in tail if run.isdigit()]
             if sum(map(len, numbers)) >= MIN_BEHIND_LETTERS and not is_year_or_round(numbers[-1]):

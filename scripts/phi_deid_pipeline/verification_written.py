@@ -2,7 +2,8 @@
 
 A year of two digits counts between the marks - / . (the same twice) or behind the name of a month. A month in Roman numerals
 stands between two of these marks, one of several letters also between blanks. A day of a week is written as 2020-W03-4, a
-day of a Japanese era as S26.4.3 or with its name and the signs of year, month and day.
+day of a Japanese era, or of the Republic of China, as S26.4.3 or with its name and the signs of year, month and day, in digits or
+ideographs. A year of two digits between blanks counts behind a word for birth (DOB 4 3 51).
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ _ROMAN = re.compile(
     rf"(?<!\w)(\d{{1,2}})([-/. ])({'|'.join(sorted(_ROMANS, key=len, reverse=True))})\2(\d{{4}}|\d\d)(?!\d)"
 )
 _WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")
-_IN_WORDS = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
+_ONE, _IDEOGRAPHS = r"(\d{1,4}|[〇零元一二三四五六七八九十百]{1,5})", "〇一二三四五六七八九"
+_IN_WORDS = re.compile(rf"(?<!\d){_ONE}\s?[年년]\s?{_ONE}\s?[月월]\s?{_ONE}\s?[日일]")
 _ERA = re.compile(
-    r"(?<![^\W_])(?:(m|明治?)|(t|大正?)|(s|昭和?)|(h|平成?)|(r|令和?))[ .]?(\d{1,2}|元)\s?[年./-]\s?(\d{1,2})\s?[月./-]\s?(\d{1,2})(?!\d)"
+    r"(?<![^\W_])(?:(m|明治?)|(t|大正?)|(s|昭和?)|(h|平成?)|(r|令和?)|((?:中华)?民国|民))[ .]?"
+    rf"{_ONE}\s?[年./-]\s?{_ONE}\s?[月./-]\s?{_ONE}(?!\d)"
 )
-_ERA_STARTS = (1868, 1912, 1926, 1989, 2019)
+_ERA_STARTS = (1868, 1912, 1926, 1989, 2019, 1912)
+# A day of birth in numbers between blanks: DOB 4 3 51.
+_BORN = re.compile(
+    r"(?<![^\W_])(?:dob|d\.o\.b|born|birth|geb[a-z]*|n[ae]t?[eoa]?|nacid[oa]|naissance|ddn|fn)[^\w\n]{0,3}"
+    r"(?:(?:on|am|le|el|il|op)\s)?(\d{1,2}) (\d{1,2}) (\d\d)(?!\d)"
+)
 _MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
 _ORDINAL = r"(?:st|nd|rd|th)?"
 _DAY_MONTH = re.compile(
@@ -70,20 +78,37 @@ def _read(folded: str) -> Iterator[str]:
             for century in ("",) if len(match[4]) == 4 else ("19", "20"):
                 yield f"{century}{match[4]}{_ROMANS.index(match[3]) + 1:02d}{int(match[1]):02d}"
     for match in _ERA.finditer(folded):
-        era = next(number for number in range(5) if match[number + 1])
-        year = _ERA_STARTS[era] + (int(match[6]) - 1 if match[6] != "元" else 0)
-        yield f"{year}{int(match[7]):02d}{int(match[8]):02d}"
+        era = next(number for number in range(len(_ERA_STARTS)) if match[number + 1])
+        year, month, day = map(_number, match.groups()[-3:])
+        yield f"{_ERA_STARTS[era] + year - 1}{month:02d}{day:02d}"
     for match in _WEEK_DAY.finditer(folded):
         first = datetime.date(int(match[1]), 1, 4)  # lies in the first week
         days = 7 * int(match[2]) + int(match[3]) - 8 - first.weekday()
         yield f"{first + datetime.timedelta(days=days):%Y%m%d}"
     for match in _IN_WORDS.finditer(folded):
-        yield f"{match[1]}{int(match[2]):02d}{int(match[3]):02d}"
+        year, month, day = map(_number, match.groups())
+        yield f"{year:04d}{month:02d}{day:02d}"
+    for match in _BORN.finditer(folded):
+        a, b, c = (f"{int(part):02d}" for part in match.groups())
+        yield from (f"{century}{c}{two}" for century in ("19", "20") for two in (b + a, a + b))
     for pattern, (day, month, year) in ((_DAY_MONTH, (1, 2, 3)), (_MONTH_DAY, (2, 1, 3)), (_YEAR_MONTH, (3, 2, 1))):
         for match in pattern.finditer(folded):
             if number := _month(match[month]):
                 for century in ("",) if len(match[year]) == 4 else ("19", "20"):
                     yield f"{century}{match[year]}{number}{int(match[day]):02d}"
+
+
+def _number(written: str) -> int:
+    """Return what a number in digits or ideographs says: 26, 二十六, 二六, 元."""
+    if written.isdecimal():
+        return int(written)
+    plain = written.replace("元", "一").replace("零", "〇")
+    if "百" not in plain and "十" not in plain:
+        return int("".join(str(_IDEOGRAPHS.index(char)) for char in plain))
+    hundreds, _, rest = plain.rpartition("百")
+    tens, ten, ones = rest.rpartition("十")
+    parts = ((100, hundreds if "百" in plain else "〇"), (10, (tens or "一") if ten else "〇"), (1, ones or "〇"))
+    return sum(size * max((_IDEOGRAPHS.find(char) for char in part), default=1) for size, part in parts)
 
 
 def _month(name: str) -> str:

@@ -31,12 +31,17 @@ class Cues:
     kept_modality_titles: frozenset[str]
     credentials: frozenset[str]
     soft: frozenset[str]
+    roles: frozenset[str]
+    study: frozenset[str]
     initials: frozenset[str]
     marked_initials: frozenset[str]
     relatives: frozenset[str]
     relative_links: frozenset[str]
+    contacts: frozenset[str]
+    contact_links: frozenset[str]
     dangling: frozenset[str]
     articles: frozenset[str]
+    conjunctions: frozenset[str]
     kept: frozenset[str]
     any_kept: re.Pattern[str]
 
@@ -56,6 +61,11 @@ class Vocabulary:
 
     def __contains__(self, word: str) -> bool:
         return word in self.strong or word in self.plain or word in self.names
+
+    @property
+    def called(self) -> frozenset[str]:
+        """Return the strong words that a person may be called by all the same: surnames, and words that deny."""
+        return self.surnames | self.negations.keys()
 
     def is_imaging(self, text: str) -> bool:
         """Tell whether all words of a text are in the vocabulary."""
@@ -145,12 +155,17 @@ def _cues(rows: Languages) -> Cues:
         kept_modality_titles=modality_titles - described,
         credentials=_folded(rows.credentials),
         soft=_folded(rows.soft_cues),
+        roles=_folded(rows.role_labels),
+        study=_folded(rows.study_words),
         initials=_folded(rows.initial_cues),
         marked_initials=_folded(rows.initial_cues_with_mark),
         relatives=_folded(rows.relatives),
         relative_links=_folded(rows.relative_links),
+        contacts=_folded(rows.contact_words),
+        contact_links=_folded(rows.contact_links),
         dangling=_folded(rows.dangling),
         articles=_folded(rows.articles),
+        conjunctions=_folded(rows.conjunctions),
         kept=_folded(rows.kept_cues),
         any_kept=re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
     )

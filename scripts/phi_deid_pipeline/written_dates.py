@@ -34,13 +34,18 @@ _MONTH_DAY = re.compile(
 )
 _YEAR_MONTH = re.compile(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{_MONTH}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)")
 _WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")  # 2020-W03-4 (ISO 8601)
-_EAST_ASIAN = re.compile(r"(?<!\d)(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")
+_HAN_DIGITS = {char: number for number, char in enumerate("〇一二三四五六七八九")} | {"零": 0, "元": 1}
+_HAN = "[〇零一二三四五六七八九十百]"
+_EAST_ASIAN = re.compile(
+    rf"(?<!\d)(\d{{4}}|{_HAN}{{4}})\s?[年년]\s?(\d{{1,2}}|{_HAN}{{1,3}})\s?[月월]\s?(\d{{1,2}}|{_HAN}{{1,3}})\s?[日일]"
+)
 # Japanese eras by letter and name, with the year before their first; the first year is written as 元, too.
 _ERAS = {"m明明治": 1867, "t大大正": 1911, "s昭昭和": 1925, "h平平成": 1988, "r令令和": 2018}
 _ERA_OF = {name: start for (letter, short, *whole), start in _ERAS.items() for name in (letter, short, "".join(whole))}
+_ERA_OF |= dict.fromkeys(("民", "民国", "中华民国"), 1911)
 _ERA = re.compile(
-    r"(?<![^\W_])([mtshr]|明治|大正|昭和|平成|令和|[明大昭平令])[ .]?(\d{1,2}|元)\s?[年./-]\s?(\d{1,2})"
-    r"\s?[月./-]\s?(\d{1,2})(?:\s?日)?(?!\d)"
+    rf"(?<![^\W_])([mtshr]|明治|大正|昭和|平成|令和|中华民国|民国|[明大昭平令民])[ .]?(\d{{1,3}}|元|{_HAN}{{1,5}})\s?[年./-]"
+    rf"\s?(\d{{1,2}}|{_HAN}{{1,3}})\s?[月./-]\s?(\d{{1,2}}|{_HAN}{{1,3}})(?:\s?日)?(?!\d)"
 )
 
 
@@ -69,6 +74,21 @@ def _run_orders(run: str) -> Iterator[str]:
     return _days(*head)
 
 
+def _number(written: str) -> int:
+    """Return a number in digits or ideographs, with tens and hundreds or digit by digit: 二十六, 一九五一."""
+    if written.isdecimal():
+        return int(written)
+    if not {"十", "百"} & set(written):
+        return int("".join(str(_HAN_DIGITS[char]) for char in written))
+    total, last = 0, 0
+    for char in written:
+        if char in "十百":
+            total, last = total + (last or 1) * (10 if char == "十" else 100), 0
+        else:
+            last = _HAN_DIGITS[char]
+    return total + last
+
+
 def month_number(name: str) -> int:
     """Return the number of a month by its folded name, 0 for what is none."""
     return _MONTHS.get(name, 0)
@@ -82,12 +102,13 @@ def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     for match in _NUMERIC.finditer(folded):
         yield match.start(1), match.end(5), tuple(_numeric_orders(match[1], match[3], match[5]))
     for match in _EAST_ASIAN.finditer(folded):
-        yield match.start(), match.end(), tuple(_days((match[1], match[2], match[3])))
+        year, month, day = map(_number, match.groups())
+        yield match.start(), match.end(), tuple(_days((f"{year:04d}", str(month), str(day))))
     if not any(char.isalpha() for char in folded):
         return
     for match in _ERA.finditer(folded):
-        year = _ERA_OF[match[1]] + (1 if match[2] == "元" else int(match[2]))
-        yield match.start(), match.end(), tuple(_days((str(year), match[3], match[4])))
+        year, month, day = map(_number, match.groups()[1:])
+        yield match.start(), match.end(), tuple(_days((str(_ERA_OF[match[1]] + year), str(month), str(day))))
     for match in _WEEK_DAY.finditer(folded):
         first = datetime.date(int(match[1]), 1, 4)  # lies in the first week
         days = 7 * int(match[2]) + int(match[3]) - 8 - first.weekday()

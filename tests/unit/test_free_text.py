@@ -210,10 +210,11 @@ def test_kept_text_loses_known_identifiers_only():
     assert drop_identifiers("seq for Maria Hand, v2", HAND) == "seq for , v2"
 
 
-class _Spans:
-    """A lexicon stub is not needed for matching but for overlapping hits, which a real lexicon seldom gives."""
+class _Spans(Lexicon):
+    """Hits that overlap, which a real lexicon seldom gives."""
 
     def __init__(self, *spans: tuple[int, int]) -> None:
+        super().__init__()
         self._spans = spans
 
     def hits(self, text: str) -> list[tuple[int, int, Category]]:
@@ -252,7 +253,7 @@ def test_committed_vocabulary_is_what_the_generator_writes(tmp_path):
     module = runpy.run_path(str(VOCABULARY_FILE.parent / "generate.py"))
     module["main"](tmp_path)
     assert (tmp_path / "vocabulary.txt").read_bytes() == VOCABULARY_FILE.read_bytes()
-    assert VOCABULARY_FILE.stat().st_size < 300_000
+    assert VOCABULARY_FILE.stat().st_size < 320_000
 
 
 def test_wrong_line_of_a_vocabulary_is_named(tmp_path):
@@ -364,7 +365,9 @@ def test_modality_and_nuclide_are_no_titles(text):
         ("Dr. Kopf Thorax", "Thorax"),
         ("Dr Lge Thorax", "Thorax"),
         ("DR LEE THORAX", "DR THORAX"),
-        ("DR KAUFMAN THORAX", "THORAX"),
+        ("DR KAUFMAN THORAX", "DR THORAX"),
+        ("MR ENTERO W WO", "MR ENTERO W WO"),
+        ("MR QZXVBN W WO", "MR WO"),
         ("Mr Li knee", "knee"),
         ("Sr. Lopez Torax", "Torax"),
         ("CT CHEST Parkinson", "CT CHEST"),

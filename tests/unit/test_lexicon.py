@@ -624,7 +624,7 @@ RUSSIAN = "\u0429\u0435\u0440\u0431\u0430\u043a\u043e\u0432\u0430^\u042e\u043b\u
         ("Smith^John", "blacksmith smiths", []),
         ("Li^Wu", "LiWu, WuLi", ["LiWu", "WuLi"]),
         ("Li^Wu", "L. Wu; Wu, L; liwu; L Wu", ["L. Wu", "Wu, L"]),
-        ("Ax^Pa", "AxPa A. Pa", []),
+        ("Ax^Pa", "AxPa A. Pa; A. Lat", ["A. Pa"]),
         ("Mc Carthy-Lo Presti^Ann", "McCarthy and lopresti", ["McCarthy", "lopresti"]),
         (GREEK, "Hatzigeorgiou Evaggelos", ["Hatzigeorgiou Evaggelos"]),
         (

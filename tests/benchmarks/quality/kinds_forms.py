@@ -39,6 +39,14 @@ KNOWN: dict[str, tuple[str, str, str]] = {
     "name/beside_word": ("PatientBirthName", "{family}^{given}", "{family}Thorax"),
     "name/short": ("PatientBirthName", "Ng^Ek", "NgEk"),
     "birth/era": ("", "", "{era}"),
+    "birth/blanks": ("", "", "DOB {birth_blanks}"),
+    "id/letter_left_out": ("OtherPatientIDs", "P-{a5}", "{a5}"),
+    "id/in_two_groups": ("OtherPatientIDs", "P-{a2}{a3}", "{a2} {a3}"),
+    "id/ward_left_out": ("OtherPatientIDs", "12/{a3}-{a2}", "{a3}-{a2}"),
+    "id/authority_in_front": ("OtherPatientIDs", "UKT^{a7}", "{a7}"),
+    "order/year_left_out": ("FillerOrderNumberImagingServiceRequest", "2024/{a5}", "{a5}"),
+    "name/two_letters": ("PatientBirthName", "Ca^Ni", "Dr. Ca"),
+    "name/that_denies": ("PatientBirthName", "Nie^{given}", "Frau Nie"),
 }
 # Known to no header.
 STRANGE: dict[str, str] = {
@@ -56,6 +64,15 @@ DESCRIBED_ALONE: dict[str, str] = {
     "postcode/town": "in {a4} {city}",
     "age/year_of_life": "{age}. Lebensjahr",
     "age/label": "PatAge {age}",
+    "postcode/glued": "CH{a4} {city}",
+    "postcode/british": "B{a2} {d}TH",
+    "age/person": "Patient {age} a",
+    "age/over": "over {age} years",
+    "age/at_least": "{age}+ years",
+    "age/sex": "female, {age}",
+    "name/that_denies": "Frau Nie",
+    "name/abbreviated_title": "Sig.ra Mai",
+    "name/word_beside_given": "Tan Wei",
     "number/word": "Nr. {a4}",
     "number/extension": "DECT {a4}",
 }
@@ -87,7 +104,9 @@ def _make(kind: str, place: str, header: str, value: str, form: str, *, known: b
             ctx.plant(f"{kind}/header", (tag(header),), value.format(**fields), nature="whole")
         phrase = "" if place in KEPT else ctx.phrase(limit=30)
         put(ctx.ds, (tag(place),), vr_of(tag(place)), f"{phrase} {written}" if phrase else f"B30 {written}")
-        gone = fields["family"] if "{family}" in form else written.removeprefix("PLZ ").removeprefix("in ")
+        told = next((name for name in ("family", "birth_blanks", "age") if f"{{{name}}}" in form), "")
+        short = written.split()[-1] if written.startswith(("Dr.", "Frau", "Sig.ra")) else ""
+        gone = fields[told] if told else short or written.removeprefix("PLZ ").removeprefix("in ").removesuffix(" Wei")
         ctx.plant(kind, (tag(place),), gone, phrase, known=known)
 
     return make
@@ -97,7 +116,7 @@ def _fields(ctx: Context, template: str) -> dict[str, str]:
     """Return what templates name; a number is the same wherever it stands in one template."""
     who, draw = ctx.who, ctx.draw
     sizes = {
-        f"{letter}{size}" for letter in "abc" for size in (2, 3, 4, 6, 7, 8, 11) if f"{{{letter}{size}}}" in template
+        f"{letter}{size}" for letter in "abc" for size in (2, 3, 4, 5, 6, 7, 8, 11) if f"{{{letter}{size}}}" in template
     }
     digits = {name: _number(ctx, int(name[1:])) for name in sorted(sizes)}
     birth = who.birth_date
@@ -105,7 +124,8 @@ def _fields(ctx: Context, template: str) -> dict[str, str]:
     place = {"street": who.street, "city": draw.pool.cities[0], "d": str(ctx.rng.randint(3, 9))}
     start = 1925 if int(birth[:4]) < 1989 else 1988
     era = f"{'S' if start == 1925 else 'H'}{int(birth[:4]) - start}.{int(birth[4:6])}.{int(birth[6:])}"
-    return {**digits, **names, **place, "era": era, "age": str(ctx.rng.randint(91, 99))}
+    blanks = f"{int(birth[6:])} {int(birth[4:6])} {birth[2:4]}"
+    return {**digits, **names, **place, "era": era, "birth_blanks": blanks, "age": str(ctx.rng.randint(91, 99))}
 
 
 def _number(ctx: Context, size: int) -> str:

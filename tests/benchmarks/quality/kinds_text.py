@@ -180,7 +180,7 @@ BY_LANGUAGE: dict[str, dict[str, str]] = {
         "patient": "{p} patiënt {family}",
     },
 }
-BESIDE = {"doctor": "{p} Dr. {s_family}"}
+BESIDE = {"doctor": "{p} Dr. {s_family}", "date": "{p} {date_german}"}
 PLACES = (
     *("StudyDescription", "SeriesDescription", "ProtocolName", "ImageComments", "RequestedProcedureDescription"),
     *("PerformedProcedureStepDescription", "DerivationDescription", "ReasonForStudy", "AdditionalPatientHistory"),

@@ -12,7 +12,7 @@ from benchmarks.quality.pools import REPORTED_FROM
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
 # Texts whose words and numbers are easily taken for something else, as a telephone, a year, initials or an unknown word.
-TEMPTING = ("negated", "views", "series", "parameters", "structures")
+TEMPTING = ("negated", "views", "series", "parameters", "structures", "nineties")
 
 DEVELOPMENT: dict[str, tuple[str, ...]] = {
     "en": (
@@ -100,6 +100,8 @@ DEVELOPMENT: dict[str, tuple[str, ...]] = {
         "MR OSG links",
         "DR Skoliose",
         "Cardiac MR LGE",
+        "RT HUM AP",
+        "MR ENTERO",
     ),
     "series": (
         "DWI b 0 50 400 800",
@@ -132,6 +134,14 @@ DEVELOPMENT: dict[str, tuple[str, ...]] = {
         "gluteus_maximus_left",
         "Cartlg_Thyroid",
         "CTVn_5400",
+    ),
+    "nineties": (
+        "Stenosis > 90 %",
+        "TE 94",
+        "SpO2 94 %",
+        "Flexion 90 degrees",
+        "90 kVp",
+        "Delay 95 s",
     ),
 }
 
@@ -222,6 +232,8 @@ REPORTED: dict[str, tuple[str, ...]] = {
         "MR HNO nativ",
         "DR Panto",
         "MR PANC DELAYED",
+        "LT CLAV AP",
+        "MR SCHAEDEL NATIV",
     ),
     "series": (
         "DWI b 0 500 1000",
@@ -254,6 +266,14 @@ REPORTED: dict[str, tuple[str, ...]] = {
         "iliopsoas_right",
         "Nasalconcha_LT",
         "GTVn_5000",
+    ),
+    "nineties": (
+        "Occlusion > 95 %",
+        "TE 96 ms",
+        "HR 92",
+        "Abduction 90 degrees",
+        "100 kVp",
+        "Delay 90 s",
     ),
 }
 

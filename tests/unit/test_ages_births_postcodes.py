@@ -1,0 +1,201 @@
+"""Ages above 89, days of birth and postcodes in the forms in which people write them; measures and levels stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.lexicon import Lexicon
+
+VOCABULARY = load_vocabulary()
+
+
+def _left(text: str) -> str:
+    return clean_descriptor(text, Lexicon(), VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    "age",
+    [
+        *(
+            "Patient 94 a",
+            "94 a, female",
+            "94 female",
+            "90+",
+            "90+ years",
+            "Patientin 90+",
+            "über 90",
+            "Patient über 90 Jahre",
+        ),
+        *(
+            "> 90",
+            ">90",
+            "> 89 years",
+            "over 90",
+            "over ninety",
+            "94 år",
+            "94-årig",
+            "94 歳",
+            "94岁",
+            "94 лет",
+            "94 세",
+        ),
+        *(
+            "94 ans",
+            "94 jaar",
+            "94 años",
+            "94 anni",
+            "di anni 94",
+            "94-jährige",
+            "94yo",
+            "94 y/o",
+            "aged 94",
+            "F, 94",
+            "94 w",
+        ),
+        *("in her nineties", "in his 90s", "in her late 90's", "plus de 90 ans", "mayor de 90 años", "oltre 90 anni"),
+        *("ouder dan 90 jaar", "patiente de 94 ans", "paciente de 94 años", "man, 94", "Mann 94 J."),
+    ],
+)
+def test_age_above_89_goes(age: str) -> None:
+    for text in (age, f"CT Thorax, {age}", f"{age}, CT Thorax"):
+        left = _left(text)
+        assert not any(char.isdigit() for char in left) and "90" not in left and "nineties" not in left, text
+        assert "CT Thorax" not in text or "CT Thorax" in left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "94 mm",
+            "TE 94",
+            "94 %",
+            "94 kVp",
+            "> 90 %",
+            "stenosis > 90 %",
+            "HR 94",
+            "GFR > 90",
+            "over 90 degrees",
+            "b 90",
+        ),
+        *(
+            "flexion 90+ degrees",
+            "94 a 96 mm",
+            "Vmax 94",
+            "FA 90",
+            "> 90 HU",
+            "Patient 94 kg",
+            "delay 90 s",
+            "SpO2 94 %",
+        ),
+        *("94 slices", "Phase 90", "patient tilted 90 degrees", "über 90 Grad", "male connector 120 kV"),
+    ],
+)
+def test_measure_between_90_and_120_stays(text: str) -> None:
+    assert _left(text) == text
+
+
+@pytest.mark.parametrize(
+    "birth",
+    [
+        *(
+            "DOB 4 3 51",
+            "DOB 04 03 1951",
+            "D.O.B. 4 3 51",
+            "born 4 3 51",
+            "b. 4.3.51",
+            "* 4.3.51",
+            "* 04 03 1951",
+            "*4 3 51",
+        ),
+        *(
+            "geb. 4 3 51",
+            "geb. am 4 3 51",
+            "geboren am 4 3 51",
+            "Geb.-Dat. 4 3 51",
+            "GebDat 4 3 51",
+            "Geburtsdatum 4 3 51",
+        ),
+        *("né le 4 3 51", "née le 4/3/51", "né(e) le 4 3 51", "DDN 4 3 51", "date de naissance 4 3 51"),
+        *("nacido el 4 3 51", "nacida 4/3/51", "F. nac. 4 3 51", "fecha de nacimiento 4 3 51"),
+        *("nato il 4 3 51", "nata il 4 3 51", "d.d.n. 4 3 51", "data di nascita 4 3 51"),
+        *("geboren 4 3 51", "geboren op 4 3 51", "geb.dat. 4 3 51", "geboortedatum 4 3 51"),
+    ],
+)
+def test_day_of_birth_goes_with_its_cue_from_descriptions_and_kept_text(birth: str) -> None:
+    for text in (_left(f"CT Thorax, {birth}"), drop_identifiers(f"CT Thorax, {birth}", Lexicon())):
+        assert text.startswith("CT Thorax") and "4" not in text and "51" not in text
+
+
+@pytest.mark.parametrize("text", ["T1 4 3 51", "b 4 3 51", "score 4 3 51", "* 3 4 5", "1 2 3", "birth 38 weeks"])
+def test_numbers_without_a_cue_of_birth_stay(text: str) -> None:
+    assert _left(text) == text
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(
+            "CH3012 Bern",
+            "CH 3012 Bern",
+            "4020Linz",
+            "D-72076",
+            "D 72076 Tübingen",
+            "A-4020 Linz",
+            "A4020 Linz",
+            "CH-8001Zürich",
+        ),
+        *("B33 8TH", "SW1A 1AA", "SW1A1AA", "W1A 0AX", "CR2 6XH", "EC1A 1BB", "M1 1AE"),
+    ],
+)
+def test_postcode_goes(place: str) -> None:
+    assert _left(f"CT Thorax, {place}") == "CT Thorax"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "T2 3D",
+            "C5 6",
+            "L4 5",
+            "L4 5 S1",
+            "L5 1ST",
+            "S1 4TH",
+            "T12 8TH rib",
+            "E1 6AX",
+            "S1 2AP",
+            "L4 5MM",
+            "B30 3D",
+        ),
+        *("TE 4000 Axial", "A 1000 Slices", "N 1000 Thorax"),
+    ],
+)
+def test_levels_series_and_values_are_no_postcodes(text: str) -> None:
+    assert _left(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("TE 30 12.03.2020", "TE 30"),
+        ("b1000 12.03.2020", "b1000"),
+        ("stenosis 70 2020-03-12", "stenosis 70"),
+        ("BP 120/80 12.03.20", "BP 120/80"),
+        ("089 4711 12.03.2020", ""),
+        ("DWI b 10/20/30", "DWI b 10/20/30"),
+        ("delays 10/20/30", "delays 10/20/30"),
+        ("b 10/20/50", "b"),
+        ("10/20/30", ""),
+    ],
+)
+def test_date_behind_a_value_leaves_the_value(text: str, left: str) -> None:
+    assert _left(text) == left
+
+
+@pytest.mark.parametrize(
+    "text", ["MR ENTERO", "MR SCHAEDEL", "RT HUM AP", "MR ENTERO W WO", "DR CYSTO", "MR NEUROGRAPHY"]
+)
+def test_modality_in_capitals_before_a_protocol_is_no_title(text: str) -> None:
+    assert _left(text) == text

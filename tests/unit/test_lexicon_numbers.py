@@ -1,0 +1,64 @@
+"""Parts of IDs and orders are found in the groups in which people write them, and nothing that is a measure."""
+
+from __future__ import annotations
+
+import pytest
+
+from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.verification_needles import Needles
+
+ID, ORDER = Category.RECORD_NUMBER, Category.ACCESSION
+
+
+@pytest.mark.parametrize(
+    ("category", "value", "written"),
+    [
+        (
+            ID,
+            "P-44556",
+            ["P-44556", "P 44 556", "44556", "44 556", "44-556", "44/556", "445 56", "P/44/556", "p 44-556"],
+        ),
+        (ID, "12/987-65", ["987-65", "987/65", "98765", "12 987 65", "12.987.65", "1298765", "12/98765"]),
+        (ID, "UKT^7654321", ["7654321", "UKT7654321", "UKT 7654321", "765 43 21", "7-654-321"]),
+        (ID, "A000123", ["A123", "A000123", "000123"]),
+        (ID, "KH0044321", ["KH44321", "KH 44321", "44321", "44 321", "44-321", "KH-44-321"]),
+        (ORDER, "2024/77123", ["2024/77123", "77123", "77 123", "77123/2024", "24/77123", "2024.77123", "2024-77123"]),
+    ],
+)
+def test_parts_and_groupings_of_an_id_go_from_texts_that_policies_keep(
+    category: Category, value: str, written: list[str]
+) -> None:
+    lexicon = Lexicon([Entry(category, value)])
+    digits = max(
+        filter(str.isdigit, value.replace("/", " ").replace("-", " ").replace("^", " ").split()), key=len, default=""
+    )
+    for form in written:
+        kept = drop_identifiers(f"protocol {form} B30f", lexicon)
+        assert kept.startswith("protocol ") and kept.endswith(" B30f"), form
+        assert not digits or digits not in kept, form
+        assert kept != f"protocol {form} B30f", form
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("P-44556", "TE 44.556 ms"),
+        ("P-44556", "44,556"),
+        ("A000120", "kernel a 120 kV"),
+        ("UKT^7654321", "7654.321"),
+        ("P-44556", "145 560 HU"),
+    ],
+)
+def test_a_decimal_or_another_number_is_no_part_of_an_id(value: str, text: str) -> None:
+    lexicon = Lexicon([Entry(ID, value)])
+    assert drop_identifiers(text, lexicon) == text
+    assert clean_descriptor("TE 44.556 ms", lexicon, load_vocabulary()) == "TE 44.556 ms"
+
+
+def test_parts_of_an_id_that_is_a_uid_are_no_identifiers() -> None:
+    entry = Entry(ID, "1.2.840.10008.5.99123")
+    assert drop_identifiers("code 10008 and 99123", Lexicon([entry])) == "code 10008 and 99123"
+    assert list(Needles([entry], frozenset()).hits("code 10008 and 99123")) == []
+    assert drop_identifiers("code 1.2.840.10008.5.99123", Lexicon([entry])) == "code "
