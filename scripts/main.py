@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 import evaluate_folder
-from cluster_jobs import end_orphans, jobs_are_over, jobs_may_be_out, profile_options
+from cluster_jobs import ClusterError, end_orphans, jobs_are_over, jobs_may_be_out, profile_options
 from file_times import OutputTimes
-from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
+from object_storage import Storage, StorageError, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
@@ -179,6 +179,8 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
     found = {name: parse_place(text) for name, text in places.items() if text and (name != "input" or is_storage(text))}
     check_apart(found)
     storage = Storage(path_style=args.path_style) if found else None
+    for name, place in found.items():
+        storage.reach(name, place)
     request = _request(args)
     if storage and "input" in found:
         request.input.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -190,11 +192,13 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
     if storage and code in (RELEASED, NOT_ALL_RELEASED) and not args.dry_run:
         output = args.output.resolve()
         if "publish" in found and (output / "release").exists():
-            sent = publish(storage, (output / "release").resolve(), found["publish"])
-            console.print(f"Published: {sent} objects sent", highlight=False)
+            release = (output / "release").resolve()
+            sent = publish(storage, release, found["publish"])
+            told = f"{sent} objects sent" if sent else "was there already, as it is here"
+            console.print(f"Published: release {release.name}, {told}", highlight=False)
         if "archive" in found:
-            sent = archive(storage, output, found["archive"])
-            console.print(f"Archived: {sent} objects sent", highlight=False)
+            counts = archive(storage, output, found["archive"])
+            console.print("Archived: {sent} objects sent, {deleted} deleted".format(**counts), highlight=False)
     return code
 
 
@@ -455,6 +459,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"main.py: {error}", file=sys.stderr)
         return USAGE
+    except (StorageError, ClusterError) as error:  # a call that was checked, and then was not carried out
+        print(f"main.py: {error}", file=sys.stderr)
+        return FAILED
     except DeidError as error:
         print(f"main.py: {error}", file=sys.stderr)
         return USAGE if args.command in ("run", "prepare", "policy") else FAILED
