@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import evaluate_folder
-from cluster_jobs import ClusterError, end_orphans, jobs_are_over, jobs_may_be_out, profile_options
+from cluster_jobs import ClusterError, cluster_of, end_orphans, jobs_are_over, jobs_may_be_out, profile_options
 from file_times import OutputTimes
 from object_storage import Storage, StorageError, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
@@ -235,7 +235,7 @@ def run(
         options |= {"lock": lock, "console": console}
         _clear_stale_lock(output, console)
         former = read_counts(output)
-        jobs_may_be_out(output, machines)
+        jobs_may_be_out(output, cluster_of(profile_folder))
         code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         _set_back(times, console)
         if code:
