@@ -28,6 +28,7 @@ from run_setup import (
     DISK_FULL,
     ROOT,
     RunRequest,
+    check_choices,
     checked_output,
     forget_changed_files,
     holds_another_input,
@@ -178,11 +179,13 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
     places = {name: getattr(args, name) for name in ("input", "publish", "archive")}
     found = {name: parse_place(text) for name, text in places.items() if text and (name != "input" or is_storage(text))}
     check_apart(found)
+    _profile_folder(args.profile)
     storage = Storage(path_style=args.path_style) if found else None
     for name, place in found.items():
         storage.reach(name, place)
     request = _request(args)
     if storage and "input" in found:
+        check_choices(request)
         request.input.mkdir(parents=True, mode=0o700, exist_ok=True)
         with only_run(args.output.resolve()):
             counts = copy_input(storage, found["input"], request.input, args.output / "private" / "source.json")
@@ -212,9 +215,7 @@ def run(
     software: str | None = None,
 ) -> int:
     """Prepare, scan, then run what has work; return the exit code."""
-    profile_folder = ROOT / "workflow" / "profiles" / profile
-    if not (profile_folder / "config.yaml").exists():
-        raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
+    profile_folder = _profile_folder(profile)
     output = checked_output(request)
     with only_run(output) as lock:
         times = OutputTimes(output)
@@ -257,6 +258,13 @@ def run(
         open_files = print_summary(output, console)
         print_places(output, console)
         return NOT_ALL_RELEASED if open_files else RELEASED
+
+
+def _profile_folder(profile: str) -> Path:
+    folder = ROOT / "workflow" / "profiles" / profile
+    if not (folder / "config.yaml").exists():
+        raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
+    return folder
 
 
 def _set_back(times: OutputTimes, console: Console) -> None:

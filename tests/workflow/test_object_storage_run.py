@@ -326,6 +326,18 @@ def test_a_place_that_cannot_be_reached_is_a_wrong_call_before_any_work(
     assert not place.output.exists()
 
 
+@pytest.mark.parametrize("wrong", [("--policy", "keep_all"), ("--profile", "nowhere"), ("--set", "ocr.reders=1")])
+def test_a_wrong_call_is_refused_before_its_input_is_fetched(
+    client, finished: Workplace, fresh: Callable[[str], Workplace], wrong: tuple[str, str]
+) -> None:
+    fill(client, finished.source)
+    place = fresh("wrong")
+    place.source = "s3://scans/ct"
+    refused = place.run(*wrong, expect=USAGE)
+    assert len(refused.shown.splitlines()) == 1
+    assert not place.output.exists()
+
+
 def test_a_release_that_is_refused_after_the_run_is_a_failed_run(client, place: Workplace) -> None:
     key = f"study/{place.newest().name}/manifest.json"
     client.put_object(Bucket=OPEN.bucket, Key=key, Body=b"{}")
