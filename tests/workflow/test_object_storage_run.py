@@ -232,9 +232,10 @@ def large(tmp_path: Path) -> Path:
 
 
 def test_a_complete_release_is_left_as_it_is_whatever_its_size(client, large: Path) -> None:
+    (large / "manifest.json").write_bytes(os.urandom(LARGE))
     assert publish(Storage(), large, OPEN) == 3
     before = written(client, OPEN)
-    assert "-" in before["0001/large.nii"][1]
+    assert "-" in before["0001/large.nii"][1] and "-" in before["0001/manifest.json"][1]
     assert publish(Storage(), large, OPEN) == 0
     assert written(client, OPEN) == before
 
