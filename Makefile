@@ -27,7 +27,7 @@ help:
 	@echo "make cluster    add Snakemake's plugins for clusters to both environments, as far as they are there"
 	@echo "make format     let ruff and snakefmt lay out the code"
 	@echo "make lock       write envs/*.lock anew (UPGRADE=1: with newer versions)"
-	@echo "make clean      remove the environment, caches and the demo's output"
+	@echo "make clean      remove the environments, caches and the demo's output"
 
 env:
 	@envs/make_env.sh $(VENV) requirements models
@@ -99,5 +99,5 @@ lock: dev-env
 	../$(LOCK) --no-deps models.in -o models.lock && ../$(LOCK) --no-deps readers.in -o readers.lock && ../$(RUN) conda_pins.py
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis .snakemake $(DEMO)
+	rm -rf $(VENV) $(VENV)-launcher .cache .pytest_cache .ruff_cache .hypothesis .snakemake $(DEMO)
 	find scripts tests workflow -name __pycache__ -type d -prune -exec rm -rf {} +

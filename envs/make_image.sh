@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the container image from the locks:  envs/make_image.sh PYTHON [TAG]
 #   PYTHON       interpreter of the project's environment; its pip fetches the locked packages, so that the build needs no
-#                package index of its own and works behind the same proxy or mirror
+#                package index of its own and works behind the same proxy or mirror. The image's Debian has Python 3.11:
+#                where this is another one, python3.11 does it
 #   BASE_IMAGE   the Debian to build on; default: debian:bookworm-slim of Docker Hub, and where no hub answers a minimal
 #                Debian made here from packages (mmdebstrap, as root)
 #   SIF          if given and Apptainer is installed: the image is written there in Apptainer's format too
@@ -16,8 +17,10 @@ fail() { echo "make_image.sh: $*" >&2; exit 2; }
 for tool in podman buildah; do
     command -v "$tool" >/dev/null || fail "$tool is not installed: sudo apt-get install podman buildah"
 done
-"$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
-    fail "the image's Debian has Python 3.11: make the environment with it (PYTHON=python3.11)"
+fetches() { "$1" -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; }
+fetches "$python" || python=python3.11
+fetches "$python" || fail "the image's Debian has Python 3.11, and only that one fetches packages for it: install it beside" \
+    "the environment (sudo apt-get install python3.11 python3-pip), or make the environment with it (PYTHON=python3.11)"
 
 own_base() {
     podman image exists "$OWN_BASE" && return

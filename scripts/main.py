@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 import evaluate_folder
-from cluster_jobs import end_orphans, jobs_are_over, jobs_may_be_out, profile_options
+from cluster_jobs import ClusterError, cluster_of, end_orphans, jobs_are_over, jobs_may_be_out, profile_options
 from file_times import OutputTimes
-from object_storage import Storage, archive, check_apart, copy_input, is_storage, parse_place, publish
+from object_storage import Storage, StorageError, archive, check_apart, copy_input, is_storage, parse_place, publish
 from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
@@ -28,6 +28,7 @@ from run_setup import (
     DISK_FULL,
     ROOT,
     RunRequest,
+    check_choices,
     checked_output,
     forget_changed_files,
     holds_another_input,
@@ -178,9 +179,13 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
     places = {name: getattr(args, name) for name in ("input", "publish", "archive")}
     found = {name: parse_place(text) for name, text in places.items() if text and (name != "input" or is_storage(text))}
     check_apart(found)
+    _profile_folder(args.profile)
     storage = Storage(path_style=args.path_style) if found else None
+    for name, place in found.items():
+        storage.reach(name, place)
     request = _request(args)
     if storage and "input" in found:
+        check_choices(request)
         request.input.mkdir(parents=True, mode=0o700, exist_ok=True)
         with only_run(args.output.resolve()):
             counts = copy_input(storage, found["input"], request.input, args.output / "private" / "source.json")
@@ -190,11 +195,13 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
     if storage and code in (RELEASED, NOT_ALL_RELEASED) and not args.dry_run:
         output = args.output.resolve()
         if "publish" in found and (output / "release").exists():
-            sent = publish(storage, (output / "release").resolve(), found["publish"])
-            console.print(f"Published: {sent} objects sent", highlight=False)
+            release = (output / "release").resolve()
+            sent = publish(storage, release, found["publish"])
+            told = f"{sent} objects sent" if sent else "was there already, as it is here"
+            console.print(f"Published: release {release.name}, {told}", highlight=False)
         if "archive" in found:
-            sent = archive(storage, output, found["archive"])
-            console.print(f"Archived: {sent} objects sent", highlight=False)
+            counts = archive(storage, output, found["archive"])
+            console.print("Archived: {sent} objects sent, {deleted} deleted".format(**counts), highlight=False)
     return code
 
 
@@ -208,9 +215,7 @@ def run(
     software: str | None = None,
 ) -> int:
     """Prepare, scan, then run what has work; return the exit code."""
-    profile_folder = ROOT / "workflow" / "profiles" / profile
-    if not (profile_folder / "config.yaml").exists():
-        raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
+    profile_folder = _profile_folder(profile)
     output = checked_output(request)
     with only_run(output) as lock:
         times = OutputTimes(output)
@@ -231,7 +236,7 @@ def run(
         options |= {"lock": lock, "console": console}
         _clear_stale_lock(output, console)
         former = read_counts(output)
-        jobs_may_be_out(output, machines)
+        jobs_may_be_out(output, cluster_of(profile_folder))
         code, state = run_snakemake(output, ["inventory"], extra=[], **options)
         _set_back(times, console)
         if code:
@@ -253,6 +258,13 @@ def run(
         open_files = print_summary(output, console)
         print_places(output, console)
         return NOT_ALL_RELEASED if open_files else RELEASED
+
+
+def _profile_folder(profile: str) -> Path:
+    folder = ROOT / "workflow" / "profiles" / profile
+    if not (folder / "config.yaml").exists():
+        raise ConfigError(f"There is no profile '{profile}' in workflow/profiles/.")
+    return folder
 
 
 def _set_back(times: OutputTimes, console: Console) -> None:
@@ -455,6 +467,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"main.py: {error}", file=sys.stderr)
         return USAGE
+    except (StorageError, ClusterError) as error:  # a call that was checked, and then was not carried out
+        print(f"main.py: {error}", file=sys.stderr)
+        return FAILED
     except DeidError as error:
         print(f"main.py: {error}", file=sys.stderr)
         return USAGE if args.command in ("run", "prepare", "policy") else FAILED

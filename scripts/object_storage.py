@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from phi_deid_pipeline.errors import ConfigError, DeidError
 SCHEME = "s3://"
 MANIFEST = "manifest.json"
 PRIVATE = ("audits", "private")
-NOT_ARCHIVED = frozenset({"private/salt", "private/.run.lock"})  # whoever has the salt can tie new UIDs to old ones
+ARCHIVED = "private/archived.json"  # what was archived from here, by place
+NOT_ARCHIVED = frozenset({"private/salt", "private/.run.lock", ARCHIVED})  # the salt ties new UIDs to old ones
+DIGEST = "sha256"  # metadata of each object that is sent: an ETag is an MD5 only of what went in one piece, unencrypted
 TRANSFERS = 8
 ATTEMPTS = 5  # of each transfer, by boto3
 PART_SIZE = 1 << 20
+LOOK_AT = "Check bucket, endpoint and credentials."
 
 
 class StorageError(DeidError):
@@ -90,12 +94,20 @@ class Storage:
         config = Config(
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             max_pool_connections=TRANSFERS,
-            s3={"addressing_style": "path" if path_style else "auto"},
+            s3={"addressing_style": "path"} if path_style else None,
         )
         try:
-            self._client = boto3.client("s3", config=config)
+            self._client = boto3.Session().client("s3", config=config)
+        except (*self._errors, ValueError) as error:  # the second: an endpoint that is no address
+            raise ConfigError(f"The object storage cannot be used ({type(error).__name__}). {LOOK_AT}") from error
+
+    def reach(self, name: str, place: Place) -> None:
+        """Raise ConfigError unless a place can be listed; `name` is the option that names it."""
+        try:
+            self._client.list_objects_v2(Bucket=place.bucket, Prefix=place.prefix, MaxKeys=1)
         except self._errors as error:
-            raise _failed("cannot be used", error) from error
+            told = _code(error) or type(error).__name__
+            raise ConfigError(f"The place of {name} cannot be reached ({told}). {LOOK_AT}") from error
 
     def list(self, place: Place) -> list[Listed]:
         """Return what lies below a place, sorted by key; markers of folders are left out."""
@@ -134,11 +146,25 @@ class Storage:
             raise EOFError
 
     def send(self, source: Path, place: Place, key: str) -> None:
-        """Write a file to an object; the server checks what arrives by its checksum."""
+        """Write a file to an object, its SHA-256 beside it; the server checks what arrives by its checksum."""
         try:
-            self._client.upload_file(str(source), place.bucket, place.prefix + key)
+            told = {"Metadata": {DIGEST: _digest(source, DIGEST)}}
+            self._client.upload_file(str(source), place.bucket, place.prefix + key, ExtraArgs=told)
         except (*self._errors, OSError) as error:
             raise _failed("did not take an object; run again to go on", error) from error
+
+    def holds_file(self, place: Place, listed: Listed, path: Path) -> bool:
+        """Tell whether an object is a file, by size and either an ETag that is its MD5 or the SHA-256 sent along."""
+        if listed.size != path.stat().st_size:
+            return False
+        etag = listed.etag.strip('"')
+        if "-" not in etag and etag == _digest(path, "md5"):
+            return True
+        try:
+            head = self._client.head_object(Bucket=place.bucket, Key=place.prefix + listed.key)
+        except self._errors as error:
+            raise _failed("did not tell of an object", error) from error
+        return head["Metadata"].get(DIGEST) == _digest(path, DIGEST)
 
     def withdraw(self, place: Place, key: str) -> None:
         """Delete an object."""
@@ -148,6 +174,11 @@ class Storage:
             raise _failed("did not delete an object", error) from error
 
 
+def _digest(path: Path, name: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
+
+
 def _code(error: Exception) -> str:
     answer = getattr(error, "response", None)  # what did not reach the server's end has another answer, or none
     return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
@@ -155,9 +186,7 @@ def _code(error: Exception) -> str:
 
 def _failed(what: str, error: Exception) -> StorageError:
     code = _code(error)
-    return StorageError(
-        f"The object storage {what} ({code or type(error).__name__}). Check endpoint, credentials and place."
-    )
+    return StorageError(f"The object storage {what} ({code or type(error).__name__}). {LOOK_AT}")
 
 
 def local_name(key: str) -> str:
@@ -198,10 +227,14 @@ def copy_input(storage: Storage, place: Place, folder: Path, record: Path) -> di
                 future.result()
                 done[names[o]] = [o.size, o.etag]
     finally:
-        part = record.with_name(record.name + ".part")
-        part.write_text(json.dumps(done, sort_keys=True), encoding="utf-8")
-        part.replace(record)
+        _keep(record, done)
     return {"listed": len(listed), "fetched": len(missing), "deleted": len(gone)}
+
+
+def _keep(record: Path, content: dict[str, list]) -> None:
+    part = record.with_name(record.name + ".part")
+    part.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+    part.replace(record)
 
 
 def _parents(key: str) -> Iterator[str]:
@@ -222,47 +255,68 @@ def _prune(folder: Path) -> None:
 def publish(storage: Storage, release: Path, place: Place) -> int:
     """Write a numbered release below a place, its manifest last; return how many objects were sent.
 
-    Without its manifest a release is not complete: readers look for that. One that is there already is not sent again.
+    Without its manifest a release is not complete: readers look for that. One that is complete is never touched; raises
+    StorageError where it is another one, or where objects lie in its place that are none of it.
     """
     target = Place(place.bucket, f"{place.prefix}{release.name}/")
     there = {o.key: o for o in storage.list(target)}
     files = sorted(path.relative_to(release).as_posix() for path in _files(release))
-    if MANIFEST in there and not _differs(there[MANIFEST], release / MANIFEST):
-        return 0
     if MANIFEST in there:
-        storage.withdraw(target, MANIFEST)
-    return _send_all(storage, release, target, [name for name in files if name != MANIFEST], there) + _send_all(
-        storage, release, target, [MANIFEST], {}
-    )
+        _check_same(storage, release, target, there[MANIFEST])
+        return 0
+    if strays := there.keys() - set(files):
+        raise StorageError(
+            f"Release {release.name} was not published: in its place lie {len(strays)} objects that are no part of it. "
+            "Give another --publish, or delete them, then run again."
+        )
+    content = [name for name in files if name != MANIFEST]
+    return _send_all(storage, release, target, content, there) + _send_all(storage, release, target, [MANIFEST], {})
 
 
-def archive(storage: Storage, output: Path, place: Place) -> int:
-    """Write audits and private files, but for the salt and the copy of the input, below a place of their own."""
+def _check_same(storage: Storage, release: Path, target: Place, manifest: Listed) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        storage.fetch(target, manifest, Path(folder) / MANIFEST)
+        if (Path(folder) / MANIFEST).read_bytes() != (release / MANIFEST).read_bytes():
+            raise StorageError(
+                f"Release {release.name} was not published: another release of this number is complete there, and is left "
+                "as it is. Give another --publish, one for each output."
+            )
+
+
+def archive(storage: Storage, output: Path, place: Place) -> dict[str, int]:
+    """Make a place the copy of audits and private files, but for the salt and the copy of the input.
+
+    What was archived from this output and is gone from it is deleted there, nothing else. Returns how many objects were
+    sent and deleted.
+    """
     there = {o.key: o for o in storage.list(place)}
-    files = sorted(
-        path.relative_to(output).as_posix()
-        for name in PRIVATE
-        for path in _files(output / name)
-        if path.is_file() and not path.is_symlink()
-    )
-    kept = [
-        name for name in files if name not in NOT_ARCHIVED and not name.startswith(("private/salt.", "private/source/"))
-    ]
-    return _send_all(storage, output, place, kept, there)
+    kept = [name for name in _archived_files(output) if not name.startswith(("private/salt.", "private/source/"))]
+    record, name = output / ARCHIVED, f"{SCHEME}{place.bucket}/{place.prefix}"
+    known = json.loads(record.read_bytes()) if record.exists() else {}
+    former = set(known.get(name, []))
+    _keep(record, known | {name: sorted(former.union(kept))})  # before any is sent, or one could be forgotten
+    sent = _send_all(storage, output, place, kept, there)
+    gone = sorted((former - set(kept)) & there.keys())
+    with ThreadPoolExecutor(TRANSFERS) as pool:
+        list(pool.map(lambda key: storage.withdraw(place, key), gone))
+    _keep(record, known | {name: kept})
+    return {"sent": sent, "deleted": len(gone)}
+
+
+def _archived_files(output: Path) -> list[str]:
+    paths = (path for name in PRIVATE for path in _files(output / name))
+    names = (path.relative_to(output).as_posix() for path in paths if path.is_file() and not path.is_symlink())
+    return sorted(name for name in names if name not in NOT_ARCHIVED)
 
 
 def _send_all(storage: Storage, folder: Path, place: Place, names: list[str], there: dict[str, Listed]) -> int:
-    todo = [name for name in names if name not in there or _differs(there[name], folder / name)]
-    with ThreadPoolExecutor(TRANSFERS) as pool:
-        for future in [pool.submit(storage.send, folder / name, place, name) for name in todo]:
-            future.result()
-    return len(todo)
+    """Send what is not there as it is here; return how many objects that were."""
 
-
-def _differs(listed: Listed, path: Path) -> bool:
-    """Tell whether an object is another than a file, as far as size and an ETag that is an MD5 tell."""
-    if listed.size != path.stat().st_size:
+    def send(name: str) -> bool:
+        if name in there and storage.holds_file(place, there[name], folder / name):
+            return False
+        storage.send(folder / name, place, name)
         return True
-    etag = listed.etag.strip('"')
-    with path.open("rb") as file:
-        return "-" in etag or etag != hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+    with ThreadPoolExecutor(TRANSFERS) as pool:
+        return sum(pool.map(send, names))

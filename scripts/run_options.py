@@ -69,7 +69,9 @@ def run_only_options(run: argparse.ArgumentParser) -> None:
     for name, what in (("publish", "each release"), ("archive", "audits and private files, but for the salt,")):
         run.add_argument(f"--{name}", metavar="S3", help=f"write {what} below s3://BUCKET/PREFIX too")
     run.add_argument(
-        "--path-style", action="store_true", help="name the bucket in the path, as many S3 servers want it"
+        "--path-style",
+        action="store_true",
+        help="name the bucket in the path, whatever the AWS config file says (without it: where AWS_ENDPOINT_URL is set)",
     )
 
 

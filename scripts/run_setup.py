@@ -76,7 +76,10 @@ class _Checked:
 
 
 def _checked(request: RunRequest) -> _Checked:
-    source, output = checked_folders(request.input, request.output)
+    return _checked_choices(request, *checked_folders(request.input, request.output))
+
+
+def _checked_choices(request: RunRequest, source: Path, output: Path) -> _Checked:
     config = read_config(request.configfile, request.settings, request.policy)
     from phi_deid_pipeline.policies import load_policy
 
@@ -92,6 +95,11 @@ def _checked(request: RunRequest) -> _Checked:
 def checked_output(request: RunRequest) -> Path:
     """Return the output folder of a request that can be carried out; raises a DeidError. Nothing is written."""
     return _checked(request).output
+
+
+def check_choices(request: RunRequest) -> None:
+    """Raise a DeidError where config, policy, tables or salt cannot be used; the input may be still to come."""
+    _checked_choices(request, request.input.resolve(), request.output.resolve())
 
 
 def prepare(request: RunRequest) -> Prepared:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from cluster_jobs import jobs_name, pbs_name
+
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 SYSTEMS = ["lsf", "pbs", "sge"]
+GONE = "printf 'Following jobs do not exist: \\n7\\n' >&2; exit 1"
 PROPERTIES = {"rule": "verify_series", "threads": 2, "resources": {"mem_mb": 1501, "runtime": 95}}
 
 
@@ -30,16 +33,29 @@ cluster_generic = load()
     [
         (
             "lsf",
-            ["-J", "phi_deid_verify_series", "-n", "2", "span[hosts=1] rusage[mem=1501]", "-M", "1501", "-W", "95"],
+            ["-J", "-n", "2", "span[hosts=1] rusage[mem=1501MB]", "-M", "1501MB", "-W", "95"],
         ),
-        ("pbs", ["-N", "phi_deid_verify", "select=1:ncpus=2:mem=1501mb", "walltime=01:35:00"]),
-        ("sge", ["-N", "phi_deid_verify_series", "-pe", "smp", "2", "h_vmem=751M,h_rt=01:35:00"]),
+        ("pbs", ["-N", "select=1:ncpus=2:mem=1501mb", "walltime=01:35:00"]),
+        ("sge", ["-N", "-pe", "smp", "2", "h_vmem=751M,h_rt=01:35:00"]),
     ],
 )
 def test_cores_memory_and_minutes_of_the_rule_are_asked_for(system: str, asked: list[str]) -> None:
     command = cluster_generic.submit_command(system, PROPERTIES, "job.sh")
     assert [part for part in asked if part not in command] == []
     assert command[-1] == "job.sh"
+
+
+def test_jobs_carry_the_name_of_the_output_by_which_a_later_run_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for system, name in {
+        "lsf": f"{jobs_name(tmp_path)}_verify_series",
+        "sge": f"{jobs_name(tmp_path)}_verify_series",
+        "pbs": pbs_name(tmp_path),
+    }.items():
+        command = cluster_generic.submit_command(system, PROPERTIES, "job.sh")
+        assert command[command.index("-J" if system == "lsf" else "-N") + 1] == name
 
 
 @pytest.mark.parametrize(
@@ -63,24 +79,71 @@ def test_a_submission_that_gives_no_number_is_an_error(system: str) -> None:
         ("lsf", {"bjobs": "echo DONE"}, "success"),
         ("lsf", {"bjobs": "echo EXIT"}, "failed"),
         ("lsf", {"bjobs": "echo 'Job <7> is not found' >&2; exit 255"}, "failed"),
+        ("lsf", {"bjobs": "echo 'LSF is down. Please wait ...' >&2; exit 255"}, "running"),
+        ("lsf", {"bjobs": "exit 0"}, "running"),
+        ("lsf", {}, "running"),
         ("pbs", {"qstat": "echo '    job_state = R'"}, "running"),
         ("pbs", {"qstat": "printf '    job_state = F\\n    Exit_status = 0\\n'"}, "success"),
         ("pbs", {"qstat": "printf '    job_state = F\\n    Exit_status = 137\\n'"}, "failed"),
-        ("pbs", {"qstat": "exit 1"}, "failed"),
+        ("pbs", {"qstat": "echo 'qstat: Unknown Job Id 7.head' >&2; exit 153"}, "failed"),
+        ("pbs", {"qstat": "echo 'qstat: cannot connect to server head (errno=15010)' >&2; exit 1"}, "running"),
         ("sge", {"qstat": "echo job_number: 7", "qacct": "exit 1"}, "running"),
-        ("sge", {"qstat": "exit 1", "qacct": "echo 'exit_status  0'"}, "success"),
-        ("sge", {"qstat": "exit 1", "qacct": "echo 'exit_status  1'"}, "failed"),
-        ("sge", {"qstat": "exit 1", "qacct": "exit 1"}, "failed"),
+        ("sge", {"qstat": "echo 'error: unable to contact qmaster' >&2; exit 1", "qacct": "exit 1"}, "running"),
+        ("sge", {"qstat": GONE, "qacct": "echo 'exit_status  0'"}, "success"),
+        ("sge", {"qstat": GONE, "qacct": "echo 'exit_status  1'"}, "failed"),
+        ("sge", {"qstat": GONE, "qacct": "printf 'exit_status  0\\nexit_status  137\\n'"}, "failed"),
+        ("sge", {"qstat": GONE, "qacct": "exit 1"}, "failed"),
     ],
 )
 def test_the_state_of_a_job(
     system: str, commands: dict[str, str], state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stand_in(tmp_path, commands, monkeypatch)
+    assert cluster_generic.job_state(system, "7", patience=0.0, sleep=lambda _: None) == state
+
+
+@pytest.mark.parametrize(("system", "command"), [("lsf", "bjobs"), ("pbs", "qstat"), ("sge", "qstat")])
+def test_a_look_without_an_answer_in_time_leaves_the_job_running(
+    system: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, {command: "exec sleep 60"}, monkeypatch)
+    monkeypatch.setattr(cluster_generic, "LOOK_SECONDS", 0.2)
+    assert cluster_generic.job_state(system, "7") == "running"
+
+
+def test_grid_engine_is_given_time_to_write_down_how_a_job_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, {"qstat": GONE, "qacct": f"cat {tmp_path}/account"}, monkeypatch)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            (tmp_path / "account").write_text("exit_status  0   \n")
+
+    assert cluster_generic.job_state("sge", "7", sleep=sleep) == "success"
+    assert len(pauses) == 3
+
+
+def test_pbs_that_keeps_no_history_is_told_instead_of_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        tmp_path,
+        {"qstat": "echo 'qstat: PBS is not configured to maintain job history 7.head' >&2; exit 1"},
+        monkeypatch,
+    )
+    with pytest.raises(RuntimeError, match="job_history_enable"):
+        cluster_generic.job_state("pbs", "7")
+
+
+def stand_in(folder: Path, commands: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put commands that do what these bodies say before all others."""
     for name, body in commands.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert cluster_generic.job_state(system, "7") == state
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

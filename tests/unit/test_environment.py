@@ -183,6 +183,40 @@ def test_python_that_is_too_old_is_named(toy: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
+@pytest.fixture
+def builder(tmp_path: Path) -> dict[str, str]:
+    """Return an environment with stand-ins for the builders and an interpreter of the project that is no Python 3.11."""
+    bodies = {"podman": "exit 1", "buildah": "exit 1", "python3.13": "exit 1"}
+    for name, body in bodies.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "BASE_IMAGE": "debian", "CACHE": str(tmp_path / "cache")}
+
+
+def test_the_image_is_made_with_python311_beside_an_environment_of_another(
+    builder: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "python3.11"
+    other.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exit 0\necho "$*" >>{tmp_path}/calls\nexit 7\n')
+    other.chmod(0o755)
+    done = make(ENVS / "make_image.sh", str(tmp_path / "python3.13"), **builder)
+    assert (done.returncode, done.stderr) == (7, "")
+    assert (tmp_path / "calls").read_text().startswith("-m pip download")
+
+
+def test_without_python311_the_image_says_what_it_needs(builder: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "python3.11").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3.11").chmod(0o755)
+    done = make(ENVS / "make_image.sh", str(tmp_path / "python3.13"), **builder)
+    assert done.returncode == 2
+    assert "apt-get install python3.11" in done.stderr and "PYTHON=python3.11" in done.stderr
+
+
+def test_clean_removes_both_environments() -> None:
+    shown = subprocess.run(["make", "-n", "clean"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {".venv", ".venv-launcher"} <= set(shown.split())
+
+
 WORKFLOW = """
 rule all:
     input: "out.txt"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
 import pytest
 
-from object_storage import Place, check_apart, is_storage, local_name, parse_place
+from object_storage import Place, Storage, StorageError, check_apart, is_storage, local_name, parse_place
 from phi_deid_pipeline.errors import ConfigError
 
 
@@ -45,3 +50,66 @@ def test_private_files_never_go_where_a_release_goes() -> None:
     ):
         with pytest.raises(ConfigError, match="overlap"):
             check_apart(places)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Return the addresses that are asked for by way of a proxy, which refuses them all."""
+    addresses: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            addresses.append(self.path)
+            self.send_error(403)
+
+        do_CONNECT = do_GET  # of an address by TLS the proxy sees the host alone
+
+        def log_message(self, *parts: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name in ("NO_PROXY", "no_proxy", "AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    yield addresses
+    server.shutdown()
+    server.server_close()
+
+
+NAMED = "http://s3.hospital.example"
+VIRTUAL = "[default]\ns3 =\n  addressing_style = virtual\n"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "config", "path_style", "begins"),
+    [
+        (NAMED, "", False, "http://s3.hospital.example/scans?"),
+        (NAMED, "", True, "http://s3.hospital.example/scans?"),
+        (NAMED, VIRTUAL, False, "http://scans.s3.hospital.example/?"),
+        (NAMED, VIRTUAL, True, "http://s3.hospital.example/scans?"),
+        ("", "", False, "scans.s3."),
+        ("", "", True, "s3."),
+    ],
+    ids=["named", "named by path", "named by host", "named by path all the same", "cloud", "cloud by path"],
+)
+def test_the_bucket_stands_in_the_path_or_in_the_host(
+    asked: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
+    config: str,
+    path_style: bool,
+    begins: str,
+) -> None:
+    pytest.importorskip("boto3", reason="storage.lock is not installed: make storage")
+    (tmp_path / "config").write_text(config)
+    values = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+    for name, value in {**values, "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    if endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(StorageError, match=r"403|ProxyConnectionError"):
+        Storage(path_style).list(Place("scans", "ct/"))
+    assert asked[0][: len(begins)] == begins

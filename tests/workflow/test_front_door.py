@@ -15,6 +15,7 @@ import pytest
 from faults_harness import ONE_BATCH, Ran, audit, json_lines, main, product, released, run, snapshot
 
 import factories
+from cluster_jobs import jobs_may_be_out
 from run_setup import is_running
 from sample_identity import BARNABY
 
@@ -138,6 +139,18 @@ def test_refused_with_one_clear_line_before_any_work(tmp_path: Path, case: str) 
     assert len(refused.lines) == 1
     assert clue in refused.text
     assert snapshot(tmp_path) == before
+
+
+def test_a_cluster_that_fails_is_no_wrong_call(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    (output / "private").mkdir(parents=True)
+    jobs_may_be_out(output, "lsf")
+    (tmp_path / "bjobs").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bjobs").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    failed = main("run", "--input", source, "--output", output, environment={"PATH": path})
+    assert failed.code == FAILED, failed.text
+    assert "Is the cluster up" in failed.lines[-1]
 
 
 def test_usage_is_told_for_wrong_options() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,11 +18,14 @@ server = pytest.importorskip("moto.server", reason="moto is not installed: make 
 
 import boto3  # noqa: E402
 
-from object_storage import ATTEMPTS, Place, Storage, StorageError, archive, copy_input, publish  # noqa: E402
+from object_storage import ATTEMPTS, DIGEST, Place, Storage, StorageError, archive, copy_input, publish  # noqa: E402
+from phi_deid_pipeline.errors import ConfigError  # noqa: E402
 
 pytestmark = pytest.mark.workflow
 
 OPEN, CLOSED = Place("open-data", "study/"), Place("hospital-private", "study/")
+USAGE, FAILED = 2, 1
+LARGE = 9 << 20  # bytes: from 8 MiB on boto3 sends in parts, and then the ETag is no MD5
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +109,11 @@ def test_odd_keys_are_all_copied_and_what_is_gone_is_deleted(client, tmp_path: P
 
 
 class Cutter:
-    """A server that passes everything on to another, but cuts the first answers short."""
+    """A server that passes everything on to another, but cuts the first answers short, or what is sent to it."""
 
-    def __init__(self, endpoint: str, cuts: int) -> None:
+    def __init__(self, endpoint: str, cuts: int, uploads: bool = False) -> None:
         self.target = (endpoint.split("//")[1].split(":")[0], int(endpoint.rsplit(":", 1)[1]))
-        self.cuts, self.socket = cuts, socket.create_server(("127.0.0.1", 0))
+        self.cuts, self.uploads, self.socket = cuts, uploads, socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -121,22 +125,19 @@ class Cutter:
 
     def _pass_on(self, near: socket.socket) -> None:
         with contextlib.suppress(OSError), near, socket.create_connection(self.target) as far:
-            threading.Thread(target=_pump, args=(near, far), daemon=True).start()
-            while data := far.recv(65536):
-                if len(data) > 3000 and self.cuts > 0:
+            threading.Thread(target=self._pump, args=(near, far, self.uploads), daemon=True).start()
+            self._pump(far, near, not self.uploads)
+
+    def _pump(self, source: socket.socket, target: socket.socket, cut: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if cut and len(data) > 3000 and self.cuts > 0:
                     self.cuts -= 1
-                    near.sendall(data[:1500])
-                    near.shutdown(
-                        socket.SHUT_RDWR
-                    )  # closing alone would leave the client waiting: a thread still reads
+                    target.sendall(data[:1500])
+                    for end in (source, target):  # closing alone would leave them waiting: a thread still reads
+                        end.shutdown(socket.SHUT_RDWR)
                     return
-                near.sendall(data)
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
+                target.sendall(data)
 
 
 @pytest.mark.parametrize(("cuts", "comes"), [(2, True), (1000, False)], ids=["twice", "always"])
@@ -157,6 +158,25 @@ def test_a_broken_transfer_is_tried_again_and_never_leaves_half_a_file(
         with pytest.raises(StorageError, match="run again"):
             copy_input(*attempt)
         assert list(folder.rglob("*")) == []
+        assert 1000 - cutter.cuts >= ATTEMPTS
+
+
+@pytest.mark.parametrize(("cuts", "goes"), [(2, True), (1000, False)], ids=["twice", "always"])
+def test_a_broken_upload_is_tried_again_and_never_leaves_half_an_object(
+    client, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: int, goes: bool
+) -> None:
+    (tmp_path / "one").write_bytes(bytes(range(256)) * 400)
+    cutter = Cutter(endpoint, cuts, uploads=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cutter.url)
+    storage = Storage(path_style=True)
+    if goes:
+        storage.send(tmp_path / "one", OPEN, "one")
+        assert client.get_object(Bucket=OPEN.bucket, Key="study/one")["Body"].read() == bytes(range(256)) * 400
+        assert cutter.cuts == 0
+    else:
+        with pytest.raises(StorageError, match="run again"):
+            storage.send(tmp_path / "one", OPEN, "one")
+        assert keys(client, OPEN.bucket) == []
         assert 1000 - cutter.cuts >= ATTEMPTS
 
 
@@ -188,7 +208,149 @@ def test_salt_and_copy_of_the_input_are_not_archived(client, finished: Workplace
     (output / "private" / "source").mkdir()
     (output / "private" / "source" / "one.dcm").write_bytes(b"secret")
     (output / "private" / "salt.0").write_bytes(b"former")
-    assert archive(Storage(), output, CLOSED) > 20
+    assert archive(Storage(), output, CLOSED)["sent"] > 20
     names = {key.removeprefix(CLOSED.prefix) for key in keys(client, CLOSED.bucket)}
     assert {"private/salt", "private/salt.0", "private/source/one.dcm", "private/input"} & names == set()
     assert {name.split("/")[0] for name in names} == {"audits", "private"}
+
+
+def written(client, place: Place) -> dict[str, object]:
+    """Return when each object of a place was written."""
+    rows = client.list_objects_v2(Bucket=place.bucket, Prefix=place.prefix).get("Contents", [])
+    return {row["Key"].removeprefix(place.prefix): (row["LastModified"], row["ETag"]) for row in rows}
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Return a release with a file that is sent in parts."""
+    release = tmp_path / "0001"
+    release.mkdir()
+    (release / "large.nii").write_bytes(os.urandom(LARGE))
+    (release / "small").write_bytes(b"small")
+    (release / "manifest.json").write_bytes(b'{"release": "0001"}')
+    return release
+
+
+def test_a_complete_release_is_left_as_it_is_whatever_its_size(client, large: Path) -> None:
+    (large / "manifest.json").write_bytes(os.urandom(LARGE))
+    assert publish(Storage(), large, OPEN) == 3
+    before = written(client, OPEN)
+    assert "-" in before["0001/large.nii"][1] and "-" in before["0001/manifest.json"][1]
+    assert publish(Storage(), large, OPEN) == 0
+    assert written(client, OPEN) == before
+
+
+def test_another_release_of_the_same_number_is_refused_and_the_one_there_stays_complete(client, large: Path) -> None:
+    publish(Storage(), large, OPEN)
+    before = written(client, OPEN)
+    (large / "manifest.json").write_bytes(b'{"release": "0002"}')
+    with pytest.raises(StorageError, match=r"another release .* --publish"):
+        publish(Storage(), large, OPEN)
+    assert written(client, OPEN) == before
+
+
+def test_what_an_interrupted_upload_sent_is_not_sent_again(client, large: Path) -> None:
+    publish(Storage(), large, OPEN)
+    client.delete_object(Bucket=OPEN.bucket, Key="study/0001/manifest.json")
+    before = written(client, OPEN)
+    (large / "small").write_bytes(b"SMALL")
+    assert publish(Storage(), large, OPEN) == 2
+    after = written(client, OPEN)
+    assert after["0001/large.nii"] == before["0001/large.nii"]
+    head = client.head_object(Bucket=OPEN.bucket, Key="study/0001/large.nii")
+    assert len(head["Metadata"][DIGEST]) == 64
+    client.delete_object(Bucket=OPEN.bucket, Key="study/0001/manifest.json")
+    (large / "large.nii").write_bytes(os.urandom(LARGE))
+    assert publish(Storage(), large, OPEN) == 2
+
+
+def test_objects_that_are_no_part_of_a_release_keep_it_from_being_completed(client, large: Path) -> None:
+    client.put_object(Bucket=OPEN.bucket, Key="study/0001/dicom/left.dcm", Body=b"of another output")
+    with pytest.raises(StorageError, match="1 objects that are no part"):
+        publish(Storage(), large, OPEN)
+    assert keys(client, OPEN.bucket) == ["study/0001/dicom/left.dcm"]
+
+
+def test_an_archive_sends_what_is_new_and_deletes_what_it_sent_and_is_gone(client, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    for name, content in {
+        "audits/a": b"a",
+        "private/uid_map/b000001": b"b",
+        "private/large": os.urandom(LARGE),
+    }.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_bytes(content)
+    for key in ("study/private/of_others", "study/audits/b", "private/uid_map/b000001"):
+        client.put_object(Bucket=CLOSED.bucket, Key=key, Body=b"not of this archive")
+    assert archive(Storage(), output, CLOSED) == {"sent": 3, "deleted": 0}
+    assert archive(Storage(), output, CLOSED) == {"sent": 0, "deleted": 0}
+    (output / "private/uid_map/b000001").unlink()
+    (output / "audits/a").write_bytes(b"A")
+    assert archive(Storage(), output, Place("scans", "other/")) == {"sent": 2, "deleted": 0}
+    assert archive(Storage(), output, CLOSED) == {"sent": 1, "deleted": 1}
+    left = [
+        "private/uid_map/b000001",
+        "study/audits/a",
+        "study/audits/b",
+        "study/private/large",
+        "study/private/of_others",
+    ]
+    assert sorted(keys(client, CLOSED.bucket)) == left
+
+
+def test_an_archive_that_was_cut_off_is_remembered_when_its_files_are_gone(client, tmp_path: Path) -> None:
+    class Failing(Storage):
+        def send(self, source: Path, place: Place, key: str) -> None:
+            super().send(source, place, key)
+            raise StorageError("no more")
+
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "patient").write_bytes(b"withdrawn")
+    with pytest.raises(StorageError):
+        archive(Failing(), tmp_path, CLOSED)
+    (tmp_path / "private" / "patient").unlink()
+    assert archive(Storage(), tmp_path, CLOSED) == {"sent": 0, "deleted": 1}
+    assert keys(client, CLOSED.bucket) == []
+
+
+@pytest.mark.parametrize("name", ["input", "publish", "archive"])
+def test_a_place_that_cannot_be_reached_is_a_wrong_call_before_any_work(
+    client, finished: Workplace, fresh: Callable[[str], Workplace], name: str
+) -> None:
+    place = fresh("nowhere")
+    if name == "input":
+        place.source, options = "s3://no-such-bucket/ct", []
+    else:
+        options = [f"--{name}", "s3://no-such-bucket/study"]
+    refused = place.run(*options, expect=USAGE)
+    assert f"The place of {name} cannot be reached (NoSuchBucket)" in refused.shown
+    assert not place.output.exists()
+
+
+@pytest.mark.parametrize("wrong", [("--policy", "keep_all"), ("--profile", "nowhere"), ("--set", "ocr.reders=1")])
+def test_a_wrong_call_is_refused_before_its_input_is_fetched(
+    client, finished: Workplace, fresh: Callable[[str], Workplace], wrong: tuple[str, str]
+) -> None:
+    fill(client, finished.source)
+    place = fresh("wrong")
+    place.source = "s3://scans/ct"
+    refused = place.run(*wrong, expect=USAGE)
+    assert len(refused.shown.splitlines()) == 1
+    assert not place.output.exists()
+
+
+def test_a_release_that_is_refused_after_the_run_is_a_failed_run(client, place: Workplace) -> None:
+    key = f"study/{place.newest().name}/manifest.json"
+    client.put_object(Bucket=OPEN.bucket, Key=key, Body=b"{}")
+    failed = place.run("--publish", "s3://open-data/study", expect=FAILED)
+    assert failed.jobs == []
+    assert "another release" in failed.shown
+    assert client.get_object(Bucket=OPEN.bucket, Key=key)["Body"].read() == b"{}"
+
+
+def test_an_endpoint_that_does_not_answer_is_a_wrong_call(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    with pytest.raises(ConfigError, match="publish cannot be reached"):
+        Storage().reach("publish", OPEN)
