@@ -55,6 +55,7 @@ LABEL_CLASSES = {
 }
 TEXT_LEFT = "text_left"  # word in Reading.detail: the last scan allowed still found something new
 CHANGED_MARGIN = 64  # pixels around what differs, so that text at its border is read whole
+WIDER = 0.4  # times the height of a known box: read at both ends with it, so that a new letter there is seen
 UNSEEN_DIFFERENCE = 8  # of 255 grey levels: half of what text needs to be legible
 INVERTED = "MONOCHROME1"
 GATED_MODALITIES = ("CT", "MR")  # the gate was trained on these
@@ -206,8 +207,8 @@ class TextReader:
         )
 
 
-def may_be_gated(source: SourcePixels) -> bool:
-    """Tell whether the gate may judge an instance: grey CT and MR of its size, neither captured, derived nor marked."""
+def is_known_to_gate(source: SourcePixels) -> bool:
+    """Tell whether the gate's opinion counts: grey CT and MR of its size, neither captured nor marked as showing text."""
     layout = source.layout
     return (
         source.modality in GATED_MODALITIES
@@ -215,9 +216,13 @@ def may_be_gated(source: SourcePixels) -> bool:
         and layout.photometric.startswith("MONOCHROME")
         and eligible(layout.rows, layout.columns)
         and not source.sop_class_uid.startswith(SECONDARY_CAPTURE)
-        and "DERIVED" not in source.values(IMAGE_TYPE)
         and source.text(BURNED_IN_ANNOTATION) != "YES"
     )
+
+
+def may_be_gated(source: SourcePixels) -> bool:
+    """Tell whether the gate may judge an instance alone: one that it knows, and not derived from others."""
+    return is_known_to_gate(source) and "DERIVED" not in source.values(IMAGE_TYPE)
 
 
 def is_cine(source: SourcePixels) -> bool:
@@ -247,6 +252,7 @@ class _Frames:
         if is_cine(source):
             self._in_full |= set(range(0, count, CINE_STEP))
         self._gated = gated
+        self._doubt = is_known_to_gate(source)
         self.skimmed = False  # the gate kept something from the full chain
         self.invert = source.layout.photometric == INVERTED
         self.window = source.window() if source.layout.samples == 1 else None
@@ -296,6 +302,9 @@ class _Frames:
         altered = [box for box in known.boxes if inside[_slices(grown(box, *inside.shape))].any()]
         # Text that outgrew its old box is looked for anew; what changed within its box alone is read at its place.
         opened = [box for box in altered if outside[_slices(_around(box, *outside.shape))].any()]
+        if self._gated and index not in self._in_full:
+            same = [box for box in opened if self._reads_as_before(image, index, box)]
+            altered, opened = ([box for box in boxes if box not in same] for boxes in (altered, opened))
         regions = self._changed_boxes(image, index, [box for box in altered if box not in opened])
         changed = _extent(outside, [grown(box, *outside.shape) for box in opened])
         if self.skimmed and index in self._in_full:  # what the gate passed by before may stand here unchanged
@@ -314,7 +323,9 @@ class _Frames:
             if not may_hold_text(image, stroke, invert=self.invert, window=self.window, settings=self.settings):
                 self.skimmed = True
                 return []
-        text = read_image(image, invert=self.invert, window=self.window, settings=self.settings, frame=index)
+        text = read_image(
+            image, invert=self.invert, window=self.window, settings=self.settings, frame=index, doubt=self._doubt
+        )
         self._left = self._left or text.text_left
         return list(text.regions)
 
@@ -332,6 +343,18 @@ class _Frames:
                 self._told.add((box, region.text))
                 regions.append(region)
         return regions
+
+    def _reads_as_before(self, image: np.ndarray, index: int, box: Box) -> bool:
+        """Tell whether a known box, a little longer at both ends, reads as when text was found there: only its ground moves."""
+        more = round(WIDER * min(box.w, box.h))
+        wide = Box(box.x - more, box.y, box.w + 2 * more, box.h)
+        if box.h > box.w:
+            wide = Box(box.x, box.y - more, box.w, box.h + 2 * more)
+        region = read_known_box(
+            image, wide, invert=self.invert, window=self.window, settings=self.settings, frame=index
+        )
+        told = {_letters(text) for place, text in self._told if place == box}
+        return region is not None and bool(_letters(region.text)) and _letters(region.text) in told
 
     def _part(self, image: np.ndarray, index: int, changed: Box, boxes: list[Box]) -> list[Region]:
         """Read what changed outside the known boxes; these are filled first, as the loop over one image does."""
@@ -379,6 +402,10 @@ def _differs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _around(box: Box, rows: int, columns: int) -> Box:
     """Return a box with its height added on each side."""
     return clipped(Box(box.x - box.h, box.y - box.h, box.w + 2 * box.h, 3 * box.h), rows, columns)
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text if c.isalnum())
 
 
 def _extent(differs: np.ndarray, boxes: list[Box]) -> Box:
@@ -430,7 +457,8 @@ def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
     named = []
     for reader in used_readers(settings):
         if reader == "ppocr":
-            models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in (DETECTOR_FILE, RECOGNISER_FILE))
+            files = (DETECTOR_FILE, RECOGNISER_FILE, *([GATE_FILE] if have_gate() else []))
+            models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in files)
             named.append(f"ppocr {runtime_version()} {models}")
         else:
             named.append(f"tesseract {_tesseract_version()} {settings.languages}")
