@@ -130,6 +130,9 @@ def test_gate_doubts_what_is_short_hardly_read_and_alone_and_nothing_else(monkey
     beside = Box(place.x + place.w + 40, place.y, 90, 30)
     assert gate.doubtful([doubted, hardly_read("Muster", beside)], stroke, ()) == []
     assert gate.doubtful([doubted], stroke, [beside]) == []
+    scores[place.y // gate.TILE, (place.x + place.w) // gate.TILE] = gate.THRESHOLD
+    assert gate.doubtful([doubted], stroke, ()) == [doubted]
+    assert gate.doubtful([doubted], stroke, (), below=gate.THRESHOLD) == []  # as columns of letters are asked about
     scores[place.y // gate.TILE, (place.x + place.w) // gate.TILE] = gate.SURE
     assert gate.doubtful([doubted], stroke, ()) == []
 
@@ -144,7 +147,7 @@ def test_what_the_gate_doubts_is_told_apart_and_only_where_it_knows_the_kind_of_
     image = slice_with("MUSTER^ERIKA")
     known = read_image(image, settings=SETTINGS, doubt=True)
     assert known.regions == read_image(image, settings=SETTINGS).regions and known.doubted == ()
-    monkeypatch.setattr(chain, "doubtful", lambda lines, stroke, known: list(lines))
+    monkeypatch.setattr(chain, "doubtful", lambda lines, stroke, known, **below: list(lines))
     left_out = read_image(image, settings=SETTINGS, doubt=True)
     assert left_out.regions == () and left_out.doubted == known.regions
     assert read_image(image, settings=SETTINGS).regions == known.regions

@@ -10,7 +10,7 @@ import numpy as np
 
 from phi_deid_pipeline.boxes import area, clipped, grown, iou, overlap
 from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
-from phi_deid_pipeline.burned_in_text.gate import doubtful, eligible
+from phi_deid_pipeline.burned_in_text.gate import THRESHOLD, doubtful, eligible
 from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.burned_in_text.prepare import Views, is_constant, prepare
 from phi_deid_pipeline.burned_in_text.read import (
@@ -183,18 +183,26 @@ def _scan(
             no_text.append(line)
             continue
         lines.append(line)
-    shift = views.padding
-    moved = [Box(n.box.x + shift, n.box.y + shift, n.box.w, n.box.h) for n in known or ()]
-    left_out = doubtful(lines, views.stroke, moved) if known is not None else []
+    columns_of_letters = stacked(no_text, settings)
+    left_out = _left_out(lines, columns_of_letters, views, known) if known is not None else []
     lines = [
         second_reading(views, line, settings)
         if "tesseract" in readers and line.confidence < settings.second_reader_below
         else line
         for line in _without(lines, left_out)
     ]
-    lines += stacked(no_text, settings)
+    lines += _without(columns_of_letters, left_out)
     found, doubted = (_unique([lengthened(line, views.stroke) for line in some]) for some in (lines, left_out))
     return _placed(found, views, rows, columns, settings), _placed(doubted, views, rows, columns, settings)
+
+
+def _left_out(lines: list[Line], columns: list[Line], views: Views, known: Sequence[Line]) -> list[Line]:
+    """Return the lines and columns of letters that the gate doubts; of columns, which it was not trained on, fewer."""
+    shift = views.padding
+    before = [Box(n.box.x + shift, n.box.y + shift, n.box.w, n.box.h) for n in known]
+    doubted = doubtful(lines, views.stroke, before)
+    beside = [*before, *(line.box for line in _without(lines, doubted))]
+    return doubted + doubtful(columns, views.stroke, beside, below=THRESHOLD)
 
 
 def _without(lines: Sequence[Line], others: Sequence[Line]) -> list[Line]:

@@ -138,10 +138,11 @@ def may_hold_text(
     return next(boxes, None) is not None
 
 
-def doubtful(lines: Sequence[Line], stroke: np.ndarray, known: Sequence[Box]) -> list[Line]:
+def doubtful(lines: Sequence[Line], stroke: np.ndarray, known: Sequence[Box], *, below: float = SURE) -> list[Line]:
     """Return the lines that are rather anatomy: short, hardly read, no text beside them and nothing for the gate.
 
-    `stroke` is the padded stroke map, `known` is what was found before, as boxes on it. Without the gate: none.
+    `stroke` is the padded stroke map, `known` is what was found before, as boxes on it; `below` is the logit that no
+    tile of such a line reaches. Without the gate: none.
     """
     weak = [line for line in lines if _hardly_read(line)]
     others = [*known, *(line.box for line in lines if not _hardly_read(line))]
@@ -149,7 +150,7 @@ def doubtful(lines: Sequence[Line], stroke: np.ndarray, known: Sequence[Box]) ->
     if not alone or not have_gate():
         return []
     scores = logits(stroke)
-    return [line for line in alone if _highest(scores, line.box) < SURE]
+    return [line for line in alone if _highest(scores, line.box) < below]
 
 
 def _hardly_read(line: Line) -> bool:

@@ -94,8 +94,8 @@ def _filtered() -> Iterator[list[Box]]:
             dropped.append(line.box)
         return stays
 
-    def doubted(lines: Sequence[Line], stroke: np.ndarray, known: Sequence[Box]) -> list[Line]:
-        left_out = doubts(lines, stroke, known)
+    def doubted(lines: Sequence[Line], stroke: np.ndarray, known: Sequence[Box], **below: float) -> list[Line]:
+        left_out = doubts(lines, stroke, known, **below)
         dropped.extend(line.box for line in left_out)
         return left_out
 
