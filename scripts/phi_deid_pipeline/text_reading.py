@@ -55,7 +55,6 @@ LABEL_CLASSES = {
 }
 TEXT_LEFT = "text_left"  # word in Reading.detail: the last scan allowed still found something new
 CHANGED_MARGIN = 64  # pixels around what differs, so that text at its border is read whole
-WIDER = 0.4  # times the height of a known box: read at both ends with it, so that a new letter there is seen
 UNSEEN_DIFFERENCE = 8  # of 255 grey levels: half of what text needs to be legible
 INVERTED = "MONOCHROME1"
 GATED_MODALITIES = ("CT", "MR")  # the gate was trained on these
@@ -302,9 +301,6 @@ class _Frames:
         altered = [box for box in known.boxes if inside[_slices(grown(box, *inside.shape))].any()]
         # Text that outgrew its old box is looked for anew; what changed within its box alone is read at its place.
         opened = [box for box in altered if outside[_slices(_around(box, *outside.shape))].any()]
-        if self._gated and index not in self._in_full:
-            same = [box for box in opened if self._reads_as_before(image, index, box)]
-            altered, opened = ([box for box in boxes if box not in same] for boxes in (altered, opened))
         regions = self._changed_boxes(image, index, [box for box in altered if box not in opened])
         changed = _extent(outside, [grown(box, *outside.shape) for box in opened])
         if self.skimmed and index in self._in_full:  # what the gate passed by before may stand here unchanged
@@ -343,18 +339,6 @@ class _Frames:
                 self._told.add((box, region.text))
                 regions.append(region)
         return regions
-
-    def _reads_as_before(self, image: np.ndarray, index: int, box: Box) -> bool:
-        """Tell whether a known box, a little longer at both ends, reads as when text was found there: only its ground moves."""
-        more = round(WIDER * min(box.w, box.h))
-        wide = Box(box.x - more, box.y, box.w + 2 * more, box.h)
-        if box.h > box.w:
-            wide = Box(box.x, box.y - more, box.w, box.h + 2 * more)
-        region = read_known_box(
-            image, wide, invert=self.invert, window=self.window, settings=self.settings, frame=index
-        )
-        told = {_letters(text) for place, text in self._told if place == box}
-        return region is not None and bool(_letters(region.text)) and _letters(region.text) in told
 
     def _part(self, image: np.ndarray, index: int, changed: Box, boxes: list[Box]) -> list[Region]:
         """Read what changed outside the known boxes; these are filled first, as the loop over one image does."""
@@ -402,10 +386,6 @@ def _differs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _around(box: Box, rows: int, columns: int) -> Box:
     """Return a box with its height added on each side."""
     return clipped(Box(box.x - box.h, box.y - box.h, box.w + 2 * box.h, 3 * box.h), rows, columns)
-
-
-def _letters(text: str) -> str:
-    return "".join(c for c in text if c.isalnum())
 
 
 def _extent(differs: np.ndarray, boxes: list[Box]) -> Box:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +11,6 @@ import pytest
 import yaml
 from test_pixel_read import dataset, saved
 
-from phi_deid_pipeline import text_reading
-from phi_deid_pipeline.burned_in_text.chain import ImageText, read_image
 from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.records import Reading, Region
 from phi_deid_pipeline.text_reading import ReaderSettings, TextReader, read_instance_text
@@ -66,32 +63,6 @@ def test_text_that_one_frame_of_a_cine_shows_is_read_in_that_frame(tmp_path, odd
     assert (reading.status, reading.frames_read) == ("read", FRAMES)
     assert "MUSTERERIKA" in texts(reading.regions, 0)
     assert odd.replace(" ", "") in texts(reading.regions, ODD)
-
-
-def over_moving_ground(shown: dict[int, str]) -> np.ndarray:
-    """Return grey frames of 260 x 320 with a text over speckle that moves, another one in the frames that `shown` names."""
-    still = cv2.GaussianBlur(np.random.default_rng(9).rayleigh(40, (260, 320)), (0, 0), 1.5).clip(0, 200)
-    frames = np.stack([np.roll(still, 7 * n, axis=1) for n in range(FRAMES)]).astype(np.uint8)
-    for number, frame in enumerate(frames):
-        text = shown.get(number, "MUSTER 10")
-        cv2.putText(frame, text, (60, 120), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
-    return frames
-
-
-@needs_models
-def test_still_text_over_moving_ground_is_not_looked_for_anew_and_one_that_grows_is(tmp_path, monkeypatch):
-    asked = []
-
-    def noted(image: np.ndarray, **arguments: Any) -> ImageText:
-        asked.append(arguments["frame"])
-        return read_image(image, **arguments)
-
-    monkeypatch.setattr(text_reading, "read_image", noted)
-    reading = read(tmp_path, over_moving_ground({ODD: "MUSTER 10X"}), "cascade")
-    always = {0, FRAMES // 2, FRAMES - 1}
-    assert always | {ODD} <= set(asked) and len(set(asked)) < FRAMES - 2
-    assert "MUSTER10" in texts(reading.regions, 0)
-    assert "10X" in texts(reading.regions, ODD)
 
 
 @needs_models
