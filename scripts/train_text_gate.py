@@ -19,6 +19,7 @@ import math
 import multiprocessing
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -389,14 +390,28 @@ def read_in_full(index: int) -> list[bool]:
 
 def filled_lines(image: np.ndarray, lines: list[samples.Planted]) -> list[bool]:
     """Tell for each line planted into an image whether the first scan of the full chain fills it."""
-    from phi_deid_pipeline.boxes import grown
+    return [found for found, _ in judged_lines(image, lines)]
+
+
+def judged_lines(image: np.ndarray, lines: list[samples.Planted]) -> list[tuple[bool, bool]]:
+    """Tell for each line planted into an image whether the first scan fills it, and would if the gate doubted nothing."""
     from phi_deid_pipeline.burned_in_text import chain
 
-    filled = np.zeros(image.shape, bool)
-    for region in chain.read_image(image, settings=ReaderSettings(readers=("ppocr",), max_rounds=1)).regions:
-        box = grown(region.box, *image.shape)
-        filled[box.y : box.y + box.h, box.x : box.x + box.w] = True
-    return [bool((filled & line.ink).sum() >= COVERED * line.ink.sum()) for line in lines]
+    settings = ReaderSettings(readers=("ppocr",), max_rounds=1)
+    text = chain.read_image(image, settings=settings, doubt=True)
+    filled = _filled(image.shape, text.regions)
+    more = filled | _filled(image.shape, text.doubted)
+    return [tuple(bool((m & line.ink).sum() >= COVERED * line.ink.sum()) for m in (filled, more)) for line in lines]
+
+
+def _filled(shape: tuple[int, ...], regions: Iterable[Any]) -> np.ndarray:
+    from phi_deid_pipeline.boxes import grown
+
+    mask = np.zeros(shape, bool)
+    for region in regions:
+        box = grown(region.box, *shape)
+        mask[box.y : box.y + box.h, box.x : box.x + box.w] = True
+    return mask
 
 
 def evaluate_image(index: int, found: list[bool]) -> list[dict[str, Any]]:

@@ -206,8 +206,8 @@ class TextReader:
         )
 
 
-def may_be_gated(source: SourcePixels) -> bool:
-    """Tell whether the gate may judge an instance: grey CT and MR of its size, neither captured, derived nor marked."""
+def is_known_to_gate(source: SourcePixels) -> bool:
+    """Tell whether the gate's opinion counts: grey CT and MR of its size, neither captured nor marked as showing text."""
     layout = source.layout
     return (
         source.modality in GATED_MODALITIES
@@ -215,9 +215,13 @@ def may_be_gated(source: SourcePixels) -> bool:
         and layout.photometric.startswith("MONOCHROME")
         and eligible(layout.rows, layout.columns)
         and not source.sop_class_uid.startswith(SECONDARY_CAPTURE)
-        and "DERIVED" not in source.values(IMAGE_TYPE)
         and source.text(BURNED_IN_ANNOTATION) != "YES"
     )
+
+
+def may_be_gated(source: SourcePixels) -> bool:
+    """Tell whether the gate may judge an instance alone: one that it knows, and not derived from others."""
+    return is_known_to_gate(source) and "DERIVED" not in source.values(IMAGE_TYPE)
 
 
 def is_cine(source: SourcePixels) -> bool:
@@ -247,6 +251,7 @@ class _Frames:
         if is_cine(source):
             self._in_full |= set(range(0, count, CINE_STEP))
         self._gated = gated
+        self._doubt = is_known_to_gate(source)
         self.skimmed = False  # the gate kept something from the full chain
         self.invert = source.layout.photometric == INVERTED
         self.window = source.window() if source.layout.samples == 1 else None
@@ -314,7 +319,9 @@ class _Frames:
             if not may_hold_text(image, stroke, invert=self.invert, window=self.window, settings=self.settings):
                 self.skimmed = True
                 return []
-        text = read_image(image, invert=self.invert, window=self.window, settings=self.settings, frame=index)
+        text = read_image(
+            image, invert=self.invert, window=self.window, settings=self.settings, frame=index, doubt=self._doubt
+        )
         self._left = self._left or text.text_left
         return list(text.regions)
 
@@ -430,7 +437,8 @@ def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
     named = []
     for reader in used_readers(settings):
         if reader == "ppocr":
-            models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in (DETECTOR_FILE, RECOGNISER_FILE))
+            files = (DETECTOR_FILE, RECOGNISER_FILE, *([GATE_FILE] if have_gate() else []))
+            models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in files)
             named.append(f"ppocr {runtime_version()} {models}")
         else:
             named.append(f"tesseract {_tesseract_version()} {settings.languages}")

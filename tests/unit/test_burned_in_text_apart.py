@@ -89,7 +89,7 @@ def test_fonts_that_served_before_are_refused(tmp_path):
 
 def line(style: str, image: int, *, found: bool, kept: bool, by_gate: bool = True, source: str = "one") -> dict:
     return {
-        "style": style, "image": image, "found": found, "kept": kept, "by_gate": by_gate, "source": source,
+        "style": style, "image": image, "found": found, "doubted": not found, "kept": kept, "by_gate": by_gate, "source": source,
         "modality": "CT",
     }  # fmt: skip
 

@@ -12,10 +12,12 @@ import pytest
 
 import text_gate_samples as samples
 import train_text_gate as training
-from phi_deid_pipeline.burned_in_text import gate, models
+from phi_deid_pipeline.burned_in_text import chain, gate, models
 from phi_deid_pipeline.burned_in_text.chain import read_image
+from phi_deid_pipeline.burned_in_text.detect import STEP
 from phi_deid_pipeline.burned_in_text.models import GATE_FILE, OpenCvModel, have_models, model_path, onnx_metadata
 from phi_deid_pipeline.burned_in_text.prepare import padded_values, stroke_map
+from phi_deid_pipeline.burned_in_text.read import Line
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
@@ -81,7 +83,7 @@ def test_suspicious_part_lies_in_the_map_holds_the_text_and_has_sides_for_the_de
     for part in parts:
         assert part.x >= 0 and part.y >= 0
         assert part.x + part.w <= stroke.shape[1] and part.y + part.h <= stroke.shape[0]
-        assert part.w % gate.CROP_STEP == 0 or part.w == stroke.shape[1]
+        assert part.w % 64 == 0 or part.w == stroke.shape[1]
 
 
 def test_crops_of_strong_tiles_are_wider():
@@ -90,7 +92,7 @@ def test_crops_of_strong_tiles_are_wider():
     (narrow,) = gate._parts(scores, (480, 480), gate.THRESHOLD)
     scores[30, 30] = gate.STRONG + 0.1
     (wide,) = gate._parts(scores, (480, 480), gate.THRESHOLD)
-    assert (narrow.w, narrow.h, wide.w, wide.h) == (128, 128, 192, 192)
+    assert (narrow.w, narrow.h, wide.w, wide.h) == (88, 88, 136, 136)
     assert wide.x <= narrow.x and wide.y <= narrow.y
 
 
@@ -107,11 +109,60 @@ def test_tile_that_is_sure_passes_without_the_detector(monkeypatch):
     assert next(gate.passing(image, stroke, **arguments)) == Box(7 * gate.TILE, 5 * gate.TILE, gate.TILE, gate.TILE)
 
 
+def hardly_read(text: str, box: Box, *, confidence: float = 0.7, score: float = 0.7) -> Line:
+    return Line(box, text, confidence, score, 2.0)
+
+
+def test_gate_doubts_what_is_short_hardly_read_and_alone_and_nothing_else(monkeypatch):
+    place, far = Box(80, 80, 60, 30), Box(300, 300, 90, 30)
+    scores = np.full((60, 60), -9.0, np.float32)
+    monkeypatch.setattr(gate, "gate_model", lambda: lambda batch: scores[None, None])
+    stroke = np.full((480, 480), 128, np.uint8)
+    doubted = hardly_read("Cod", place)
+    assert gate.doubtful([doubted], stroke, ()) == [doubted]
+    assert gate.doubtful([doubted, hardly_read("Muster", far)], stroke, ()) == [doubted]
+    for sure in (
+        hardly_read("Coden", place),
+        hardly_read("Cod", place, confidence=0.96),
+        hardly_read("Cod", place, score=0.95),
+    ):
+        assert gate.doubtful([sure], stroke, ()) == []
+    beside = Box(place.x + place.w + 40, place.y, 90, 30)
+    assert gate.doubtful([doubted, hardly_read("Muster", beside)], stroke, ()) == []
+    assert gate.doubtful([doubted], stroke, [beside]) == []
+    scores[place.y // gate.TILE, (place.x + place.w) // gate.TILE] = gate.THRESHOLD
+    assert gate.doubtful([doubted], stroke, ()) == [doubted]
+    assert gate.doubtful([doubted], stroke, (), below=gate.THRESHOLD) == []  # as columns of letters are asked about
+    scores[place.y // gate.TILE, (place.x + place.w) // gate.TILE] = gate.SURE
+    assert gate.doubtful([doubted], stroke, ()) == []
+
+
+def test_nothing_is_doubted_without_the_gate(monkeypatch):
+    monkeypatch.setattr(gate, "have_gate", lambda: False)
+    assert gate.doubtful([hardly_read("Cod", Box(80, 80, 60, 30))], np.full((480, 480), 128, np.uint8), ()) == []
+
+
+@needs_models
+def test_what_the_gate_doubts_is_told_apart_and_only_where_it_knows_the_kind_of_picture(monkeypatch):
+    image = slice_with("MUSTER^ERIKA")
+    known = read_image(image, settings=SETTINGS, doubt=True)
+    assert known.regions == read_image(image, settings=SETTINGS).regions and known.doubted == ()
+    monkeypatch.setattr(chain, "doubtful", lambda lines, stroke, known, **below: list(lines))
+    left_out = read_image(image, settings=SETTINGS, doubt=True)
+    assert left_out.regions == () and left_out.doubted == known.regions
+    assert read_image(image, settings=SETTINGS).regions == known.regions
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 2.0])
 @pytest.mark.parametrize(("start", "length", "limit"), [(0, 10, 400), (390, 10, 400), (100, 65, 400), (0, 400, 400)])
-def test_stretched_range_holds_the_old_one_and_stays_inside(start, length, limit):
-    left, whole = gate._stretched(start, length, limit)
+def test_stretched_range_holds_the_old_one_and_stays_inside_and_keeps_its_shape_when_scaled(
+    start, length, limit, scale
+):
+    left, whole = gate._stretched(start, length, limit, scale)
     assert 0 <= left <= start and start + length <= left + whole <= limit
-    assert whole % gate.CROP_STEP == 0 or whole == limit
+    steps = whole * scale / STEP
+    assert abs(steps - round(steps)) * STEP <= 0.5 * scale or whole == limit
+    assert whole <= length + STEP / scale
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16])

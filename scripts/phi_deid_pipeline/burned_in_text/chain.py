@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from phi_deid_pipeline.boxes import area, clipped, grown, iou, overlap
 from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
+from phi_deid_pipeline.burned_in_text.gate import THRESHOLD, doubtful, eligible
 from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.burned_in_text.prepare import Views, is_constant, prepare
 from phi_deid_pipeline.burned_in_text.read import (
@@ -32,10 +34,14 @@ NESTED = 0.9  # share of the smaller box that lies in the larger one
 
 @dataclass(frozen=True, slots=True)
 class ImageText:
-    """What was read in one image. `text_left`: the last scan allowed still found something new."""
+    """What was read in one image. `text_left`: the last scan allowed still found something new.
+
+    `doubted`: what would be told too if the gate were not asked.
+    """
 
     regions: tuple[Region, ...]
     text_left: bool
+    doubted: tuple[Region, ...] = ()
 
 
 def used_readers(settings: ReaderSettings) -> tuple[str, ...]:
@@ -53,11 +59,13 @@ def read_image(
     frame: int = 0,
     plane: str = "pixels",
     longer_side: int | None = None,
+    doubt: bool = False,
 ) -> ImageText:
     """Read all text of an image of shape (rows, columns), any numeric type, or (rows, columns, 3) of 8 bits.
 
     `invert` for MONOCHROME1; `window` is (low, high) in the image's values. Boxes are in the image's own pixels.
-    `longer_side` is that of the image of which it is a part: it is looked at in the same scales.
+    `longer_side` is that of the image of which it is a part: it is looked at in the same scales. `doubt`: an image of
+    a kind that the gate knows; it is asked about short texts that stand alone and were hardly read.
     """
     rows, columns = image.shape[:2]
     if settings.too_small(rows, columns) or is_constant(image):
@@ -66,12 +74,15 @@ def read_image(
         image = np.nan_to_num(image, posinf=0.0, neginf=0.0)
     readers = used_readers(settings)
     working, found, fresh = image, [], []
+    doubted: list[Line] = []
     dark = _darkest(image, invert)
+    doubt = doubt and eligible(rows, columns)
     scan = partial(_scan, side=longer_side or max(rows, columns)) if "ppocr" in readers else _scan_with_tesseract
     # Tesseract alone finds words in any noise: looking again would never end, so that chain looks once.
     rounds = settings.max_rounds if "ppocr" in readers else 1
     for _ in range(rounds):
-        fresh = scan(working, invert, window, settings, readers)
+        fresh, left_out = scan(working, invert, window, settings, readers, found if doubt else None)
+        doubted += left_out
         if not fresh:
             break
         found += fresh
@@ -80,8 +91,10 @@ def read_image(
         for line in fresh:
             box = grown(line.box, rows, columns)
             working[box.y : box.y + box.h, box.x : box.x + box.w] = dark
-    regions = [_region(line, frame, plane) for line in found]
-    return ImageText(tuple(sorted(regions, key=_place)), bool(fresh) and rounds > 1)
+    told, left_out = (
+        tuple(sorted((_region(n, frame, plane) for n in lines), key=_place)) for lines in (found, doubted)
+    )
+    return ImageText(told, bool(fresh) and rounds > 1, left_out)
 
 
 def read_known_box(
@@ -118,12 +131,17 @@ def read_known_box(
 
 
 def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Region, ...]:
-    """Read a padded stroke map for itself, once, with the first reader; boxes are in pixels of the image without padding."""
+    """Read a padded stroke map of slices that the gate knows for itself, once, with the first reader.
+
+    Boxes are in pixels of the image without padding.
+    """
     padding = settings.padding
     rows, columns = (n - 2 * padding for n in stroke.shape)
     views = Views(stroke, stroke, padding)
     found = detect(stroke, scales(max(rows, columns))[0], settings)
     lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
+    if eligible(rows, columns):
+        lines = _without(lines, doubtful(lines, stroke, ()))
     placed = _placed(_unique([lengthened(line, stroke) for line in lines]), views, rows, columns, settings)
     return tuple(sorted((_region(line, 0, "pixels") for line in placed), key=_place))
 
@@ -147,9 +165,11 @@ def _scan(
     window: tuple[float, float] | None,
     settings: ReaderSettings,
     readers: tuple[str, ...],
+    known: Sequence[Line] | None,
     *,
     side: int,
-) -> list[Line]:
+) -> tuple[list[Line], list[Line]]:
+    """Return what is read in an image, and what is left out because the gate knows better; it is asked if `known` is given."""
     rows, columns = image.shape[:2]
     views = prepare(image, invert=invert, window=window, padding=settings.padding)
     stroke_scale, window_scale = scales(side)
@@ -162,11 +182,31 @@ def _scan(
         if not is_text(line, settings):
             no_text.append(line)
             continue
-        if "tesseract" in readers and line.confidence < settings.second_reader_below:
-            line = second_reading(views, line, settings)
         lines.append(line)
-    lines += stacked(no_text, settings)
-    return _placed(_unique([lengthened(line, views.stroke) for line in lines]), views, rows, columns, settings)
+    columns_of_letters = stacked(no_text, settings)
+    left_out = _left_out(lines, columns_of_letters, views, known) if known is not None else []
+    lines = [
+        second_reading(views, line, settings)
+        if "tesseract" in readers and line.confidence < settings.second_reader_below
+        else line
+        for line in _without(lines, left_out)
+    ]
+    lines += _without(columns_of_letters, left_out)
+    found, doubted = (_unique([lengthened(line, views.stroke) for line in some]) for some in (lines, left_out))
+    return _placed(found, views, rows, columns, settings), _placed(doubted, views, rows, columns, settings)
+
+
+def _left_out(lines: list[Line], columns: list[Line], views: Views, known: Sequence[Line]) -> list[Line]:
+    """Return the lines and columns of letters that the gate doubts; of columns, which it was not trained on, fewer."""
+    shift = views.padding
+    before = [Box(n.box.x + shift, n.box.y + shift, n.box.w, n.box.h) for n in known]
+    doubted = doubtful(lines, views.stroke, before)
+    beside = [*before, *(line.box for line in _without(lines, doubted))]
+    return doubted + doubtful(columns, views.stroke, beside, below=THRESHOLD)
+
+
+def _without(lines: Sequence[Line], others: Sequence[Line]) -> list[Line]:
+    return [line for line in lines if not any(line is other for other in others)]
 
 
 def _scan_with_tesseract(
@@ -175,13 +215,14 @@ def _scan_with_tesseract(
     window: tuple[float, float] | None,
     settings: ReaderSettings,
     readers: tuple[str, ...],
-) -> list[Line]:
+    _: Sequence[Line] | None,
+) -> tuple[list[Line], list[Line]]:
     if "tesseract" not in readers:
         raise RuntimeError("no reader of text is installed")
     rows, columns = image.shape[:2]
     shown = image.max() - image if invert else image
     views = Views(np.empty(0), np.empty(0), settings.padding)
-    return _placed(tesseract_lines(shown, settings), views, rows, columns, settings)
+    return _placed(tesseract_lines(shown, settings), views, rows, columns, settings), []
 
 
 def _placed(lines: list[Line], views: Views, rows: int, columns: int, settings: ReaderSettings) -> list[Line]:

@@ -1,20 +1,21 @@
-"""The cascade's first two stages: a small network on the stroke map, then detector and reader on the parts it suspects.
+"""The gate, a small network on the stroke map: the cascade's first stage, and a second opinion on what was hardly read.
 
-They decide whether the whole image goes through the full chain; nothing is filled from what they see.
+In the cascade detector and reader look at the parts it suspects, and decide whether the whole image goes through the full
+chain; nothing is filled from what they see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
 from phi_deid_pipeline.boxes import area, clipped
-from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
-from phi_deid_pipeline.burned_in_text.models import gate_model
+from phi_deid_pipeline.burned_in_text.detect import STEP, Candidate, detect, scales
+from phi_deid_pipeline.burned_in_text.models import gate_model, have_gate
 from phi_deid_pipeline.burned_in_text.prepare import MIDDLE, WHITE, Views, padded_values, stroke_map, windowed
-from phi_deid_pipeline.burned_in_text.read import is_text, read_box
+from phi_deid_pipeline.burned_in_text.read import Line, is_text, letters, read_box
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
@@ -23,8 +24,11 @@ STRONG = 0.0  # logit of a tile from which its crop is a wide one: tight crops h
 SURE = 3.0  # logit of a tile from which no detector is asked
 TILE = 8  # pixels; side of what one logit stands for
 GROWTH, STRONG_GROWTH = 40, 64  # pixels added around suspicious tiles
-CROP_STEP = 64  # pixels; sides of crops, so that scaling for the detector keeps their shape
+WIDE = 0.5  # scale for which the parts are cut that others than the detector look at: multiples of 64 pixels
 MIN_SIDE = 200  # pixels; the gate was trained and measured on larger images only
+SHORT = 4  # letters and digits up to which a text may be anatomy
+CERTAIN, CERTAIN_TOGETHER = 0.95, 1.6  # confidence, and its sum with the detector's score, from which it is none
+BESIDE = 2.0  # times the height of a text: what stands nearer belongs to it
 LOOKS_LIKE_TEXT = (0.6, 1.3)  # score of the detector and length over height from which a box passes unread
 
 
@@ -47,7 +51,7 @@ def logits(stroke: np.ndarray) -> np.ndarray:
 
 def suspicious(stroke: np.ndarray, threshold: float = THRESHOLD) -> list[Box]:
     """Return the parts of a padded stroke map that hold tiles over the threshold, grown, by place."""
-    return _parts(logits(stroke), stroke.shape, threshold)
+    return [_crop(part, stroke.shape, WIDE) for part in _parts(logits(stroke), stroke.shape, threshold)]
 
 
 def _parts(scores: np.ndarray, shape: tuple[int, ...], threshold: float) -> list[Box]:
@@ -56,13 +60,16 @@ def _parts(scores: np.ndarray, shape: tuple[int, ...], threshold: float) -> list
         return []
     near = _dilated(tiles, GROWTH) | _dilated((scores > STRONG).astype(np.uint8), STRONG_GROWTH)
     count, _, boxes, _ = cv2.connectedComponentsWithStats(near)
+    tiled = (Box(x * TILE, y * TILE, w * TILE, h * TILE) for x, y, w, h in boxes[1:count, :4].tolist())
+    return sorted((clipped(part, *shape) for part in tiled), key=lambda b: (b.y, b.x, b.h, b.w))
+
+
+def _crop(part: Box, shape: tuple[int, ...], scale: float) -> Box:
+    """Return a part widened to sides that the detector takes at a scale without bending them."""
     rows, columns = shape
-    parts = []
-    for x, y, w, h in boxes[1:count, :4].tolist():
-        left, width = _stretched(x * TILE, w * TILE, columns)
-        top, height = _stretched(y * TILE, h * TILE, rows)
-        parts.append(Box(left, top, width, height))
-    return sorted(parts, key=lambda b: (b.y, b.x, b.h, b.w))
+    left, width = _stretched(part.x, part.w, columns, scale)
+    top, height = _stretched(part.y, part.h, rows, scale)
+    return Box(left, top, width, height)
 
 
 def _dilated(tiles: np.ndarray, growth: int) -> np.ndarray:
@@ -79,10 +86,10 @@ def suspicious_parts(image: np.ndarray, *, invert: bool, settings: ReaderSetting
     return [part for part in inside if area(part)]
 
 
-def _stretched(start: int, length: int, limit: int) -> tuple[int, int]:
-    """Return start and length of a range lengthened to a multiple of CROP_STEP, within the limit where it fits."""
-    length = min(length, limit - start)
-    whole = min(-(-length // CROP_STEP) * CROP_STEP, limit)
+def _stretched(start: int, length: int, limit: int, scale: float) -> tuple[int, int]:
+    """Return start and length of a range whose length, scaled, is a multiple of STEP, within the limit where it fits."""
+    steps = -(-length * scale // STEP)
+    whole = min(max(round(steps * STEP / scale), length), limit)
     return min(max(start - (whole - length) // 2, 0), limit - whole), whole
 
 
@@ -105,13 +112,14 @@ def passing(
     rows, columns = image.shape[:2]
     by_stroke, by_window = scales(max(rows, columns))
     for part in parts:
-        here = np.s_[part.y : part.y + part.h, part.x : part.x + part.w]
-        views = Views(np.ascontiguousarray(stroke[here]), np.ascontiguousarray(shown[here]), 0)
-        for view, scale in ((views.stroke, by_stroke), (views.window, by_window)):
-            for candidate in detect(view, scale, settings, min(rows, columns)):
+        for on_strokes, scale in ((True, by_stroke), (False, by_window)):
+            crop = _crop(part, stroke.shape, scale)
+            here = np.s_[crop.y : crop.y + crop.h, crop.x : crop.x + crop.w]
+            views = Views(np.ascontiguousarray(stroke[here]), np.ascontiguousarray(shown[here]), 0)
+            for candidate in detect(views.stroke if on_strokes else views.window, scale, settings, min(rows, columns)):
                 if _passes(views, candidate, settings):
                     box = candidate.box()
-                    yield Box(box.x + part.x, box.y + part.y, box.w, box.h)
+                    yield Box(box.x + crop.x, box.y + crop.y, box.w, box.h)
 
 
 def _passes(views: Views, candidate: Candidate, settings: ReaderSettings) -> bool:
@@ -128,3 +136,35 @@ def may_hold_text(
     """Tell whether an image has to go through the full chain; `stroke` is its gate map."""
     boxes = passing(image, stroke, invert=invert, window=window, settings=settings)
     return next(boxes, None) is not None
+
+
+def doubtful(lines: Sequence[Line], stroke: np.ndarray, known: Sequence[Box], *, below: float = SURE) -> list[Line]:
+    """Return the lines that are rather anatomy: short, hardly read, no text beside them and nothing for the gate.
+
+    `stroke` is the padded stroke map, `known` is what was found before, as boxes on it; `below` is the logit that no
+    tile of such a line reaches. Without the gate: none.
+    """
+    weak = [line for line in lines if _hardly_read(line)]
+    others = [*known, *(line.box for line in lines if not _hardly_read(line))]
+    alone = [line for line in weak if not any(_beside(line.box, other) for other in others)]
+    if not alone or not have_gate():
+        return []
+    scores = logits(stroke)
+    return [line for line in alone if _highest(scores, line.box) < below]
+
+
+def _hardly_read(line: Line) -> bool:
+    together = line.confidence + line.score
+    return letters(line.text) <= SHORT and line.confidence < CERTAIN and together < CERTAIN_TOGETHER
+
+
+def _beside(one: Box, other: Box) -> bool:
+    reach = BESIDE * max(min(one.w, one.h), min(other.w, other.h))
+    across = max(one.x, other.x) - min(one.x + one.w, other.x + other.w)
+    down = max(one.y, other.y) - min(one.y + one.h, other.y + other.h)
+    return across <= reach and down <= reach
+
+
+def _highest(scores: np.ndarray, box: Box) -> float:
+    down, across = ((max(n, 0) // TILE, (n + m) // TILE + 1) for n, m in ((box.y, box.h), (box.x, box.w)))
+    return float(scores[slice(*down), slice(*across)].max(initial=-np.inf))

@@ -14,6 +14,7 @@ MAXIMUM_SIDE, MEAN_SIDE = 25, 17  # pixels; reach of the local normalisation
 NOISE_FLOOR = 3.0  # standard deviations of the noise
 RANGE_FLOOR = 0.02  # part of the range between the 1st and 99th percentile
 WINDOW_MIN_SHARE = 0.02  # a header window that holds less of the pixels is not used
+SHORT_RANGE = 16383  # values; twice as much fits into 16 bits with a sign
 WHITE, MIDDLE = 255, 128
 
 
@@ -60,24 +61,39 @@ def padded_values(image: np.ndarray, padding: int) -> np.ndarray:
 
 def stroke_map(values: np.ndarray) -> np.ndarray:
     """Return `2f - open(f) - close(f)`, divided by its local maximum, as 8 bit around 128; colour: its strongest channel."""
-    square = cv2.getStructuringElement(cv2.MORPH_RECT, (STROKE_SIDE, STROKE_SIDE))
     channels = cv2.split(values) if values.ndim == 3 else [values]
     if len(channels) == 3 and np.array_equal(channels[0], channels[1]) and np.array_equal(channels[1], channels[2]):
         channels = channels[:1]
     best = None
     floor = 0.0
     for channel in channels:
-        opened = cv2.morphologyEx(channel, cv2.MORPH_OPEN, square)
-        closed = cv2.morphologyEx(channel, cv2.MORPH_CLOSE, square)
-        strokes = cv2.addWeighted(opened, -1.0, closed, -1.0, 0.0, dtype=cv2.CV_32F)
-        strokes = cv2.scaleAdd(channel.astype(np.float32), 2.0, strokes)
+        strokes = _strokes(channel)
         best = strokes if best is None else np.where(np.abs(strokes) > np.abs(best), strokes, best)
         floor = max(floor, _floor(channel))
     assert best is not None
     reach = cv2.dilate(np.abs(best), cv2.getStructuringElement(cv2.MORPH_RECT, (MAXIMUM_SIDE, MAXIMUM_SIDE)))
-    reach = np.maximum(cv2.blur(reach, (MEAN_SIDE, MEAN_SIDE)), np.float32(floor))
-    scaled = cv2.divide(best, reach, scale=MIDDLE - 1)
+    reach = cv2.boxFilter(reach, cv2.CV_32F, (MEAN_SIDE, MEAN_SIDE))
+    np.maximum(reach, np.float32(floor), out=reach)
+    scaled = cv2.divide(best, reach, dst=reach, scale=MIDDLE - 1, dtype=cv2.CV_32F)
     return cv2.add(scaled, float(MIDDLE), dtype=cv2.CV_8U)
+
+
+def _strokes(channel: np.ndarray) -> np.ndarray:
+    """Return `2f - open(f) - close(f)`: 16-bit integers, which take half the time, where it fits in them, else float32."""
+    square = cv2.getStructuringElement(cv2.MORPH_RECT, (STROKE_SIDE, STROKE_SIDE))
+    low, high, *_ = cv2.minMaxLoc(channel)
+    short = channel.dtype.kind in "iu" and high - low <= SHORT_RANGE
+    if short:
+        channel = cv2.subtract(channel, low, dtype=cv2.CV_16S)  # strokes do not depend on an offset
+    opened = cv2.morphologyEx(channel, cv2.MORPH_OPEN, square)
+    closed = cv2.morphologyEx(channel, cv2.MORPH_CLOSE, square)
+    if short:
+        strokes = channel * np.int16(2)
+        strokes -= opened
+        strokes -= closed
+        return strokes
+    strokes = cv2.addWeighted(opened, -1.0, closed, -1.0, 0.0, dtype=cv2.CV_32F)
+    return cv2.scaleAdd(channel.astype(np.float32), 2.0, strokes)
 
 
 def _floor(channel: np.ndarray) -> float:
@@ -95,7 +111,7 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> list[float]:
     if values.dtype.kind != "i":
         return [float(v) for v in np.quantile(values, shares)]
     low = int(values.min())
-    total = np.cumsum(np.bincount((values - low).ravel()))
+    total = np.cumsum(np.bincount((values - values.dtype.type(low)).ravel() if low else values.ravel()))
     return [float(np.searchsorted(total, share * (values.size - 1), side="right") + low) for share in shares]
 
 

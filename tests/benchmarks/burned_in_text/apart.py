@@ -129,13 +129,14 @@ def planted_rows(found: dict[str, list[list[Background]]], fonts: list[str], see
     group = series[random.integers(len(series))]
     background = group[random.integers(len(group))]
     image, lines = training.planted_on(random, background.values, fonts)
-    full = training.filled_lines(image, lines)
+    full = training.judged_lines(image, lines)
     rows = training.line_rows(image, lines, (gate.THRESHOLD,))
     origin = {"source": background.source, "series": background.name, "modality": background.modality, "image": index}
     return [
         {**{key: value for key, value in row.items() if key != "kept"}, **origin}
-        | {"found": was, "kept": row["kept"][gate.THRESHOLD], "by_gate": row["highest"] > gate.THRESHOLD}
-        for row, was in zip(rows, full, strict=True)
+        | {"found": was, "doubted": more and not was}
+        | {"kept": row["kept"][gate.THRESHOLD], "by_gate": row["highest"] > gate.THRESHOLD}
+        for row, (was, more) in zip(rows, full, strict=True)
     ]  # fmt: skip
 
 
@@ -198,11 +199,12 @@ def figures(lines: list[dict], free: list[dict]) -> dict[str, Any]:
     found = [row for row in lines if row["found"]]
     passed = {row["image"] for row in lines if row["kept"]}
     losses = {"all": _loss(found)}
-    losses |= {style: _loss([r for r in found if r["style"] == style]) for style in GROUPS}
+    losses |= {style: _loss(_styled(found, style)) for style in GROUPS}
     for key in ("modality", "source"):
         losses |= {f"{key} {v}": _loss([r for r in found if r[key] == v]) for v in sorted({r[key] for r in lines})}
     return {
         "lines": losses,
+        "doubted": {name: _doubted(rows) for name, rows in {"all": lines, **{g: _styled(lines, g) for g in GROUPS}}.items()},
         "lost_by_gate": sum(not r["kept"] and not r["by_gate"] for r in found),
         "lost_with_their_picture": rate(sum(r["image"] not in passed for r in found), len(found)),
         "lost": [row for row in found if not row["kept"]],
@@ -221,6 +223,14 @@ def rate(hits: int, count: int) -> dict[str, Any]:
 
 def _loss(rows: list[dict]) -> dict[str, Any]:
     return rate(sum(not row["kept"] for row in rows), len(rows))
+
+
+def _styled(rows: list[dict], style: str) -> list[dict]:
+    return [row for row in rows if row["style"] == style]
+
+
+def _doubted(rows: list[dict]) -> dict[str, Any]:
+    return rate(sum(row["doubted"] for row in rows), sum(row["found"] or row["doubted"] for row in rows))
 
 
 def _free_counts(rows: list[dict]) -> dict[str, Any]:
@@ -244,6 +254,10 @@ def show_apart(found: dict, console: Console) -> None:
     for name, one in found["lines"].items():
         table.add_row(name, str(one["of"]), str(one["hits"]), told(one))
     console.print(table)
+    for name, one in found["doubted"].items():
+        console.print(
+            f"found, and left out because the gate doubts it, {name}: {one['hits']} of {one['of']}, {told(one)}"
+        )
     table = Table(title="pictures without text")
     for column in ("pictures", "series", "number", "to the full chain", "lose pixels"):
         table.add_column(column)

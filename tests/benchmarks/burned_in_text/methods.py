@@ -84,9 +84,9 @@ def judged_boxes(path: Path, reading: Reading, hide: str) -> set[Box]:
 
 @contextmanager
 def _filtered() -> Iterator[list[Box]]:
-    """Note the boxes (in the padded rendering) that the chain's filter drops; it decides as ever."""
+    """Note the boxes (in the padded rendering) that the chain's filter and the gate's doubt drop; they decide as ever."""
     dropped: list[Box] = []
-    decides = chain.is_text
+    decides, doubts = chain.is_text, chain.doubtful
 
     def noted(line: Line, settings: ReaderSettings) -> bool:
         stays = decides(line, settings)
@@ -94,7 +94,12 @@ def _filtered() -> Iterator[list[Box]]:
             dropped.append(line.box)
         return stays
 
-    with mock.patch.object(chain, "is_text", noted):
+    def doubted(lines: Sequence[Line], stroke: np.ndarray, known: Sequence[Box], **below: float) -> list[Line]:
+        left_out = doubts(lines, stroke, known, **below)
+        dropped.extend(line.box for line in left_out)
+        return left_out
+
+    with mock.patch.object(chain, "is_text", noted), mock.patch.object(chain, "doubtful", doubted):
         yield dropped
 
 
