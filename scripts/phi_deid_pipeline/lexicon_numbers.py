@@ -18,8 +18,9 @@ MIN_DIVIDED = 5  # digits of a number of an address that is written in groups: 5
 _UID = re.compile(r"\d+(?:\.\d+){4,}")
 _GROUPS = re.compile(r"\d+(?:[ ./-]\d+)*")
 _POSTCODES = re.compile(
-    r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2})(?![^\W_])"
-)  # British, Canadian, Dutch
+    r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2}"
+    r"|[ac-fhknprtv-y]\d[\dw] ?(?=[a-z]*\d)[\dac-fhknprtv-y]{4})(?![^\W_])"
+)  # British, Canadian, Dutch, Irish
 _FIRST_HALF = re.compile(r"(?<![^\W_])([a-z]{2}\d[a-z\d]?|[a-z]\d[a-z]) ?\d[a-z][a-z\d](?![^\W_])")
 # First halves of postcodes that name series, views and sides too.
 _IMAGING_HALF = re.compile(r"(?:cr|ct|ll|pa|se|sl|sp|ss|st|te|ti|tr)\d+")

@@ -85,7 +85,12 @@ _NATIONAL = "|".join(
 )
 _SPANISH = r"(?:\d{8}|[XYZ]\d{7})[- ]?[A-Z]"
 _SPANISH_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
-_CANADIAN = r"(?-i:[ABCEGHJ-NPRSTVXY]\d[A-CEGHJ-NPR-TV-Z][ -]?(?![1-4]D)\d[A-CEGHJ-NPRSV-Z]\d)"  # a postcode
+# Written like postcodes: stages of tumours, levels, branches of vessels, views, pregnancies and births.
+_NO_POSTCODE = r"(?!T\dN\dM\d|A\dP\dM\d|G\dP\dA\d|(?:[CTLS]\d){2,3}(?![^\W_])|(?P<same>[A-Z])\d(?P=same)\d(?P=same)\d)"
+_CANADIAN = rf"(?-i:{_NO_POSTCODE}[ABCEGHJ-NPRSTVXY]\d[A-CEGHJ-NPR-TV-Z][ -]?(?![1-4]D)\d[A-CEGHJ-NPR-TV-Z]\d)"
+_IRISH_AREA = r"(?:C15|T(?:12|23|34|45|56)|[ADEFHKNPRVWXY]\d[\dW])"  # of an Eircode, which names one household
+_IRISH_END = r"(?![2-4]D|(?:[CT]\d){2})(?=[A-Z]{0,3}\d)(?=\d{0,3}[A-Z])[\dAC-FHKNPRTV-Y]{4}"
+_IRISH = rf"(?-i:{_IRISH_AREA}\s?{_IRISH_END})"
 _HAN = r"(?:\d{1,3}|[〇零一二三四五六七八九十百元]{1,5})"  # a number of up to three digits
 _ERA_NAME = rf"(?:明治|大正|昭和|平成|令和|[㍾㍽㍼㍻㋿]|中[華华]民[國国]|民[國国])\s?{_HAN}\s?年(?:\s?{_HAN}\s?月(?:\s?{_HAN}\s?日)?)?"
 _EAST_ASIAN = rf"(?:\d{{4}}|[〇零一二三四五六七八九]{{4}})\s?[年년]\s?{_HAN}\s?[月월]\s?{_HAN}\s?[日일]"
@@ -149,10 +154,11 @@ def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
 
 
 def _national() -> Iterator[_Form]:
-    """Yield numbers of states, postcodes of Canada and dates of East Asia, Japanese and Chinese eras too."""
+    """Yield numbers of states, postcodes of Canada and Ireland and dates of East Asia, Japanese and Chinese eras too."""
     yield _Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6)
     yield _Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7)
     yield _Form(rf"{_START}{_CANADIAN}{_END}", digits=3)
+    yield _Form(rf"{_START}{_IRISH}{_END}", digits=3)
     yield _Form(rf"{_ERA_NAME}|{_EAST_ASIAN}", marks="年년")
     yield _Form(_OTHER_ERAS, marks="ศ佛檀단", digits=4)
 
@@ -383,7 +389,8 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     # Halves that name no vertebra, series or view: SW1A 2AP, B33 8TH.
     long = "|".join(area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS) or _NEVER
     lettered = rf"(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z]\s?{inward}"
-    yield _Form(rf"{_START}(?-i:{lettered}|(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH){_END}", digits=2, starts=halves)
+    whose = rf"(?:{long})\d[\dA-Z]?\s?\d(?:AP|AX|PA|SE|TE|TR)"  # LS1 4AP
+    yield _Form(rf"{_START}(?-i:{lettered}|{whose}|(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH){_END}", digits=2, starts=halves)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
     yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
     london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]

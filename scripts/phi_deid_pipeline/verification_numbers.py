@@ -30,7 +30,8 @@ _RUN = re.compile(r"\d+|[^\W\d_]+")
 _MARKED = re.compile(r"\d+(?:[ ./-]\d+)+|\d+")
 _FROM_LETTER = re.compile(r"(?<![^\W_])[^\W\d_]")
 _POSTCODE = re.compile(
-    r"(?<!\w)(?:([a-z]{1,2}\d[a-z\d]?)\s?(\d[a-z]{2})|([a-z]\d[a-z])\s?(\d[a-z]\d)|(\d{4})\s?([a-z]{2}))(?!\w)"
+    r"(?<!\w)(?:([a-z]{1,2}\d[a-z\d]?)\s?(\d[a-z]{2})|([a-z]\d[a-z])\s?(\d[a-z]\d)|(\d{4})\s?([a-z]{2})"
+    r"|([a-z]\d[\dw])\s?((?=[a-z]*\d)[a-z\d]{4}))(?!\w)"
 )
 _NUMBER_AND_WORD = re.compile(r"(?<!\w)(\d{4,6})\s([^\W\d_]{2,})")
 _TWO_GROUPS = re.compile(r"(?<![\w-])(\d+)[ -](\d+)(?![\w-])")

@@ -147,6 +147,7 @@ def test_numbers_without_a_cue_of_birth_stay(text: str) -> None:
             "CH-8001Zürich",
         ),
         *("B33 8TH", "SW1A 1AA", "SW1A1AA", "W1A 0AX", "CR2 6XH", "EC1A 1BB", "M1 1AE"),
+        *("LS1 4AP", "D08 T2V9", "D08T2V9", "H91 K2P7", "T12 YN60", "D6W XY00", "T2N 1M0", "M5V 2T6"),
     ],
 )
 def test_postcode_goes(place: str) -> None:
@@ -168,6 +169,19 @@ def test_postcode_goes(place: str) -> None:
             "S1 2AP",
             "L4 5MM",
             "B30 3D",
+        ),
+        *(
+            "T1N0M0",
+            "T2N1M0",
+            "L4L5S1",
+            "C5C6C7",
+            "V1V2V3",
+            "P1P2P3",
+            "A2P2M1",
+            "G3P2A1",
+            "T12T1",
+            "T12 3DCT",
+            "T12 T1T2",
         ),
         *("TE 4000 Axial", "A 1000 Slices", "N 1000 Thorax"),
     ],
