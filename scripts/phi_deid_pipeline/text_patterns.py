@@ -39,6 +39,7 @@ _APART = r"(?:^|(?<=[,;(])|(?<=[,;(] ))"  # where a value or a part of it begins
 _PART_END = r"(?=\s*(?:$|[,;)]))"
 # Areas of British postcodes that name series, views and sides too, and what is no second half: 1ST, 3DT, 2AP.
 _IMAGING_AREAS = frozenset({"cr", "ct", "ll", "pa", "se", "sl", "sp", "ss", "st", "tr"})
+_IMAGING_STATES = frozenset({"CT", "LA", "PA"})  # without a town these are a modality and views
 _NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
 # Units of ages in languages whose words are not asked for: Nordic, Russian, Chinese, Japanese, Korean, Thai.
 _AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
@@ -365,9 +366,10 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     yield _Form(street4, digits=1, starts=kinds)
     yield _Form(rf"{prefix}{place.format('street5')}{number}{_END}", digits=1, starts=kinds)
     yield _Form(rf"{prefix}\d{{1,6}}{_END}", digits=1, starts=kinds)  # P.O. Box 12
-    state = "|".join(code.upper() for code in languages.states)
-    zip_code = rf"(?:{_NAME}(?:\s{_NAME}){{0,2}},\s?)?(?<!\w)(?-i:{state or _NEVER}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)"
-    yield _Form(zip_code, digits=5, starts=languages.states)
+    states = [code.upper() for code in languages.states]
+    alone = "|".join(code for code in states if code not in _IMAGING_STATES) or _NEVER
+    state = rf"{_NAME}(?:\s{_NAME}){{0,2}},\s?(?-i:{'|'.join(states) or _NEVER})|(?-i:{alone})"
+    yield _Form(rf"(?<!\w)(?:{state}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)", digits=5, starts=languages.states)
     town = rf"(?<![\w.])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
     yield _Form(town, digits=4)
     letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
