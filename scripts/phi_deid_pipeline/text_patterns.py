@@ -370,7 +370,7 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     alone = "|".join(code for code in states if code not in _IMAGING_STATES) or _NEVER
     state = rf"{_NAME}(?:\s{_NAME}){{0,2}},\s?(?-i:{'|'.join(states) or _NEVER})|(?-i:{alone})"
     yield _Form(rf"(?<!\w)(?:{state}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)", digits=5, starts=languages.states)
-    town = rf"(?<![\w.])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
+    town = rf"(?<![\w.-])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}}|\d\d-\d{{3}}|\d{{4}}-\d{{3}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
     yield _Form(town, digits=4)
     letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
     yield _Form(rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){_END}", digits=4)  # CH3012 Bern, D 72076 Ulm
@@ -424,6 +424,7 @@ def _kept_forms(languages: Languages) -> Iterator[_Form]:
     yield from _national()
     yield from _births(languages)
     date = _full_date(languages)
+    yield _Form(rf"(?<![\w.]){_DAY}[-./]{_DAY}[-./]['’]\d\d(?!\d)", marks="'’", digits=4)  # 3-4-'21
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
     yield _Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
