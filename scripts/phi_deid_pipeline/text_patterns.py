@@ -424,7 +424,6 @@ def _kept_forms(languages: Languages) -> Iterator[_Form]:
     yield from _national()
     yield from _births(languages)
     date = _full_date(languages)
-    yield _Form(rf"(?<![\w.]){_DAY}[-./]{_DAY}[-./]['’]\d\d(?!\d)", marks="'’", digits=4)  # 3-4-'21
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
     yield _Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
