@@ -158,7 +158,9 @@ def _century(year: int) -> int:
 # --- ages -----------------------------------------------------------------------------------------------------------
 
 _OLD = re.compile(
-    r"(?<![\d.])(9\d|1[0-2]\d)\s?-?(?:y/?o\b|yo\b|yrs?\b|years?\b|jahre?\b|jährig|ans\b|años\b|anni\b|jaar\b)", re.I
+    r"(?<![\d.])0?(9\d|1[0-2]\d)\s?-?(?:y/?o\b|yo\b|yrs?\b|years?\b|jahre?\b|jährig|ans\b|años\b|anni\b|jaar\b)"
+    r"|(?<![\w.])0?(?:9[1-9]|1[0-2]\d)[AJY]\b",  # 90Y is yttrium
+    re.I,
 )
 
 

@@ -267,6 +267,9 @@ def _layout(instance: RawInstance, element: Element) -> PixelFormat:
         raise _undecodable("native transfer syntax, encapsulated pixel data")
     if syntax not in NATIVE | ENCAPSULATED:
         raise _undecodable("video" if syntax.startswith(VIDEO) else "no decoder for this transfer syntax")
+    high = instance.uint(HIGH_BIT)
+    if syntax in NATIVE and not float_bits and high is not None and high != stored - 1:
+        raise _undecodable("high bit is not the last of the bits stored")
     big_words = syntax == EXPLICIT_BE and element.vr == "OW" and allocated == 8
     return PixelFormat(
         transfer_syntax_uid=syntax,
@@ -279,7 +282,7 @@ def _layout(instance: RawInstance, element: Element) -> PixelFormat:
         planar=instance.uint(PLANAR) or 0,
         allocated=allocated,
         stored=stored,
-        high=instance.uint(HIGH_BIT) or stored - 1,
+        high=stored - 1 if high is None else high,
         signed=bool(instance.uint(REPRESENTATION)) and not float_bits,
         float_bits=float_bits,
         swapped_bytes=big_words,

@@ -122,11 +122,9 @@ class RedactionProof:
         if not sheet.cuts:
             return []
         image, places = sheet.image()
-        longer = max(source.layout.rows, source.layout.columns)
+        whole = (source.layout.rows, source.layout.columns)
         regions = [
-            region
-            for name in names
-            for region in self._regions(source, image, _whole(image), 0, (name,), longer_side=longer)
+            region for name in names for region in self._regions(source, image, _whole(image), 0, (name,), whole=whole)
         ]
         return [placed for region in regions if (placed := sheet.placed(region, places)) is not None]
 
@@ -163,14 +161,14 @@ class RedactionProof:
         frame: int,
         names: tuple[str, ...],
         *,
-        longer_side: int | None = None,
+        whole: tuple[int, int] | None = None,
     ) -> list[Region]:
         regions = read_image(
             np.ascontiguousarray(image[part.y : part.y + part.h, part.x : part.x + part.w]),
             invert=source.layout.photometric == "MONOCHROME1",
             window=source.window() if source.layout.samples == 1 else None,
             settings=replace(self.settings, readers=names, max_rounds=1),
-            longer_side=longer_side,
+            whole=whole,
         )
         return [replace(r, frame=frame, box=Box(r.box.x + part.x, r.box.y + part.y, r.box.w, r.box.h)) for r in regions]
 

@@ -312,15 +312,21 @@ class _Frames:
             regions += found
         return regions
 
-    def _full(self, image: np.ndarray, index: int) -> list[Region]:
-        """Read an image, or a part of one, in full, unless the gate tells that it needs not."""
+    def _full(self, image: np.ndarray, index: int, whole: tuple[int, int] | None = None) -> list[Region]:
+        """Read an image, or a part of one of that shape, in full, unless the gate tells that it needs not."""
         if self._gated and index not in self._in_full and eligible(*image.shape[:2]):
             stroke = gate_map(image, invert=self.invert, settings=self.settings)
             if not may_hold_text(image, stroke, invert=self.invert, window=self.window, settings=self.settings):
                 self.skimmed = True
                 return []
         text = read_image(
-            image, invert=self.invert, window=self.window, settings=self.settings, frame=index, doubt=self._doubt
+            image,
+            invert=self.invert,
+            window=self.window,
+            settings=self.settings,
+            frame=index,
+            whole=whole,
+            doubt=self._doubt,
         )
         self._left = self._left or text.text_left
         return list(text.regions)
@@ -352,7 +358,7 @@ class _Frames:
         part = clipped(part, rows, columns)
         return [
             replace(region, box=Box(region.box.x + part.x, region.box.y + part.y, region.box.w, region.box.h))
-            for region in self._full(np.ascontiguousarray(filled[_slices(part)]), index)
+            for region in self._full(np.ascontiguousarray(filled[_slices(part)]), index, (rows, columns))
         ]
 
     def _hidden_bits(self, frame: Frame) -> list[Region]:

@@ -105,6 +105,29 @@ def test_patterns_and_cue_words_identify_without_a_lexicon(text, category):
     assert (finding.verdict, finding.category, finding.hide) == (Verdict.IDENTIFYING, category, True)
 
 
+@pytest.mark.parametrize("text", ["F 92Y", "092Y", "101Y", "90 YEARS", "95 yo", "97A"])
+def test_ages_above_89_identify(text):
+    finding = verdict(text, NOBODY)
+    assert (finding.verdict, finding.category, finding.hide) == (Verdict.IDENTIFYING, "other", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["123 456 789", "555 123 456", "MI 0.8 123 456 789", "12 8 52", "123 456", "24/12", "12-08", "08/64", "03/04"],
+)
+def test_numbers_in_groups_and_days_without_a_year_are_not_benign(text):
+    finding = verdict(text, NOBODY)
+    assert finding.verdict is not Verdict.BENIGN and finding.hide
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0 50 100 150", "100 120 140", "5 4 3 2 1", "1 2", "3/4", "1/2", "IM 4/12", "FR 12/30", "15/30", "89 Y", "90Y"],
+)
+def test_scales_counts_and_ages_up_to_89_are_benign(text):
+    assert verdict(text, NOBODY).verdict is Verdict.BENIGN
+
+
 @pytest.mark.parametrize(
     "text", ["PHILIPS", "L", "MI 0.8", "TIS0.1", "15.0 cm", "40Hz", "L12-5", "120 kV", "SUPINE", "60%", "Gn 60", "R AP"]
 )

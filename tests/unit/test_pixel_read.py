@@ -154,6 +154,14 @@ def test_absurd_sizes_are_refused_before_anything_is_allocated(tmp_path, more):
     assert caught.value.reason is RejectReason.PIXELS_UNDECODABLE
 
 
+def test_pixels_whose_high_bit_is_elsewhere_are_refused(tmp_path):
+    """Left-justified values of old files: their low bits are no picture, their high bits no overlay."""
+    path = saved(dataset(np.full((32, 32), 500 << 4, np.uint16), BitsStored=12, HighBit=15), tmp_path / "a")
+    with pytest.raises(UnreadableInstance, match="high bit"):
+        open_pixels(path)
+    assert read_instance_text(path, ReaderSettings()).status == "undecodable"
+
+
 def test_absurd_size_of_an_encapsulated_frame_is_refused_before_decoding(tmp_path):
     ds = pydicom.dcmread(WHEEL / "MR_small_RLE.dcm")
     ds.Rows = ds.Columns = 65535

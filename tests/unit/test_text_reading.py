@@ -66,6 +66,15 @@ def test_text_that_one_frame_of_a_cine_shows_is_read_in_that_frame(tmp_path, odd
 
 
 @needs_models
+@pytest.mark.parametrize("thoroughness", ["full", "cascade"])
+@pytest.mark.parametrize("size", [1.5, 2.0, 3.0])  # capitals of 33, 44 and 66 pixels
+def test_large_text_in_a_later_frame_is_read_as_in_a_picture_of_its_own(tmp_path, size, thoroughness):
+    frames = np.full((FRAMES, 768, 1024), 20, np.uint8)
+    cv2.putText(frames[ODD], "QUIXOTTE", (200, 400), cv2.FONT_HERSHEY_DUPLEX, size, 230, 3, cv2.LINE_AA)
+    assert "QUIXOTTE" in texts(read(tmp_path, frames, thoroughness).regions, ODD)
+
+
+@needs_models
 def test_frames_that_show_the_same_are_read_once(tmp_path):
     path = saved(dataset(cine("", (0, 0), moving=False), sop_class=ULTRASOUND, Modality="US"), tmp_path / "cine")
     reading = read_instance_text(path, ReaderSettings(readers=("ppocr",)))

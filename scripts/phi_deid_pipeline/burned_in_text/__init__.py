@@ -22,15 +22,15 @@ def read_image(
     invert: bool = False,
     window: tuple[float, float] | None = None,
     settings: ReaderSettings | None = None,
-    longer_side: int | None = None,
+    whole: tuple[int, int] | None = None,
 ) -> list[Region]:
     """Return the text in an image of shape (rows, columns), or (rows, columns, 3) of 8 bits, in its own pixels.
 
-    `invert` for MONOCHROME1; `window` is (low, high) in the image's values; `longer_side` that of the image of which it
-    is a part.
+    `invert` for MONOCHROME1; `window` is (low, high) in the image's values; `whole` are rows and columns of the image of
+    which it is a part.
     """
     from phi_deid_pipeline.burned_in_text import chain
 
     settings = settings or ReaderSettings()
-    text = chain.read_image(image, invert=invert, window=window, settings=settings, longer_side=longer_side)
+    text = chain.read_image(image, invert=invert, window=window, settings=settings, whole=whole)
     return list(text.regions)

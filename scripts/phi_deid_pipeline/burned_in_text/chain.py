@@ -58,14 +58,14 @@ def read_image(
     settings: ReaderSettings,
     frame: int = 0,
     plane: str = "pixels",
-    longer_side: int | None = None,
+    whole: tuple[int, int] | None = None,
     doubt: bool = False,
 ) -> ImageText:
     """Read all text of an image of shape (rows, columns), any numeric type, or (rows, columns, 3) of 8 bits.
 
     `invert` for MONOCHROME1; `window` is (low, high) in the image's values. Boxes are in the image's own pixels.
-    `longer_side` is that of the image of which it is a part: it is looked at in the same scales. `doubt`: an image of
-    a kind that the gate knows; it is asked about short texts that stand alone and were hardly read.
+    `whole` are rows and columns of the image of which it is a part: it is looked at in the same scales, for text as tall. `doubt`:
+    an image of a kind that the gate knows; it is asked about short texts that stand alone and were hardly read.
     """
     rows, columns = image.shape[:2]
     if settings.too_small(rows, columns) or is_constant(image):
@@ -77,7 +77,7 @@ def read_image(
     doubted: list[Line] = []
     dark = _darkest(image, invert)
     doubt = doubt and eligible(rows, columns)
-    scan = partial(_scan, side=longer_side or max(rows, columns)) if "ppocr" in readers else _scan_with_tesseract
+    scan = partial(_scan, whole=whole or (rows, columns)) if "ppocr" in readers else _scan_with_tesseract
     # Tesseract alone finds words in any noise: looking again would never end, so that chain looks once.
     rounds = settings.max_rounds if "ppocr" in readers else 1
     for _ in range(rounds):
@@ -167,14 +167,18 @@ def _scan(
     readers: tuple[str, ...],
     known: Sequence[Line] | None,
     *,
-    side: int,
+    whole: tuple[int, int],
 ) -> tuple[list[Line], list[Line]]:
     """Return what is read in an image, and what is left out because the gate knows better; it is asked if `known` is given."""
     rows, columns = image.shape[:2]
     views = prepare(image, invert=invert, window=window, padding=settings.padding)
-    stroke_scale, window_scale = scales(side)
+    stroke_scale, window_scale = scales(max(whole))
     candidates = _merged(
-        detect(views.stroke, stroke_scale, settings) + detect(views.window, window_scale, settings), settings
+        [
+            *detect(views.stroke, stroke_scale, settings, min(whole)),
+            *detect(views.window, window_scale, settings, min(whole)),
+        ],
+        settings,
     )
     lines, no_text = [], []
     for candidate in candidates:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,8 @@ VOCABULARY = RESOURCES.parent / "vocabularies"  # of free text: imaging words, a
 MIN_VOCABULARY_WORD = 4  # letters; shorter ones may be initials
 HIDE_POLICIES = ("all_text", "all_but_benign", "identifying_only")
 BENIGN_CONFIDENCE = 0.8
+MAX_GROUPED_DIGITS = 4  # of numbers with blanks alone between them that are no identifier
+MAX_STEP = 100  # between marks of a scale
 MAX_BENIGN_DIGITS = 3
 TEXT_LEFT = "text_left"
 _HIDDEN_BY = {
@@ -57,6 +60,13 @@ _LANGUAGES = dict(_HEADS)  # of own_words.txt
 _CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|\bWWW\.|HTTPS?:|\+\d[\d\s()/-]{7,}")
 _TELEPHONE = re.compile(r"(?<!\d)(?:\(\d{3}\) ?|\d{3}[ -])\d{3}[ -]\d{4}(?!\d)|(?<!\d)0\d{1,4}[ /]\d{4,}")
 _LONG_NUMBER = re.compile(r"\d(?:[.,'/-]{0,2}\d){4,}")
+_OLD = re.compile(  # 45 CFR 164.514(b)(2)(i)(C); 90Y is yttrium
+    r"(?<![\w.,])(?:0?9\d|1[0-3]\d)\s?(?:Y/O|YO|YRS?|YEARS?|JAHRE|ANS|ANNI|ANOS|AÑOS|JAAR)(?![^\W_])"
+    r"|(?<![\w.,])0?(?:9[1-9]|1[0-3]\d)[AJY](?![^\W_])"
+)
+_GROUPS = re.compile(r"(?<![\w.,:/-])\d{1,3}(?: \d{1,3})+(?![\w]|[.,:/-]\d)")
+_DAY_AND_MONTH = re.compile(r"(?<![\w.,:/-])(\d{1,2})[/-](\d{1,2})(?![\w]|[.,:/-]\d)")
+_COUNTED = re.compile(r"(?:IM|IMA|IMG|IMAGE|FR|FRAME|SL|SLICE|SE|SER|SERIES|BILD|COUPE|CORTE|STRATO|BEELD)[ :.#]*$")
 _MIXED_NUMBER = re.compile(r"(?=(?:[A-Z]*\d){4})[A-Z\d]{6,}")
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+|%|°")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
@@ -330,6 +340,8 @@ def identifying(text: str, matcher: Matcher, words: Words) -> tuple[str, str] | 
         return Category.CONTACT.value, "telephone number"
     if _LONG_NUMBER.search(upper) or _MIXED_NUMBER.search(upper):
         return Category.RECORD_NUMBER.value, "number of five digits or more"
+    if _OLD.search(upper):
+        return Category.OTHER.value, "age above 89"
     announced = [words.cues[word] for word in plain(text).split() if word in words.cues]
     if announced:
         return announced[0].value, "word that announces an identifier"
@@ -341,6 +353,8 @@ def is_benign(text: str, words: Words) -> bool:
     text = _plain_word(text)
     for expression in (_DYNAMIC_RANGE, _DEPTH, _CINE):
         text = expression.sub(" ", text)
+    if _holds_number_in_groups(text) or _holds_day_and_month(text):
+        return False
     text = _TEST_PATTERN.sub("PATTERN", text)
     parts = _WORD.findall(text)
     if len(parts) == 1 and parts[0] in words.benign:
@@ -352,6 +366,28 @@ def is_benign(text: str, words: Words) -> bool:
     if digits and digits == len([c for c in text if c.isalnum()]) and digits > MAX_BENIGN_DIGITS * len(tokens):
         return False
     return all(_benign_part(part, words) for part in parts)
+
+
+def _holds_number_in_groups(text: str) -> bool:
+    """Tell whether numbers with blanks between them may be one of five digits or more; marks of a scale are none."""
+    for match in _GROUPS.finditer(text):
+        numbers = [int(number) for number in match[0].split()]
+        steps = {after - before for before, after in pairwise(numbers)}
+        is_scale = len(numbers) >= 3 and len(steps) == 1 and 0 < abs(steps.pop()) <= MAX_STEP
+        if sum(map(str.isdigit, match[0])) > MAX_GROUPED_DIGITS and not is_scale:
+            return True
+    return False
+
+
+def _holds_day_and_month(text: str) -> bool:
+    """Tell whether two numbers may be day and month, or month and year: one has a zero in front or is above twelve."""
+    for match in _DAY_AND_MONTH.finditer(text):
+        one, other = int(match[1]), int(match[2])
+        has_month = (1 <= one <= 12 and other > 0) or (1 <= other <= 12 and 1 <= one <= 31)
+        is_written_so = max(one, other) > 12 or "0" in (match[1][0], match[2][0])
+        if has_month and is_written_so and not _COUNTED.search(text[: match.start()]):
+            return True
+    return False
 
 
 def _benign_part(part: str, words: Words) -> bool:
