@@ -326,6 +326,8 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
         "transfer_syntax_reason": made.replacement.syntax_reason if made.replacement else "",
         "read_again": again.note | {"boxes_widened": len(further)},
     }
+    if again.left:
+        scan |= {"result": "text left after hiding", "needs_review": True}
     return DeidRecord(
         **base
         | {
@@ -425,7 +427,7 @@ def _text_scan(seen: InstanceFindings) -> dict[str, Any]:
         "hidden_by_category": dict(sorted(Counter(f.category or "other" for f in hidden).items())),
         "kept_by_reason": dict(sorted(Counter(f.reason for f in seen.findings if not f.hide).items())),
         "boxes_filled": len(seen.fills) + len(seen.frame_fills),
-        "needs_review": bool(seen.hold),
+        "needs_review": bool(seen.hold) or seen.status == "undecodable",
     }
 
 
