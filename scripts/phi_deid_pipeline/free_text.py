@@ -94,6 +94,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
         unknown.extend(word for token in tokens if not token.named for word in token.unknown)
     if all(token.keep for token in tokens) and not spans:
         return text
+    _drop_misled(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
     return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
 
@@ -586,6 +587,71 @@ def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> N
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
         if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
+
+
+def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop a negation and what it denies where a word went out of that because it is unknown.
+
+    What is left could say the opposite: no displaced fracture. It is what stands behind, to the end of the clause; with one
+    that denies what stands before it, the whole clause, but for words that name the study alone.
+    """
+    for clause in _clauses(text, tokens):
+        lost = [index for index, token in enumerate(clause) if _is_lost(token, vocabulary)]
+        if not lost:
+            continue
+        plain = [
+            index for index in lost if clause[index].text.islower() or (text.isupper() and not clause[index].named)
+        ]
+        first, last = (plain[0], plain[-1]) if plain else (len(clause), -1)
+        for index, token in enumerate(clause):
+            if not token.keep or token.word not in vocabulary.negations:
+                continue
+            both = vocabulary.negations[token.word]
+            behind = last > index or _next_word(clause, index, 1, vocabulary) in lost
+            if not behind and not (both and (first < index or _next_word(clause, index, -1, vocabulary) in lost)):
+                continue
+            study = all(
+                before.word in vocabulary.cues.study for before in clause[:index] if before.keep and before.word
+            )
+            for denied in clause[index if study or not both else 0 :]:
+                denied.keep = False
+            if both and not study:
+                break
+
+
+def _clauses(text: str, tokens: list[_Token]) -> list[list[_Token]]:
+    """Return the tokens by clause; the point behind a single letter (V.a.) ends none."""
+    clauses: list[list[_Token]] = []
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1] if index else None
+        mark = _CLAUSE_END.search(text, before.end, token.start + 1) if before else None
+        if before is None or (mark and not (mark[0] == "." and len(before.text) == 1)):
+            clauses.append([])
+        clauses[-1].append(token)
+    return clauses
+
+
+def _is_lost(token: _Token, vocabulary: Vocabulary) -> bool:
+    """Tell whether a word went as unknown, not because it is a cue or a name behind one."""
+    if (
+        token.keep
+        or not token.unknown
+        or token.word in vocabulary.cues.soft
+        or token.word in vocabulary.cues.credentials
+    ):
+        return False
+    return not token.named or token.text.islower()
+
+
+def _next_word(clause: list[_Token], index: int, step: int, vocabulary: Vocabulary) -> int:
+    """Return where the next word stands that is no preposition, article or name of the vocabulary that went; else -1."""
+    index += step
+    while 0 <= index < len(clause):
+        word = clause[index].word
+        if word not in (vocabulary.cues.dangling if clause[index].keep else vocabulary.names):
+            break
+        index += step
+    return index if 0 <= index < len(clause) else -1
 
 
 def _clause_mark(between: str) -> str:
