@@ -30,6 +30,23 @@ _LONG_AFTER = frozenset("b")
 _MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
+# What is denied as a whole: in CT ABDOMEN WITHOUT CONTRAST and a name, the name is no part of that.
+_CONTRAST = frozenset(
+    {
+        "con",
+        "contrast",
+        "contraste",
+        "contrasto",
+        "gad",
+        "gado",
+        "gadolinium",
+        "injection",
+        "km",
+        "kontrast",
+        "kontrastmittel",
+    }
+    | {"civ", "cm", "mdc", "pdc", "iv", "ivc"}
+)
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
 _GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
@@ -596,27 +613,25 @@ def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> Non
     that denies what stands before it, the whole clause, but for words that name the study alone.
     """
     for clause in _clauses(text, tokens):
-        lost = [index for index, token in enumerate(clause) if _is_lost(token, vocabulary)]
+        lost = {index for index, token in enumerate(clause) if _is_lost(token, vocabulary)}
         if not lost:
             continue
-        plain = [
-            index for index in lost if clause[index].text.islower() or (text.isupper() and not clause[index].named)
-        ]
-        first, last = (plain[0], plain[-1]) if plain else (len(clause), -1)
+        capitals = text.isupper()
+        apart = [i for i in lost if clause[i].text.islower() or (capitals and not clause[i].named)]
+        first, last = min(apart, default=len(clause)), max(apart, default=-1)
         for index, token in enumerate(clause):
             if not token.keep or token.word not in vocabulary.negations:
                 continue
-            both = vocabulary.negations[token.word]
-            behind = last > index or _next_word(clause, index, 1, vocabulary) in lost
+            following = _next_word(clause, index, 1, vocabulary)
+            whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST
+            both = vocabulary.negations[token.word] and not whole
+            behind = following in lost or (last > index and not (whole and capitals))
             if not behind and not (both and (first < index or _next_word(clause, index, -1, vocabulary) in lost)):
                 continue
-            study = all(
-                before.word in vocabulary.cues.study for before in clause[:index] if before.keep and before.word
-            )
-            for denied in clause[index if study or not both else 0 :]:
+            before = [one.word for one in clause[:index] if one.keep and one.word]
+            start = 0 if both and not vocabulary.cues.study.issuperset(before) else index
+            for denied in clause[start:]:
                 denied.keep = False
-            if both and not study:
-                break
 
 
 def _clauses(text: str, tokens: list[_Token]) -> list[list[_Token]]:
