@@ -30,6 +30,23 @@ _LONG_AFTER = frozenset("b")
 _MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
+# What is denied as a whole: in CT ABDOMEN WITHOUT CONTRAST and a name, the name is no part of that.
+_CONTRAST = frozenset(
+    {
+        "con",
+        "contrast",
+        "contraste",
+        "contrasto",
+        "gad",
+        "gado",
+        "gadolinium",
+        "injection",
+        "km",
+        "kontrast",
+        "kontrastmittel",
+    }
+    | {"civ", "cm", "mdc", "pdc", "iv", "ivc"}
+)
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
 _GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
@@ -94,6 +111,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
         unknown.extend(word for token in tokens if not token.named for word in token.unknown)
     if all(token.keep for token in tokens) and not spans:
         return text
+    _drop_misled(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
     return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
 
@@ -586,6 +604,69 @@ def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> N
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
         if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
+
+
+def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop a negation and what it denies where a word went out of that because it is unknown.
+
+    What is left could say the opposite: no displaced fracture. It is what stands behind, to the end of the clause; with one
+    that denies what stands before it, the whole clause, but for words that name the study alone.
+    """
+    for clause in _clauses(text, tokens):
+        lost = {index for index, token in enumerate(clause) if _is_lost(token, vocabulary)}
+        if not lost:
+            continue
+        capitals = text.isupper()
+        apart = [i for i in lost if clause[i].text.islower() or (capitals and not clause[i].named)]
+        first, last = min(apart, default=len(clause)), max(apart, default=-1)
+        for index, token in enumerate(clause):
+            if not token.keep or token.word not in vocabulary.negations:
+                continue
+            following = _next_word(clause, index, 1, vocabulary)
+            whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST
+            both = vocabulary.negations[token.word] and not whole
+            behind = following in lost or (last > index and not (whole and capitals))
+            if not behind and not (both and (first < index or _next_word(clause, index, -1, vocabulary) in lost)):
+                continue
+            before = [one.word for one in clause[:index] if one.keep and one.word]
+            start = 0 if both and not vocabulary.cues.study.issuperset(before) else index
+            for denied in clause[start:]:
+                denied.keep = False
+
+
+def _clauses(text: str, tokens: list[_Token]) -> list[list[_Token]]:
+    """Return the tokens by clause; the point behind a single letter (V.a.) ends none."""
+    clauses: list[list[_Token]] = []
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1] if index else None
+        mark = _CLAUSE_END.search(text, before.end, token.start + 1) if before else None
+        if before is None or (mark and not (mark[0] == "." and len(before.text) == 1)):
+            clauses.append([])
+        clauses[-1].append(token)
+    return clauses
+
+
+def _is_lost(token: _Token, vocabulary: Vocabulary) -> bool:
+    """Tell whether a word went as unknown, not because it is a cue or a name behind one."""
+    if (
+        token.keep
+        or not token.unknown
+        or token.word in vocabulary.cues.soft
+        or token.word in vocabulary.cues.credentials
+    ):
+        return False
+    return not token.named or token.text.islower()
+
+
+def _next_word(clause: list[_Token], index: int, step: int, vocabulary: Vocabulary) -> int:
+    """Return where the next word stands that is no preposition, article or name of the vocabulary that went; else -1."""
+    index += step
+    while 0 <= index < len(clause):
+        word = clause[index].word
+        if word not in (vocabulary.cues.dangling if clause[index].keep else vocabulary.names):
+            break
+        index += step
+    return index if 0 <= index < len(clause) else -1
 
 
 def _clause_mark(between: str) -> str:
