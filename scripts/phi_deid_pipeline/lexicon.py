@@ -17,6 +17,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from phi_deid_pipeline.identifiers import Entry, Identifiers
+from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import PARTICLES, Index
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands
@@ -36,7 +37,10 @@ __all__ = [
     "written_dates",
 ]
 
-_SIGNATURE = re.compile(r"(?<![^\W_])(?<!\w\.)(?:[^\W\d_]\.[ -]?){1,2}[^\W\d_]\.(?![^\W_])")
+_SIGNED = r"(?:o['`\u2019]|ma?c)?[^\W\d_]\."  # an initial, also of O'Brien and McAllister
+_SIGNATURE = re.compile(rf"(?<![^\W_])(?<!\w\.)(?:{_SIGNED}[ -]{{0,2}}){{1,6}}{_SIGNED}(?![^\W_])")
+_OF_MC = re.compile(r"ma?c[^\W\d_]\.")
+_BESIDE_SIGNATURE = re.compile(r"[ ,]{0,2}")
 MIN_WORD, MIN_CODE, MIN_NUMBER = 4, 5, 6  # characters of what counts as a whole code
 MAX_GAP = 3  # characters between two parts of a name
 # Initials before and behind a birth date, with points or without.
@@ -103,10 +107,15 @@ class Lexicon(Identifiers):
             return []
         folded, positions = fold_with_index(text)
         found = [*self._words(folded), *self._numbers(folded), *self._dates(folded), *self._inside(folded)]
-        found += [*self._signatures(folded), *self._spelled(folded)]
+        found += self._spelled(folded)
+        signatures = list(self._signatures(folded))
         if positions is not None:
-            found = [(positions[start], _end(positions, end), category) for start, end, category in found]
-        return _merge([*found, *self._run_together(text)])
+            found, signatures = (
+                [(positions[start], _end(positions, end), category) for start, end, category in spans]
+                for spans in (found, signatures)
+            )
+        found += self._run_together(text)
+        return _merge([*found, *(span for span in signatures if not _is_abbreviation(text, span, found))])
 
     def _words(self, folded: str) -> Iterator[Span]:
         index = self._index
@@ -222,10 +231,9 @@ class Lexicon(Identifiers):
 
     def _signatures(self, folded: str) -> Iterator[Span]:
         """Find initials of a name with points behind them; without points they are words and views too (AP, RA)."""
-        signatures = self._index.signatures
-        if signatures and "." in folded:
+        if self._index.signatures and "." in folded:
             for match in _SIGNATURE.finditer(folded):
-                category = signatures.get("".join(filter(str.isalpha, match[0])))
+                category = self._index.signed_by("".join(filter(str.isalpha, _OF_MC.sub("m.", match[0]))))
                 if category:
                     yield match.start(), match.end(), category
 
@@ -329,6 +337,19 @@ class Lexicon(Identifiers):
             forms = (day, date + month + year, month + date + year, date + name + year, name + date + year)
             found |= {(Category.DATE, form) for form in forms}
         return sorted(found)
+
+
+def _is_abbreviation(text: str, span: Span, others: list[Span]) -> bool:
+    """Tell whether initials are an abbreviation with points (p.i., V.a., o.B.) and no name stands beside them."""
+    start, end, _ = span
+    written = text[start:end].replace(" ", "")
+    if written.isupper() or fold(written) not in dotted_abbreviations():
+        return False
+    names = [(low, high) for low, high, category in others if category in (Category.NAME, Category.PERSON)]
+    gaps = [text[high:start] for low, high in names if high <= start] + [
+        text[end:low] for low, _ in names if low >= end
+    ]
+    return not any(map(_BESIDE_SIGNATURE.fullmatch, gaps))
 
 
 def _capital_pieces(word: str) -> list[tuple[int, str]]:

@@ -55,6 +55,7 @@ _SHORT_TERMS = frozenset(_TERMS.split())
 _MOST_WORDS = 6  # of a name that are joined
 _MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
+_MIN_SIGNED = 3  # initials that may leave out others between them
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
@@ -67,6 +68,7 @@ class Index:
         self.names: dict[str, set[int]] = {}  # word -> names it is a part of
         self.initials: dict[int, set[str]] = {}
         self.signatures: dict[str, Category] = {}  # initials in the orders in which people sign: jd, dj, jqd
+        self.signed: dict[str, Category] = {}  # all initials of a name, given names first and last
         self.whole: dict[tuple[str, ...], Category] = {}  # names of short parts: they count as a whole value only
         self.shorts: dict[tuple[str, str], Category] = {}  # two letters and one that are a name beside each other
         self.initialed: dict[tuple[str, str], Category] = {}  # an initial and two letters: a name with a point between
@@ -125,6 +127,7 @@ class Index:
             ]  # I. G. M. of Garcia-Marquez, Inigo
             for signed in orders:
                 self.signatures.setdefault("".join(signed[:3]), entry.category)
+        self._add_signed(name, entry.category)
         for forms in words:
             for form in forms:
                 self._add_name_word(form, number, entry.category)
@@ -140,6 +143,21 @@ class Index:
             for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
                 for separator in _NAME_SEPARATORS:
                     self.inside.setdefault(separator.join(order), entry.category)
+
+    def _add_signed(self, name: str, category: Category) -> None:
+        components = [re.findall(r"[^\W\d_]+", part) for part in re.split(r"[\^,;]", fold(name))]
+        family, given = (
+            "".join(word[0] for word in components[0]),
+            "".join(w[0] for part in components[1:] for w in part),
+        )
+        for initials in (family + given, given + family):
+            self.signed.setdefault(initials, category)
+
+    def signed_by(self, letters: str) -> Category | None:
+        """Return the category of the name whose initials these letters are; from three on, some of them in their order."""
+        if letters in self.signatures or len(letters) < _MIN_SIGNED:
+            return self.signatures.get(letters)
+        return next((category for initials, category in self.signed.items() if _is_in_order(letters, initials)), None)
 
     def _add_pairs(self, name: str, number: int, category: Category) -> None:
         """Add each two words of a name as one word, in both orders: JohnDoe, DOEJOHN."""
@@ -258,6 +276,11 @@ class Index:
         if value.strip().isdecimal() and len(bare) == _MIN_BARE and len(set(bare)) > 1 and not is_round_or_year(bare):
             for zeros in range(len(compacted(value)) - len(bare)):
                 self.numbers.setdefault("0" * zeros + bare, (category, False))
+
+
+def _is_in_order(letters: str, initials: str) -> bool:
+    rest = iter(initials)
+    return all(letter in rest for letter in letters)
 
 
 def _is_telling(word: str) -> bool:

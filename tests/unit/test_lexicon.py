@@ -342,6 +342,18 @@ def test_family_name_of_one_character_goes_with_the_given_name(name):
         ("van der Berg^Jan", "J.B. knee", ["J.B."]),
         ("Doe^John^Q", "JD chest, T.D. knee, AP J D", []),
         ("Adams^Paul", "AP view, a.p.x, version 2.A.P.3", []),
+        ("al-Qahtani^Fahad bin Turki", "F.B.T.Q. knee", ["F.B.T.Q."]),
+        ("Albuquerque dos Santos Pimentel^Thais Cristina", "T.C.A.S.P. head", ["T.C.A.S.P."]),
+        ("von Schönau-Wehr^Hedwig Adelheid", "H. A. v. S.-W. Abdomen, H. v. S.-W.", ["H. A. v. S.-W.", "H. v. S.-W."]),
+        ("O'Muircheartaigh^Caoimhe", "C. O'M. knee", ["C. O'M."]),
+        ("McAllister-Greig^Morag", "M. McA.-G. knee", ["M. McA.-G."]),
+        ("Doe^John^Quentin Abel", "Q.J.D. A.D.J. D.J.Q.A.B.", []),
+        ("Pálinkás^Ildi", "3 h p.i., P.I.", ["P.I."]),
+        ("Vogel^Anna", "V.a. Lungenembolie", []),
+        ("Bauer^Otto", "Thorax o.B.", []),
+        ("Ivanov^Vera", "no i.v. contrast, I. V. seen", ["I. V."]),
+        ("Peeters^Anna", "a.p. and p.a., p.a. Anna", ["p.a. Anna"]),
+        ("Drew^Ian^Boris", "b.i.d.", []),
     ],
 )
 def test_initials_are_found_where_points_make_them_initials(value, text, hits):
