@@ -19,9 +19,9 @@ from itertools import pairwise
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
-from phi_deid_pipeline.lexicon_index import PARTICLES, Index
+from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands
-from phi_deid_pipeline.lexicon_words import IMAGING, RUN, WORD, compacted, fold, fold_with_index
+from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
 
@@ -42,6 +42,7 @@ _SIGNATURE = re.compile(rf"(?<![^\W_])(?<!\w\.)(?:{_SIGNED}[ -]{{0,2}}){{1,6}}{_
 _OF_MC = re.compile(r"ma?c[^\W\d_]\.")
 _BESIDE_SIGNATURE = re.compile(r"[ ,]{0,2}")
 MIN_WORD, MIN_CODE, MIN_NUMBER = 4, 5, 6  # characters of what counts as a whole code
+MAX_FRONT = 3  # letters in front of a name in one word
 MAX_GAP = 3  # characters between two parts of a name
 # Initials before and behind a birth date, with points or without.
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
@@ -136,8 +137,11 @@ class Lexicon(Identifiers):
                 if form in index.alone:
                     offset = word.find(form)
                     yield start + offset, start + offset + len(form), index.alone[form]
-                elif len(form) >= MIN_CODE + MIN_WORD - 1:
-                    yield from self._beside_imaging(start + word.find(form), form)
+                else:
+                    if len(form) > MIN_GLUED and index.glued:
+                        yield from self._beside_code(start + word.find(form), form)
+                    if len(form) >= MIN_CODE + MIN_WORD - 1:
+                        yield from self._beside_imaging(start + word.find(form), form)
             if word in index.names:
                 yield from self._name_neighbours(words, at, folded)
             for sequence, category in index.sequences.get(word, ()):
@@ -199,6 +203,16 @@ class Lexicon(Identifiers):
                     yield start, start + cut, alone[head]
                 if len(tail) >= MIN_CODE and tail in alone and head in IMAGING:
                     yield start + cut, start + len(word), alone[tail]
+
+    def _beside_code(self, start: int, word: str) -> Iterator[Span]:
+        """Find a name of `MIN_GLUED` letters behind up to three letters, or before a code: CTPIMENTEL, pimentelct."""
+        glued, end = self._index.glued, start + len(word)
+        for cut in range(1, min(MAX_FRONT, len(word) - MIN_GLUED) + 1):
+            if word[cut:] in glued:
+                yield start, end, glued[word[cut:]]
+        for code in CODES:
+            if word.endswith(code) and word[: -len(code)] in glued:
+                yield start, end, glued[word[: -len(code)]]
 
     def _hyphened(self, words: list[tuple[int, int, str]], at: int, folded: str) -> Iterator[Span]:
         """Find a name with hyphens or apostrophes inside that its header does not have: Muehlen-koetter."""

@@ -55,6 +55,8 @@ _SHORT_TERMS = frozenset(_TERMS.split())
 _MOST_WORDS = 6  # of a name that are joined
 _MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
+_PREFIXED = re.compile(r"(ma?c|o|fitz)([^\W\d_]{4,})")
+MIN_GLUED = 6  # letters of a name that counts in one word with a code
 _MIN_SIGNED = 3  # initials that may leave out others between them
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
@@ -65,6 +67,9 @@ class Index:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.alone: dict[str, Category] = {}  # words that identify by themselves
+        self.glued: dict[
+            str, Category
+        ] = {}  # words of names that count in one word with what is no imaging: ctpimentel
         self.names: dict[str, set[int]] = {}  # word -> names it is a part of
         self.initials: dict[int, set[str]] = {}
         self.signatures: dict[str, Category] = {}  # initials in the orders in which people sign: jd, dj, jqd
@@ -128,6 +133,7 @@ class Index:
             for signed in orders:
                 self.signatures.setdefault("".join(signed[:3]), entry.category)
         self._add_signed(name, entry.category)
+        words.extend(self._add_divided_prefix(piece, entry.category) for piece in re.findall(r"[^\W_]+", fold(name)))
         for forms in words:
             for form in forms:
                 self._add_name_word(form, number, entry.category)
@@ -143,6 +149,17 @@ class Index:
             for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
                 for separator in _NAME_SEPARATORS:
                     self.inside.setdefault(separator.join(order), entry.category)
+
+    def _add_divided_prefix(self, word: str, category: Category) -> set[str]:
+        """Add Mc Allister, O Brien, Fitz Gerald of one word as two; return McAllister and MacAllister for each other."""
+        match = _PREFIXED.fullmatch(word)
+        if match is None:
+            return set()
+        prefix, rest = match.groups()
+        prefixes = ("mc", "mac") if prefix in ("mc", "mac") and len(rest) > 4 else (prefix,)  # McHine
+        for front in prefixes:
+            self.sequences.setdefault(front, []).append(((front, rest), category))
+        return {front + rest for front in prefixes} - GENERIC - IMAGING
 
     def _add_signed(self, name: str, category: Category) -> None:
         components = [re.findall(r"[^\W\d_]+", part) for part in re.split(r"[\^,;]", fold(name))]
@@ -205,6 +222,8 @@ class Index:
             self.names.setdefault(form, set()).add(number)
         if letters >= 3 and form not in WEAK_NAME_WORDS:
             self.alone.setdefault(form, category)
+            if len(form) >= MIN_GLUED and form not in IMAGING and form.isalpha():
+                self.glued.setdefault(form, category)
 
     def _add_place(self, entry: Entry) -> None:
         for part in dict.fromkeys((entry.value, *re.split(r"[,;\\^\n\r]+", entry.value))):

@@ -33,6 +33,8 @@ IMAGING = _words(
     sagittal scan schaedel scout series shoulder sinus skull spine spleen study thorax thyroid wrist
     """
 )
+# Codes of imaging and radiotherapy that are written behind a name in one word.
+CODES = ("ct", "mr", "mri", "pet", "ptv", "ctv", "gtv", "itv", "plan", "rt", "us", "xr")
 # Words of names, ids and stations that point at nobody: they match beside another part of the name, never alone.
 WEAK_NAME_WORDS = _words(
     """

@@ -666,3 +666,22 @@ def test_known_date_is_found_by_its_japanese_era(text, hits):
 
 def test_first_year_of_an_era_is_found():
     assert lexicon((DATE, "20190504")).identifies("\u4ee4\u548c\u5143\u5e745\u67084\u65e5") is DATE
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("McAllister^Morag", "Mc Allister, MC ALLISTER", ["Mc Allister", "MC ALLISTER"]),
+        ("McAllister-Greig^Morag", "MacAllister knee, Mac Allister", ["MacAllister", "Mac Allister"]),
+        ("MacAllister^Morag", "McAllister knee", ["McAllister"]),
+        ("O'Brien^Con", "O Brien knee OBRIEN", ["O Brien", "OBRIEN"]),
+        ("FitzGerald^Ann", "Fitz Gerald", ["Fitz Gerald"]),
+        ("McHine^Ann", "machine", []),
+        ("Pimentel^Thais", "CTPIMENTEL, PTVpimentel, tpimentel", ["CTPIMENTEL", "PTVpimentel", "tpimentel"]),
+        ("Pimentel^Thais", "pimentelptv", ["pimentelptv"]),
+        ("Shoulder^Ida", "shoulders, lshoulder", []),
+        ("Martin^Ida", "Martinique", []),
+    ],
+)
+def test_names_with_a_prefix_apart_and_names_in_one_word_with_a_code_are_found(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
