@@ -115,3 +115,34 @@ def test_ages_above_89_and_wards_of_strangers_go(text, left):
 )
 def test_measures_beside_words_of_persons_and_wards_stay(text):
     assert re.findall(r"\d+", clean_descriptor(text, NOBODY, load_vocabulary())) == re.findall(r"\d+", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "knee, physicist: Hay",
+            "knee, Dosimetrist: Tang",
+            "knee, surgeon: Hay",
+            "knee, GP: Tang",
+            "knee Hay (surgeon)",
+        ),
+        *(
+            "knee, planned by Hay",
+            "knee, contour by Tang",
+            "knee approved by Hay",
+            "knee checked: QX",
+            "Knie, Chirurg: Hay",
+        ),
+    ],
+)
+def test_surname_that_is_a_word_goes_beside_a_role(text):
+    left = clean_descriptor(text, NOBODY, load_vocabulary())
+    assert not {"hay", "tang", "qx"} & set(re.findall(r"\w+", left.lower()))
+    assert left.lower().startswith("kn")
+
+
+@pytest.mark.parametrize("text", ["checked: LAT", "approved: CT", "planned by CT", "treated by surgeon, no fracture"])
+def test_words_beside_a_role_stay(text):
+    words = set(re.findall(r"CT|LAT|no fracture", text))
+    assert words <= set(re.findall(r"CT|LAT|no fracture", clean_descriptor(text, NOBODY, load_vocabulary())))
