@@ -47,6 +47,9 @@ MAX_GAP = 3  # characters between two parts of a name
 # Initials before and behind a birth date, with points or without.
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
 _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
+_BIRTH_YEAR = re.compile(
+    r"(?<![^\W_])(?:\*|b\.|(?:born|geb|nee?|nac|nat[ao]|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)\s?(\d{4})(?![^\W_]|[.,/-]\d)"
+)  # b 1952 without a point may be a series of diffusion
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _IMAGING = tuple(sorted(IMAGING))
@@ -107,7 +110,13 @@ class Lexicon(Identifiers):
         if not text or not self.entries:
             return []
         folded, positions = fold_with_index(text)
-        found = [*self._words(folded), *self._numbers(folded), *self._dates(folded), *self._inside(folded)]
+        found = [
+            *self._words(folded),
+            *self._numbers(folded),
+            *self._dates(folded),
+            *self._birth_years(folded),
+            *self._inside(folded),
+        ]
         found += self._spelled(folded)
         signatures = list(self._signatures(folded))
         if positions is not None:
@@ -317,6 +326,14 @@ class Lexicon(Identifiers):
                 yield start, end, Category.DATE
                 if not self.birth_dates.isdisjoint(readings):
                     yield from self._beside_birth_date(folded, start, end)
+
+    def _birth_years(self, folded: str) -> Iterator[Span]:
+        """Find the year of birth behind a word or sign of birth: b.1952, *1952."""
+        years = {date[:4] for date in self.birth_dates}
+        if years and any(year in folded for year in years):
+            for match in _BIRTH_YEAR.finditer(folded):
+                if match[1] in years:
+                    yield match.start(), match.end(), Category.DATE
 
     def _beside_birth_date(self, folded: str, start: int, end: int) -> Iterator[Span]:
         for match in (_INITIALS_BEFORE.search(folded[:start]), _INITIALS_BEHIND.match(folded, end)):

@@ -13,6 +13,7 @@ from phi_deid_pipeline.lexicon_words import (
     GENERIC,
     IMAGING,
     NO_BLANKS,
+    WARDS,
     WEAK_NAME_WORDS,
     WORD,
     compacted,
@@ -21,6 +22,7 @@ from phi_deid_pipeline.lexicon_words import (
     name_variants,
     plain_forms,
     variants,
+    ward_codes,
 )
 from phi_deid_pipeline.records import Category
 
@@ -231,6 +233,8 @@ class Index:
             telling = part == entry.value or any(map(_is_telling, words))
             if len(words) > 1 and telling:
                 self.sequences.setdefault(words[0], []).append((words, entry.category))
+        if entry.category is Category.INSTITUTION:
+            self._add_ward(entry.value)
         for word in distinctive(entry.value):
             if NO_BLANKS.search(word):
                 self.inside.setdefault(fold(word), entry.category)
@@ -247,6 +251,14 @@ class Index:
             for number, divided in address_numbers(entry.value):
                 if len(set(number)) > 1:
                     self.numbers.setdefault(number, (entry.category, divided))
+
+    def _add_ward(self, value: str) -> None:
+        """Add the code of a ward beside a word for wards, any of them for a code with a letter: Ward 7C, 7C ward."""
+        own = WARDS & set(WORD.findall(fold(value)))
+        for code in ward_codes(value):
+            for label in sorted(own if code.isdigit() else WARDS):
+                for pair in ((label, code), (code, label)) if not code.isdigit() else ((label, code),):
+                    self.sequences.setdefault(pair[0], []).append((pair, Category.INSTITUTION))
 
     def _add_contact(self, entry: Entry) -> None:
         for part in re.findall(r"[^\s:;,<>]+@[^\s:;,<>]+|[a-z]+://\S+", fold(entry.value)):

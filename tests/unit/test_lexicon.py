@@ -685,3 +685,38 @@ def test_first_year_of_an_era_is_found():
 )
 def test_names_with_a_prefix_apart_and_names_in_one_word_with_a_code_are_found(value, text, hits):
     assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("Station 3B", "STATION 3B thorax, 3B", ["STATION 3B"]),
+        ("Ward 7C", "7C ward, bed 7c, 7C", ["7C ward", "bed 7c"]),
+        ("Ward 12 South", "Ward 12 South, ward 12", ["Ward 12 South", "ward 12"]),
+        ("Ward 12", "unit 12, slice 12", []),
+        ("CT 2", "CT 2 mm", []),
+        ("Radiology 2", "Radiology 2", []),
+    ],
+)
+def test_a_ward_with_a_number_is_found_with_the_words_beside_it(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((INSTITUTION, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("17|03|1952 knee", ["17|03|1952"]),
+        ("1952:03:17 knee", ["1952:03:17"]),
+        ("17:03:1952", ["17:03:1952"]),
+        ("17-03-'52 knee", ["17-03-'52"]),
+        ("17.3.\u201952", ["17.3.\u201952"]),
+        ("17:03:52", []),
+        ("18|03|1952", []),
+        ("b.1952 knee", ["b.1952"]),
+        ("*1952, geb.1952", ["*1952", "geb.1952"]),
+        ("b.1953, b 1952, b1952, 1952", []),
+    ],
+)
+def test_a_known_date_with_other_marks_and_a_birth_year_behind_its_word_are_found(text, hits):
+    known = lexicon((DATE, "19520317")) | Lexicon([Entry(Category.BIRTH_DATE, "19520317")])
+    assert [hit for hit, _ in found(known, text)] == hits
