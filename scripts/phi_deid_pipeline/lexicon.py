@@ -219,7 +219,7 @@ class Lexicon(Identifiers):
         for cut in range(1, min(MAX_FRONT, len(word) - MIN_GLUED) + 1):
             if word[cut:] in glued:
                 yield start, end, glued[word[cut:]]
-        for code in CODES:
+        for code in CODES if word.endswith(CODES) else ():
             if word.endswith(code) and word[: -len(code)] in glued:
                 yield start, end, glued[word[: -len(code)]]
 

@@ -259,3 +259,25 @@ def test_whatever_verification_looks_for_the_engine_removes(category: Category, 
     assert forms
     texts = [text for form in forms for text in (form, form.upper(), f"B30 {form} T1")]
     assert [text for text in texts if list(needles.hits(drop_identifiers(text, known)))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        *(
+            ("17|03|1952", True),
+            ("1952:03:17", True),
+            ("17:03:1952", True),
+            ("17-03-'52", True),
+            ("3/17/\u201952", True),
+        ),
+        *(("17:03:52", False), ("18|03|1952", False), ("1:17:03:1952", False)),
+    ],
+)
+def test_a_date_with_other_marks_counts_and_the_engine_removes_it(text: str, found: bool) -> None:
+    entries = [Entry(Category.DATE, "19520317")]
+    needles = Needles(entries, frozenset())
+    assert bool(list(needles.hits(f"knee {text} left"))) is found
+    if found:
+        assert not text.isascii() or needles.may_hit(f"knee {text} left".encode())
+        assert not list(needles.hits(drop_identifiers(f"knee {text} left", Lexicon(entries))))
