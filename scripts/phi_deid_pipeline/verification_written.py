@@ -1,9 +1,10 @@
 """Dates as people write them, as verification reads them in folded text: with rules of its own.
 
-A year of two digits counts between the marks - / . (the same twice), behind an apostrophe, or behind the name of a month;
-a whole one counts beside | and :, too. A month in Roman numerals stands between two of these marks, one of several letters also between blanks. A day of a week is written as 2020-W03-4, a
-day of a Japanese era, or of the Republic of China, as S26.4.3 or with its name and the signs of year, month and day, in digits or
-ideographs. A year of two digits between blanks counts behind a word for birth (DOB 4 3 51).
+A year of two digits counts between the marks - / . (the same twice), behind an apostrophe, or behind the name of a month; a whole one
+counts beside | and :, too. A month in Roman numerals stands between two of these marks, one of several letters also between
+blanks. A day of a week is written as 2020-W03-4, a day of a Japanese era, or of the Republic of China, as S26.4.3 or with its
+name and the signs of year, month and day, in digits or ideographs. A year of two digits between blanks counts behind a word for
+birth (DOB 4 3 51).
 """
 
 from __future__ import annotations
