@@ -26,6 +26,7 @@ class Languages:
     titles_of_descriptions: tuple[str, ...]
     credentials: tuple[str, ...]
     soft_cues: tuple[str, ...]
+    dotted_abbreviations: tuple[str, ...]
     initial_cues: tuple[str, ...]
     initial_cues_with_mark: tuple[str, ...]
     role_labels: tuple[str, ...]
@@ -55,6 +56,11 @@ class Languages:
     study_words: tuple[str, ...]
     old_ages: tuple[str, ...]
     person_words: tuple[str, ...]
+    person_titles: tuple[str, ...]
+    pronouns: tuple[str, ...]
+    person_links: tuple[str, ...]
+    birthday_verbs: tuple[str, ...]
+    number_words: tuple[str, ...]
     over_words: tuple[str, ...]
     decade_words: tuple[str, ...]
     number_marks: tuple[str, ...]
@@ -65,6 +71,7 @@ class Languages:
     id_labels: tuple[str, ...]
     id_labels_with_mark: tuple[str, ...]
     ward_labels: tuple[str, ...]
+    ward_labels_with_letter: tuple[str, ...]
     plate_labels: tuple[str, ...]
     phone_labels: tuple[str, ...]
     extension_labels: tuple[str, ...]
@@ -90,6 +97,12 @@ def load_languages(names: tuple[str, ...] = LANGUAGES, folder: Path = LANGUAGES_
         raise PolicyError("free_text.languages is empty; name at least one language.")
     read = [_read(folder / f"{name}.json") for name in sorted(set(names))]
     return Languages(**{key: tuple(dict.fromkeys(row for one in read for row in one[key])) for key in KEYS})
+
+
+@lru_cache(maxsize=1)
+def dotted_abbreviations() -> frozenset[str]:
+    """Return the abbreviations with points of all languages, folded: they are written as initials are."""
+    return frozenset(map(fold_word, load_languages().dotted_abbreviations))
 
 
 def fold_word(word: str) -> str:

@@ -17,10 +17,11 @@ from functools import cached_property
 from itertools import pairwise
 
 from phi_deid_pipeline.identifiers import Entry, Identifiers
+from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
-from phi_deid_pipeline.lexicon_index import PARTICLES, Index
+from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands
-from phi_deid_pipeline.lexicon_words import IMAGING, RUN, WORD, compacted, fold, fold_with_index
+from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
 
@@ -36,12 +37,19 @@ __all__ = [
     "written_dates",
 ]
 
-_SIGNATURE = re.compile(r"(?<![^\W_])(?<!\w\.)(?:[^\W\d_]\.[ -]?){1,2}[^\W\d_]\.(?![^\W_])")
+_SIGNED = r"(?:o['`\u2019]|ma?c)?[^\W\d_]\."  # an initial, also of O'Brien and McAllister
+_SIGNATURE = re.compile(rf"(?<![^\W_])(?<!\w\.)(?:{_SIGNED}[ -]{{0,2}}){{1,6}}{_SIGNED}(?![^\W_])")
+_OF_MC = re.compile(r"ma?c[^\W\d_]\.")
+_BESIDE_SIGNATURE = re.compile(r"[ ,]{0,2}")
 MIN_WORD, MIN_CODE, MIN_NUMBER = 4, 5, 6  # characters of what counts as a whole code
+MAX_FRONT = 3  # letters in front of a name in one word
 MAX_GAP = 3  # characters between two parts of a name
 # Initials before and behind a birth date, with points or without.
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
 _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
+_BIRTH_YEAR = re.compile(
+    r"(?<![^\W_])(?:\*|b\.|(?:born|geb|nee?|nac|nat[ao]|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)\s?(\d{4})(?![^\W_]|[.,/-]\d)"
+)  # b 1952 without a point may be a series of diffusion
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _IMAGING = tuple(sorted(IMAGING))
@@ -102,11 +110,22 @@ class Lexicon(Identifiers):
         if not text or not self.entries:
             return []
         folded, positions = fold_with_index(text)
-        found = [*self._words(folded), *self._numbers(folded), *self._dates(folded), *self._inside(folded)]
-        found += [*self._signatures(folded), *self._spelled(folded)]
+        found = [
+            *self._words(folded),
+            *self._numbers(folded),
+            *self._dates(folded),
+            *self._birth_years(folded),
+            *self._inside(folded),
+        ]
+        found += self._spelled(folded)
+        signatures = list(self._signatures(folded))
         if positions is not None:
-            found = [(positions[start], _end(positions, end), category) for start, end, category in found]
-        return _merge([*found, *self._run_together(text)])
+            found, signatures = (
+                [(positions[start], _end(positions, end), category) for start, end, category in spans]
+                for spans in (found, signatures)
+            )
+        found += self._run_together(text)
+        return _merge([*found, *(span for span in signatures if not _is_abbreviation(text, span, found))])
 
     def _words(self, folded: str) -> Iterator[Span]:
         index = self._index
@@ -127,8 +146,11 @@ class Lexicon(Identifiers):
                 if form in index.alone:
                     offset = word.find(form)
                     yield start + offset, start + offset + len(form), index.alone[form]
-                elif len(form) >= MIN_CODE + MIN_WORD - 1:
-                    yield from self._beside_imaging(start + word.find(form), form)
+                else:
+                    if len(form) > MIN_GLUED and index.glued:
+                        yield from self._beside_code(start + word.find(form), form)
+                    if len(form) >= MIN_CODE + MIN_WORD - 1:
+                        yield from self._beside_imaging(start + word.find(form), form)
             if word in index.names:
                 yield from self._name_neighbours(words, at, folded)
             for sequence, category in index.sequences.get(word, ()):
@@ -191,6 +213,16 @@ class Lexicon(Identifiers):
                 if len(tail) >= MIN_CODE and tail in alone and head in IMAGING:
                     yield start + cut, start + len(word), alone[tail]
 
+    def _beside_code(self, start: int, word: str) -> Iterator[Span]:
+        """Find a name of `MIN_GLUED` letters behind up to three letters, or before a code: CTPIMENTEL, pimentelct."""
+        glued, end = self._index.glued, start + len(word)
+        for cut in range(1, min(MAX_FRONT, len(word) - MIN_GLUED) + 1):
+            if word[cut:] in glued:
+                yield start, end, glued[word[cut:]]
+        for code in CODES if word.endswith(CODES) else ():
+            if word.endswith(code) and word[: -len(code)] in glued:
+                yield start, end, glued[word[: -len(code)]]
+
     def _hyphened(self, words: list[tuple[int, int, str]], at: int, folded: str) -> Iterator[Span]:
         """Find a name with hyphens or apostrophes inside that its header does not have: Muehlen-koetter."""
         joined, end = words[at][2], words[at][1]
@@ -222,10 +254,9 @@ class Lexicon(Identifiers):
 
     def _signatures(self, folded: str) -> Iterator[Span]:
         """Find initials of a name with points behind them; without points they are words and views too (AP, RA)."""
-        signatures = self._index.signatures
-        if signatures and "." in folded:
+        if self._index.signatures and "." in folded:
             for match in _SIGNATURE.finditer(folded):
-                category = signatures.get("".join(filter(str.isalpha, match[0])))
+                category = self._index.signed_by("".join(filter(str.isalpha, _OF_MC.sub("m.", match[0]))))
                 if category:
                     yield match.start(), match.end(), category
 
@@ -296,6 +327,14 @@ class Lexicon(Identifiers):
                 if not self.birth_dates.isdisjoint(readings):
                     yield from self._beside_birth_date(folded, start, end)
 
+    def _birth_years(self, folded: str) -> Iterator[Span]:
+        """Find the year of birth behind a word or sign of birth: b.1952, *1952."""
+        years = {date[:4] for date in self.birth_dates}
+        if years and any(year in folded for year in years):
+            for match in _BIRTH_YEAR.finditer(folded):
+                if match[1] in years:
+                    yield match.start(), match.end(), Category.DATE
+
     def _beside_birth_date(self, folded: str, start: int, end: int) -> Iterator[Span]:
         for match in (_INITIALS_BEFORE.search(folded[:start]), _INITIALS_BEHIND.match(folded, end)):
             letters = "".join(filter(str.isalpha, match[0])) if match and "\n" not in match[0] else ""
@@ -329,6 +368,19 @@ class Lexicon(Identifiers):
             forms = (day, date + month + year, month + date + year, date + name + year, name + date + year)
             found |= {(Category.DATE, form) for form in forms}
         return sorted(found)
+
+
+def _is_abbreviation(text: str, span: Span, others: list[Span]) -> bool:
+    """Tell whether initials are an abbreviation with points (p.i., V.a., o.B.) and no name stands beside them."""
+    start, end, _ = span
+    written = text[start:end].replace(" ", "")
+    if written.isupper() or fold(written) not in dotted_abbreviations():
+        return False
+    names = [(low, high) for low, high, category in others if category in (Category.NAME, Category.PERSON)]
+    gaps = [text[high:start] for low, high in names if high <= start] + [
+        text[end:low] for low, _ in names if low >= end
+    ]
+    return not any(map(_BESIDE_SIGNATURE.fullmatch, gaps))
 
 
 def _capital_pieces(word: str) -> list[tuple[int, str]]:

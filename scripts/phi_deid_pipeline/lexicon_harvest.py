@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import attribute, tag_of
 from phi_deid_pipeline.identifiers import Entry
-from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, compacted, distinctive
+from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, compacted, distinctive, ward_codes
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import normal_date
 
@@ -123,7 +123,7 @@ def entries_of(category: Category, value: str) -> list[Entry]:
     if not compact or compact in PLACEHOLDERS or is_filler(compact):
         return []
     if category in (Category.INSTITUTION, Category.ADDRESS) and not distinctive(value):
-        return []
+        return [Entry(category, value)] if category is Category.INSTITUTION and ward_codes(value) else []
     return [Entry(category, value)]
 
 

@@ -13,6 +13,7 @@ from phi_deid_pipeline.lexicon_words import (
     GENERIC,
     IMAGING,
     NO_BLANKS,
+    WARDS,
     WEAK_NAME_WORDS,
     WORD,
     compacted,
@@ -21,6 +22,7 @@ from phi_deid_pipeline.lexicon_words import (
     name_variants,
     plain_forms,
     variants,
+    ward_codes,
 )
 from phi_deid_pipeline.records import Category
 
@@ -55,6 +57,9 @@ _SHORT_TERMS = frozenset(_TERMS.split())
 _MOST_WORDS = 6  # of a name that are joined
 _MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
+_PREFIXED = re.compile(r"(ma?c|o|fitz)([^\W\d_]{4,})")
+MIN_GLUED = 6  # letters of a name that counts in one word with a code
+_MIN_SIGNED = 3  # initials that may leave out others between them
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
@@ -64,9 +69,13 @@ class Index:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.alone: dict[str, Category] = {}  # words that identify by themselves
+        self.glued: dict[
+            str, Category
+        ] = {}  # words of names that count in one word with what is no imaging: ctpimentel
         self.names: dict[str, set[int]] = {}  # word -> names it is a part of
         self.initials: dict[int, set[str]] = {}
         self.signatures: dict[str, Category] = {}  # initials in the orders in which people sign: jd, dj, jqd
+        self.signed: dict[str, Category] = {}  # all initials of a name, given names first and last
         self.whole: dict[tuple[str, ...], Category] = {}  # names of short parts: they count as a whole value only
         self.shorts: dict[tuple[str, str], Category] = {}  # two letters and one that are a name beside each other
         self.initialed: dict[tuple[str, str], Category] = {}  # an initial and two letters: a name with a point between
@@ -125,6 +134,8 @@ class Index:
             ]  # I. G. M. of Garcia-Marquez, Inigo
             for signed in orders:
                 self.signatures.setdefault("".join(signed[:3]), entry.category)
+        self._add_signed(name, entry.category)
+        words.extend(self._add_divided_prefix(piece, entry.category) for piece in re.findall(r"[^\W_]+", fold(name)))
         for forms in words:
             for form in forms:
                 self._add_name_word(form, number, entry.category)
@@ -140,6 +151,32 @@ class Index:
             for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
                 for separator in _NAME_SEPARATORS:
                     self.inside.setdefault(separator.join(order), entry.category)
+
+    def _add_divided_prefix(self, word: str, category: Category) -> set[str]:
+        """Add Mc Allister, O Brien, Fitz Gerald of one word as two; return McAllister and MacAllister for each other."""
+        match = _PREFIXED.fullmatch(word)
+        if match is None:
+            return set()
+        prefix, rest = match.groups()
+        prefixes = ("mc", "mac") if prefix in ("mc", "mac") and len(rest) > 4 else (prefix,)  # McHine
+        for front in prefixes:
+            self.sequences.setdefault(front, []).append(((front, rest), category))
+        return {front + rest for front in prefixes} - GENERIC - IMAGING
+
+    def _add_signed(self, name: str, category: Category) -> None:
+        components = [re.findall(r"[^\W\d_]+", part) for part in re.split(r"[\^,;]", fold(name))]
+        family, given = (
+            "".join(word[0] for word in components[0]),
+            "".join(w[0] for part in components[1:] for w in part),
+        )
+        for initials in (family + given, given + family):
+            self.signed.setdefault(initials, category)
+
+    def signed_by(self, letters: str) -> Category | None:
+        """Return the category of the name whose initials these letters are; from three on, some of them in their order."""
+        if letters in self.signatures or len(letters) < _MIN_SIGNED:
+            return self.signatures.get(letters)
+        return next((category for initials, category in self.signed.items() if _is_in_order(letters, initials)), None)
 
     def _add_pairs(self, name: str, number: int, category: Category) -> None:
         """Add each two words of a name as one word, in both orders: JohnDoe, DOEJOHN."""
@@ -187,6 +224,8 @@ class Index:
             self.names.setdefault(form, set()).add(number)
         if letters >= 3 and form not in WEAK_NAME_WORDS:
             self.alone.setdefault(form, category)
+            if len(form) >= MIN_GLUED and form not in IMAGING and form.isalpha():
+                self.glued.setdefault(form, category)
 
     def _add_place(self, entry: Entry) -> None:
         for part in dict.fromkeys((entry.value, *re.split(r"[,;\\^\n\r]+", entry.value))):
@@ -194,6 +233,8 @@ class Index:
             telling = part == entry.value or any(map(_is_telling, words))
             if len(words) > 1 and telling:
                 self.sequences.setdefault(words[0], []).append((words, entry.category))
+        if entry.category is Category.INSTITUTION:
+            self._add_ward(entry.value)
         for word in distinctive(entry.value):
             if NO_BLANKS.search(word):
                 self.inside.setdefault(fold(word), entry.category)
@@ -210,6 +251,14 @@ class Index:
             for number, divided in address_numbers(entry.value):
                 if len(set(number)) > 1:
                     self.numbers.setdefault(number, (entry.category, divided))
+
+    def _add_ward(self, value: str) -> None:
+        """Add the code of a ward beside a word for wards, any of them for a code with a letter: Ward 7C, 7C ward."""
+        own = WARDS & set(WORD.findall(fold(value)))
+        for code in ward_codes(value):
+            for label in sorted(own if code.isdigit() else WARDS):
+                for pair in ((label, code), (code, label)) if not code.isdigit() else ((label, code),):
+                    self.sequences.setdefault(pair[0], []).append((pair, Category.INSTITUTION))
 
     def _add_contact(self, entry: Entry) -> None:
         for part in re.findall(r"[^\s:;,<>]+@[^\s:;,<>]+|[a-z]+://\S+", fold(entry.value)):
@@ -258,6 +307,11 @@ class Index:
         if value.strip().isdecimal() and len(bare) == _MIN_BARE and len(set(bare)) > 1 and not is_round_or_year(bare):
             for zeros in range(len(compacted(value)) - len(bare)):
                 self.numbers.setdefault("0" * zeros + bare, (category, False))
+
+
+def _is_in_order(letters: str, initials: str) -> bool:
+    rest = iter(initials)
+    return all(letter in rest for letter in letters)
 
 
 def _is_telling(word: str) -> bool:

@@ -33,6 +33,8 @@ IMAGING = _words(
     sagittal scan schaedel scout series shoulder sinus skull spine spleen study thorax thyroid wrist
     """
 )
+# Codes of imaging and radiotherapy that are written behind a name in one word.
+CODES = ("ct", "mr", "mri", "pet", "ptv", "ctv", "gtv", "itv", "plan", "rt", "us", "xr")
 # Words of names, ids and stations that point at nobody: they match beside another part of the name, never alone.
 WEAK_NAME_WORDS = _words(
     """
@@ -76,6 +78,15 @@ GENERIC = _words(
     prone supine contrast with from and the for des der die das und von del las los les
     """
 )
+
+# Words beside the number of a ward, a bed or a room.
+WARDS = _words(
+    """
+    afd afdeling bed bett cama camera chambre kamer letto lit planta reparto room sala salle servis stanza station
+    stat stn unit unite ward zaal zimmer zi
+    """
+)
+_MOST_OF_WARD, _WARD_CODE = 4, re.compile(r"\d{1,3}[a-z]?|[a-z]\d{1,3}")
 
 # --------------------------------------------------------------------------- folding and words
 
@@ -153,6 +164,14 @@ def compacted(text: str) -> str:
 def distinctive(text: str) -> list[str]:
     """Return the words of an institution or address that point at it alone, as they are written."""
     return [word for word in WORD.findall(text) if is_distinctive(fold(word))]
+
+
+def ward_codes(text: str) -> list[str]:
+    """Return the folded numbers and codes of a ward, bed or room in the name of a place: 7c of Ward 7C, 12 of Ward 12 South."""
+    words = WORD.findall(fold(text))
+    if not 2 <= len(words) <= _MOST_OF_WARD or WARDS.isdisjoint(words):
+        return []
+    return [word for word in words if _WARD_CODE.fullmatch(word)]
 
 
 def is_distinctive(word: str) -> bool:

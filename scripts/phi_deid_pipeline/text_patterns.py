@@ -284,7 +284,10 @@ def _ages(languages: Languages) -> Iterator[_Form]:
     yield _Form(  # Jahrgang 31
         rf"{_START}{_any(births)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])", digits=1, starts=births
     )
-    yield _Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}(?!\.?\d|[^\W_])", digits=1)
+    yield _Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=1)
+    yield _Form(
+        rf"(?<![\w.,/-]){_OLD}(?:st|nd|rd|th|[.eº°])\s?{_any(births)}{_END}", digits=2, holds=births
+    )  # 97th birthday
     yield _Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
     counted = rf"(?!\s?(?:{_COUNTED})(?![^\W_]))"
     yield _Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2)  # F 95
@@ -313,6 +316,10 @@ def _old_persons(languages: Languages) -> Iterator[_Form]:
     yield _Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){_END})", digits=2, holds=signs)
     yield _Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){_END}", digits=2, holds=signs)
     yield _Form(rf"{_APART}{old}[+]{_PART_END}|(?<![\w.,/-]){old}[+]\s?(?:{units}){_END}", digits=2, marks="+")
+    yield from _persons_linked(
+        languages, rf"{age}(?!\s?(?:[mk]?w|percent|mmhg)\b)", rf"{words}(?:[- ]{_any(languages.number_words)})?"
+    )
+    yield _Form(rf"{_APART}{old}\sa\.(?=\s)", digits=2, starts=("a",))  # 93 a. con caída
     yield _Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2, starts=("a",))  # 94 a, mit Sturz; not HR 94 a riposo
     yield _Form(rf"{_START}{over}\s{words}{_END}", starts=languages.over_words)
     decades = languages.decade_words
@@ -320,6 +327,21 @@ def _old_persons(languages: Languages) -> Iterator[_Form]:
     sexes = rf"{_APART}(?-i:[MFWmfw]),\s?{old}{_PART_END}|{_APART}{old}\s(?-i:w){_PART_END}"
     yield _Form(sexes, digits=2, starts=("m", "f", "w"))
     yield _Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2, marks="åÅлЛгГ歳才岁歲세살ป")
+
+
+def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[_Form]:
+    """Yield ages above 89 behind a link or title (she is 94, man of 97, dhr 95), and in words (aged ninety-two)."""
+    link, titles = _any(languages.person_links), languages.person_titles
+    persons = (*languages.person_words, *languages.pronouns, *titles)
+    linked = rf"{_START}{_any(persons)}(?:['’]s|\.?\s{link})\s"
+    yield _Form(rf"{linked}(?P<only3>{age})", digits=2, starts=persons)
+    yield _Form(rf"{_START}{_any(titles)}[ .,:]{{1,2}}(?P<only4>{age})", digits=2, starts=titles)
+    verbs = languages.birthday_verbs
+    yield _Form(rf"{_START}{_any(verbs)}\s(?!90)(?P<only5>{age})", digits=2, starts=verbs)
+    spelled = languages.old_ages
+    yield _Form(rf"{_START}{_any(languages.age_labels)}\s(?P<only6>{in_words}){_END}", starts=languages.age_labels)
+    yield _Form(rf"{linked}(?P<only7>{in_words}){_END}(?! ?%)", starts=persons)
+    yield _Form(rf"{_START}{in_words}[- ]y[./-]{{0,2}}o\b", starts=spelled)
 
 
 def _labelled(languages: Languages) -> Iterator[_Form]:
@@ -337,7 +359,12 @@ def _labelled(languages: Languages) -> Iterator[_Form]:
     yield _Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
     yield _Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, marks="/")  # of pathology: E 4711/23
     wards = languages.ward_labels
-    yield _Form(rf"{_START}{_any(wards)}\.?\s\d{{1,3}}[a-z]?{_END}", digits=1, starts=wards)  # Ward 7
+    code = r"(?:\d{1,3}[a-z]?|(?-i:[A-Z])\d{1,3})"
+    yield _Form(rf"{_START}{_any(wards)}\.?\s{code}{_END}", digits=1, starts=wards)  # Ward 7
+    # Station 3B; not a vertebra, 3D, 3T or the 4R of lymph nodes.
+    lettered, code = languages.ward_labels_with_letter, r"(?:\d{1,2}[abcefijnopquvwz]|(?-i:[ABD-KM-RU-Z])\d{1,2})"
+    no_node = r"(?<!node )(?<!nodal )(?<!nodes )(?<!lymph )(?<!LN )"
+    yield _Form(rf"{_START}{no_node}{_any(lettered)}\.?\s{code}{_END}", digits=1, starts=lettered)
     digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
     extension = rf"(?:[ ,;-]{{0,3}}{_any(languages.extension_marks + languages.extension_labels)}[ .:]{{0,2}}-?\d{{1,6}}{_END})?"
     phone = rf"{_START}{_any(phones)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?:x(?=\d))?{digits}{extension}"

@@ -50,6 +50,8 @@ from phi_deid_pipeline.verification_numbers import (
     pointed,
 )
 from phi_deid_pipeline.verification_spellings import (
+    MIN_GLUED,
+    beside_code,
     beside_imaging,
     capital_pieces,
     fold,
@@ -59,6 +61,7 @@ from phi_deid_pipeline.verification_spellings import (
     joined_pieces,
     name_spellings,
     plain_spellings,
+    prefixed_parts,
     spellings,
 )
 from phi_deid_pipeline.verification_words import NUMBER_CUES, ORDINARY, PARTICLES, PLACE_WORDS, POSTCODE_CUES
@@ -165,6 +168,9 @@ class Needles:
             if not original.isascii():
                 self._add_original(original, category)
             forms |= name_spellings(original)
+            for front, rest in prefixed_parts(fold(original)):
+                forms.add(front + rest)
+                self._add_phrase([front, rest], category)
         for word in sorted(forms):
             self._add_name_word(word, category)
             if word not in PARTICLES and len(word) >= (1 if _NO_BLANKS.search(word) else 2):
@@ -440,6 +446,9 @@ class Needles:
             if (short := " ".join(pieces)) in self.whole:
                 yield self.whole[short], len(short)
         yield from ((self.letters[name], len(name)) for name in beside_imaging(folded) if name in self.letters)
+        for name in beside_code(folded):
+            if len(name) >= MIN_GLUED and self.letters.get(name) in (Category.NAME, Category.PERSON):
+                yield self.letters[name], len(name)
         for form, category in self._initialed.items():
             if form in folded and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", folded):
                 yield category, len(form)

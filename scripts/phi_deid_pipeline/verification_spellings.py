@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 
 from phi_deid_pipeline.han_forms import folded_forms, han_forms
-from phi_deid_pipeline.verification_words import BESIDE_NAMES, FRONTS, ORDINARY
+from phi_deid_pipeline.verification_words import BESIDE_NAMES, FRONTS, GLUED_CODES, ORDINARY
 
 MAX_SPELLINGS = 96  # of one word
 _KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
@@ -241,6 +241,26 @@ def beside_imaging(folded: str) -> Iterator[str]:
             )
 
 
+_LONG_RUN, MIN_GLUED, MAX_FRONT = re.compile(r"[^\W\d_]{7,}"), 6, 3
+_PREFIXED = re.compile(r"(ma?c|o|fitz)([^\W\d_]{4,})")
+
+
+def beside_code(folded: str) -> Iterator[str]:
+    """Yield what of a word may be a name of `MIN_GLUED` letters behind a few others, or before a code: ctpimentel."""
+    for word in _LONG_RUN.findall(folded):
+        yield from (word[cut:] for cut in range(1, min(MAX_FRONT, len(word) - MIN_GLUED) + 1))
+        yield from (word.removesuffix(code) for code in GLUED_CODES if word.endswith(code))
+
+
+def prefixed_parts(word: str) -> list[tuple[str, str]]:
+    """Return the two parts of a folded name such as McAllister or O'Brien; Mac stands for Mc, too, and Mc for Mac."""
+    match = _PREFIXED.fullmatch(word)
+    if match is None:
+        return []
+    both = match[1] in ("mc", "mac") and len(match[2]) > 4  # not machine for McHine
+    return [(front, match[2]) for front in (("mc", "mac") if both else (match[1],))]
+
+
 def joined_in_bytes(data: bytes) -> Iterator[bytes]:
     """Yield in lower case what capitals and words of imaging divide in bytes, and all pieces of a word with blanks."""
     for word in set(_BYTE_WORDS.findall(data)):
@@ -248,5 +268,7 @@ def joined_in_bytes(data: bytes) -> Iterator[bytes]:
         if not (word.isupper() or word[1:].islower()):
             pieces = [piece.lower() for piece in _BYTE_BORDER.split(word)]
             yield from (*pieces, b" ".join(pieces))
+        if len(lower) > MIN_GLUED:
+            yield from (one.encode() for one in beside_code(lower.decode()))
         if lower.startswith(_BYTE_BESIDE) or lower.endswith(_BYTE_BESIDE):
             yield from (one.encode() for one in beside_imaging(lower.decode()))

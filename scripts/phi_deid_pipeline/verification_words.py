@@ -78,6 +78,8 @@ BESIDE_NAMES = _set(
     pancreas pelvis prostate right sagittal scan scout series shoulder skull spine study thorax wrist
     """
 )
+# Codes that stand behind a name in one word.
+GLUED_CODES = ("ct", "mr", "mri", "pet", "ptv", "ctv", "gtv", "itv", "plan", "rt", "us", "xr")
 # Particles in front of family names, in the order in which they are written: initials of them are glued to the name.
 FRONTS = _set("van von de der den del della di da dos la le el al ter ten vom zu")
 PARTICLES = _set(

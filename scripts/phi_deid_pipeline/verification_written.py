@@ -1,9 +1,10 @@
 """Dates as people write them, as verification reads them in folded text: with rules of its own.
 
-A year of two digits counts between the marks - / . (the same twice) or behind the name of a month. A month in Roman numerals
-stands between two of these marks, one of several letters also between blanks. A day of a week is written as 2020-W03-4, a
-day of a Japanese era, or of the Republic of China, as S26.4.3 or with its name and the signs of year, month and day, in digits or
-ideographs. A year of two digits between blanks counts behind a word for birth (DOB 4 3 51).
+A year of two digits counts between the marks - / . (the same twice), behind an apostrophe, or behind the name of a month; a whole one
+counts beside | and :, too. A month in Roman numerals stands between two of these marks, one of several letters also between
+blanks. A day of a week is written as 2020-W03-4, a day of a Japanese era, or of the Republic of China, as S26.4.3 or with its
+name and the signs of year, month and day, in digits or ideographs. A year of two digits between blanks counts behind a word for
+birth (DOB 4 3 51).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from phi_deid_pipeline.verification_words import MONTHS
 _DIGITS = re.compile(r"\d+")
 _WRITTEN = re.compile(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
 _SHORT = re.compile(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2(\d\d)(?!\d|[-/.]\d)")
+_BARS = re.compile(r"(?<![\d|:])(\d{4}|\d{1,2})([|:])(\d{1,2})\2(\d{4}|\d{1,2})(?![\d|:])")  # 17|03|1952
+_APOSTROPHE = re.compile(r"(?<!\d)(\d{1,2})([-/. ])(\d{1,2})\2['\u2019`](\d\d)(?!\d)")  # 17-03-'52
 _ROMANS = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii"]
 _ROMAN = re.compile(
     rf"(?<!\w)(\d{{1,2}})([-/. ])({'|'.join(sorted(_ROMANS, key=len, reverse=True))})\2(\d{{4}}|\d\d)(?!\d)"
@@ -46,6 +49,8 @@ BYTES = re.compile(
     rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
     rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}(?:st|nd|rd|th)?[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
     rb"|[0-9][^0-9a-z]{0,2}[a-z]{3,10}[^0-9a-z]{0,3}[0-9]"
+    rb"|[0-9]\|[0-9]{1,2}\|[0-9]|[0-9]{4}:[0-9]{1,2}:[0-9]|[0-9]:[0-9]{1,2}:[0-9]{4}"
+    rb"|[0-9][-/. ][0-9]{1,2}[-/. ]['`][0-9]"
     rb"|[0-9][-/. ][ivx]{1,4}[-/. ][0-9]|[0-9]-?w[0-5][0-9]-?[1-7]"
 )  # asked of lower case: may a date be written here
 
@@ -69,6 +74,12 @@ def _read(folded: str) -> Iterator[str]:
             yield a + b + c
         elif len(c) == 4:
             yield from (c + b + a, c + a + b)
+    for match in _BARS.finditer(folded):
+        a, b, c = (f"{int(part):02d}" for part in match.group(1, 3, 4))
+        yield from (a + b + c,) if len(a) == 4 else (c + b + a, c + a + b) if len(c) == 4 else ()
+    for match in _APOSTROPHE.finditer(folded):
+        a, b, c = (f"{int(part):02d}" for part in match.group(1, 3, 4))
+        yield from (f"{century}{c}{two}" for century in ("19", "20") for two in (b + a, a + b))
     for match in _SHORT.finditer(folded):
         a, b, c = f"{int(match[1]):02d}", f"{int(match[3]):02d}", match[4]
         for century in ("19", "20"):

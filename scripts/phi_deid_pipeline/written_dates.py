@@ -25,6 +25,8 @@ _MONTH = "(" + "|".join(sorted(_MONTHS, key=lambda name: (-len(name), name))) + 
 _SEP = r"\s?[-/. _,]\s?"
 _DIGITS = re.compile(r"(?<!\d)(\d{14}|\d{12}|\d{8}|\d{6})(?!\d)")
 _NUMERIC = re.compile(rf"(?<!\d)(?=(\d{{4}}|\d{{1,2}})({_SEP})(\d{{1,2}})({_SEP})(\d{{4}}|\d{{1,2}})(?!\d))")
+_BY_BARS = re.compile(r"(?<![\d|:])(\d{4}|\d{1,2})([|:])(\d{1,2})\2(\d{4}|\d{1,2})(?![\d|:])")  # 17|03|1952
+_SHORT_YEAR = re.compile(r"(?<!\d)(\d{1,2})[-/. ]{1,2}(\d{1,2})[-/. ]{0,2}['\u2019`](\d\d)(?!\d)")  # 17-03-'52
 _DAY_MONTH = re.compile(
     rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|[oº°])?[-/. _,]{{0,2}}(?:(?:of|de|di) )?{_MONTH}[-/. _,']{{0,3}}"
     rf"(?:(?:of|de|del|di) )?(\d{{4}}|\d\d)(?!\d)"
@@ -101,6 +103,11 @@ def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
         yield match.start(), end, tuple(_run_orders(match[1]))
     for match in _NUMERIC.finditer(folded):
         yield match.start(1), match.end(5), tuple(_numeric_orders(match[1], match[3], match[5]))
+    for match in _BY_BARS.finditer(folded):
+        if match[2] == "|" or len(match[1]) == 4 or len(match[4]) == 4:  # no time of day
+            yield match.start(), match.end(), tuple(_numeric_orders(match[1], match[3], match[4]))
+    for match in _SHORT_YEAR.finditer(folded):
+        yield match.start(), match.end(), tuple(_numeric_orders(*match.groups()))
     for match in _EAST_ASIAN.finditer(folded):
         year, month, day = map(_number, match.groups())
         yield match.start(), match.end(), tuple(_days((f"{year:04d}", str(month), str(day))))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
 from phi_deid_pipeline.languages import KEYS, LANGUAGES, LANGUAGES_FOLDER, load_languages, spellings
+from phi_deid_pipeline.lexicon import Lexicon
+
+NOBODY = Lexicon(())
 
 
 def _write(folder: Path, **changes: object) -> Path:
@@ -71,3 +76,73 @@ def test_no_language_at_all_is_refused():
 
 def test_spellings_cover_accents_and_transliteration_longest_first():
     assert spellings(["märz"]) == ["maerz", "marz", "märz"]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("aged ninety-two knee", "knee"),
+        ("ninety two yo, knee", "knee"),
+        ("pt is 101", ""),
+        ("she is 94, fall", "she is, fall"),
+        ("he's 95", ""),
+        ("man of 97 knee", "man knee"),
+        ("dhr 95 thorax", "thorax"),
+        ("mw 93 thorax", "thorax"),
+        ("turned 100 knee", "knee"),
+        ("mujer de 93 torax", "mujer torax"),
+        ("97th birthday knee", "knee"),
+        ("F93Y knee", "knee"),
+        ("93 a. torax", "torax"),
+        ("Station 3B Thorax", "Thorax"),
+        ("Zimmer B12 Thorax", "Thorax"),
+        ("reparto 4C torace", "torace"),
+    ],
+)
+def test_ages_above_89_and_wards_of_strangers_go(text, left):
+    cleaned = clean_descriptor(text, NOBODY, load_vocabulary())
+    assert not re.search(r"\d|ninety|two|101", cleaned)
+    assert all(word in cleaned for word in re.findall(r"knee|thorax|torax|torace|Thorax", left))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("TE is 94", "dose of 95 mGy", "angle is 93", "patient of 95 kg", "head turned 90 degrees", "table turned 90"),
+        *("lymph node station 3A", "station 4R", "unit 3D", "station 2", "man of 80", "HR 94, she is stable"),
+        *("MW 2450 MHz", "MW 95 W", "dose is 95 %", "patient is 92 percent"),
+    ],
+)
+def test_measures_beside_words_of_persons_and_wards_stay(text):
+    assert re.findall(r"\d+", clean_descriptor(text, NOBODY, load_vocabulary())) == re.findall(r"\d+", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "knee, physicist: Hay",
+            "knee, Dosimetrist: Tang",
+            "knee, surgeon: Hay",
+            "knee, GP: Tang",
+            "knee Hay (surgeon)",
+        ),
+        *(
+            "knee, planned by Hay",
+            "knee, contour by Tang",
+            "knee approved by Hay",
+            "knee checked: QX",
+            "Knie, Chirurg: Hay",
+        ),
+    ],
+)
+def test_surname_that_is_a_word_goes_beside_a_role(text):
+    left = clean_descriptor(text, NOBODY, load_vocabulary())
+    assert not {"hay", "tang", "qx"} & set(re.findall(r"\w+", left.lower()))
+    assert left.lower().startswith("kn")
+
+
+@pytest.mark.parametrize("text", ["checked: LAT", "approved: CT", "planned by CT", "treated by surgeon, no fracture"])
+def test_words_beside_a_role_stay(text):
+    words = set(re.findall(r"CT|LAT|no fracture", text))
+    assert words <= set(re.findall(r"CT|LAT|no fracture", clean_descriptor(text, NOBODY, load_vocabulary())))

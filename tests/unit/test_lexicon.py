@@ -342,6 +342,18 @@ def test_family_name_of_one_character_goes_with_the_given_name(name):
         ("van der Berg^Jan", "J.B. knee", ["J.B."]),
         ("Doe^John^Q", "JD chest, T.D. knee, AP J D", []),
         ("Adams^Paul", "AP view, a.p.x, version 2.A.P.3", []),
+        ("al-Qahtani^Fahad bin Turki", "F.B.T.Q. knee", ["F.B.T.Q."]),
+        ("Albuquerque dos Santos Pimentel^Thais Cristina", "T.C.A.S.P. head", ["T.C.A.S.P."]),
+        ("von Schönau-Wehr^Hedwig Adelheid", "H. A. v. S.-W. Abdomen, H. v. S.-W.", ["H. A. v. S.-W.", "H. v. S.-W."]),
+        ("O'Muircheartaigh^Caoimhe", "C. O'M. knee", ["C. O'M."]),
+        ("McAllister-Greig^Morag", "M. McA.-G. knee", ["M. McA.-G."]),
+        ("Doe^John^Quentin Abel", "Q.J.D. A.D.J. D.J.Q.A.B.", []),
+        ("Pálinkás^Ildi", "3 h p.i., P.I.", ["P.I."]),
+        ("Vogel^Anna", "V.a. Lungenembolie", []),
+        ("Bauer^Otto", "Thorax o.B.", []),
+        ("Ivanov^Vera", "no i.v. contrast, I. V. seen", ["I. V."]),
+        ("Peeters^Anna", "a.p. and p.a., p.a. Anna", ["p.a. Anna"]),
+        ("Drew^Ian^Boris", "b.i.d.", []),
     ],
 )
 def test_initials_are_found_where_points_make_them_initials(value, text, hits):
@@ -654,3 +666,57 @@ def test_known_date_is_found_by_its_japanese_era(text, hits):
 
 def test_first_year_of_an_era_is_found():
     assert lexicon((DATE, "20190504")).identifies("\u4ee4\u548c\u5143\u5e745\u67084\u65e5") is DATE
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("McAllister^Morag", "Mc Allister, MC ALLISTER", ["Mc Allister", "MC ALLISTER"]),
+        ("McAllister-Greig^Morag", "MacAllister knee, Mac Allister", ["MacAllister", "Mac Allister"]),
+        ("MacAllister^Morag", "McAllister knee", ["McAllister"]),
+        ("O'Brien^Con", "O Brien knee OBRIEN", ["O Brien", "OBRIEN"]),
+        ("FitzGerald^Ann", "Fitz Gerald", ["Fitz Gerald"]),
+        ("McHine^Ann", "machine", []),
+        ("Pimentel^Thais", "CTPIMENTEL, PTVpimentel, tpimentel", ["CTPIMENTEL", "PTVpimentel", "tpimentel"]),
+        ("Pimentel^Thais", "pimentelptv", ["pimentelptv"]),
+        ("Shoulder^Ida", "shoulders, lshoulder", []),
+        ("Martin^Ida", "Martinique", []),
+    ],
+)
+def test_names_with_a_prefix_apart_and_names_in_one_word_with_a_code_are_found(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((NAME, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "hits"),
+    [
+        ("Station 3B", "STATION 3B thorax, 3B", ["STATION 3B"]),
+        ("Ward 7C", "7C ward, bed 7c, 7C", ["7C ward", "bed 7c"]),
+        ("Ward 12 South", "Ward 12 South, ward 12", ["Ward 12 South", "ward 12"]),
+        ("Ward 12", "unit 12, slice 12", []),
+        ("CT 2", "CT 2 mm", []),
+        ("Radiology 2", "Radiology 2", []),
+    ],
+)
+def test_a_ward_with_a_number_is_found_with_the_words_beside_it(value, text, hits):
+    assert [hit for hit, _ in found(lexicon((INSTITUTION, value)), text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("17|03|1952 knee", ["17|03|1952"]),
+        ("1952:03:17 knee", ["1952:03:17"]),
+        ("17:03:1952", ["17:03:1952"]),
+        ("17-03-'52 knee", ["17-03-'52"]),
+        ("17.3.\u201952", ["17.3.\u201952"]),
+        ("17:03:52", []),
+        ("18|03|1952", []),
+        ("b.1952 knee", ["b.1952"]),
+        ("*1952, geb.1952", ["*1952", "geb.1952"]),
+        ("b.1953, b 1952, b1952, 1952", []),
+    ],
+)
+def test_a_known_date_with_other_marks_and_a_birth_year_behind_its_word_are_found(text, hits):
+    known = lexicon((DATE, "19520317")) | Lexicon([Entry(Category.BIRTH_DATE, "19520317")])
+    assert [hit for hit, _ in found(known, text)] == hits

@@ -166,6 +166,13 @@ def test_postcodes_and_parts_of_structured_numbers_count(
         ("Smith^John", "SmithHead", True),
         ("Smith^John", "SMITHLUNG", True),
         ("Smith^John", "blacksmith", False),
+        ("Pimentel^Thais", "CTPIMENTEL", True),
+        ("Pimentel^Thais", "tpimentel", True),
+        ("Pimentel^Thais", "pimentelptv", True),
+        ("Pimentel^Thais", "ptvxpimentel", False),
+        ("McAllister-Greig^Morag", "MC ALLISTER", True),
+        ("McAllister^Morag", "MacAllister", True),
+        ("FitzGerald^Ann", "Fitz Gerald", True),
         ("Li^Wu", "LiWu", True),
         ("Li^Wu", "L. Wu", True),
         ("Li^Wu", "L Wu", False),
@@ -211,6 +218,7 @@ NAMES = (
         "Kim^Min-Jun",
     ),
     *("D'Agostino-Lo Presti^Niccol\u00f2", "O'Neil-Mc Carthy^Se\u00e1n^\u00d3g^Mr^Jr", "Zu Moosbach^Karl"),
+    *("McAllister-Greig^Morag", "MACALLISTER^Fitzgerald", "O'Brien^McHine"),
     *("De La Cruz^Ana", "Al-Zahrani^Omar bin Ali", "M\u00fcller-L\u00fcdke^K\u00e4the^^Dr. med.", "Lung^An"),
     "\u0429\u0435\u0440\u0431\u0430\u043a\u043e\u0432\u0430^\u0424\u0451\u0434\u043e\u0440",
     "\u0393\u03b5\u03c9\u03c1\u03b3\u03af\u03bf\u03c5^\u0395\u03c5\u03ac\u03b3\u03b3\u03b5\u03bb\u03bf\u03c2",
@@ -250,6 +258,29 @@ def test_whatever_verification_looks_for_the_engine_removes(category: Category, 
     forms += [" ".join(phrase) for phrases in needles.phrases.values() for phrase, _ in phrases]
     forms += [f"{code[:cut]}-{code[cut:]}" for code in {*needles.digits, *needles.words} for cut in range(1, len(code))]
     forms += [f"{word.title()}Head" for word in needles.letters] + [f"{word.upper()}THORAX" for word in needles.letters]
+    forms += [form for word in needles.letters for form in (f"ct{word}", f"t{word}", f"{word}ptv")]
     assert forms
     texts = [text for form in forms for text in (form, form.upper(), f"B30 {form} T1")]
     assert [text for text in texts if list(needles.hits(drop_identifiers(text, known)))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        *(
+            ("17|03|1952", True),
+            ("1952:03:17", True),
+            ("17:03:1952", True),
+            ("17-03-'52", True),
+            ("3/17/\u201952", True),
+        ),
+        *(("17:03:52", False), ("18|03|1952", False), ("1:17:03:1952", False)),
+    ],
+)
+def test_a_date_with_other_marks_counts_and_the_engine_removes_it(text: str, found: bool) -> None:
+    entries = [Entry(Category.DATE, "19520317")]
+    needles = Needles(entries, frozenset())
+    assert bool(list(needles.hits(f"knee {text} left"))) is found
+    if found:
+        assert not text.isascii() or needles.may_hit(f"knee {text} left".encode())
+        assert not list(needles.hits(drop_identifiers(f"knee {text} left", Lexicon(entries))))
