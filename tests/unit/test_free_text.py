@@ -458,3 +458,16 @@ def test_eponym_in_its_phrase_stays_unless_it_is_the_patients_name(text):
 @pytest.mark.parametrize(("name", "text"), [("Ha^Min", "Ha CT"), ("Ib^Lars", "CT Ib"), ("Li^Wu", "Li CT")])
 def test_name_of_two_letters_that_is_no_word_of_imaging_goes_alone_too(name: str, text: str) -> None:
     assert clean_descriptor(text, Lexicon([Entry(Category.NAME, name)]), load_vocabulary()) == "CT"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT chest Rutherford", "CT chest"),
+        ("MR knee Coventry", "MR knee"),
+        ("fluid in Rutherford Morrison pouch", "fluid in Rutherford Morrison pouch"),
+        ("Blalock Taussig shunt", "Blalock Taussig shunt"),
+    ],
+)
+def test_surnames_of_code_meanings_stay_in_their_phrases_alone(text: str, left: str) -> None:
+    assert clean_descriptor(text, Lexicon([]), load_vocabulary()) == left
