@@ -625,7 +625,7 @@ def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> Non
             following = _next_word(clause, index, 1, vocabulary)
             whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST
             both = vocabulary.negations[token.word] and not whole
-            behind = following in lost or (last > index and not (whole and capitals))
+            behind = following in lost or (last > index and not whole)
             if not behind and not (both and (first < index or _next_word(clause, index, -1, vocabulary) in lost)):
                 continue
             before = [one.word for one in clause[:index] if one.keep and one.word]

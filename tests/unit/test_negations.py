@@ -151,6 +151,7 @@ def test_qualifier_and_doubt_stay(text):
         ("No fracture Kaufman", "No fracture"),
         ("No fracture for Smith", "No fracture"),
         ("CT ABDOMEN WITHOUT CONTRAST GLARF", "CT ABDOMEN WITHOUT CONTRAST"),
+        ("CT abdomen zonder contrast dokter glarf", "CT abdomen zonder contrast"),
         ("GLARF ERGUSS ABDOMEN NO CONTRAST", "ERGUSS ABDOMEN NO CONTRAST"),
         ("CT ABDOMEN WITHOUT GLARF CONTRAST", "CT ABDOMEN"),
         ("NO FRACTURE KAUFMAN", ""),
