@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from phi_deid_pipeline.errors import DeidError
+from record_io import atomic_write_bytes
 from snakemake_process import ON_SLURM
 
 NAME = "phi_deid_"
@@ -90,10 +91,7 @@ def end_orphans(output: Path, wait_seconds: float = WAIT_SECONDS, sleep: Callabl
 def jobs_may_be_out(output: Path, system: str) -> None:
     """Leave a mark in the output before jobs go to a cluster: `end_orphans` looks for them there."""
     if system:
-        part = output / f"{MARK}.part"
-        part.touch(mode=0o600)
-        part.write_text(system, encoding="utf-8")
-        part.replace(output / MARK)
+        atomic_write_bytes(output / MARK, system.encode(), mode=0o600)
 
 
 def jobs_are_over(output: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from phi_deid_pipeline.errors import ConfigError, DeidError
+from record_io import atomic_write_bytes
 
 SCHEME = "s3://"
 MANIFEST = "manifest.json"
@@ -232,9 +233,7 @@ def copy_input(storage: Storage, place: Place, folder: Path, record: Path) -> di
 
 
 def _keep(record: Path, content: dict[str, list]) -> None:
-    part = record.with_name(record.name + ".part")
-    part.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
-    part.replace(record)
+    atomic_write_bytes(record, json.dumps(content, sort_keys=True).encode())
 
 
 def _parents(key: str) -> Iterator[str]:

@@ -432,7 +432,7 @@ def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Voca
     following = tokens[index + 2] if index + 2 < len(tokens) else None
     if following is not None and following.text.islower() and text[name.end : following.start].isspace():
         return
-    if name.word in vocabulary.names or name.word in vocabulary.surnames:
+    if vocabulary.may_be_called(name.word):
         name.keep, name.named = False, True
 
 
@@ -479,7 +479,7 @@ def _is_gauge(text: str, token: _Token) -> bool:
 def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> None:
     """Drop a surname in "discussed with Tang", where its clause ends behind it."""
     word, link, name = three
-    named = name.word in vocabulary.names or name.word in vocabulary.surnames
+    named = vocabulary.may_be_called(name.word)
     if link.word not in vocabulary.cues.contact_links or not named or not name.text.istitle():
         return
     blank = text[word.end : link.start].isspace() and text[link.end : name.start].isspace()
@@ -489,7 +489,7 @@ def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> Non
 
 def _drop_before_role(text: str, name: _Token, role: _Token, vocabulary: Vocabulary) -> None:
     """Drop a surname before what its bearer does: Hay (radiographer), Tang/MTRA."""
-    known = name.word in vocabulary.names or name.word in vocabulary.surnames
+    known = vocabulary.may_be_called(name.word)
     if known and name.text.istitle() and text[name.end : role.start] in {" (", ", ", "/", " / ", " - "}:
         name.keep, name.named = False, True
 

@@ -67,6 +67,10 @@ class Vocabulary:
         """Return the strong words that a person may be called by all the same: surnames, and words that deny."""
         return self.surnames | self.negations.keys()
 
+    def may_be_called(self, word: str) -> bool:
+        """Tell whether a word of the vocabulary is a surname or place too."""
+        return word in self.names or word in self.surnames
+
     def is_imaging(self, text: str) -> bool:
         """Tell whether all words of a text are in the vocabulary."""
         return all(fold_word(word) in self for word in re.findall(r"[^\W\d_]+", text))
