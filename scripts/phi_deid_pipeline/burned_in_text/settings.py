@@ -41,7 +41,7 @@ class ReaderSettings:
     margin_left: float = 0.0
     margin_right: float = 0.0
     min_side: int = 16
-    thoroughness: str = "full"
+    thoroughness: str = "cascade"
     read_label_images: bool = False  # SEG, label maps and RTDOSE too
 
     def too_small(self, rows: int, columns: int) -> bool:

@@ -35,7 +35,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="burned-in-text-") as folder:
             figures = _of_cascade(arguments, arguments.keep or Path(folder), console)
     elif arguments.real:
-        figures = measure_real(arguments.data, every=arguments.every, console=console)
+        figures = measure_real(
+            arguments.data, thoroughness=arguments.thoroughness, every=arguments.every, console=console
+        )
         show_real(figures, console)
     else:
         with tempfile.TemporaryDirectory(prefix="burned-in-text-") as folder:
@@ -70,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--apart", type=Path, metavar="FOLDER", help="what the cascade loses on pictures of a folder")
     parser.add_argument("--fonts", type=Path, nargs="*", default=[], metavar="FOLDER", help="of the lines of both")
     parser.add_argument("--cines", type=Path, nargs="*", metavar="FILE", help="what it loses in cines, also real ones")
+    parser.add_argument("--thoroughness", choices=["full", "cascade"], default="full", help="of --real (default: full)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th of the text-free ones of --real")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep pictures and what was found there")

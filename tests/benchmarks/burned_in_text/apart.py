@@ -168,7 +168,7 @@ def measure_apart(
         keep / f"apart_lines_{seed}.jsonl", reuse, images, lambda n: planted_rows(found, fonts, seed, n), console
     )
     flat = [one for modality in samples.GATED for series in found[modality] for one in series]
-    reader, hide = TextReader(ReaderSettings()), load_policy(POLICY).hide
+    reader, hide = TextReader(ReaderSettings(thoroughness="full")), load_policy(POLICY).hide
     free = kept_rows(
         keep / f"apart_free_{seed}.jsonl", reuse, len(flat),
         lambda n: [free_row(flat[n], n, seed, keep, reader, hide)], console,

@@ -209,7 +209,7 @@ METHODS: dict[str, Callable[[Sequence[Scene]], list[Outcome]]] = {
     "tesseract": tesseract,
     "presidio": presidio,
     WITHOUT_MODELS: lambda scenes: ours(scenes, ReaderSettings(readers=("tesseract",))),
-    FULL: lambda scenes: ours(scenes, ReaderSettings()),
+    FULL: lambda scenes: ours(scenes, ReaderSettings(thoroughness="full")),
     CASCADE: lambda scenes: cascade(scenes, None),
 }
 

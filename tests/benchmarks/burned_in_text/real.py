@@ -67,12 +67,15 @@ class Free:
     seen: set[str] = field(default_factory=set)
 
 
-def measure_real(data: Path, *, every: int, console: Console) -> dict:
-    """Return the figures of all real pictures of a folder; `every` takes each so many-th without text."""
+def measure_real(data: Path, *, thoroughness: str, every: int, console: Console) -> dict:
+    """Return the figures of all real pictures of a folder; `every` takes each so many-th without text.
+
+    `thoroughness`: `full`, or `cascade`, where each picture is read as if it stood neither first, middle nor last in its series.
+    """
     if not (data / "burnedin.tsv").is_file():
         raise SystemExit(f"{data} holds no burnedin.tsv")
     text, free = Text(), Free()
-    reader = TextReader(ReaderSettings())
+    reader = TextReader(ReaderSettings(thoroughness=thoroughness))
     hide = load_policy(POLICY).hide
     for name, rows in sorted(_key(data).items()):
         _with_text(data / name, name, rows, reader, hide, text)
@@ -102,7 +105,7 @@ def _key(data: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def _judged(path: Path, reader: TextReader, hide: str) -> InstanceFindings:
-    reading = reader.read(path)
+    reading = reader.glance(path).reading
     with read_instance(path) as instance:
         lexicon = Lexicon(harvest(instance))
     (found,) = judge([("", path.name, reading)], lexicon, hide, {})
