@@ -43,6 +43,8 @@ class Languages:
     date_links: tuple[str, ...]
     day_words: tuple[str, ...]
     date_words: tuple[str, ...]
+    since_words: tuple[str, ...]
+    range_words: tuple[str, ...]
     week_labels: tuple[str, ...]
     time_words: tuple[str, ...]
     age_units: tuple[str, ...]

@@ -19,13 +19,17 @@ _OLD = r"(?:9\d|1[0-3]\d)"  # an age above 89
 _COUNTED = (
     r"[%°x]|[µunmck]?m|[md]?l|cc|[mkµu]?g|[cm]?gy|m?sv|[mk]?t|m?s|secs?|min|h|hrs?|[kmg]?hz|kvp?|mas?|[mk]ev|[mkg]?bq|mci|deg|rpm"
     r"|bpm|fps|px|dpi|[^\W\d_]*(?:slices?|images?|frames?|phases?|views?|pixels?|weeks?|days?|months?|years?|hours?|minutes?|seconds?"
-    r"|schichten|bilder|wochen|tage|monate|jahre|stunden|minuten|sekunden|coupes|jours|semaines|mois|cortes|semanas|meses"
-    r"|giorni|settimane|mesi|weken|dagen|maanden)"
+    r"|schichten|bilder|wochen?|tag(?:e[ns]?)?|monat(?:e[ns]?)?|jahr(?:e[ns]?)?|stunden?|minuten?|sekunden?|coupes|jours?|ans?"
+    r"|ann[ée]es?|heures?|semaines?|mois|cortes|semanas?|d[ií]as?|a[ñn]os?|horas?|mes|meses|giorn[io]|settiman[ae]|mesi|mese"
+    r"|ann[io]|or[ae]|weken|week|dag|dagen|maand|maanden|jaar|uur|day|month|year|hour)"
 )
 _DAY_AND_MONTH = re.compile(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
+_LOOK_BACK = 40  # characters in which the words before a day are looked for
+_THIRDS = frozenset({(1, 3), (2, 3)})  # of a bone
+_CLAUSE_ENDS = re.compile(r"\s*(?:$|[,;:)\r\n]|\.(?:\s|$))")
 _DATE_BEHIND = re.compile(
     rf" (?:{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})$"
 )
@@ -200,7 +204,7 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
     numeric = (
         r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
-        r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
+        r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.]['’`´]?(?:(?:19|20)\d\d|\d\d)(?![\d.])",
         rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
         r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
         r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
@@ -528,36 +532,62 @@ class Patterns:
 
     @cached_property
     def _before_day(self) -> re.Pattern[str]:
-        birth, on = _any(self.languages.birth_labels), _any(self.languages.date_words)
-        ends = rf"(?P<birth>{birth}[ .:=]{{1,3}}(?:{on}\s{{1,2}})?)|{on}\s{{1,2}}"
-        return re.compile(rf"{_START}(?:{ends})$", re.IGNORECASE)
+        birth, on, since = map(
+            _any, (self.languages.birth_labels, self.languages.date_words, self.languages.since_words)
+        )
+        blank = r"\s{1,2}"
+        ends = rf"(?P<birth>{birth}[ .:=]{{1,3}}(?:(?:{on}|{since}){blank})?)|(?P<since>{since}){blank}|{on}{blank}"
+        prior = rf"(?P<prior>{_any(self.languages.personal_words)})[ .:]{{1,3}}"
+        return re.compile(rf"{_START}(?:{ends}|{prior})$", re.IGNORECASE)
+
+    @cached_property
+    def _range(self) -> re.Pattern[str]:
+        return re.compile(
+            rf"\s{{0,2}}(?:[-–&]|{_START}{_any(self.languages.range_words)}{_END})\s{{0,2}}", re.IGNORECASE
+        )
 
     def days_without_year(self, text: str, known: frozenset[str]) -> Iterator[Span]:
         """Yield where a day and month stand without a year; `known` are those (MMDD) of the patient's dates.
 
         Two numbers are a date by what stands beside them, as they may be a range, a fraction or a decimal. Behind a word of
-        birth any of them is; one that is known, with a zero in front, a number above 12 or a point behind, or behind a word
-        such as "on"; one that is not known behind such a word only, with a zero in front (on 12-04) or a point behind (am
-        3.5.). Before a unit none is. What stays in doubt: a known 3/5 or 3-5 without any such sign is kept, as grades and
-        fractions are written so.
+        birth any of them is, and behind one such as "since" any day and month, or month and year. One that is known is, with
+        a zero in front, a number above 12 or a point behind, or behind a word such as "on"; one that is not known behind such
+        a word only, with a zero in front (on 12-04), a point behind (am 3.5.), a number above 12 (on 3/21, op 4.19), or
+        where its clause ends behind it (on 3/4). Behind "prior" and the like it has a number above 12 (prior 3/21), and the
+        second day of a range goes with the first. Before a unit none is. What stays in doubt: a known 3/5 or 3-5 without any
+        such sign is kept, as grades and fractions are written so, and thirds are (del 1/3).
         """
         yield from self._known_days_in_words(text, known)
+        last = -1
         for match in _DAY_AND_MONTH.finditer(text):
-            one, mark, other, point = match.groups()
-            if not _is_day(one, other):
+            before = self._before_day.search(text[max(0, match.start() - _LOOK_BACK) : match.start()])
+            ranged = 0 <= last < match.start() and self._range.fullmatch(text, last, match.start())
+            if not ranged and not self._is_day_without_year(text, match, before, known):
                 continue
-            before = self._before_day.search(text[: match.start()])
-            days = {f"{int(one):02d}{int(other):02d}", f"{int(other):02d}{int(one):02d}"}
-            own, signed = not days.isdisjoint(known), one[0] == "0" or other[0] == "0"
-            if before is not None and before["birth"]:
-                found = True
-            elif mark == ".":
-                found = own or before is not None if point else own and before is not None
-            else:
-                signed = signed or (own and max(int(one), int(other)) > 12)
-                found = sum((own, signed, before is not None)) >= 2
-            if found:
-                yield (before.start() if before is not None else match.start()), match.end()
+            cut = before is not None and not before["since"] and not before["prior"]
+            start = match.start() - (len(before[0]) if before is not None and cut else 0)
+            start, last = last if ranged else start, match.end()
+            yield start, last
+
+    def _is_day_without_year(
+        self, text: str, match: re.Match[str], before: re.Match[str] | None, known: frozenset[str]
+    ) -> bool:
+        one, mark, other, point = match.groups()
+        since = before is not None and bool(before["since"])
+        if not _is_day(one, other):
+            return since and mark == "/" and len(other) == 2 and 1 <= int(one) <= 12  # a month and its year
+        days = {f"{int(one):02d}{int(other):02d}", f"{int(other):02d}{int(one):02d}"}
+        own, zero, high = not days.isdisjoint(known), "0" in (one[0], other[0]), max(int(one), int(other)) > 12
+        if before is None:
+            return own and (bool(point) if mark == "." else zero or high)
+        if before["birth"] or since:
+            return True
+        if before["prior"]:
+            return (high and mark == "/") or (own and (bool(point) if mark == "." else zero or high))
+        ends = _CLAUSE_ENDS.match(text, match.end()) is not None
+        if mark == ".":
+            return own or bool(point) or (high and ends)
+        return own or zero or (mark == "/" and (high or (ends and (int(one), int(other)) not in _THIRDS)))
 
     @cached_property
     def _day_in_words(self) -> re.Pattern[str]:
