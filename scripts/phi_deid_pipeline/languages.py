@@ -77,6 +77,7 @@ class Languages:
     plate_labels: tuple[str, ...]
     phone_labels: tuple[str, ...]
     extension_labels: tuple[str, ...]
+    short_phone_labels: tuple[str, ...]
     extension_marks: tuple[str, ...]
     account_labels: tuple[str, ...]
     street_names: tuple[str, ...]

@@ -48,6 +48,9 @@ _NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
 # Units of ages in languages whose words are not asked for: Nordic, Russian, Chinese, Japanese, Korean, Thai.
 _AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
 _HEAD = 32  # characters of a word that are looked at before an expression is
+# A telephone number with the code of its country: 0049 171 1234567, +31 (0)6 12345678.
+_GROUPED = r"[1-9]\d{0,2}[ ./-]{0,2}(?:\(0\)[ ./-]{0,2})?\d{1,9}(?:[ ./-]{1,2}\d{1,9}){0,6}"
+_ABROAD, _ABROAD_PLUS = rf"(?=(?:[ ()./-]{{0,3}}\d){{7}})00{_GROUPED}", rf"(?=\+(?:[ ()./-]{{0,3}}\d){{9}})\+{_GROUPED}"
 Span = tuple[int, int]
 
 
@@ -232,6 +235,7 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     # Telephone, SSN: checked for seven digits.
     yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
     yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+    yield _Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?!\d)", marks="0+", digits=7)
     yield from _extensions(languages)
     yield from _ages(languages)
 
@@ -258,9 +262,15 @@ def _extensions(languages: Languages) -> Iterator[_Form]:
     # x4711; not a size (512 x4096) nor round
     size = r"(?:\d+00|1024|1536|2048|3072|4096)\b"
     yield _Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
-    yield _Form(rf"{_START}(?-i:DW)\s-\d{{2,5}}{_END}", marks="-", digits=2, starts=("dw",))  # Durchwahl
-    inside = languages.extension_labels
+    # Durchwahl; a round number is a series of diffusion
+    direct = rf"(?:\s-\d{{2,5}}|[ .:]{{1,3}}(?!\d*[05]0{_END})\d{{3,5}}(?![.,/-]?\d))"
+    yield _Form(rf"{_START}(?-i:DW){direct}{_END}", digits=2, starts=("dw",))
+    inside, short = languages.extension_labels, languages.short_phone_labels
     yield _Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
+    number = (
+        rf"(?:{_any(languages.number_marks)}[ .:]{{0,2}})?\d{{3,6}}(?![.,/-]?\d|[^\W_]|\s?(?:{_COUNTED})(?![^\W_]))"
+    )
+    yield _Form(rf"{_START}{_any(short)}[ .:=#]{{1,3}}{number}", digits=3, starts=short)  # bip 123; not ring 120 mm
 
 
 def _ages(languages: Languages) -> Iterator[_Form]:
@@ -470,6 +480,7 @@ def _kept_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(groups, marks=" /-", digits=6)
     yield _Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
     yield _Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7)  # local telephone
+    yield _Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", marks="0", digits=9)
 
 
 class Patterns:

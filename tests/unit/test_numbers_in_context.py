@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
+from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Lexicon
 
 EMPTY = Lexicon()
@@ -85,3 +85,76 @@ def test_day_without_a_year_goes_behind_a_word_for_dates(text: str, left: str) -
 )  # fmt: skip
 def test_fraction_range_and_decimal_behind_such_a_word_stay(text: str) -> None:
     assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("chest, ring 555", "chest"),
+        ("chest ring 4711", "chest"),
+        ("thorax bip 4711", "thorax"),
+        ("thorax bip: 12", "thorax"),
+        ("thorax bipper 22 78", "thorax"),
+        ("knie sein 4711", "knie"),
+        ("tórax busca 123", "tórax"),
+        ("tórax buscapersonas 4711", "tórax"),
+        ("knie tst. 123", "knie"),
+        ("knie toestel 123", "knie"),
+        ("torace int. 123", "torace"),
+        ("torace interno 123", "torace"),
+        ("torace cercapersone 12", "torace"),
+        ("genou poste 123", "genou"),
+        ("chest ext. 123", "chest"),
+        ("Knie Durchwahl 123", "Knie"),
+        ("Knie DW 123", "Knie"),
+        ("Knie DW: 4711", "Knie"),
+        ("Knie Piepser 12", "Knie"),
+        ("knie pieper 123", "knie"),
+        ("chest pager 12", "chest"),
+        ("chest bleep 123", "chest"),
+        ("chest beeper #4711", "chest"),
+        ("chest 0049 171 1234567", "chest"),
+        ("chest 0049 171 123 4567 left", "chest left"),
+        ("chest 0049 171", "chest"),
+        ("chest 0049(0)171 1234", "chest"),
+        ("chest 0033 6 12 34 56 78", "chest"),
+        ("chest 0031 6 12345678", "chest"),
+        ("chest 0044 20 7946 0958", "chest"),
+        ("chest +49 171 1234567", "chest"),
+        ("chest +31 6 12345678", "chest"),
+        ("chest +49 (0) 171 1234567", "chest"),
+    ],
+)
+def test_telephone_behind_a_word_for_pagers_and_with_the_code_of_a_country_goes(text: str, left: str) -> None:
+    assert _clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ring artefact",
+        "ring 12 mm",
+        "ring 120 mm",
+        "sein gauche 12 mm",
+        "sein 250 ml",
+        "meniscus int 2",
+        "rotation ext 30",
+        "ext 120 deg",
+        "ext 100%",
+        "int 5 mm",
+        "DW 1000",
+        "DW 500",
+        "DW 0 50 400 800",
+        "DW 12",
+        "+5 +10 +20",
+        "ring 1.5",
+        "ring 100/200 ms",
+    ],
+)  # fmt: skip
+def test_measure_behind_such_a_word_stays(text: str) -> None:
+    assert _clean(text) == text
+
+
+def test_number_with_the_code_of_a_country_goes_from_kept_text() -> None:
+    left = drop_identifiers("call 0049 171 1234567, version 0012 3", EMPTY)
+    assert "171" not in left and "0012 3" in left
