@@ -99,7 +99,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     `unknown` gets the folded words that go for no other reason than that the vocabulary lacks them.
     """
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
-    spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging)
+    spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging, vocabulary.negations)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
     _keep_eponyms(text, tokens, vocabulary)
@@ -113,6 +113,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
         return text
     _drop_misled(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
+    _drop_bare(text, tokens, vocabulary)
     return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
 
 
@@ -601,9 +602,38 @@ def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> N
             continue
         if token.word in vocabulary.negations and not tokens[index + 1].named:
             continue  # né, which is French for born
+        if token.word in cues.contacts and index > 1 and _denies(text, tokens, index - 1, vocabulary):
+            continue  # fracture not seen by Smith
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
         if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
+
+
+def _drop_bare(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop a negation that denied nothing but a person who went: CT knee, not for Dr. Smith; not Contrast no Dr. Smith."""
+    for clause in _clauses(text, tokens):
+        for index, token in enumerate(clause[:-1]):
+            if not _denies(text, clause, index, vocabulary) or any(later.keep for later in clause[index + 1 :]):
+                continue
+            before = [one for one in clause[:index] if one.keep]
+            answers = not before and re.search(r"[:?]\s*$", text[: token.start])
+            both = vocabulary.negations[token.word]
+            if answers or (both and token.word not in vocabulary.cues.bare):
+                continue
+            if not both or vocabulary.cues.study.issuperset(one.word for one in before):
+                token.keep = False
+
+
+def _denies(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a token is a negation that stays, and no mark of a number: Series No 4, CT No. 4."""
+    token = tokens[index]
+    if not token.keep or token.word not in vocabulary.negations:
+        return False
+    if not index or token.word not in vocabulary.cues.marks or not re.match(r"\.? ?\d", text[token.end :]):
+        return True
+    before = tokens[index - 1]
+    pointed = token.text[0].isupper() and text[token.end] == "."
+    return not (text[before.end : token.start] == " " and (before.word in vocabulary.cues.numbered or pointed))
 
 
 def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
@@ -620,7 +650,7 @@ def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> Non
         apart = [i for i in lost if clause[i].text.islower() or (capitals and not clause[i].named)]
         first, last = min(apart, default=len(clause)), max(apart, default=-1)
         for index, token in enumerate(clause):
-            if not token.keep or token.word not in vocabulary.negations:
+            if not _denies(text, clause, index, vocabulary):
                 continue
             following = _next_word(clause, index, 1, vocabulary)
             whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
@@ -193,7 +193,10 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(_NETWORK, marks=":-.")
     yield _Form(rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
     # MTRA: xy
-    yield _Form(rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?[^\W\d_]{{1,3}}{_END}", starts=languages.role_labels)
+    yield _Form(
+        rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?(?P<initials>[^\W\d_]{{1,3}}){_END}",
+        starts=languages.role_labels,
+    )
     # quinze mars
     day = rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}"
     yield _Form(day, starts=languages.day_words)
@@ -514,9 +517,17 @@ class Patterns:
     def kept_date(self) -> re.Pattern[str]:
         return re.compile(rf"(?:{_full_date(self.languages)})", re.IGNORECASE)
 
-    def in_description(self, text: str, is_imaging: Callable[[str], bool]) -> Iterator[Span]:
-        """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging."""
+    def in_description(
+        self, text: str, is_imaging: Callable[[str], bool], negations: Collection[str] = ()
+    ) -> Iterator[Span]:
+        """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging.
+
+        One of `negations` behind a role is initials where its clause ends there alone: Surgeon: no fracture.
+        """
         for match in _matches(self.described, text):
+            initials = match.groupdict().get("initials") or ""
+            if initials.lower() in negations and not _CLAUSE_ENDS.match(text, match.end()):
+                continue
             if _is_identifying(match[0]) and not self.measures.is_measured(text, *match.span()):
                 groups = (name for name, value in match.groupdict().items() if value and name.startswith("only"))
                 start, end = match.span(next(groups, 0))
