@@ -7,7 +7,7 @@ patient that the lexicon knows goes even if its words are in the vocabulary. Num
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -61,6 +61,7 @@ _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
 _CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
+_ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION = 24
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
@@ -191,7 +192,7 @@ def _drop_short_parts(text: str, tokens: list[_Token], shorts: frozenset[str], v
             continue  # Bronchial-Ca, No 12
         cue = tokens[index - 1] if index else None
         behind_cue = cue is not None and cue.word in vocabulary.cues.soft | vocabulary.cues.roles
-        ends = re.match(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))", text[token.end :]) is not None
+        ends = _ENDS.match(text, token.end) is not None
         marked = not text[: token.start].strip() and behind[:1] in (",", ":", "^", "_", "=", "/")
         marked = marked or before.endswith("^") or behind.startswith("^")
         if token.word in vocabulary.negations:
@@ -415,8 +416,10 @@ def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
         _drop_before(text, tokens, index, vocabulary)
     if token.word in cues.initials:
         _drop_initials(text, token, tokens[index + 1 : index + 4])
+    elif token.word in cues.roles:
+        _drop_initials(text, token, tokens[index + 1 : index + 4], _no_initials(text, token, vocabulary), ends=True)
     if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
-        _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
+        _drop_initials(text, token, tokens[index + 1 : index + 4], _no_initials(text, token, vocabulary))
     if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
         _drop_labelled(text, tokens, index, vocabulary)
     if token.word in cues.contacts and index + 2 < len(tokens):
@@ -437,21 +440,35 @@ def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Voca
         name.keep, name.named = False, True
 
 
-def _drop_initials(text: str, cue: _Token, followers: list[_Token], spared: Vocabulary | None = None) -> None:
-    """Drop initials after "by": up to three capitals, together or one by one; a word that `spared` holds is none."""
+def _drop_initials(
+    text: str, cue: _Token, followers: list[_Token], spared: Collection[str] = (), *, ends: bool = False
+) -> None:
+    """Drop initials after "by": up to three capitals, together or one by one, also in brackets; no modality, none `spared`.
+
+    With `ends` only where the clause ends behind them.
+    """
     last = cue
     for follower in followers:
         letters = follower.text if follower.text.isalpha() and follower.text.isupper() else ""
-        if not re.fullmatch(r"[ \t.:=-]{1,3}", text[last.end : follower.start]):
+        between, behind = text[last.end : follower.start], text[follower.end : follower.end + 1]
+        bracketed = last is cue and behind == ")" and re.fullmatch(r"\.? ?\(", between)
+        if not bracketed and not re.fullmatch(r"[ \t.:=-]{1,3}", between):
             break
         if not letters or len(letters) > (3 if last is cue else 1) or follower.word in _MODALITIES:
             break
-        if spared is not None and follower.word in spared and len(letters) > 1:
+        if len(letters) > 1 and (follower.word in spared or (ends and not _ENDS.match(text, follower.end))):
             break
         follower.keep, follower.named = False, True
         if len(letters) > 1:
             break
         last = follower
+
+
+def _no_initials(text: str, cue: _Token, vocabulary: Vocabulary) -> Collection[str]:
+    """Return what behind a word for what somebody did is no initials: any word behind a side, and among capitals alone."""
+    if cue.word in vocabulary.cues.study or text.isupper():
+        return vocabulary.strong
+    return vocabulary.cues.study | vocabulary.negations.keys()
 
 
 def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:

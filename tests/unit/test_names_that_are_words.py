@@ -225,3 +225,47 @@ def test_two_letters_that_are_no_word_leave_kept_text_where_written_as_a_name(te
 )
 def test_word_before_a_title_is_no_part_of_the_name_behind_it(text: str, left: str) -> None:
     assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT knee, checked: AB", "CT knee, checked"),
+        ("CT knee, checked: AD", "CT knee, checked"),
+        ("CT knee read: AB", "CT knee read"),
+        ("CT knee reviewed by (AB)", "CT knee reviewed"),
+        ("CT knee, radiologist (AB)", "CT knee"),
+        ("CT knee tech. (AB)", "CT knee tech"),
+        ("CT Knie MTRA (AB)", "CT Knie"),
+        ("CT knee radiographer AB", "CT knee radiographer"),
+        ("CT knee, surgeon A.B.", "CT knee, surgeon"),
+        ("CT knee, radiologist AB, lateral", "CT knee lateral"),
+        ("CT Knie, geprüft: AB", "CT Knie"),
+        ("CT knie, gecontroleerd: AB", "CT knie"),
+        ("CT genou, relu: AB", "CT genou"),
+    ],
+)
+def test_initials_behind_a_word_for_what_somebody_did_go(text: str, left: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "knee (LAT)",
+        "CT knee (AP)",
+        "RT: LAT",
+        "RT: AP",
+        "checked: CT",
+        "planned: AP",
+        "read: NEG",
+        "approved: NO",
+        "physician (US)",
+        "surgeon CT knee",
+        "surgeon AP view",
+        "SURGEON LAT",
+        "checked AB",
+    ],
+)
+def test_view_side_and_modality_behind_such_a_word_stay(text: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
