@@ -543,7 +543,7 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
             token.keep, token.named = False, True
     for index in range(len(tokens) - 1):
         if _is_postcode(text, tokens, index, vocabulary):
-            tokens[index].keep = False
+            tokens[index].keep = tokens[index + 1].keep = False
     changed = True
     while changed:
         changed = False
@@ -577,16 +577,24 @@ def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
     """Tell whether a number of four or five digits stands before a dropped word with a capital: in 6067 Absam.
 
     A round one is a measure unless a comma or a word such as "in" stands before it; behind the name of a parameter any is.
+    Two capitals (3511 NR) may be a plain word too where a dropped word with a capital stands before the number.
     """
     token, town = tokens[index], tokens[index + 1]
-    if town.keep or len(town.word) < 3 or not town.text[0].isupper() or text[token.end : town.start] != " ":
+    if not re.fullmatch(r"\d{4,5}", token.text, re.ASCII) or text[token.end : town.start] != " ":
         return False
-    if not re.fullmatch(r"\d{4,5}", token.text, re.ASCII):
+    before = tokens[index - 1] if index else None
+    if len(town.word) == 2:
+        behind_town = before is not None and not before.keep and len(before.word) > 2 and before.text[0].isupper()
+        if not town.text.isupper() or len(token.text) > 4 or town.word in vocabulary.strong:
+            return False
+        if town.keep and not behind_town:
+            return False
+    elif town.keep or len(town.word) < 3 or not town.text[0].isupper():
         return False
-    before = tokens[index - 1].word if index else ""
-    if before in _PARAMETERS:
+    word = before.word if before is not None else ""
+    if word in _PARAMETERS:
         return False
-    return not token.text.endswith("00") or before in vocabulary.cues.dangling or text[: token.start].endswith(", ")
+    return not token.text.endswith("00") or word in vocabulary.cues.dangling or text[: token.start].endswith(", ")
 
 
 def _is_initial(token: _Token) -> bool:

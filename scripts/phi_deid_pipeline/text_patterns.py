@@ -44,6 +44,7 @@ _PART_END = r"(?=\s*(?:$|[,;)]))"
 # Areas of British postcodes that name series, views and sides too, and what is no second half: 1ST, 3DT, 2AP.
 _IMAGING_AREAS = frozenset({"cr", "ct", "ll", "pa", "se", "sl", "sp", "ss", "st", "tr"})
 _IMAGING_STATES = frozenset({"CT", "LA", "PA"})  # without a town these are a modality and views
+_NO_SMALL_INWARD = r"(?!1st|2nd|3rd|\dth|[2-4]d|\d(?:ap|ax|pa|se|te|tr|ft|fx|gy|hr|hu|hz|ns|px|ul|us|wk|yr))"
 _NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
 # Units of ages in languages whose words are not asked for: Nordic, Russian, Chinese, Japanese, Korean, Thai.
 _AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
@@ -437,6 +438,10 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     lettered = rf"(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z]\s?{inward}"
     whose = rf"(?:{long})\d[\dA-Z]?\s?\d(?:AP|AX|PA|SE|TE|TR)"  # LS1 4AP
     yield _Form(rf"{_START}(?-i:{lettered}|{whose}|(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH){_END}", digits=2, starts=halves)
+    # In lower case no halves of a letter and a digit, which levels and branches have: sw1a 1aa, m13 9pl.
+    one, small = "|".join(area for area in areas if len(area) == 1) or _NEVER, inward.lower()
+    outward = rf"(?:(?:{long})\d[\dA-Z]?|(?:{one})\d\d|(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z])".lower()
+    yield _Form(rf"{_START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){_END}", digits=2, starts=halves)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
     yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
     london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]
