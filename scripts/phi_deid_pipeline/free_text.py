@@ -263,7 +263,7 @@ def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vo
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
-        token.keep = token.keep or _is_written_out(token.word, vocabulary)
+        token.keep = token.keep or _is_written_out(token.word, vocabulary) or text.startswith("ng/ml", match.start())
         token.unknown = () if token.keep or len(word) < 2 else (token.word,)
     elif not any(char.isalpha() for char in word):
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}

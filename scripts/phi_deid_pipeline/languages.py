@@ -48,6 +48,7 @@ class Languages:
     range_words: tuple[str, ...]
     week_labels: tuple[str, ...]
     time_words: tuple[str, ...]
+    clock_words: tuple[str, ...]
     age_units: tuple[str, ...]
     short_age_units: tuple[str, ...]
     age_month_units: tuple[str, ...]

@@ -664,8 +664,10 @@ def _is_identifying(found: str) -> bool:
     """Tell whether a match is what its pattern is meant for: telephone-like groups need seven digits."""
     digits = sum(char.isdigit() for char in found)
     if re.fullmatch(r"[\d+() ./-]+", found) and len(re.findall(r"\d+", found)) >= 3:
-        written_date_or_address = re.fullmatch(r"\d{1,4}([-/. ])\d{1,2}\1\d{1,4}|\d+(?:\.\d+){3,}", found)
-        return digits >= 7 or written_date_or_address is not None
+        date = re.fullmatch(r"(\d{1,4})([-/. ])(\d{1,2})\2(\d{1,4})", found)
+        if date is not None:
+            return digits >= 7 or _is_day(date[1], date[3]) or _is_day(date[3], date[4])
+        return digits >= 7 or re.fullmatch(r"\d+(?:\.\d+){3,}", found) is not None
     return True
 
 
