@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.measures import is_window
+from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
@@ -55,7 +56,6 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
-_DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
@@ -63,7 +63,6 @@ _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand be
 _CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
 _ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION = 24
-_EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
 @dataclass(slots=True)
@@ -672,7 +671,8 @@ def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> Non
         if not lost:
             continue
         capitals = text.isupper()
-        apart = [i for i in lost if clause[i].text.islower() or (capitals and not clause[i].named)]
+        nouns = {i for i in lost if i > 1 and not clause[i].named and _is_noun(clause, i, vocabulary)}
+        apart = [i for i in lost if clause[i].text.islower() or i in nouns or (capitals and not clause[i].named)]
         first, last = min(apart, default=len(clause)), max(apart, default=-1)
         for index, token in enumerate(clause):
             if not _denies(text, clause, index, vocabulary):
@@ -687,6 +687,13 @@ def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> Non
             start = 0 if both and not vocabulary.cues.study.issuperset(before) else index
             for denied in clause[start:]:
                 denied.keep = False
+
+
+def _is_noun(clause: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a word stands behind an article of German, whose nouns have capitals, that is no part of a name: von der."""
+    before, article, cues = clause[index - 2], clause[index - 1], vocabulary.cues
+    called = before.word in cues.dangling or before.word in cues.soft
+    return article.text.islower() and article.word in cues.noun_articles and not called
 
 
 def _clauses(text: str, tokens: list[_Token]) -> list[list[_Token]]:
@@ -756,36 +763,4 @@ def _join(text: str, tokens: list[_Token], *, denies: bool) -> str:
     if gap:
         closing = re.match(r"[)\]}>%°]+", tail)
         tail = closing[0] if closing else ""
-    return _tidy("".join(parts) + tail)
-
-
-def _tidy(text: str) -> str:
-    """Remove empty and unbalanced brackets, double blanks and punctuation that dangles at the ends."""
-    text = _EMPTY_BRACKETS.sub(" ", text)
-    for opening, closing in ("()", "[]", "{}"):
-        text = _balance(text, opening, closing)
-    text = re.sub(r"[ \t]+", " ", text)
-    text = re.sub(r" ?([\r\n\f]+) ?", r"\1", text)
-    text = re.sub(r"\s+([,;:.!?])(?=\s|$)", r"\1", text)
-    text = re.sub(r"([,;:])[,;:.\s]*(?=[,;:.])", "", text)
-    text = text.rstrip(_DANGLING_END)
-    start = re.match(r"[\s,;:.!?/\\&^=_-]*", text)
-    lead = start[0] if start else ""
-    if lead and text[len(lead) : len(lead) + 1].isdigit():
-        lead = lead.rstrip("-.")  # a sign or a decimal point
-    return text[len(lead) :].strip()
-
-
-def _balance(text: str, opening: str, closing: str) -> str:
-    keep = [True] * len(text)
-    open_at: list[int] = []
-    for index, char in enumerate(text):
-        if char == opening:
-            open_at.append(index)
-        elif char == closing and not open_at:
-            keep[index] = False
-        elif char == closing:
-            open_at.pop()
-    for index in open_at:
-        keep[index] = False
-    return "".join(char for char, kept in zip(text, keep, strict=True) if kept)
+    return tidy("".join(parts) + tail)

@@ -36,6 +36,7 @@ class Languages:
     contact_links: tuple[str, ...]
     dangling: tuple[str, ...]
     articles: tuple[str, ...]
+    noun_articles: tuple[str, ...]
     bare_negations: tuple[str, ...]
     conjunctions: tuple[str, ...]
     kept_cues: tuple[str, ...]
