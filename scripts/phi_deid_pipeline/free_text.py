@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
+from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.measures import is_window
 from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.value_objects import dataclass
@@ -194,7 +195,9 @@ def _drop_short_parts(text: str, tokens: list[_Token], shorts: frozenset[str], v
         ends = _ENDS.match(text, token.end) is not None
         marked = not text[: token.start].strip() and behind[:1] in (",", ":", "^", "_", "=", "/")
         marked = marked or before.endswith("^") or behind.startswith("^")
-        if token.word in vocabulary.negations:
+        if token.word in SIDES:
+            called = (marked and not behind.startswith((":", "="))) or (behind_cue and ends)
+        elif token.word in vocabulary.negations:
             called = marked or (behind_cue and ends) or _is_study(text, token.start, token.end, vocabulary)
         else:
             called = token.text.istitle() or marked or (behind_cue and ends)

@@ -21,7 +21,7 @@ from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands
-from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, WORD, compacted, fold, fold_with_index
+from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, SIDES, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
 
@@ -77,10 +77,10 @@ class Lexicon(Identifiers):
 
     @cached_property
     def short_parts(self) -> frozenset[str]:
-        """Return the parts of names that have two letters: they count where text shows that they are names."""
-        return frozenset(
-            word for word in self._index.names if len(word) == 2 and word.isalpha() and word not in PARTICLES
-        )
+        """Return the parts of names that have two letters or are sides: they count where text shows that they are names."""
+        names = self._index.names
+        shorts = {word for word in names if len(word) == 2 and word.isalpha() and word not in PARTICLES}
+        return frozenset(shorts | (SIDES & names.keys()))
 
     @cached_property
     def codes(self) -> frozenset[str]:
@@ -116,6 +116,7 @@ class Lexicon(Identifiers):
             *self._dates(folded),
             *self._birth_years(folded),
             *self._inside(folded),
+            *self._verbatim(folded),
         ]
         found += self._spelled(folded)
         signatures = list(self._signatures(folded))
@@ -259,6 +260,15 @@ class Lexicon(Identifiers):
                 category = self._index.signed_by("".join(filter(str.isalpha, _OF_MC.sub("m.", match[0]))))
                 if category:
                     yield match.start(), match.end(), category
+
+    def _verbatim(self, folded: str) -> Iterator[Span]:
+        """Find short orders as their header writes them: B/42, not B42."""
+        for code, category in self._index.verbatim.items():
+            at = folded.find(code)
+            while at >= 0:
+                if _stands_alone(folded, at, at + len(code), whole_word=True, prefixed=False):
+                    yield at, at + len(code), category
+                at = folded.find(code, at + 1)
 
     def _spelled(self, folded: str) -> Iterator[Span]:
         """Find names written letter by letter: S M I T H."""

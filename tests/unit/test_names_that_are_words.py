@@ -269,3 +269,31 @@ def test_initials_behind_a_word_for_what_somebody_did_go(text: str, left: str) -
 )
 def test_view_side_and_modality_behind_such_a_word_stay(text: str) -> None:
     assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT right knee", "CT right knee"),
+        ("Right kidney, left kidney", "Right kidney, left kidney"),
+        ("Right: normal, left: cyst", "Right: normal, left: cyst"),
+        ("CT CHEST RIGHT", "CT CHEST RIGHT"),
+        ("CT knee Right, Sue", "CT knee"),
+        ("CT knee SUE RIGHT", "CT knee"),
+        ("Mrs. Right CT right knee", "CT right knee"),
+        ("S. Right CT knee", "CT knee"),
+        ("CT knee for Right", "CT knee"),
+        ("RIGHT^CT knee", "CT knee"),
+        ("Right, CT knee", "CT knee"),
+    ],
+)
+def test_name_that_is_a_side_goes_where_text_shows_a_name(text: str, left: str) -> None:
+    lexicon = _lexicon("Right^Sue")
+    assert clean_descriptor(text, lexicon, VOCABULARY) == left
+    assert not list(Needles(lexicon.entries, frozenset()).hits(left))
+
+
+def test_name_of_a_region_goes_and_one_that_denies_takes_what_it_denies_along() -> None:
+    assert clean_descriptor("CT Kopf links", _lexicon("Kopf^Anna"), VOCABULARY) == "CT links"
+    assert clean_descriptor("CT Kopf rechts", _lexicon("Rechts^Anna"), VOCABULARY) == "CT Kopf rechts"
+    assert clean_descriptor("Biopsy neg, CT chest", _lexicon("Neg^Paul"), VOCABULARY) == "CT chest"
