@@ -48,7 +48,9 @@ MAX_GAP = 3  # characters between two parts of a name
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
 _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
 _BIRTH_YEAR = re.compile(
-    r"(?<![^\W_])(?:\*|b\.|(?:born|geb|nee?|nac|nat[ao]|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)\s?(\d{4})(?![^\W_]|[.,/-]\d)"
+    r"(?<![^\W_])(?:\*|b\.|(?:born|birth(?:[ -]?(?:date|day|year))?|year of birth|geb(?:oren|oortejaar)?|geburtsjahr|jahrgang|jg"
+    r"|gebjahr|nee?|nac(?:id[oa])?|nat[ao]|naissance|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)"
+    r"\s?(?:(?:in|im|en|nel)\s)?(\d{4})(?![^\W_]|[.,/-]\d)"
 )  # b 1952 without a point may be a series of diffusion
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
