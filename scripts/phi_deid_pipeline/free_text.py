@@ -7,13 +7,15 @@ patient that the lexicon knows goes even if its words are in the vocabulary. Num
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
+from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.measures import is_window
+from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
@@ -55,14 +57,13 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
-_DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
 _CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
+_ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION = 24
-_EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     `unknown` gets the folded words that go for no other reason than that the vocabulary lacks them.
     """
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
-    spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging)
+    spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging, vocabulary.negations)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
     _keep_eponyms(text, tokens, vocabulary)
@@ -113,6 +114,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
         return text
     _drop_misled(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
+    _drop_bare(text, tokens, vocabulary)
     return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
 
 
@@ -190,10 +192,12 @@ def _drop_short_parts(text: str, tokens: list[_Token], shorts: frozenset[str], v
             continue  # Bronchial-Ca, No 12
         cue = tokens[index - 1] if index else None
         behind_cue = cue is not None and cue.word in vocabulary.cues.soft | vocabulary.cues.roles
-        ends = re.match(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))", text[token.end :]) is not None
+        ends = _ENDS.match(text, token.end) is not None
         marked = not text[: token.start].strip() and behind[:1] in (",", ":", "^", "_", "=", "/")
         marked = marked or before.endswith("^") or behind.startswith("^")
-        if token.word in vocabulary.negations:
+        if token.word in SIDES:
+            called = (marked and not behind.startswith((":", "="))) or (behind_cue and ends)
+        elif token.word in vocabulary.negations:
             called = marked or (behind_cue and ends) or _is_study(text, token.start, token.end, vocabulary)
         else:
             called = token.text.istitle() or marked or (behind_cue and ends)
@@ -261,7 +265,7 @@ def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vo
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
-        token.keep = token.keep or _is_written_out(token.word, vocabulary)
+        token.keep = token.keep or _is_written_out(token.word, vocabulary) or text.startswith("ng/ml", match.start())
         token.unknown = () if token.keep or len(word) < 2 else (token.word,)
     elif not any(char.isalpha() for char in word):
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}
@@ -414,8 +418,10 @@ def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
         _drop_before(text, tokens, index, vocabulary)
     if token.word in cues.initials:
         _drop_initials(text, token, tokens[index + 1 : index + 4])
+    elif token.word in cues.roles:
+        _drop_initials(text, token, tokens[index + 1 : index + 4], _no_initials(text, token, vocabulary), ends=True)
     if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
-        _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
+        _drop_initials(text, token, tokens[index + 1 : index + 4], _no_initials(text, token, vocabulary))
     if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
         _drop_labelled(text, tokens, index, vocabulary)
     if token.word in cues.contacts and index + 2 < len(tokens):
@@ -436,21 +442,35 @@ def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Voca
         name.keep, name.named = False, True
 
 
-def _drop_initials(text: str, cue: _Token, followers: list[_Token], spared: Vocabulary | None = None) -> None:
-    """Drop initials after "by": up to three capitals, together or one by one; a word that `spared` holds is none."""
+def _drop_initials(
+    text: str, cue: _Token, followers: list[_Token], spared: Collection[str] = (), *, ends: bool = False
+) -> None:
+    """Drop initials after "by": up to three capitals, together or one by one, also in brackets; no modality, none `spared`.
+
+    With `ends` only where the clause ends behind them.
+    """
     last = cue
     for follower in followers:
         letters = follower.text if follower.text.isalpha() and follower.text.isupper() else ""
-        if not re.fullmatch(r"[ \t.:=-]{1,3}", text[last.end : follower.start]):
+        between, behind = text[last.end : follower.start], text[follower.end : follower.end + 1]
+        bracketed = last is cue and behind == ")" and re.fullmatch(r"\.? ?\(", between)
+        if not bracketed and not re.fullmatch(r"[ \t.:=-]{1,3}", between):
             break
         if not letters or len(letters) > (3 if last is cue else 1) or follower.word in _MODALITIES:
             break
-        if spared is not None and follower.word in spared and len(letters) > 1:
+        if len(letters) > 1 and (follower.word in spared or (ends and not _ENDS.match(text, follower.end))):
             break
         follower.keep, follower.named = False, True
         if len(letters) > 1:
             break
         last = follower
+
+
+def _no_initials(text: str, cue: _Token, vocabulary: Vocabulary) -> Collection[str]:
+    """Return what behind a word for what somebody did is no initials: any word behind a side, and among capitals alone."""
+    if cue.word in vocabulary.cues.study or text.isupper():
+        return vocabulary.strong
+    return vocabulary.cues.study | vocabulary.negations.keys()
 
 
 def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
@@ -525,7 +545,7 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
             token.keep, token.named = False, True
     for index in range(len(tokens) - 1):
         if _is_postcode(text, tokens, index, vocabulary):
-            tokens[index].keep = False
+            tokens[index].keep = tokens[index + 1].keep = False
     changed = True
     while changed:
         changed = False
@@ -559,16 +579,24 @@ def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
     """Tell whether a number of four or five digits stands before a dropped word with a capital: in 6067 Absam.
 
     A round one is a measure unless a comma or a word such as "in" stands before it; behind the name of a parameter any is.
+    Two capitals (3511 NR) may be a plain word too where a dropped word with a capital stands before the number.
     """
     token, town = tokens[index], tokens[index + 1]
-    if town.keep or len(town.word) < 3 or not town.text[0].isupper() or text[token.end : town.start] != " ":
+    if not re.fullmatch(r"\d{4,5}", token.text, re.ASCII) or text[token.end : town.start] != " ":
         return False
-    if not re.fullmatch(r"\d{4,5}", token.text, re.ASCII):
+    before = tokens[index - 1] if index else None
+    if len(town.word) == 2:
+        behind_town = before is not None and not before.keep and len(before.word) > 2 and before.text[0].isupper()
+        if not town.text.isupper() or len(token.text) > 4 or town.word in vocabulary.strong:
+            return False
+        if town.keep and not behind_town:
+            return False
+    elif town.keep or len(town.word) < 3 or not town.text[0].isupper():
         return False
-    before = tokens[index - 1].word if index else ""
-    if before in _PARAMETERS:
+    word = before.word if before is not None else ""
+    if word in _PARAMETERS:
         return False
-    return not token.text.endswith("00") or before in vocabulary.cues.dangling or text[: token.start].endswith(", ")
+    return not token.text.endswith("00") or word in vocabulary.cues.dangling or text[: token.start].endswith(", ")
 
 
 def _is_initial(token: _Token) -> bool:
@@ -601,9 +629,38 @@ def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> N
             continue
         if token.word in vocabulary.negations and not tokens[index + 1].named:
             continue  # né, which is French for born
+        if token.word in cues.contacts and index > 1 and _denies(text, tokens, index - 1, vocabulary):
+            continue  # fracture not seen by Smith
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
         if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
+
+
+def _drop_bare(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop a negation that denied nothing but a person who went: CT knee, not for Dr. Smith; not Contrast no Dr. Smith."""
+    for clause in _clauses(text, tokens):
+        for index, token in enumerate(clause[:-1]):
+            if not _denies(text, clause, index, vocabulary) or any(later.keep for later in clause[index + 1 :]):
+                continue
+            before = [one for one in clause[:index] if one.keep]
+            answers = not before and re.search(r"[:?]\s*$", text[: token.start])
+            both = vocabulary.negations[token.word]
+            if answers or (both and token.word not in vocabulary.cues.bare):
+                continue
+            if not both or vocabulary.cues.study.issuperset(one.word for one in before):
+                token.keep = False
+
+
+def _denies(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a token is a negation that stays, and no mark of a number: Series No 4, CT No. 4."""
+    token = tokens[index]
+    if not token.keep or token.word not in vocabulary.negations:
+        return False
+    if not index or token.word not in vocabulary.cues.marks or not re.match(r"\.? ?\d", text[token.end :]):
+        return True
+    before = tokens[index - 1]
+    pointed = token.text[0].isupper() and text[token.end] == "."
+    return not (text[before.end : token.start] == " " and (before.word in vocabulary.cues.numbered or pointed))
 
 
 def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
@@ -617,10 +674,11 @@ def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> Non
         if not lost:
             continue
         capitals = text.isupper()
-        apart = [i for i in lost if clause[i].text.islower() or (capitals and not clause[i].named)]
+        nouns = {i for i in lost if i > 1 and not clause[i].named and _is_noun(clause, i, vocabulary)}
+        apart = [i for i in lost if clause[i].text.islower() or i in nouns or (capitals and not clause[i].named)]
         first, last = min(apart, default=len(clause)), max(apart, default=-1)
         for index, token in enumerate(clause):
-            if not token.keep or token.word not in vocabulary.negations:
+            if not _denies(text, clause, index, vocabulary):
                 continue
             following = _next_word(clause, index, 1, vocabulary)
             whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST
@@ -632,6 +690,13 @@ def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> Non
             start = 0 if both and not vocabulary.cues.study.issuperset(before) else index
             for denied in clause[start:]:
                 denied.keep = False
+
+
+def _is_noun(clause: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a word stands behind an article of German, whose nouns have capitals, that is no part of a name: von der."""
+    before, article, cues = clause[index - 2], clause[index - 1], vocabulary.cues
+    called = before.word in cues.dangling or before.word in cues.soft
+    return article.text.islower() and article.word in cues.noun_articles and not called
 
 
 def _clauses(text: str, tokens: list[_Token]) -> list[list[_Token]]:
@@ -701,36 +766,4 @@ def _join(text: str, tokens: list[_Token], *, denies: bool) -> str:
     if gap:
         closing = re.match(r"[)\]}>%°]+", tail)
         tail = closing[0] if closing else ""
-    return _tidy("".join(parts) + tail)
-
-
-def _tidy(text: str) -> str:
-    """Remove empty and unbalanced brackets, double blanks and punctuation that dangles at the ends."""
-    text = _EMPTY_BRACKETS.sub(" ", text)
-    for opening, closing in ("()", "[]", "{}"):
-        text = _balance(text, opening, closing)
-    text = re.sub(r"[ \t]+", " ", text)
-    text = re.sub(r" ?([\r\n\f]+) ?", r"\1", text)
-    text = re.sub(r"\s+([,;:.!?])(?=\s|$)", r"\1", text)
-    text = re.sub(r"([,;:])[,;:.\s]*(?=[,;:.])", "", text)
-    text = text.rstrip(_DANGLING_END)
-    start = re.match(r"[\s,;:.!?/\\&^=_-]*", text)
-    lead = start[0] if start else ""
-    if lead and text[len(lead) : len(lead) + 1].isdigit():
-        lead = lead.rstrip("-.")  # a sign or a decimal point
-    return text[len(lead) :].strip()
-
-
-def _balance(text: str, opening: str, closing: str) -> str:
-    keep = [True] * len(text)
-    open_at: list[int] = []
-    for index, char in enumerate(text):
-        if char == opening:
-            open_at.append(index)
-        elif char == closing and not open_at:
-            keep[index] = False
-        elif char == closing:
-            open_at.pop()
-    for index in open_at:
-        keep[index] = False
-    return "".join(char for char, kept in zip(text, keep, strict=True) if kept)
+    return tidy("".join(parts) + tail)

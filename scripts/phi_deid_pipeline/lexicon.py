@@ -21,7 +21,7 @@ from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands
-from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, WORD, compacted, fold, fold_with_index
+from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, SIDES, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
 
@@ -48,7 +48,9 @@ MAX_GAP = 3  # characters between two parts of a name
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
 _INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
 _BIRTH_YEAR = re.compile(
-    r"(?<![^\W_])(?:\*|b\.|(?:born|geb|nee?|nac|nat[ao]|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)\s?(\d{4})(?![^\W_]|[.,/-]\d)"
+    r"(?<![^\W_])(?:\*|b\.|(?:born|birth(?:[ -]?(?:date|day|year))?|year of birth|geb(?:oren|oortejaar)?|geburtsjahr|jahrgang|jg"
+    r"|gebjahr|nee?|nac(?:id[oa])?|nat[ao]|naissance|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)"
+    r"\s?(?:(?:in|im|en|nel)\s)?(\d{4})(?![^\W_]|[.,/-]\d)"
 )  # b 1952 without a point may be a series of diffusion
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
@@ -77,10 +79,10 @@ class Lexicon(Identifiers):
 
     @cached_property
     def short_parts(self) -> frozenset[str]:
-        """Return the parts of names that have two letters: they count where text shows that they are names."""
-        return frozenset(
-            word for word in self._index.names if len(word) == 2 and word.isalpha() and word not in PARTICLES
-        )
+        """Return the parts of names that have two letters or are sides: they count where text shows that they are names."""
+        names = self._index.names
+        shorts = {word for word in names if len(word) == 2 and word.isalpha() and word not in PARTICLES}
+        return frozenset(shorts | (SIDES & names.keys()))
 
     @cached_property
     def codes(self) -> frozenset[str]:
@@ -116,6 +118,7 @@ class Lexicon(Identifiers):
             *self._dates(folded),
             *self._birth_years(folded),
             *self._inside(folded),
+            *self._verbatim(folded),
         ]
         found += self._spelled(folded)
         signatures = list(self._signatures(folded))
@@ -259,6 +262,15 @@ class Lexicon(Identifiers):
                 category = self._index.signed_by("".join(filter(str.isalpha, _OF_MC.sub("m.", match[0]))))
                 if category:
                     yield match.start(), match.end(), category
+
+    def _verbatim(self, folded: str) -> Iterator[Span]:
+        """Find short orders as their header writes them: B/42, not B42."""
+        for code, category in self._index.verbatim.items():
+            at = folded.find(code)
+            while at >= 0:
+                if _stands_alone(folded, at, at + len(code), whole_word=True, prefixed=False):
+                    yield at, at + len(code), category
+                at = folded.find(code, at + 1)
 
     def _spelled(self, folded: str) -> Iterator[Span]:
         """Find names written letter by letter: S M I T H."""

@@ -10,9 +10,11 @@ from itertools import permutations, product, takewhile
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.lexicon_numbers import address_numbers, address_pairs, dotted_forms, id_forms, is_round_or_year
 from phi_deid_pipeline.lexicon_words import (
+    CODES,
     GENERIC,
     IMAGING,
     NO_BLANKS,
+    SIDES,
     WARDS,
     WEAK_NAME_WORDS,
     WORD,
@@ -59,6 +61,7 @@ _MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
 _PREFIXED = re.compile(r"(ma?c|o|fitz)([^\W\d_]{4,})")
 MIN_GLUED = 6  # letters of a name that counts in one word with a code
+_VERBATIM = re.compile(r"(?![ctls]\d{1,2}[/-]\d)[a-z]{1,2}[/#.-]\d{2,4}|\d{2,4}[/#-][a-z]{1,2}")  # no level: L4/51
 _MIN_SIGNED = 3  # initials that may leave out others between them
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
@@ -82,6 +85,7 @@ class Index:
         self.pointed: dict[tuple[str, str], Category] = {}  # the same of any name, with a point behind the initial
         self.sequences: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.numbers: dict[str, tuple[Category, bool]] = {}  # compact form -> category, may be split by separators
+        self.verbatim: dict[str, Category] = {}  # short orders, with the mark that divides them
         self.dotted: set[str] = set()  # numbers that are split by a point and no decimals
         self.dates: set[str] = set()
         self.inside: dict[str, Category] = {}  # matched anywhere: scripts without blanks, e-mails, URLs
@@ -142,7 +146,8 @@ class Index:
         self._add_whole_name([word for word in plain if word], number, entry.category)
         self._add_whole_name([fold(piece) for piece in re.findall(r"[^\W_]+", name)], number, entry.category)
         self._add_pairs(name, number, entry.category)
-        for short in (word for word in plain if len(word) == 2 and word.isalpha() and word not in PARTICLES):
+        shorts = [word for word in plain if len(word) == 2 and word.isalpha() and word not in PARTICLES]
+        for short in (*shorts, *SIDES.intersection(plain)):
             for other in (word for word in plain if word != short and word[0].isalpha()):
                 self.pointed.setdefault((other[0], short), entry.category)
         if NO_BLANKS.search(fold(name)) and len(whole := compacted(name)) >= 2:
@@ -231,8 +236,9 @@ class Index:
         for part in dict.fromkeys((entry.value, *re.split(r"[,;\\^\n\r]+", entry.value))):
             words = tuple(WORD.findall(fold(part)))
             telling = part == entry.value or any(map(_is_telling, words))
-            if len(words) > 1 and telling:
-                self.sequences.setdefault(words[0], []).append((words, entry.category))
+            for sequence in dict.fromkeys((words, _own_words(words))) if telling else ():
+                if len(sequence) > 1:
+                    self.sequences.setdefault(sequence[0], []).append((sequence, entry.category))
         if entry.category is Category.INSTITUTION:
             self._add_ward(entry.value)
         for word in distinctive(entry.value):
@@ -287,6 +293,8 @@ class Index:
         if not letters and (len(set(compact)) == 1 or (len(compact) == 4 and compact[:2] in ("19", "20"))):
             return
         if len(compact) < _shortest(category, compact, letters=letters, digits=digits):
+            if category is Category.ACCESSION and _VERBATIM.fullmatch(fold(value).strip()):
+                self.verbatim.setdefault(fold(value).strip(), category)
             return
         of_orders = category in (Category.RECORD_NUMBER, Category.ACCESSION)
         if of_orders and letters and len(WORD.findall(value)) > 1:  # as the header divides it
@@ -319,6 +327,14 @@ def _is_telling(word: str) -> bool:
     if word.isdigit():
         return len(word) >= 4
     return len(word) > 1 and word not in GENERIC and word not in IMAGING
+
+
+def _own_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a place without the generic ones around them, if one of them is no term: bach mai of Bach Mai Hospital."""
+    own = [at for at, word in enumerate(words) if word not in GENERIC]
+    found = words[own[0] : own[-1] + 1] if own else ()
+    telling = any(len(word) > 2 and word.isalpha() and word not in IMAGING and word not in CODES for word in found)
+    return found if telling and all(word.isalpha() for word in found) else ()
 
 
 def _shortest(category: Category, compact: str, *, letters: int, digits: int) -> int:

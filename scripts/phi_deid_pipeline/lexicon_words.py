@@ -35,6 +35,12 @@ IMAGING = _words(
 )
 # Codes of imaging and radiotherapy that are written behind a name in one word.
 CODES = ("ct", "mr", "mri", "pet", "ptv", "ctv", "gtv", "itv", "plan", "rt", "us", "xr")
+# Sides: a name that is one counts where text shows that it is a name, else a right kidney loses its side.
+SIDES = _words(
+    """
+    right left bilateral rechts links droit droite gauche derecho derecha izquierdo izquierda destro destra sinistro sinistra
+    """
+)
 # Words of names, ids and stations that point at nobody: they match beside another part of the name, never alone.
 WEAK_NAME_WORDS = _words(
     """
@@ -46,6 +52,7 @@ WEAK_NAME_WORDS = _words(
     msc van von der den del dos das della los las ten ter bin ibn abu and und the for sir jun sen iii
     """
 )
+WEAK_NAME_WORDS |= SIDES
 # Words of institutions, departments, stations and addresses that point at none.
 GENERIC = _words(
     """

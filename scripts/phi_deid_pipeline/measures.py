@@ -15,11 +15,13 @@ _DOSE = 1980  # cGy: eleven fractions of 180
 _DELIVERED = range(1900, 2036)  # what a year can be
 _UNITS = (
     r"%|°|[µunmck]m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz"
-    r"|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
+    r"|[nµup]g/m?l|mg/dl|m?i?u/m?l|[mµun]mol/l|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
 )
 _VALUES = r"(?:\d+(?:\.\d+)?(?:[ \t]*[/,;-][ \t]*|[ \t]+)){0,12}"  # each blank in one way only, so that long gaps cost nothing
 _ASSIGNED = r"[ \t_]*[=:]?[ \t]*[(\[]?"
 _UNIT_BEHIND = re.compile(rf"[ \t]?(?![Mm][SM]?[ .]+[A-Z][a-z])(?:{_UNITS})(?![^\W_])(?!/p|\.)", re.IGNORECASE)
+_LENGTH_BEHIND = re.compile(r"[ \t]?(?:[cm]m|ml|cc)(?![^\W_])(?!\.)")
+_POSITION = re.compile(r"(?:1[0-2]|[1-9]):[03]0")  # of a finding, as on a clock
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _LASTS_BEHIND = re.compile(r"[ \t]?(?:min|mins|s|secs?)(?![^\W_])(?!/p|\.)", re.IGNORECASE)
 _LASTS_BEFORE = re.compile(r"(?<![^\W_])(?:t|ta)[ \t]?=[ \t]?$", re.IGNORECASE)
@@ -49,18 +51,22 @@ class Measures:
         counted, personal = _any(languages.counted_words), _any(languages.personal_words)
         self._counted_before = re.compile(rf"(?<![^\W_])(?:{counted})[ \t_.:#]{{0,2}}$", re.IGNORECASE)
         self._counted_behind = re.compile(rf"[ \t]?(?:{counted})(?![^\W_])", re.IGNORECASE)
+        self._clock_behind = re.compile(rf"[ \t]?(?:{_any(languages.clock_words)})(?![^\W_])", re.IGNORECASE)
         self._personal = re.compile(rf"(?:(?<![^\W_])(?:{personal})|[*])[\W_]{{0,3}}$", re.IGNORECASE)
 
     def is_measured(self, text: str, start: int, end: int) -> bool:
         """Tell whether text[start:end], written like a telephone number, date or time, is a series of values or a duration.
 
         It is where a parameter stands before it or a unit behind it, and where its numbers are round and ascend (50 400 800).
-        What can be a day, a month and a year needs more than that; what has leading zeros, or groups as telephones and social
+        What can be a day, a month and a year needs more than that, or mm, cm or ml behind it. A half hour or an hour is one
+        where a word says that it is a place on a clock. What has leading zeros, or groups as telephones and social
         security numbers have in America, is none.
         """
         found, before, behind = text[start:end], text[max(0, start - _LOOK_BACK) : start], text[end : end + 12]
         if self._personal.search(before):
             return False
+        if _POSITION.fullmatch(found) and self._clock_behind.match(text[end : end + _LOOK_BACK]):
+            return True
         if _CLOCK.fullmatch(found):
             return _LASTS_BEHIND.match(behind) is not None or _LASTS_BEFORE.search(before) is not None
         if not re.fullmatch(r"[\d ()/-]+", found):
@@ -81,6 +87,8 @@ class Measures:
         named = plain and (_UNIT_BEHIND.match(behind) is not None or self._series.search(before) is not None)
         if len(found) == 8 and len(parts[-1]) == 4 and any(n % _ROUND_VALUE for n in numbers):
             return False  # a local telephone number
+        if max(numbers) < _SMALL and _LENGTH_BEHIND.match(behind):
+            return True
         if _can_be_date(numbers):
             letter = _ONE_LETTER.search(before) and not _DIFFUSION.search(before)
             return named and ascends and numbers[-1] < 100 and not letter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
@@ -19,13 +19,17 @@ _OLD = r"(?:9\d|1[0-3]\d)"  # an age above 89
 _COUNTED = (
     r"[%°x]|[µunmck]?m|[md]?l|cc|[mkµu]?g|[cm]?gy|m?sv|[mk]?t|m?s|secs?|min|h|hrs?|[kmg]?hz|kvp?|mas?|[mk]ev|[mkg]?bq|mci|deg|rpm"
     r"|bpm|fps|px|dpi|[^\W\d_]*(?:slices?|images?|frames?|phases?|views?|pixels?|weeks?|days?|months?|years?|hours?|minutes?|seconds?"
-    r"|schichten|bilder|wochen|tage|monate|jahre|stunden|minuten|sekunden|coupes|jours|semaines|mois|cortes|semanas|meses"
-    r"|giorni|settimane|mesi|weken|dagen|maanden)"
+    r"|schichten|bilder|wochen?|tag(?:e[ns]?)?|monat(?:e[ns]?)?|jahr(?:e[ns]?)?|stunden?|minuten?|sekunden?|coupes|jours?|ans?"
+    r"|ann[ée]es?|heures?|semaines?|mois|cortes|semanas?|d[ií]as?|a[ñn]os?|horas?|mes|meses|giorn[io]|settiman[ae]|mesi|mese"
+    r"|ann[io]|or[ae]|weken|week|dag|dagen|maand|maanden|jaar|uur|day|month|year|hour)"
 )
 _DAY_AND_MONTH = re.compile(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
+_LOOK_BACK = 40  # characters in which the words before a day are looked for
+_THIRDS = frozenset({(1, 3), (2, 3)})  # of a bone
+_CLAUSE_ENDS = re.compile(r"\s*(?:$|[,;:)\r\n]|\.(?:\s|$))")
 _DATE_BEHIND = re.compile(
     rf" (?:{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})$"
 )
@@ -40,10 +44,14 @@ _PART_END = r"(?=\s*(?:$|[,;)]))"
 # Areas of British postcodes that name series, views and sides too, and what is no second half: 1ST, 3DT, 2AP.
 _IMAGING_AREAS = frozenset({"cr", "ct", "ll", "pa", "se", "sl", "sp", "ss", "st", "tr"})
 _IMAGING_STATES = frozenset({"CT", "LA", "PA"})  # without a town these are a modality and views
+_NO_SMALL_INWARD = r"(?!1st|2nd|3rd|\dth|[2-4]d|\d(?:ap|ax|pa|se|te|tr|ft|fx|gy|hr|hu|hz|ns|px|ul|us|wk|yr))"
 _NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
 # Units of ages in languages whose words are not asked for: Nordic, Russian, Chinese, Japanese, Korean, Thai.
 _AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
 _HEAD = 32  # characters of a word that are looked at before an expression is
+# A telephone number with the code of its country: 0049 171 1234567, +31 (0)6 12345678.
+_GROUPED = r"[1-9]\d{0,2}[ ./-]{0,2}(?:\(0\)[ ./-]{0,2})?\d{1,9}(?:[ ./-]{1,2}\d{1,9}){0,6}"
+_ABROAD, _ABROAD_PLUS = rf"(?=(?:[ ()./-]{{0,3}}\d){{7}})00{_GROUPED}", rf"(?=\+(?:[ ()./-]{{0,3}}\d){{9}})\+{_GROUPED}"
 Span = tuple[int, int]
 
 
@@ -186,7 +194,10 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(_NETWORK, marks=":-.")
     yield _Form(rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
     # MTRA: xy
-    yield _Form(rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?[^\W\d_]{{1,3}}{_END}", starts=languages.role_labels)
+    yield _Form(
+        rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?(?P<initials>[^\W\d_]{{1,3}}){_END}",
+        starts=languages.role_labels,
+    )
     # quinze mars
     day = rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}"
     yield _Form(day, starts=languages.day_words)
@@ -200,7 +211,7 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
     numeric = (
         r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
-        r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:(?:19|20)\d\d|\d\d)(?![\d.])",
+        r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.]['’`´]?(?:(?:19|20)\d\d|\d\d)(?![\d.])",
         rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
         r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
         r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
@@ -228,6 +239,7 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     # Telephone, SSN: checked for seven digits.
     yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
     yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+    yield _Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?!\d)", marks="0+", digits=7)
     yield from _extensions(languages)
     yield from _ages(languages)
 
@@ -254,9 +266,15 @@ def _extensions(languages: Languages) -> Iterator[_Form]:
     # x4711; not a size (512 x4096) nor round
     size = r"(?:\d+00|1024|1536|2048|3072|4096)\b"
     yield _Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
-    yield _Form(rf"{_START}(?-i:DW)\s-\d{{2,5}}{_END}", marks="-", digits=2, starts=("dw",))  # Durchwahl
-    inside = languages.extension_labels
+    # Durchwahl; a round number is a series of diffusion
+    direct = rf"(?:\s-\d{{2,5}}|[ .:]{{1,3}}(?!\d*[05]0{_END})\d{{3,5}}(?![.,/-]?\d))"
+    yield _Form(rf"{_START}(?-i:DW){direct}{_END}", digits=2, starts=("dw",))
+    inside, short = languages.extension_labels, languages.short_phone_labels
     yield _Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
+    number = (
+        rf"(?:{_any(languages.number_marks)}[ .:]{{0,2}})?\d{{3,6}}(?![.,/-]?\d|[^\W_]|\s?(?:{_COUNTED})(?![^\W_]))"
+    )
+    yield _Form(rf"{_START}{_any(short)}[ .:=#]{{1,3}}{number}", digits=3, starts=short)  # bip 123; not ring 120 mm
 
 
 def _ages(languages: Languages) -> Iterator[_Form]:
@@ -420,6 +438,10 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     lettered = rf"(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z]\s?{inward}"
     whose = rf"(?:{long})\d[\dA-Z]?\s?\d(?:AP|AX|PA|SE|TE|TR)"  # LS1 4AP
     yield _Form(rf"{_START}(?-i:{lettered}|{whose}|(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH){_END}", digits=2, starts=halves)
+    # In lower case no halves of a letter and a digit, which levels and branches have: sw1a 1aa, m13 9pl.
+    one, small = "|".join(area for area in areas if len(area) == 1) or _NEVER, inward.lower()
+    outward = rf"(?:(?:{long})\d[\dA-Z]?|(?:{one})\d\d|(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z])".lower()
+    yield _Form(rf"{_START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){_END}", digits=2, starts=halves)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
     yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
     london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]
@@ -466,6 +488,7 @@ def _kept_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(groups, marks=" /-", digits=6)
     yield _Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
     yield _Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7)  # local telephone
+    yield _Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", marks="0", digits=9)
 
 
 class Patterns:
@@ -499,9 +522,17 @@ class Patterns:
     def kept_date(self) -> re.Pattern[str]:
         return re.compile(rf"(?:{_full_date(self.languages)})", re.IGNORECASE)
 
-    def in_description(self, text: str, is_imaging: Callable[[str], bool]) -> Iterator[Span]:
-        """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging."""
+    def in_description(
+        self, text: str, is_imaging: Callable[[str], bool], negations: Collection[str] = ()
+    ) -> Iterator[Span]:
+        """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging.
+
+        One of `negations` behind a role is initials where its clause ends there alone: Surgeon: no fracture.
+        """
         for match in _matches(self.described, text):
+            initials = match.groupdict().get("initials") or ""
+            if initials.lower() in negations and not _CLAUSE_ENDS.match(text, match.end()):
+                continue
             if _is_identifying(match[0]) and not self.measures.is_measured(text, *match.span()):
                 groups = (name for name, value in match.groupdict().items() if value and name.startswith("only"))
                 start, end = match.span(next(groups, 0))
@@ -528,36 +559,62 @@ class Patterns:
 
     @cached_property
     def _before_day(self) -> re.Pattern[str]:
-        birth, on = _any(self.languages.birth_labels), _any(self.languages.date_words)
-        ends = rf"(?P<birth>{birth}[ .:=]{{1,3}}(?:{on}\s{{1,2}})?)|{on}\s{{1,2}}"
-        return re.compile(rf"{_START}(?:{ends})$", re.IGNORECASE)
+        birth, on, since = map(
+            _any, (self.languages.birth_labels, self.languages.date_words, self.languages.since_words)
+        )
+        blank = r"\s{1,2}"
+        ends = rf"(?P<birth>{birth}[ .:=]{{1,3}}(?:(?:{on}|{since}){blank})?)|(?P<since>{since}){blank}|{on}{blank}"
+        prior = rf"(?P<prior>{_any(self.languages.personal_words)})[ .:]{{1,3}}"
+        return re.compile(rf"{_START}(?:{ends}|{prior})$", re.IGNORECASE)
+
+    @cached_property
+    def _range(self) -> re.Pattern[str]:
+        return re.compile(
+            rf"\s{{0,2}}(?:[-–&]|{_START}{_any(self.languages.range_words)}{_END})\s{{0,2}}", re.IGNORECASE
+        )
 
     def days_without_year(self, text: str, known: frozenset[str]) -> Iterator[Span]:
         """Yield where a day and month stand without a year; `known` are those (MMDD) of the patient's dates.
 
         Two numbers are a date by what stands beside them, as they may be a range, a fraction or a decimal. Behind a word of
-        birth any of them is; one that is known, with a zero in front, a number above 12 or a point behind, or behind a word
-        such as "on"; one that is not known behind such a word only, with a zero in front (on 12-04) or a point behind (am
-        3.5.). Before a unit none is. What stays in doubt: a known 3/5 or 3-5 without any such sign is kept, as grades and
-        fractions are written so.
+        birth any of them is, and behind one such as "since" any day and month, or month and year. One that is known is, with
+        a zero in front, a number above 12 or a point behind, or behind a word such as "on"; one that is not known behind such
+        a word only, with a zero in front (on 12-04), a point behind (am 3.5.), a number above 12 (on 3/21, op 4.19), or
+        where its clause ends behind it (on 3/4). Behind "prior" and the like it has a number above 12 (prior 3/21), and the
+        second day of a range goes with the first. Before a unit none is. What stays in doubt: a known 3/5 or 3-5 without any
+        such sign is kept, as grades and fractions are written so, and thirds are (del 1/3).
         """
         yield from self._known_days_in_words(text, known)
+        last = -1
         for match in _DAY_AND_MONTH.finditer(text):
-            one, mark, other, point = match.groups()
-            if not _is_day(one, other):
+            before = self._before_day.search(text[max(0, match.start() - _LOOK_BACK) : match.start()])
+            ranged = 0 <= last < match.start() and self._range.fullmatch(text, last, match.start())
+            if not ranged and not self._is_day_without_year(text, match, before, known):
                 continue
-            before = self._before_day.search(text[: match.start()])
-            days = {f"{int(one):02d}{int(other):02d}", f"{int(other):02d}{int(one):02d}"}
-            own, signed = not days.isdisjoint(known), one[0] == "0" or other[0] == "0"
-            if before is not None and before["birth"]:
-                found = True
-            elif mark == ".":
-                found = own or before is not None if point else own and before is not None
-            else:
-                signed = signed or (own and max(int(one), int(other)) > 12)
-                found = sum((own, signed, before is not None)) >= 2
-            if found:
-                yield (before.start() if before is not None else match.start()), match.end()
+            cut = before is not None and not before["since"] and not before["prior"]
+            start = match.start() - (len(before[0]) if before is not None and cut else 0)
+            start, last = last if ranged else start, match.end()
+            yield start, last
+
+    def _is_day_without_year(
+        self, text: str, match: re.Match[str], before: re.Match[str] | None, known: frozenset[str]
+    ) -> bool:
+        one, mark, other, point = match.groups()
+        since = before is not None and bool(before["since"])
+        if not _is_day(one, other):
+            return since and mark == "/" and len(other) == 2 and 1 <= int(one) <= 12  # a month and its year
+        days = {f"{int(one):02d}{int(other):02d}", f"{int(other):02d}{int(one):02d}"}
+        own, zero, high = not days.isdisjoint(known), "0" in (one[0], other[0]), max(int(one), int(other)) > 12
+        if before is None:
+            return own and (bool(point) if mark == "." else zero or high)
+        if before["birth"] or since:
+            return True
+        if before["prior"]:
+            return (high and mark == "/") or (own and (bool(point) if mark == "." else zero or high))
+        ends = _CLAUSE_ENDS.match(text, match.end()) is not None
+        if mark == ".":
+            return own or bool(point) or (high and ends)
+        return own or zero or (mark == "/" and (high or (ends and (int(one), int(other)) not in _THIRDS)))
 
     @cached_property
     def _day_in_words(self) -> re.Pattern[str]:
@@ -607,8 +664,10 @@ def _is_identifying(found: str) -> bool:
     """Tell whether a match is what its pattern is meant for: telephone-like groups need seven digits."""
     digits = sum(char.isdigit() for char in found)
     if re.fullmatch(r"[\d+() ./-]+", found) and len(re.findall(r"\d+", found)) >= 3:
-        written_date_or_address = re.fullmatch(r"\d{1,4}([-/. ])\d{1,2}\1\d{1,4}|\d+(?:\.\d+){3,}", found)
-        return digits >= 7 or written_date_or_address is not None
+        date = re.fullmatch(r"(\d{1,4})([-/. ])(\d{1,2})\2(\d{1,4})", found)
+        if date is not None:
+            return digits >= 7 or _is_day(date[1], date[3]) or _is_day(date[3], date[4])
+        return digits >= 7 or re.fullmatch(r"\d+(?:\.\d+){3,}", found) is not None
     return True
 
 

@@ -7,8 +7,10 @@ The rules, in the order in which they apply:
    same holds of `PLACE_WORDS`.
 2. A part of a name counts alone from `MIN_NAME` letters, with `MIN_WHOLE` letters only as a whole value, shorter ones
    only directly beside another part of the same name, in either order, two letters also beside an initial with a point.
-   Written letter by letter it counts from `MIN_SPELLED` letters, and divided by hyphens. A name of three parts and more
-   counts as one word, one of short parts as a whole value. How a word may be spelled says `verification_spellings`.
+   So does one of two letters behind a title, written with one capital (Dr. Ma), and all initials of a name of three
+   words and more, as capitals with points (J.P.S.). Written letter by letter it counts from `MIN_SPELLED` letters,
+   and divided by hyphens. A name of three parts and more counts as one word, one of short parts as a whole value.
+   How a word may be spelled says `verification_spellings`.
 3. A number of digits alone counts inside a word from `MIN_DIGIT_RUN` digits, as a word of its own from
    `MIN_DIGIT_WORD`, an ID of the patient as a whole value from `MIN_NUMBER`; years, repeated digits and fractions of
    decimals never count. Zeros in front are left out where `MIN_DIGIT_WORD` digits are left: 00012 is not 12. From
@@ -20,7 +22,8 @@ The rules, in the order in which they apply:
    a whole value, an ID of the patient from `MIN_WHOLE`. Which parts of IDs, orders and addresses count as a number or code
    says `verification_numbers`; what the header divides counts in groups whatever its length. In CS a word of letters never
    counts that is a term (`CODE_TERMS`) or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
-5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`.
+5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`. The year of
+   birth counts alone behind a word for birth.
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
    In values that are no text a hit counts if it has `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable
    ones. Base64, deflated streams and UTF-16 are read, too.
@@ -66,7 +69,7 @@ from phi_deid_pipeline.verification_spellings import (
 )
 from phi_deid_pipeline.verification_words import NUMBER_CUES, ORDINARY, PARTICLES, PLACE_WORDS, POSTCODE_CUES
 from phi_deid_pipeline.verification_written import BYTES as _BYTE_WRITTEN
-from phi_deid_pipeline.verification_written import holds_date
+from phi_deid_pipeline.verification_written import holds_birth_year, holds_date
 
 MIN_NAME = 4
 MIN_WHOLE = 3
@@ -99,6 +102,12 @@ _BYTE_DIVIDED = re.compile(rb"(?<![a-z])[a-z]++(?:[-'`][a-z]++)++")
 _BYTE_MARKS = b" -/._,:;+()"  # between the groups of a number or code
 MIN_SPELLED = 5
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
+MIN_SIGNED, NO_INITIALS = 3, frozenset({"usa"})
+_SIGNED = re.compile(r"(?<![\w.])(?:[A-Z]\.[ -]{0,2}){2,5}[A-Z]\.(?!\w)")
+_BYTE_SIGNED = re.compile(rb"\.[ -]{0,2}[a-z]\.[ -]{0,2}[a-z]\.")
+_TITLED = re.compile(
+    r"(?<!\w)(?:D(?:r|hr|octor|octeur|oktor)|Mrs?|Ms|Prof|Herrn?|Frau|Mme|Monsieur|Madame|Mevr(?:ouw)?)\.? ([A-Z][a-z])(?!\w)"
+)
 _BYTE_SPELLED = re.compile(rb"[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z](?![a-z])")
 
 
@@ -121,6 +130,8 @@ class Needles:
             str, Category
         ] = {}  # short numbers of orders that count in thousands and in two groups, too
         self._initialed: dict[str, Category] = {}  # L. Wu
+        self._signed: dict[str, Category] = {}  # initials that count with points: J.P.S.
+        self._titled: dict[str, Category] = {}  # parts of names of two letters: they count behind a title
         self._pointed: set[str] = set()  # numbers that count with one point inside
         self.dates: frozenset[str] = frozenset()
         self._originals: dict[str, Category] = {}  # words that are not ASCII, as they were written
@@ -128,6 +139,10 @@ class Needles:
         self._generic = self._harmless | PLACE_WORDS
         order = list(Category)
         chosen = [entry for entry in entries if entry.category not in skip]
+        self._births = frozenset(e.value for e in chosen if e.category is Category.BIRTH_DATE)
+        self._years = frozenset(day[:4] for day in self._births)
+        self._byte_years = tuple(year.encode() for year in sorted(self._years))
+        self._byte_born = re.compile(rb"[a-z.:=]\s?(?:%b)(?![0-9a-z])" % b"|".join(self._byte_years))
         self.dates = frozenset(e.value for e in chosen if e.category is Category.DATE and e.value != "19000101")
         for entry in sorted(chosen, key=lambda e: (order.index(e.category), e.value)):
             self._add(entry)
@@ -143,6 +158,8 @@ class Needles:
         self._grouped = self._divided | self._grouped
         grouped = {*self._grouped, *self._thousands}
         self._byte_grouped = sorted(code.encode() for code in grouped if code.isascii() and not code.isalpha())
+        titled = b"|".join(word.encode() for word in sorted(self._titled))
+        self._byte_titled = re.compile(rb"[.\s](?:%b)(?![0-9a-z])" % titled)
         self._byte_dates = {day.encode() for day in self.dates}
         self._byte_turned = {day[6:] + day[4:6] + day[:4] for day in self.dates}
         self._byte_turned |= {day[4:] + day[:4] for day in self.dates}
@@ -187,6 +204,19 @@ class Needles:
             for word in sorted(joined_pieces(words)):
                 self._add_name_word(word, category)
         self._add_initialed([fold(word) for word in originals], category)
+        self._add_signed(components, category)
+        for word in map(fold, originals):
+            if len(word) == 2 and word.isascii() and word.isalpha() and word not in PARTICLES:
+                self._titled.setdefault(word, category)
+
+    def _add_signed(self, components: list[list[str]], category: Category) -> None:
+        """Add the initials of family and given names, in both orders, where they are three and more."""
+        parts = [[word for word in map(fold, words) if word not in PARTICLES] for words in components[:3]]
+        family = "".join(word[0] for words in parts[:1] for word in words)
+        given = "".join(word[0] for words in parts[1:] for word in words)
+        if len(family + given) >= MIN_SIGNED and (family + given).isalpha() and (family + given).isascii():
+            for letters in {family + given, given + family} - NO_INITIALS:
+                self._signed.setdefault(letters, category)
 
     def _add_accounts(self, components: list[list[str]], category: Category) -> None:
         """Add the family name with its particles glued to it, and with an initial as in accounts; an s behind is a plural."""
@@ -368,7 +398,11 @@ class Needles:
             return True
         if not self._byte_letters.isdisjoint(_BYTE_LETTERS.findall(data)):
             return True
-        if _BYTE_SPELLED.search(data):
+        if _BYTE_SPELLED.search(data) or (self._signed and _BYTE_SIGNED.search(data)):
+            return True
+        if any(year in data for year in self._byte_years) and self._byte_born.search(data):
+            return True
+        if self._titled and self._byte_titled.search(data):
             return True
         runs = _BYTE_DIGITS.findall(data)
         if not self._byte_digits.isdisjoint((*runs, *(run.lstrip(b"0") for run in runs))):
@@ -459,10 +493,25 @@ class Needles:
         for needle, category in self.inside.items():
             if needle in folded:
                 yield category, MIN_BINARY_HIT
+        yield from self._written_hits(text)
         if dates is None:
             dates = self.dates
         if dates and holds_date(folded, dates):
             yield Category.DATE, 8
+        if any(year in folded for year in self._years):
+            years = {day[:4] for day in self._births & dates}
+            if holds_birth_year(folded, years):
+                yield Category.DATE, MIN_BINARY_HIT
+
+    def _written_hits(self, text: str) -> Iterator[tuple[Category, int]]:
+        """Yield what counts by its capitals: initials with points, two letters behind a title."""
+        for match in _SIGNED.finditer(text) if self._signed and "." in text else ():
+            letters = "".join(filter(str.isalpha, match[0])).lower()
+            if letters in self._signed:
+                yield self._signed[letters], len(match[0])
+        for match in _TITLED.finditer(text) if self._titled else ():
+            if (word := match[1].lower()) in self._titled:
+                yield self._titled[word], len(match[0])
 
     def _pair_hits(self, start: int, word: str, next_start: int, other: str) -> Iterator[tuple[Category, int]]:
         """Yield two words of one name that stand beside each other."""

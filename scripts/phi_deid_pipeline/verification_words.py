@@ -43,7 +43,7 @@ ORDINARY = _set(
     tumor uids ulna ultra ultrasound under uniform unknown unmodified unspecified upper us uterus value valve varian
     vascular vector vein venous ventral version vertebra vessel vidar view viewer voltage volume volumetric
     volunteer water waveform wedge weight whole wide window with without workstation wrist xa year years yes ziehm
-    zoom
+    zoom bilateral derecha derecho destra destro droit droite gauche izquierda izquierdo links rechts sinistra sinistro
     """
 )
 # Words of institutions, addresses and makers, ordinary there and in names of devices, not in names of persons.

@@ -4,14 +4,14 @@ A year of two digits counts between the marks - / . (the same twice), behind an 
 counts beside | and :, too. A month in Roman numerals stands between two of these marks, one of several letters also between
 blanks. A day of a week is written as 2020-W03-4, a day of a Japanese era, or of the Republic of China, as S26.4.3 or with its
 name and the signs of year, month and day, in digits or ideographs. A year of two digits between blanks counts behind a word for
-birth (DOB 4 3 51).
+birth (DOB 4 3 51), and so does a whole one alone (born 1950).
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from phi_deid_pipeline.verification_words import MONTHS
 
@@ -37,6 +37,10 @@ _BORN = re.compile(
     r"(?<![^\W_])(?:dob|d\.o\.b|born|birth|geb[a-z]*|n[ae]t?[eoa]?|nacid[oa]|naissance|ddn|fn)[^\w\n]{0,3}"
     r"(?:(?:on|am|le|el|il|op)\s)?(\d{1,2}) (\d{1,2}) (\d\d)(?!\d)"
 )
+_BORN_IN = re.compile(
+    r"(?<![^\W_])(?:born|birth[ -]?(?:date|day|year)|year of birth|geboren|geb|geburtsjahr|geboortejaar|jahrgang|nee?|nacid[oa]"
+    r"|nat[ao]|naissance|dob|yob)[.:]?\s?(?:(?:in|im|en|nel)\s)?(\d{4})(?![^\W_]|[.,/-]\d)"
+)
 _MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
 _ORDINAL = r"(?:st|nd|rd|th)?"
 _DAY_MONTH = re.compile(
@@ -58,6 +62,11 @@ BYTES = re.compile(
 def holds_date(folded: str, dates: frozenset[str]) -> bool:
     """Tell whether one of the dates (YYYYMMDD) is written in folded text."""
     return any(day in dates for day in _read(folded))
+
+
+def holds_birth_year(folded: str, years: Collection[str]) -> bool:
+    """Tell whether one of the years stands behind a word for birth in folded text: geb. 1950, born in 1950."""
+    return any(match[1] in years for match in _BORN_IN.finditer(folded))
 
 
 def _read(folded: str) -> Iterator[str]:

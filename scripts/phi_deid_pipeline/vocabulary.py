@@ -41,6 +41,10 @@ class Cues:
     contact_links: frozenset[str]
     dangling: frozenset[str]
     articles: frozenset[str]
+    noun_articles: frozenset[str]
+    bare: frozenset[str]
+    marks: frozenset[str]
+    numbered: frozenset[str]
     conjunctions: frozenset[str]
     kept: frozenset[str]
     any_kept: re.Pattern[str]
@@ -169,6 +173,10 @@ def _cues(rows: Languages) -> Cues:
         contact_links=_folded(rows.contact_links),
         dangling=_folded(rows.dangling),
         articles=_folded(rows.articles),
+        noun_articles=_folded(rows.noun_articles),
+        bare=_folded(rows.bare_negations),
+        marks=_folded(rows.number_marks),
+        numbered=_folded(rows.numbered_words),
         conjunctions=_folded(rows.conjunctions),
         kept=_folded(rows.kept_cues),
         any_kept=re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),

@@ -213,3 +213,45 @@ def test_date_behind_a_value_leaves_the_value(text: str, left: str) -> None:
 )
 def test_modality_in_capitals_before_a_protocol_is_no_title(text: str) -> None:
     assert _left(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("knee sw1a 1aa", "knee"),
+        ("knee ls9 7ld", "knee"),
+        ("knee m13 9pl left", "knee left"),
+        ("knee ec1v 9bd", "knee"),
+        ("knee 3511 NR", "knee"),
+        ("Utrecht 3511 NR knee", "knee"),
+        ("Zzyqstad 3511 AB knee", "knee"),
+        ("knee in 3500 NR", "knee"),
+    ],
+)
+def test_postcode_in_lower_case_or_without_a_town_goes(text: str, left: str) -> None:
+    assert _left(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "t2 n1 m0",
+        "s1 2nd",
+        "t2 3dt",
+        "l5 1st",
+        "b30 5th",
+        "se2 3dt",
+        "pd1 2hu",
+        "c6 c7",
+        "t12 l1",
+        "po2 5gy",
+        "2500 CT",
+        "1234 AB",
+        "2048 MB",
+        "3000 AP",
+        "1200 TE",
+        "2450 MS TR",
+    ],
+)  # fmt: skip
+def test_stage_level_series_and_measure_are_no_postcode(text: str) -> None:
+    assert _left(text) == text

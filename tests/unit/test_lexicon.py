@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
+from phi_deid_pipeline.free_text import drop_identifiers
 from phi_deid_pipeline.lexicon import Entry, Lexicon, entries_of, harvest, needle_form, written_dates
 from phi_deid_pipeline.raw_elements import parse_instance
 from phi_deid_pipeline.records import Category
@@ -720,3 +721,34 @@ def test_a_ward_with_a_number_is_found_with_the_words_beside_it(value, text, hit
 def test_a_known_date_with_other_marks_and_a_birth_year_behind_its_word_are_found(text, hits):
     known = lexicon((DATE, "19520317")) | Lexicon([Entry(Category.BIRTH_DATE, "19520317")])
     assert [hit for hit, _ in found(known, text)] == hits
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("Bach Mai Hospital", "CT Bach Mai chest", "CT  chest"),
+        ("Bach Mai Hospital, Hanoi", "bach mai", ""),
+        ("Bach Mai Hospital", "CT Mai chest", "CT Mai chest"),
+        ("CT Unit", "CT chest", "CT chest"),
+        ("Spine MRI Center", "spine MRI", "spine MRI"),
+    ],
+)
+def test_words_of_an_institution_go_together_without_the_generic_ones(name: str, text: str, left: str) -> None:
+    assert drop_identifiers(text, Lexicon(entries_of(Category.INSTITUTION, name))) == left
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "found"),
+    [
+        ("B/42", "CT B/42 chest", True),
+        ("B/42", "b/42", True),
+        ("42-B", "CT 42-B", True),
+        ("B/42", "CT B42", False),
+        ("B/42", "CT B/421", False),
+        ("B/42", "CT AB/42", False),
+        ("L4/5", "L4/5", False),
+        ("B/4", "B/4", False),
+    ],
+)
+def test_short_order_counts_as_its_header_writes_it(number: str, text: str, found: bool) -> None:
+    assert bool(Lexicon(entries_of(Category.ACCESSION, number)).hits(text)) == found

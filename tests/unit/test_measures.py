@@ -8,6 +8,7 @@ from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load
 from phi_deid_pipeline.lexicon import Lexicon
 
 EMPTY = Lexicon()
+VOCABULARY = load_vocabulary()
 
 
 @pytest.mark.parametrize(
@@ -151,3 +152,49 @@ def test_what_only_resembles_a_unit_or_parameter_keeps_no_number_of_a_person(tex
 @pytest.mark.parametrize("text", ["Tel 650 700 800", "MRN 100 200 300", "612 345 678 m", "123 456 789 s/p"])
 def test_number_behind_its_cue_leaves_kept_text(text: str) -> None:
     assert not any(part in drop_identifiers(text, EMPTY) for part in text.split() if part.isdigit())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MAR reconstruction",
+        "CT knee MAR recon",
+        "CT hip MAR series",
+        "MAR on",
+        "fracture C6, C7 and T12",
+        "30-40-30 dose",
+        "30-40-30",
+        "PSA 2019 ng/ml",
+        "PSA 1980 ng/ml",
+        "12/11/10 mm",
+        "nodules 12/11/10 mm, 5/4/3 mm",
+        "cyst 12-11-10 cm",
+        "10:30 position",
+        "lesion, 1:30 o'clock",
+        "lesion 10:30 Uhr Position",
+        "10:30 clock position left breast",
+    ],
+)
+def test_measure_beside_its_unit_and_position_of_a_clock_stay(text):
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("PSA 2019", "PSA"),
+        ("CT knee MAR 3", "CT knee"),
+        ("CT knee MAR 2019", "CT knee"),
+        ("12/11/10", ""),
+        ("CT 12/11/10 MM", "CT MM"),
+        ("DOB 12/11/10 mm", "mm"),
+        ("CT 12/11/2010 mm", "CT mm"),
+        ("chest 10:35 position", "chest position"),
+        ("chest 22:30 position", "chest position"),
+        ("chest at 10:30", "chest"),
+        ("12-03-30 dose", "dose"),
+        ("CT Maria del Mar", "CT"),
+    ],
+)
+def test_year_date_and_time_beside_no_unit_go(text, left):
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left

@@ -225,3 +225,75 @@ def test_two_letters_that_are_no_word_leave_kept_text_where_written_as_a_name(te
 )
 def test_word_before_a_title_is_no_part_of_the_name_behind_it(text: str, left: str) -> None:
     assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT knee, checked: AB", "CT knee, checked"),
+        ("CT knee, checked: AD", "CT knee, checked"),
+        ("CT knee read: AB", "CT knee read"),
+        ("CT knee reviewed by (AB)", "CT knee reviewed"),
+        ("CT knee, radiologist (AB)", "CT knee"),
+        ("CT knee tech. (AB)", "CT knee tech"),
+        ("CT Knie MTRA (AB)", "CT Knie"),
+        ("CT knee radiographer AB", "CT knee radiographer"),
+        ("CT knee, surgeon A.B.", "CT knee, surgeon"),
+        ("CT knee, radiologist AB, lateral", "CT knee lateral"),
+        ("CT Knie, geprüft: AB", "CT Knie"),
+        ("CT knie, gecontroleerd: AB", "CT knie"),
+        ("CT genou, relu: AB", "CT genou"),
+    ],
+)
+def test_initials_behind_a_word_for_what_somebody_did_go(text: str, left: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "knee (LAT)",
+        "CT knee (AP)",
+        "RT: LAT",
+        "RT: AP",
+        "checked: CT",
+        "planned: AP",
+        "read: NEG",
+        "approved: NO",
+        "physician (US)",
+        "surgeon CT knee",
+        "surgeon AP view",
+        "SURGEON LAT",
+        "checked AB",
+    ],
+)
+def test_view_side_and_modality_behind_such_a_word_stay(text: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT right knee", "CT right knee"),
+        ("Right kidney, left kidney", "Right kidney, left kidney"),
+        ("Right: normal, left: cyst", "Right: normal, left: cyst"),
+        ("CT CHEST RIGHT", "CT CHEST RIGHT"),
+        ("CT knee Right, Sue", "CT knee"),
+        ("CT knee SUE RIGHT", "CT knee"),
+        ("Mrs. Right CT right knee", "CT right knee"),
+        ("S. Right CT knee", "CT knee"),
+        ("CT knee for Right", "CT knee"),
+        ("RIGHT^CT knee", "CT knee"),
+        ("Right, CT knee", "CT knee"),
+    ],
+)
+def test_name_that_is_a_side_goes_where_text_shows_a_name(text: str, left: str) -> None:
+    lexicon = _lexicon("Right^Sue")
+    assert clean_descriptor(text, lexicon, VOCABULARY) == left
+    assert not list(Needles(lexicon.entries, frozenset()).hits(left))
+
+
+def test_name_of_a_region_goes_and_one_that_denies_takes_what_it_denies_along() -> None:
+    assert clean_descriptor("CT Kopf links", _lexicon("Kopf^Anna"), VOCABULARY) == "CT links"
+    assert clean_descriptor("CT Kopf rechts", _lexicon("Rechts^Anna"), VOCABULARY) == "CT Kopf rechts"
+    assert clean_descriptor("Biopsy neg, CT chest", _lexicon("Neg^Paul"), VOCABULARY) == "CT chest"

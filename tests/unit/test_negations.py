@@ -149,6 +149,12 @@ def test_qualifier_and_doubt_stay(text):
         ("CT Thorax ohne Glarf", "CT Thorax"),
         ("CT chest no glarf", "CT chest"),
         ("No fracture Kaufman", "No fracture"),
+        ("keine frische Fraktur der Glarfplatte", ""),
+        ("Erguss, kein Hinweis auf Fraktur des Glarfbeins", "Erguss"),
+        ("CT Thorax ohne Erguss einer Glarfung", "CT Thorax"),
+        ("keine Fraktur von der Glarf", "keine Fraktur von der"),
+        ("keine Fraktur Kaufmann", "keine Fraktur"),
+        ("geen fractuur van den Glarf", "geen fractuur van den"),
         ("No fracture for Smith", "No fracture"),
         ("CT ABDOMEN WITHOUT CONTRAST GLARF", "CT ABDOMEN WITHOUT CONTRAST"),
         ("CT abdomen zonder contrast dokter glarf", "CT abdomen zonder contrast"),
@@ -208,3 +214,48 @@ def test_negation_that_is_a_strangers_name_goes_behind_a_cue(text):
 )
 def test_word_of_size_makes_no_street_stay(text):
     assert clean_descriptor(text, EMPTY, VOCABULARY) == "genou"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Surgeon: no fracture", "Surgeon: no fracture"),
+        ("Radiologist: No fracture, effusion", "No fracture, effusion"),
+        ("Surgeon: non displaced fracture", "Surgeon: non displaced fracture"),
+        ("Surgeon: No, CT knee", "CT knee"),
+        ("CT knee, Surgeon: no", "CT knee"),
+        ("MTRA: xy Thorax", "Thorax"),
+        ("not for Dr. Smith", ""),
+        ("not for Dr. Smith, CT knee", "CT knee"),
+        ("CT knee not for Dr. Smith", "CT knee"),
+        ("nicht von Dr. Müller, CT Knie", "CT Knie"),
+        ("CT genou, pas pour Dr. Dupont", "CT genou"),
+        ("CT knie, geen Dr. Jansen", "CT knie"),
+        ("fracture not seen by Dr. Smith", "fracture not seen"),
+        ("fracture not reported by Dr. Smith", "fracture not reported"),
+        ("Fracture excluded by Dr. Smith", "Fracture excluded"),
+        ("CT chest negative per Dr. Smith", "CT chest negative"),
+        ("no fracture per Dr. Smith", "no fracture"),
+        ("Metastasen: nein, Dr. Smith", "Metastasen: nein"),
+        ("Contrast: no Dr. Smith", "Contrast: no"),
+        ("Prior: no. Dr. Smith", "Prior: no"),
+        ("Contrast no Dr. Smith", "Contrast no"),
+    ],
+)
+def test_negation_of_a_person_goes_with_the_person_and_no_other(text: str, left: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Series No 4 zzyqx lesion", "Series No 4 lesion"),
+        ("series no 4 zzyqx lesion", "series no 4 lesion"),
+        ("Image No. 12 zzyqx lesion", "Image No. 12 lesion"),
+        ("CT No. 4 zzyqx lesion", "CT No. 4 lesion"),
+        ("CT no 4 zzyqx lesion", "CT"),
+        ("No 4 mm zzyqx nodule", ""),
+    ],
+)
+def test_no_before_a_number_of_a_series_denies_nothing(text: str, left: str) -> None:
+    assert clean_descriptor(text, EMPTY, VOCABULARY) == left

@@ -284,3 +284,56 @@ def test_a_date_with_other_marks_counts_and_the_engine_removes_it(text: str, fou
     if found:
         assert not text.isascii() or needles.may_hit(f"knee {text} left".encode())
         assert not list(needles.hits(drop_identifiers(f"knee {text} left", Lexicon(entries))))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("Smith^John^Paul", "seen by J.P.S.", True),
+        ("Smith^John^Paul", "S. J. P. chest", True),
+        ("Smith^John^Paul", "j.p.s.", False),
+        ("Smith^John^Paul", "JPS", False),
+        ("Smith^John^Paul", "A.J.P.S.", False),
+        ("Smith^John^Paul", "J.S.", False),
+        ("Smith^John", "J.S.", False),
+        ("van den Berg^Jan^Piet", "J.P.B.", True),
+        ("Adams^Uwe^Sven", "Made in U.S.A.", False),
+        ("Ma^Xi", "Dr. Ma", True),
+        ("Ma^Xi", "Frau Xi", True),
+        ("Ma^Xi", "DR MA", False),
+        ("Ma^Xi", "Ma", False),
+        ("Ma^Xi", "Dr. Mai", False),
+        ("Le^Van", "Dr. Le", False),
+    ],
+)
+def test_initials_with_points_and_two_letters_behind_a_title_count(name: str, text: str, found: bool) -> None:
+    entries = [Entry(Category.NAME, name)]
+    assert_counts(Needles(entries, frozenset()), text, found)
+    assert not found or drop_identifiers(text, Lexicon(entries)) != text
+
+
+BIRTH = [Entry(Category.DATE, "19500304"), Entry(Category.BIRTH_DATE, "19500304"), Entry(Category.DATE, "20190405")]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        *(
+            (f"chest, {label} 1950", True)
+            for label in ("geb.", "born", "born in", "DOB:", "Jahrgang", "YOB", "geboren in")
+        ),
+        *((f"{label} 1950", True) for label in ("né en", "née", "nato nel", "nacida en", "naissance", "Geburtsjahr:")),
+        ("born 1951", False),
+        ("born 2019", False),
+        ("b 1950", False),
+        ("TR 1950", False),
+        ("geb. 1950.5", False),
+        ("stubborn 1950", False),
+    ],
+)
+def test_year_of_birth_counts_behind_a_word_for_birth(text: str, found: bool) -> None:
+    needles = Needles(BIRTH, frozenset())
+    assert bool(list(needles.hits(text))) is found
+    assert not found or not text.isascii() or needles.may_hit(text.lower().encode())
+    assert not list(needles.hits(text, dates=frozenset({"20190405"})))
+    assert not found or not list(needles.hits(drop_identifiers(text, Lexicon(BIRTH))))
