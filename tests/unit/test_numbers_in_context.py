@@ -156,5 +156,5 @@ def test_measure_behind_such_a_word_stays(text: str) -> None:
 
 
 def test_number_with_the_code_of_a_country_goes_from_kept_text() -> None:
-    left = drop_identifiers("call 0049 171 1234567, version 0012 3", EMPTY)
-    assert "171" not in left and "0012 3" in left
+    left = drop_identifiers("call 0049 171 1234567, version 0012 3, serial 0012345678", EMPTY)
+    assert "171" not in left and "0012 3" in left and "0012345678" in left
