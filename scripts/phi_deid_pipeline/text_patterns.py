@@ -610,14 +610,15 @@ class Patterns:
         own, zero, high = not days.isdisjoint(known), "0" in (one[0], other[0]), max(int(one), int(other)) > 12
         if before is None:
             return own and (bool(point) if mark == "." else zero or high)
+        ends = _CLAUSE_ENDS.match(text, match.end()) is not None
+        third = mark == "/" and (int(one), int(other)) in _THIRDS
         if before["birth"] or since:
-            return True
+            return bool(before["birth"]) or ends or not third
         if before["prior"]:
             return (high and mark == "/") or (own and (bool(point) if mark == "." else zero or high))
-        ends = _CLAUSE_ENDS.match(text, match.end()) is not None
         if mark == ".":
             return own or bool(point) or (high and ends)
-        return own or zero or (mark == "/" and (high or (ends and (int(one), int(other)) not in _THIRDS)))
+        return own or zero or (mark == "/" and (high or (ends and not third)))
 
     @cached_property
     def _day_in_words(self) -> re.Pattern[str]:

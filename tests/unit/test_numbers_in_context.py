@@ -70,6 +70,8 @@ def test_day_without_a_year_goes_behind_a_word_for_dates(text: str, left: str) -
         "since 3/4 weeks",
         "seit 3-4 min",
         "del 1/3",
+        "fracture du 1/3 distal",
+        "Fraktur am 2/3 links",
         "since 2.5 h",
         "mass on 4.5 cm",
         "on 1.5 T",
