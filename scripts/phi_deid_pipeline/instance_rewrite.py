@@ -28,6 +28,8 @@ BURNED_IN, LONGITUDINAL = 0x00280301, 0x00280303
 ICON_IMAGE_SEQUENCE = 0x00880200
 OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
 PIXEL_DATA = 0x7FE00010
+SERIES_RANGE = (0x00280108, 0x00280109)  # Smallest and Largest Pixel Value in Series (Type 3)
+RANGES = frozenset({0x00280106, 0x00280107, *SERIES_RANGE, 0x00280110, 0x00280111, 0x00603000})  # of pixel values
 _UID = re.compile(r"[0-9.]+")
 ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 
@@ -42,6 +44,7 @@ class InstanceRewrite(ElementRewrite):
         patient: PatientContext,
         pixels: PixelReplacement | None = None,
         redacted: bool = False,
+        series_redacted: bool = False,
     ) -> None:
         super().__init__(engine, source, patient)
         self.pixels = pixels
@@ -54,6 +57,8 @@ class InstanceRewrite(ElementRewrite):
             self._place_pixels(pixels)
         if redacted or pixels is not None:
             self.overrides[ICON_IMAGE_SEQUENCE] = None
+        if redacted or series_redacted:
+            self.overrides.update(dict.fromkeys(SERIES_RANGE))
 
     def identity(self) -> tuple[str, str]:
         """Return SOP class and new SOP instance UID for the file meta; UnreadableInstance(MISSING_IDENTITY)."""
@@ -269,11 +274,11 @@ class InstanceRewrite(ElementRewrite):
             self._done, self.private_elements, self.uids_replaced, self.unknown = counted
 
     def _count_override(self, element: Element) -> None:
-        if element.tag == ICON_IMAGE_SEQUENCE:
-            plan = self._plan_of(self.root, element.tag, element.vr)
-            self._remove(element, plan)
-        elif element.tag in self.patient.trial:
-            self._done[self._plan_of(self.root, element.tag, element.vr), "D"] += 1
+        tag = element.tag
+        if tag == ICON_IMAGE_SEQUENCE or (tag in RANGES and self.overrides[tag] is None):
+            self._remove(element, self._plan_of(self.root, tag, element.vr))
+        elif tag in self.patient.trial or tag in RANGES:
+            self._done[self._plan_of(self.root, tag, element.vr), "D"] += 1
 
     def _pixels(self, element: Element, out: Output) -> None:
         plan = self._plan_of(self.root, element.tag, element.vr)
