@@ -111,7 +111,7 @@ class TextReader:
     ) -> Reading:
         """Return all text of an instance; a picture that `load` knows by its content and these readers is not read again.
 
-        Never raises for bad pixels: status `undecodable` or `not_viewable` tells that nothing may be released. Raises
+        Never raises for bad pixels: status `undecodable` tells that nothing may be released. Raises
         DeidError where the file cannot be opened, and nothing shows that the input folder is there without it.
         """
         return self._look(path, load, keep, "").reading
