@@ -38,7 +38,7 @@ from phi_deid_pipeline.pixel_codecs import (
     without_tail,
 )
 from phi_deid_pipeline.pixel_fill import FillStyle, paint
-from phi_deid_pipeline.pixel_read import PHOTOMETRIC, PLANAR, SourcePixels, open_pixels
+from phi_deid_pipeline.pixel_read import PHOTOMETRIC, PLANAR, SourcePixels, open_pixels, within_reach
 from phi_deid_pipeline.records import Box, RejectReason
 
 IMAGE_TYPE, SMALLEST, LARGEST = 0x00080008, 0x00280106, 0x00280107
@@ -192,7 +192,8 @@ def _strokes(values: np.ndarray, box: Box) -> np.ndarray:
     import cv2
 
     part = values[box.y : box.y + box.h, box.x : box.x + box.w]
-    grey = np.nan_to_num((part if part.ndim == 2 else part[..., :3].mean(axis=2)).astype(np.float32))
+    plain = within_reach(part) if part.dtype.kind == "f" else part
+    grey = (plain if plain.ndim == 2 else plain[..., :3].mean(axis=2)).astype(np.float32)
     found = grey - cv2.blur(grey, (STROKE_SIDE, STROKE_SIDE), borderType=cv2.BORDER_REFLECT) if grey.size else grey
     return found - found.mean() if found.size else found
 

@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from test_known_places import image, region
-from test_pixel_edit import noise
+from test_pixel_edit import float_dataset, noise
 from test_pixel_read import dataset, saved
 
 from phi_deid_pipeline import pipeline
@@ -19,6 +19,7 @@ from phi_deid_pipeline.records import Box, InstanceFindings, Manifest, Status
 from phi_deid_pipeline.redaction import RedactionSettings, frames_to_reread, label_of, redact_instance
 from record_io import from_json
 
+PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 BOX = Box(10, 12, 9, 5)
 WIDE = Box(20, 20, 40, 12)
 
@@ -140,7 +141,7 @@ def deidentified(tmp_path, datasets, fills_of: dict[int, tuple[Box, ...]]):
     checked = pipeline.verify_series(
         manifest, records, {}, lexicons, policy, source, staging, settings={"dciodvfy": "none"}
     )[0]  # fmt: skip
-    problems = {one.detail for verdict in checked for one in verdict.residuals if one.where.startswith("pixel")}
+    problems = {one.detail for verdict in checked for one in verdict.residuals if one.check == "pixel_data"}
     return records, [pydicom.dcmread(staging / r.staged_path) if r.staged_path else None for r in records], problems
 
 
@@ -161,3 +162,24 @@ def test_range_of_a_series_goes_from_all_of_its_instances_where_one_is_redacted(
             assert ({"00280108", "00280109"} <= rows) is (name == "one")
         assert written[1].LargestImagePixelValue == 98
         assert int(written[0].LargestImagePixelValue) == int(written[0].pixel_array.max())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_floats_are_filled_with_what_shows_darkest_and_all_else_is_the_same(tmp_path, dtype, photometric):
+    pixels = noise((60, 80), 5, 90, dtype)
+    pixels[:9], pixels[50, 50:53] = np.finfo(dtype).min, (np.nan, np.inf, -np.inf)
+    pixels[20, 20] = 91
+    ds = float_dataset(pixels, PhotometricInterpretation=photometric, Modality="MR", sop_class=PARAMETRIC_MAP)
+    keyword = "FloatPixel" if dtype == np.float32 else "DoubleFloatPixel"
+    setattr(ds, f"{keyword}PaddingValue", float(np.finfo(dtype).min))
+    (record,), (written,), problems = deidentified(tmp_path, [ds], {0: (BOX,)})
+    assert (record.status, record.pixel_data, problems) == (Status.RELEASED, "redacted", set())
+    assert "PixelData" not in written and ("OF" if dtype == np.float32 else "OD") == written[f"{keyword}Data"].VR
+    assert written[f"{keyword}PaddingValue"].value == float(np.finfo(dtype).min)
+    after = np.frombuffer(written[f"{keyword}Data"].value, dtype).reshape(60, 80).copy()
+    box = grown(BOX, 60, 80)
+    inside = np.s_[box.y : box.y + box.h, box.x : box.x + box.w]
+    assert (after[inside] == (91 if photometric == "MONOCHROME1" else np.finfo(dtype).min)).all()
+    after[inside] = pixels[inside]
+    assert np.array_equal(after, pixels, equal_nan=True)
