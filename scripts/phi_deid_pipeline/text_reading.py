@@ -23,6 +23,7 @@ from phi_deid_pipeline.burned_in_text.models import (
     GATE_FILE,
     RECOGNISER_FILE,
     have_gate,
+    language_digests,
     model_digest,
     runtime_version,
 )
@@ -439,15 +440,16 @@ def _tesseract_version() -> str:
 
 @cache
 def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
-    """Return name, version and model digest of the readers in use; () where none is installed."""
+    """Return name, version and SHA-256 of each model file of the readers in use; () where none is installed."""
     named = []
     for reader in used_readers(settings):
         if reader == "ppocr":
             files = (DETECTOR_FILE, RECOGNISER_FILE, *([GATE_FILE] if have_gate() else []))
-            models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in files)
+            models = " ".join(f"{name}:{model_digest(name)}" for name in files)
             named.append(f"ppocr {runtime_version()} {models}")
         else:
-            named.append(f"tesseract {_tesseract_version()} {settings.languages}")
+            models = " ".join(f"{name}:{digest}" for name, digest in language_digests(settings.languages))
+            named.append(f"tesseract {_tesseract_version()} {settings.languages} {models}".rstrip())
     if named and not named[0].startswith("ppocr") and "ppocr" in settings.readers:
         named.append("ppocr missing: Tesseract-only chain")
     return tuple(named)
@@ -460,7 +462,7 @@ def uses_gate(settings: ReaderSettings) -> bool:
 
 def gate_version() -> str:
     """Return name, model digest and threshold of the gate, as the audit shows them."""
-    return f"{GATE} {model_digest(GATE_FILE)[:16]} threshold {THRESHOLD}"
+    return f"{GATE} {GATE_FILE}:{model_digest(GATE_FILE)} threshold {THRESHOLD}"
 
 
 @cache
