@@ -24,12 +24,13 @@ from phi_deid_pipeline.burned_in_text.models import (
     RECOGNISER_FILE,
     have_gate,
     language_digests,
+    missing_languages,
     model_digest,
     runtime_version,
 )
 from phi_deid_pipeline.burned_in_text.read import ReaderError
 from phi_deid_pipeline.burned_in_text.settings import GATE, SMALL_SIDE, ReaderSettings
-from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.errors import ConfigError, UnreadableInstance
 from phi_deid_pipeline.input_loss import input_lost
 from phi_deid_pipeline.pixel_read import (
     ENCAPSULATED_DOCUMENT,
@@ -440,7 +441,10 @@ def _tesseract_version() -> str:
 
 @cache
 def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
-    """Return name, version and SHA-256 of each model file of the readers in use; () where none is installed."""
+    """Return name, version and SHA-256 of each model file of the readers in use; () where none is installed.
+
+    Raises ConfigError for a language that Tesseract lacks: the second reader would read nothing at all.
+    """
     named = []
     for reader in used_readers(settings):
         if reader == "ppocr":
@@ -448,6 +452,8 @@ def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
             models = " ".join(f"{name}:{model_digest(name)}" for name in files)
             named.append(f"ppocr {runtime_version()} {models}")
         else:
+            if missing := missing_languages(settings.languages):
+                raise ConfigError(f"ocr.languages: Tesseract has no {', '.join(missing)}; install it or leave it out.")
             models = " ".join(f"{name}:{digest}" for name, digest in language_digests(settings.languages))
             named.append(f"tesseract {_tesseract_version()} {settings.languages} {models}".rstrip())
     if named and not named[0].startswith("ppocr") and "ppocr" in settings.readers:

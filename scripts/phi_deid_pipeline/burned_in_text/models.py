@@ -86,6 +86,12 @@ def language_digests(languages: str) -> tuple[tuple[str, str], ...]:
     return tuple((file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files if file.is_file())
 
 
+def missing_languages(languages: str) -> list[str]:
+    """Return those of Tesseract's languages whose files are not there; none where their folder is not known."""
+    told = {name.removesuffix(".traineddata") for name, _ in language_digests(languages)}
+    return [one for one in languages.split("+") if tesseract_data() and one not in told]
+
+
 class Model(Protocol):
     """One ONNX network with a single input and output."""
 
