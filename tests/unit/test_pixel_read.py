@@ -429,6 +429,12 @@ def test_text_in_floats_is_read_beside_padding_of_the_lowest_number(tmp_path, dt
     assert "4711" in "".join(region.text for region in reading.regions)
 
 
+@pytest.mark.parametrize("number", range(100, 109))
+def test_video_cannot_be_looked_at_and_is_no_pass(tmp_path, number):
+    ds = compressed(np.full((64, 64), 20, np.uint8), f"1.2.840.10008.1.2.4.{number}", [bytes(64)], table=False)
+    assert undecodable(ds, tmp_path / "a") == "video"
+
+
 @needs_models
 def test_text_in_a_low_strip_is_read(tmp_path):
     strip = np.full((14, 300), 20, np.uint8)

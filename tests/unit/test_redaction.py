@@ -141,6 +141,7 @@ def deidentified(tmp_path, datasets, fills_of: dict[int, tuple[Box, ...]]):
     checked = pipeline.verify_series(
         manifest, records, {}, lexicons, policy, source, staging, settings={"dciodvfy": "none"}
     )[0]  # fmt: skip
+    assert all("pixel_data" in verdict.checks for verdict in checked)
     problems = {one.detail for verdict in checked for one in verdict.residuals if one.check == "pixel_data"}
     return records, [pydicom.dcmread(staging / r.staged_path) if r.staged_path else None for r in records], problems
 
