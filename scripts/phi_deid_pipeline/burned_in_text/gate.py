@@ -109,7 +109,7 @@ def passing(
     parts = _parts(found, stroke.shape, threshold)
     if parts:
         yield from _in_parts(parts, image, stroke, invert=invert, window=window, settings=settings)
-    yield from _large(image, invert=invert, window=window, settings=settings, threshold=threshold)
+    yield from _large(image, invert=invert, window=window, settings=settings)
 
 
 def _in_parts(
@@ -137,7 +137,7 @@ def _in_parts(
 
 
 def _large(
-    image: np.ndarray, *, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings, threshold: float
+    image: np.ndarray, *, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings
 ) -> Iterator[Box]:
     """Yield what is surely text in the picture made smaller: letters larger than those the gate was trained on."""
     rows, columns = image.shape[:2]
@@ -145,7 +145,7 @@ def _large(
     resizable = image if image.dtype in (np.uint8, np.uint16, np.int16) else image.astype(np.float32)
     small = cv2.resize(resizable, size, interpolation=cv2.INTER_AREA)
     stroke = gate_map(small, invert=invert, settings=settings)
-    parts = _parts(logits(stroke), stroke.shape, threshold)
+    parts = _parts(logits(stroke), stroke.shape, SURE)
     if not parts:
         return
     shown = windowed(padded_values(small, settings.padding), small, invert=invert, window=window)
