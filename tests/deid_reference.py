@@ -17,8 +17,10 @@ from pydicom.sequence import Sequence
 
 from deid_reference_options import capped, creator_of, creators_of, is_published, is_time, is_uid, shifted, year_of
 from phi_deid_pipeline.actions import dummy_document, dummy_item
+from phi_deid_pipeline.data_dictionary import coding_schemes
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.generalize import zip3
+from phi_deid_pipeline.known_codes import is_plain_code
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Action, Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
@@ -141,8 +143,8 @@ class Reference:
     def _dataset(self, ds: Dataset, above: tuple[int, ...], forced: dict[int, Resolution] | None = None) -> None:
         creators = creators_of(ds)
         scheme = _first(ds.get("CodingSchemeDesignator")).upper() if above else ""
-        local = scheme[:2] == "99" or (scheme[:1] == "L" and scheme != "LN")
-        local = local and "clean_descriptors" in self.policy.options
+        coded = any(keyword in ds for keyword in ("CodeValue", "CodeMeaning", "LongCodeValue", "URNCodeValue"))
+        local = bool(above) and coded and scheme not in coding_schemes() and "clean_descriptors" in self.policy.options
         for tag in sorted(map(int, ds.keys())):
             path = (*above, tag)
             element = ds[tag]
@@ -156,7 +158,10 @@ class Reference:
                 self._remove(ds, element, path)
             else:
                 answer = (forced or {}).get(tag) or self.policy.resolve(path, element.VR, self.sop_class)
-                if local and (tag, answer.action) == (0x00080104, Action.KEEP) and element.VR in TEXT:
+                code = tag in (0x00080100, 0x00080119)
+                plain = code and is_plain_code("\\".join(self._texts(element)).encode(), self.vocabulary)
+                described = (code and not plain) or tag == 0x00080104
+                if local and described and answer.action is Action.KEEP and element.VR in TEXT:
                     answer = Resolution(answer.code, Action.CLEAN, "local", "", Action.DUMMY)
                 if element.VR == "SQ":
                     self._sequence(ds, element, str(answer.action), path)

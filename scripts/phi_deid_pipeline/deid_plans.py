@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from itertools import product
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import attribute
@@ -18,6 +19,7 @@ PATIENT_NAME, PATIENT_ID, PATIENT_AGE = 0x00100010, 0x00100020, 0x00101010
 ADDRESSES = frozenset({0x00101040, 0x00102152})  # Patient's Address, Region of Residence: may keep part of a ZIP code
 MEASURED_VALUE, NUMERIC_VALUE = 0x0040A300, 0x0040A30A
 CODE_MEANING = 0x00080104
+CODE_VALUES = frozenset({0x00080100, 0x00080119})  # Code Value, Long Code Value
 NUMBER_VRS = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "AT", "FL", "FD", "OF", "OD", "OL", "OV"})
 BYTE_VRS = frozenset({"OB", "OW", "UN"})
 # VR of the dictionary -> the VR whose characters a value may hold that was written as a string of another kind.
@@ -138,16 +140,17 @@ class Planner:
         return found
 
     def local_item(self, plan: Plan) -> Plan:
-        """Return the plan of an item with a code of a local scheme: people write its meaning, so it is a description."""
+        """Return the plan of an item with a code of a local scheme: people write its value and meaning, so they are descriptions."""
         found = plan.variants.get((CODE_MEANING, "local"))
         if found is None:
             found = plan.variants[CODE_MEANING, "local"] = Plan(plan.path, "SQ", plan.scene)
-            found.children = {key: child for key, child in plan.children.items() if key[0] != CODE_MEANING}
+            written = CODE_VALUES | {CODE_MEANING}
+            found.children = {key: child for key, child in plan.children.items() if key[0] not in written}
             found.forced = plan.forced
-            for vr in sorted(TEXT_VRS):  # whatever VR was written
-                meaning = self.decide(found, CODE_MEANING, vr)
-                if meaning.kind is Kind.TEXT:
-                    self._clean_or_dummy(meaning)
+            for tag, vr in product(sorted(written), sorted(TEXT_VRS)):  # whatever VR was written
+                described = self.decide(found, tag, vr)
+                if described.kind is Kind.TEXT:
+                    self._clean_or_dummy(described)
         return found
 
     def _clean_or_dummy(self, plan: Plan) -> None:

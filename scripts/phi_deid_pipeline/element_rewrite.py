@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
-from phi_deid_pipeline.deid_plans import CODE_MEANING, Kind, Plan
+from phi_deid_pipeline.data_dictionary import coding_schemes
+from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, Kind, Plan
 from phi_deid_pipeline.dicom_utils import keyword_of
 from phi_deid_pipeline.generalize import means_age, time_unit
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
@@ -32,6 +33,7 @@ CONTENT_VALUES = {
     "NUM": 0x0040A300,
 }
 MEASURED_VALUE, UNITS, SCHEME = 0x0040A300, 0x004008EA, 0x00080102
+LAST_CODE = 0x00080120  # URN Code Value: the last attribute that may stand first in an item with a code
 # Concepts of ages that are numbers: code value and coding scheme.
 # What they write is of the VR that the attribute has, whichever was written.
 RESTATED = frozenset({Kind.DUMMY, Kind.EMPTY, Kind.PSEUDONYM, Kind.CHECKED, Kind.AGE})
@@ -78,6 +80,7 @@ class ElementRewrite(ValueRewrite):
         super().__init__(engine, source, patient)
         self.keeps_private = engine.planner.keeps_private
         self.cleans_local = "clean_descriptors" in engine.policy.options
+        self.schemes = coding_schemes()
         self._done: Counter[tuple[Plan, str]] = Counter()
 
     def _plan_of(self, parent: Plan, tag: int, vr: str) -> Plan:
@@ -254,7 +257,7 @@ class ElementRewrite(ValueRewrite):
         """Return whether an item changed, and its bytes."""
         inner = Output(self.buffer)
         charset = self.source.item_charset(item, charset)
-        if self.cleans_local and item.elements and item.elements[0].tag <= SCHEME and self._is_local(item, charset):
+        if self.cleans_local and item.elements and item.elements[0].tag <= LAST_CODE and self._is_local(item, charset):
             plan = self.engine.planner.local_item(plan)
         self._elements(item.elements, plan, charset, item.little, inner)
         if not inner.changed:
@@ -323,9 +326,10 @@ class ElementRewrite(ValueRewrite):
         return self._child_text(item, 0x00080100, charset), self._child_text(item, SCHEME, charset)
 
     def _is_local(self, item: Item, charset: tuple[str, ...]) -> bool:
-        """Tell whether the code of an item is of a local scheme: 99 or L in front (PS3.3 8.2), but not LOINC."""
-        scheme = self._child_text(item, SCHEME, charset).upper()
-        return scheme.startswith(("99", "L")) and scheme != "LN"
+        """Tell whether an item holds a code of a scheme that is not registered (PS3.16 8), or of none."""
+        if self._child_text(item, SCHEME, charset).upper() in self.schemes:
+            return False
+        return any(element.tag in CODE_VALUES or element.tag in (CODE_MEANING, LAST_CODE) for element in item.elements)
 
 
 def is_foreign(element: Element, little: bool) -> bool:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 MIN_INSIDE = 5  # characters
 MIN_WORD = 4  # letters of a name beside other words
+MAX_CODE_DIGITS, MAX_CODE_LETTERS = (
+    5,
+    3,
+)  # in all, and of a word that is none of imaging, in a code that tells of nobody
+_PLAIN_CODE = re.compile(rb"[A-Za-z0-9./_-]{1,16}[ \x00]?")
+_CODE_RUN = re.compile(rb"[0-9]+|[A-Za-z]+")
 _SHORT_DATE = re.compile(r"\d{6}|\d{1,2}[ _]\d{1,2}[ _]\d{1,2}")  # may be any number
 
 
@@ -67,3 +73,13 @@ def without_codes(vr: str, value: bytes, known: KnownCodes) -> bytes | None:
         return None
     dummy = dummy_string(vr)
     return padded(vr, b"\\".join(dummy if found else part for part, found in zip(parts, hit, strict=True)))
+
+
+def is_plain_code(value: bytes, vocabulary: Vocabulary) -> bool:
+    """Tell whether a local code value is one that tells of nobody: CODE_01, CT0012; not a name, nor the number of a patient."""
+    if not _PLAIN_CODE.fullmatch(value):
+        return False
+    runs = [run.decode("ascii").lower() for run in _CODE_RUN.findall(value)]
+    if sum(len(run) for run in runs if run.isdigit()) > MAX_CODE_DIGITS:
+        return False
+    return all(run.isdigit() or len(run) <= MAX_CODE_LETTERS or run in vocabulary for run in runs)

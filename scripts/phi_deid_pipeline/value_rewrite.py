@@ -17,11 +17,11 @@ from phi_deid_pipeline.actions import (
     padded,
 )
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
-from phi_deid_pipeline.deid_plans import PATIENT_NAME, Kind, Plan
+from phi_deid_pipeline.deid_plans import CODE_VALUES, PATIENT_NAME, Kind, Plan
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
-from phi_deid_pipeline.known_codes import KnownCodes, known_codes, without_codes
+from phi_deid_pipeline.known_codes import KnownCodes, is_plain_code, known_codes, without_codes
 from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
@@ -91,6 +91,8 @@ class ValueRewrite:
         """Clean a text; where nothing is left, the fallback of the policy takes over."""
         if plan.kind is Kind.ADDRESS:
             cleaned: bytes | None = padded(plan.vr, zip3(decode_text(value, charset)[0]).encode("ascii"))
+        elif plan.tag in CODE_VALUES and is_plain_code(value, self.engine.vocabulary):
+            cleaned = self._remembered(("kept", plan.vr), value, charset)
         else:
             cleaned = self._remembered(("clean", plan.vr), value, charset)
             self._note_unknown(plan, value, charset)

@@ -692,7 +692,10 @@ def test_a_time_that_holds_a_date_goes_where_dates_are_shifted(run, policy) -> N
         ("99LOCAL", "Thorax Quill", "Thorax"),
         ("L", "Quill", "DEIDENTIFIED"),
         ("LOCAL", "Thorax axial", "Thorax axial"),
+        ("ORBIS", "Thorax Quill room 214", "Thorax"),
+        ("", "Thorax Quill 12/03/24", "Thorax"),
         ("LN", "Thorax of Quill", "Thorax of Quill"),
+        ("99SDM", "Thorax of Quill", "Thorax of Quill"),
         ("SCT", "Thorax of Quill", "Thorax of Quill"),
     ],
 )
@@ -707,6 +710,39 @@ def test_the_meaning_of_a_local_code_is_a_description(
     out, _, _ = run(ds, policy(SHIFT), syntax)
     for item in (out.AnatomicRegionSequence[0], out.ContentSequence[0].ConceptCodeSequence[0]):
         assert (item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning) == ("T-1", scheme, left)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "value", "left"),
+    [
+        ("RIS", "CT0012", "CT0012"),
+        ("RIS", "CODE_01", "CODE_01"),
+        ("RIS", "XR-CHEST-2V", "XR-CHEST-2V"),
+        ("RIS", "4471920", "DEIDENTIFIED"),
+        ("", "PAT4471920", "DEIDENTIFIED"),
+        ("99RIS", "KOWALSKI", "DEIDENTIFIED"),
+        ("99RIS", "Chest Kowalski", "Chest"),
+        ("SCT", "4471920", "4471920"),
+    ],
+)
+def test_the_value_of_a_local_code_names_nobody(run, policy, scheme: str, value: str, left: str) -> None:
+    code, longer = Dataset(), Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, "Thorax"
+    longer.CodingSchemeDesignator, longer.LongCodeValue, longer.CodeMeaning = scheme, value, "Thorax"
+    ds = base(AnatomicRegionSequence=Sequence([code]), ProcedureCodeSequence=Sequence([longer]))
+    out, _, _ = run(ds, policy(SHIFT))
+    assert out.AnatomicRegionSequence[0].CodeValue == left
+    assert out.ProcedureCodeSequence[0].LongCodeValue == left
+
+
+def test_a_local_code_in_a_kept_private_sequence_is_a_description(run, policy) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodeMeaning = "4471920", "Thorax Quill"
+    ds = base()
+    ds.private_block(0x2005, "ACME", create=True).add_new(0x01, "SQ", [code])
+    text = f"{SHIFT}\noverrides: [{{tag: '(2005,xx01)', private_creator: ACME, action: K, reason: test}}]"
+    _, _, data = run(ds, policy(text))
+    assert b"Thorax" in data and b"Quill" not in data and b"4471920" not in data
 
 
 def test_without_clean_descriptors_a_local_code_keeps_its_meaning(run, policy) -> None:
