@@ -717,6 +717,9 @@ def test_the_meaning_of_a_local_code_is_a_description(
     [
         ("RIS", "CT0012", "CT0012"),
         ("RIS", "CODE_01", "CODE_01"),
+        ("RPID", "RPID12", "RPID12"),
+        ("RIS", "L465381", "L465381"),
+        ("RIS", "465381", "DEIDENTIFIED"),
         ("RIS", "XR-CHEST-2V", "XR-CHEST-2V"),
         ("RIS", "4471920", "DEIDENTIFIED"),
         ("", "PAT4471920", "DEIDENTIFIED"),
