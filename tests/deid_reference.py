@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pydicom.datadict import dictionary_VM, keyword_for_tag
 from pydicom.dataelem import DataElement
@@ -21,6 +21,7 @@ from phi_deid_pipeline.data_dictionary import coding_schemes
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.generalize import zip3
 from phi_deid_pipeline.known_codes import is_plain_code
+from phi_deid_pipeline.known_days import KnownDays, is_counter
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Action, Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
@@ -330,17 +331,35 @@ class Reference:
             self._drop(element)
         elif vr in ("DA", "DT"):
             self._each(element, lambda text: self._without_births(vr, text))
+        elif vr in ("UL", "SL", "UV", "SV", "FL", "FD") and not element.is_empty:
+            self._without_days(element)
         elif (
-            vr in ("CS", "DS", "IS") and tag != 0x00080005 and any(self._is_known(vr, t) for t in self._texts(element))
+            vr in ("CS", "DS", "IS")
+            and tag != 0x00080005
+            and any(self._is_known(vr, t, tag) for t in self._texts(element))
         ):
-            self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text) else text)
+            self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text, tag) else text)
 
     def _without_births(self, vr: str, text: str) -> str:
         day = text.strip(" \0")
         day = day.replace(".", "", 2) if day[4:5] == "." else day
         return DUMMIES[vr][0] if day[:8] in self.births else text
 
-    def _is_known(self, vr: str, text: str) -> bool:
+    def _numeric_days(self) -> Collection[str]:
+        return self.lexicon.birth_dates if self.policy.dates == "keep" else self.lexicon.dates
+
+    def _without_days(self, element: DataElement) -> None:
+        days, counter = KnownDays(self._numeric_days()), is_counter(int(element.tag))
+        numbers = list(element.value) if element.VM > 1 else [element.value]
+        new = [0 if days.holds(n, single=element.VR == "FL", counter=counter) else n for n in numbers]
+        size = 4 if element.VR in ("UL", "SL", "FL") else 8
+        if any(a is not b for a, b in zip(new, numbers, strict=True)) and len(numbers) * size <= 256:
+            element.value = new if len(new) > 1 else new[0]
+
+    def _is_known(self, vr: str, text: str, tag: int) -> bool:
+        days = KnownDays(self._numeric_days())
+        if vr != "CS" and days.in_text(text.encode(), counter=vr == "IS" and is_counter(tag)):
+            return True
         if vr != "CS":
             number = text.strip(" \0").lstrip("+")
             codes = {code for code in self.lexicon.codes if code.isdigit()}
@@ -352,7 +371,7 @@ class Reference:
             size = len("".join(words))
             if all(len(w) < 2 or w in self.vocabulary.strong or w in self.vocabulary.plain for w in words):
                 continue
-            if category is Category.DATE and (size < 6 or size == 6 == sum(map(str.isdigit, "".join(words)))):
+            if category is Category.DATE and (size < 6 or (size == 6 and len(words) > 1)):
                 continue
             least = 4 if "".join(words).isalpha() else 5
             if size >= least or size == len(text.replace("_", "").replace(" ", "")):

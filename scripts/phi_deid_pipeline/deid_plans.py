@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import attribute
 from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, keyword_of
+from phi_deid_pipeline.known_days import BINARY_VRS
 from phi_deid_pipeline.policy_rows import is_published
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Kind(Enum):
     """How an element is handled; decided once per path and VR."""
 
     COPY = auto()
+    NUMBER = auto()  # kept, of a binary VR that may hold a day
     TEXT = auto()  # kept, known identifiers dropped
     CHECKED = auto()  # kept if well-formed for `form`, else word by word or not at all
     RECURSE = auto()
@@ -253,10 +255,11 @@ def _kept_kind(plan: Plan) -> Kind:
     What cannot stay becomes the dummy of the VR that it should have, as it may be of Type 1 or 2; a sequence is emptied.
     """
     kind = Kind.TEXT if plan.vr in TEXT_VRS else Kind.CHECKED if plan.vr in STRING_VRS else Kind.COPY
+    kind = Kind.NUMBER if plan.vr in BINARY_VRS else kind
     if not plan.stated:
         return kind
     stated = attribute(plan.tag).vr.split(" or ")  # type: ignore[union-attr]
-    if kind is Kind.COPY:
+    if kind is Kind.COPY or kind is Kind.NUMBER:
         numbers = plan.vr in NUMBER_VRS and not NUMBER_VRS.isdisjoint(stated)
         fits = numbers or not BYTE_VRS.isdisjoint(stated)
         return kind if fits else Kind.REMOVE if plan.stated == "UI" else Kind.DUMMY

@@ -12,6 +12,7 @@ from phi_deid_pipeline.data_dictionary import coding_schemes
 from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, Kind, Plan
 from phi_deid_pipeline.dicom_utils import keyword_of
 from phi_deid_pipeline.generalize import means_age, time_unit
+from phi_deid_pipeline.known_days import MAX_BYTES
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
 from phi_deid_pipeline.raw_elements import Element, Item, RawInstance, parse_items
 from phi_deid_pipeline.value_objects import replace
@@ -109,6 +110,8 @@ class ElementRewrite(ValueRewrite):
         kind = plan.kind
         if kind is Kind.COPY:
             out.keep(element.start, element.end)
+        elif kind is Kind.NUMBER:
+            self._number(element, plan, little, out)
         elif kind is Kind.RECURSE or kind is Kind.CONTENT:
             self._sequence(element, plan, charset, little, out)
         elif kind is Kind.PRIVATE:
@@ -189,6 +192,16 @@ class ElementRewrite(ValueRewrite):
             out.changed = True
             return
         if new is None or new == value:
+            out.keep(element.start, element.end)
+        else:
+            self._replace(element, plan, new, little, out)
+
+    def _number(self, element: Element, plan: Plan, little: bool, out: Output) -> None:
+        length = element.value_end - element.value_start
+        new = None
+        if 4 <= length <= MAX_BYTES:
+            new = self._without_days(plan, bytes(self.buffer[element.value_start : element.value_end]), element.little)
+        if new is None:
             out.keep(element.start, element.end)
         else:
             self._replace(element, plan, new, little, out)

@@ -26,7 +26,7 @@ MAX_CODE_DIGITS, MAX_DIGITS_BESIDE_LETTERS = 5, 6  # in a code that tells of nob
 MAX_CODE_LETTERS, MAX_LETTERS_BESIDE_DIGITS = 3, 4
 _PLAIN_CODE = re.compile(rb"[A-Za-z0-9./_-]{1,16}[ \x00]?")
 _CODE_WORD = re.compile(rb"[0-9A-Za-z]+")
-_SHORT_DATE = re.compile(r"\d{6}|\d{1,2}[ _]\d{1,2}[ _]\d{1,2}")  # may be any number
+_SHORT_DATE = re.compile(r"\d{1,2}[ _]\d{1,2}[ _]\d{1,2}")  # may be any numbers
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,18 @@ def known_codes(lexicon: Lexicon, vocabulary: Vocabulary) -> KnownCodes:
     return KnownCodes(lexicon, ordinary, numbers | {number for number in bare if len(number) >= MIN_NUMBER})
 
 
-def without_codes(vr: str, value: bytes, known: KnownCodes) -> bytes | None:
-    """Put the dummy of the VR in the place of each component that is, or for CS holds, a known code; None if none is."""
+def without_codes(vr: str, value: bytes, known: KnownCodes, days: list[bool] | None = None) -> bytes | None:
+    """Put the dummy of the VR in the place of each component that is, or for CS holds, a known code; None if none is.
+
+    `days` tells of components that are known for another reason.
+    """
     parts = [part.strip(b" \x00") for part in value.split(b"\\")]
     if vr == "CS":
         hit = [known.stands_in(part.decode("ascii", "replace")) for part in parts]
     else:
         hit = [not known.numbers.isdisjoint((part.lstrip(b"+"), part.lstrip(b"+0"))) for part in parts]
+    if days is not None:
+        hit = [one or other for one, other in zip(hit, days, strict=True)]
     if not any(hit):
         return None
     dummy = dummy_string(vr)

@@ -12,7 +12,7 @@ of ideographs alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from itertools import pairwise
 
@@ -77,6 +77,11 @@ class Lexicon(Identifiers):
     def days(self) -> frozenset[str]:
         """Return month and day (MMDD) of every known date."""
         return frozenset(date[4:] for date in self._index.dates)
+
+    @property
+    def dates(self) -> Collection[str]:
+        """The known dates as YYYYMMDD, birth dates among them."""
+        return self._index.dates
 
     @cached_property
     def short_parts(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, 
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
 from phi_deid_pipeline.known_codes import KnownCodes, is_plain_code, known_codes, without_codes
+from phi_deid_pipeline.known_days import KnownDays, is_counter
 from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
@@ -52,6 +53,7 @@ class ValueRewrite:
         self.unknown: list[tuple[str, str]] = []  # words of the element at hand that the vocabulary lacks
         self._births: frozenset[str] | None = None
         self._known: KnownCodes | None = None
+        self._days: KnownDays | None = None
 
     def _act(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> bytes | None:
         """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""
@@ -160,13 +162,31 @@ class ValueRewrite:
         if plan.form != plan.vr:
             return self._remembered(("kept", plan.vr), value, ())
         if plan.vr != "CS":
-            return without_codes(plan.vr, value, self._known) if len(value) >= MIN_NUMBER else None
+            if len(value) < MIN_NUMBER:
+                return None
+            counter = plan.vr == "IS" and is_counter(plan.tag)
+            return without_codes(plan.vr, value, self._known, self._known_days().in_text(value, counter=counter))
         if plan.tag == CHARACTER_SET:
             return None
         found = self.memo.get((plan.vr, value), NOTHING)
         if found is NOTHING:
             found = self.memo[plan.vr, value] = without_codes(plan.vr, value, self._known)
         return found  # type: ignore[return-value]
+
+    def _known_days(self) -> KnownDays:
+        if self._days is None:
+            key = "known days"
+            if key not in self.memo:
+                lexicon = self.patient.lexicon
+                kept = self.engine.planner.dates == "keep"
+                self.memo[key] = KnownDays(lexicon.birth_dates if kept else lexicon.dates)
+            self._days = self.memo[key]  # type: ignore[assignment]
+        return self._days  # type: ignore[return-value]
+
+    def _without_days(self, plan: Plan, value: bytes, little: bool) -> bytes | None:
+        """Return a value of a binary VR without days of the patient, None if it stays."""
+        days = self._known_days()
+        return days.without_days(plan.vr, value, little=little, counter=is_counter(plan.tag)) if days else None
 
     def _described(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
         """Return a value that is not well formed for its VR without words that the vocabulary lacks, None if it stays."""

@@ -753,3 +753,23 @@ def test_without_clean_descriptors_a_local_code_keeps_its_meaning(run, policy) -
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-1", "99LOCAL", "Thorax of Quill"
     out, _, _ = run(base(AnatomicRegionSequence=Sequence([code])), policy("options: [clean_pixel_data]"))
     assert out.AnatomicRegionSequence[0].CodeMeaning == "Thorax of Quill"
+
+
+# --------------------------------------------------------------------------- days in numbers
+
+
+@ALL
+def test_a_number_that_is_a_day_of_the_patient_is_zeroed(run, policy, syntax: str) -> None:
+    ds = base(StudyDate="20240229", PatientBirthDate="19530817", AcquisitionNumber="240229", SeriesNumber="7")
+    ds.TriggerTime, ds.AcquisitionDuration, ds.TemporalPositionIndex = "1709164800", 20240229.0, 530817
+    ds.ScanOptions, ds.SliceThickness = ["FAST", "F_240229"], "1.25"
+    out, _, _ = run(ds, policy(SHIFT), syntax)
+    assert (out.AcquisitionNumber, out.TriggerTime, out.AcquisitionDuration, out.TemporalPositionIndex) == (0, 0, 0, 0)
+    assert (out.SeriesNumber, out.SliceThickness, list(out.ScanOptions)) == (7, 1.25, ["FAST", "DEIDENTIFIED"])
+
+
+def test_a_day_in_a_number_stays_where_the_policy_keeps_dates(run, policy) -> None:
+    ds = base(StudyDate="20240229", AcquisitionNumber="240229")
+    ds.AcquisitionDuration = 20240229.0
+    out, _, _ = run(ds, policy(KEEPING))
+    assert (out.AcquisitionNumber, out.AcquisitionDuration) == (240229, 20240229.0)
