@@ -17,7 +17,7 @@ from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.measures import is_window
 from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.value_objects import dataclass
-from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
+from phi_deid_pipeline.vocabulary import MODALITIES, VOCABULARY_FILE, Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
@@ -28,10 +28,6 @@ MAX_NUMBER_DIGITS = 4
 YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date element
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
-# What stands after "by" and is no person's initials.
-_MODALITIES = frozenset(
-    {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
-)
 # What is denied as a whole: in CT ABDOMEN WITHOUT CONTRAST and a name, the name is no part of that.
 _CONTRAST = frozenset(
     {
@@ -106,6 +102,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
     _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
+    _drop_persons(text, tokens, vocabulary)
     if lexicon.short_parts:
         _drop_short_parts(text, tokens, lexicon.short_parts, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
@@ -422,6 +419,14 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             follower.keep, follower.named = False, True
 
 
+def _drop_persons(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop the words that a title or label makes names whatever the vocabulary says of them."""
+    for start, end in vocabulary.patterns.persons.spans(text, vocabulary):
+        for token in tokens:
+            if start <= token.start and token.end <= end:
+                token.keep, token.named = False, True
+
+
 def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
     """Drop names before a credential or role, initials, and surnames behind a label's colon or a word of contact."""
     cues, token = vocabulary.cues, tokens[index]
@@ -468,7 +473,7 @@ def _drop_initials(
         bracketed = last is cue and behind == ")" and re.fullmatch(r"\.? ?\(", between) is not None
         if not bracketed and not re.fullmatch(r"[ \t.:=-]{1,3}", between):
             break
-        if not letters or len(letters) > (3 if last is cue else 1) or follower.word in _MODALITIES:
+        if not letters or len(letters) > (3 if last is cue else 1) or follower.word in MODALITIES:
             break
         if len(letters) > 1 and ends and not bracketed and not _ENDS.match(text, follower.end):
             break

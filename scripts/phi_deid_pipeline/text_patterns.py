@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.measures import Measures
+from phi_deid_pipeline.text_persons import Persons
 from phi_deid_pipeline.written_dates import month_number
 
 MIN_UID_LENGTH = 20
@@ -504,6 +505,10 @@ class Patterns:
     @cached_property
     def measures(self) -> Measures:
         return Measures(self.languages)
+
+    @cached_property
+    def persons(self) -> Persons:
+        return Persons(self.languages)
 
     @cached_property
     def described(self) -> tuple[_Form, ...]:
