@@ -88,6 +88,7 @@ class Reference:
         self.offset_days = offset_days
         self.policy, self.new_uid, self.lexicon, self.pseudonym = policy, new_uid, lexicon, pseudonym
         self.vocabulary = load_vocabulary()
+        self.label = ""
         self.private = 0
         self.removed: Counter[tuple[int, ...]] = Counter()
 
@@ -251,7 +252,11 @@ class Reference:
         for item in element.value:
             stays, forced = self._content_item(item, path[-1])
             if stays:
+                label = self.label
+                if path[-1] in CONTENT and "clean_structured_content" in self.policy.options:
+                    self.label = self._label(item)
                 self._dataset(item, path, forced)
+                self.label = label
                 kept.append(item)
             else:
                 self.removed[path] += 1
@@ -261,6 +266,11 @@ class Reference:
             if not kept:
                 del ds[element.tag]
 
+    def _label(self, item: Dataset) -> str:
+        name = item.get("ConceptNameCodeSequence")
+        cleans = "clean_descriptors" in self.policy.options
+        return _first(name[0].get("CodeMeaning")).strip(" :") if name and cleans else ""
+
     def _content_item(self, item: Dataset, tag: int) -> tuple[bool, dict[int, Resolution]]:
         """Tell whether a content item stays, and what the rule for its concept asks of its value."""
         if tag not in CONTENT or "clean_structured_content" not in self.policy.options:
@@ -268,6 +278,18 @@ class Reference:
         name = item.get("ConceptNameCodeSequence")
         value_type = _first(item.get("ValueType"))
         answer = self.policy.resolve_concept(*self._code(name[0]), value_type) if name else None
+        if answer is None and name and value_type == "NUM":
+            measured = item.get("MeasuredValueSequence")
+            number = _first(measured[0].get("NumericValue")) if measured else ""
+            written = f"{self._label(item)}: {number}"
+            spans = self.vocabulary.patterns.labelled_spans(written)
+            if (
+                number.isdigit()
+                and len(number) >= 4
+                and any(end == len(written) for _, end in spans)
+                and self._label(item)
+            ):
+                return False, {}
         if answer is None:
             return True, {}
         action, holds = str(answer.action), CONTENT_VALUES.get(value_type)
@@ -280,7 +302,7 @@ class Reference:
         if action == "C":
             if holds in item and str(answer.fallback) == "X" and value_type == "TEXT":
                 texts = self._texts(item[holds])
-                if self._cleaned(texts, item[holds].VR) == "":
+                if self._cleaned(texts, item[holds].VR, self._label(item)) == "":
                     return False, {}
             if value_type != "TEXT":
                 return True, {}
@@ -310,7 +332,9 @@ class Reference:
             if vr not in TEXT:
                 raise Refused(f"{tag:08X}")
             texts = self._texts(element)
-            cleaned = zip3("\\".join(texts)) if tag in ADDRESSES else self._cleaned(texts, vr)
+            said = tag == 0x0040A160 or (tag == 0x00080104 and len(path) > 1 and path[-2] == 0x0040A168)
+            label = self.label if said else ""
+            cleaned = zip3("\\".join(texts)) if tag in ADDRESSES else self._cleaned(texts, vr, label)
             if cleaned is None or element.is_empty:
                 return
             if cleaned:
@@ -433,11 +457,11 @@ class Reference:
             parts = dropped.split("\\") if element.VR not in LONG_TEXT else [dropped]
             element.value = parts if len(parts) > 1 else parts[0]
 
-    def _cleaned(self, texts: list[str], vr: str) -> str | list[str] | None:
+    def _cleaned(self, texts: list[str], vr: str, label: str = "") -> str | list[str] | None:
         """Clean a text; None where it is unchanged, "" where nothing is left."""
         whole = "\\".join(texts).rstrip(" \0")
         texts = [whole] if vr in LONG_TEXT else whole.split("\\")
-        cleaned = [clean_descriptor(text, self.lexicon, self.vocabulary) for text in texts]
+        cleaned = [clean_descriptor(text, self.lexicon, self.vocabulary, None, label) for text in texts]
         if cleaned == texts:
             return None if drop_identifiers(whole, self.lexicon) == whole else ""
         if not any(text.strip() for text in cleaned):

@@ -33,7 +33,8 @@ CONTENT_VALUES = {
     "CODE": 0x0040A168,
     "NUM": 0x0040A300,
 }
-MEASURED_VALUE, UNITS, SCHEME = 0x0040A300, 0x004008EA, 0x00080102
+MEASURED_VALUE, NUMERIC_VALUE, UNITS, SCHEME = 0x0040A300, 0x0040A30A, 0x004008EA, 0x00080102
+MIN_IDENTIFYING = 4  # digits of a number that a label makes an identifier
 LAST_CODE = 0x00080120  # URN Code Value: the last attribute that may stand first in an item with a code
 # Concepts of ages that are numbers: code value and coding scheme.
 # What they write is of the VR that the attribute has, whichever was written.
@@ -243,7 +244,11 @@ class ElementRewrite(ValueRewrite):
                 self._done[plan, "X"] += 1
                 changed = True
                 continue
+            label = self.label
+            if plan.kind is Kind.CONTENT:
+                self.label = self._label(item, charset) if self.cleans_local else ""
             item_changed, item_chunks = self._item(item, item_plan, charset)
+            self.label = label
             changed |= item_changed
             chunks.extend(item_chunks)
         foreign = is_foreign(element, little)
@@ -291,6 +296,8 @@ class ElementRewrite(ValueRewrite):
         code, scheme = self._code(concept.items[0], charset)
         planner = self.engine.planner
         resolution = planner.concept(code, scheme, value_type)
+        if resolution is None and value_type == "NUM" and self.cleans_local and self._is_identifying(item, charset):
+            return None
         if resolution is None:
             return self._age_plan(item, plan, concept.items[0], charset)
         action = str(resolution.action)
@@ -306,7 +313,9 @@ class ElementRewrite(ValueRewrite):
         value = _child(item, tag)
         if (action, value_type) == ("C", "TEXT") and value is not None and str(resolution.fallback) == "X":
             text = bytes(self.source.value(value))
-            if self._remembered(("clean", value.vr), text, charset) == b"":
+            label = self._label(item, charset) if self.cleans_local else ""
+            what = ("clean", value.vr, label) if label else ("clean", value.vr)
+            if self._remembered(what, text, charset) == b"":
                 return None
         if value_type == "UIDREF" or (action == "C" and value_type != "TEXT"):
             return plan
@@ -315,6 +324,15 @@ class ElementRewrite(ValueRewrite):
             variant = plan.variants[tag, resolution] = Plan(plan.path, "SQ", plan.scene)
             variant.forced = {tag: resolution}
         return variant
+
+    def _is_identifying(self, item: Item, charset: tuple[str, ...]) -> bool:
+        """Tell whether the concept of a content item makes its number an identifier: Patient number 4471920."""
+        measured = _child(item, MEASURED_VALUE)
+        number = self._child_text(measured.items[0], NUMERIC_VALUE, ()) if measured and measured.items else ""
+        if not number.isdigit() or len(number) < MIN_IDENTIFYING:
+            return False
+        written = f"{self._label(item, charset)}: {number}"
+        return any(end == len(written) for _, end in self.engine.vocabulary.patterns.labelled_spans(written))
 
     def _age_plan(self, item: Item, plan: Plan, concept: Item, charset: tuple[str, ...]) -> Plan:
         """Return the plan for a content item whose number may be an age: by its concept, or by unit and meaning."""
@@ -329,6 +347,14 @@ class ElementRewrite(ValueRewrite):
             if not (unit or not code) or not means_age(meaning):
                 return plan
         return self.engine.planner.age_item(plan, unit or "a")
+
+    def _label(self, item: Item, charset: tuple[str, ...]) -> str:
+        """Return what the concept of a content item is called, "" where it has none."""
+        concept = _child(item, CONCEPT_NAME)
+        if concept is None or not concept.items:
+            return ""
+        charset = self.source.item_charset(concept.items[0], self.source.item_charset(item, charset))
+        return self._child_text(concept.items[0], CODE_MEANING, charset).strip(" :")
 
     def _child_text(self, item: Item, tag: int, charset: tuple[str, ...]) -> str:
         element = _child(item, tag)

@@ -91,11 +91,18 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
     return "".join(parts) + text[position:] if parts else text
 
 
-def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknown: list[str] | None = None) -> str:
+def clean_descriptor(
+    text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknown: list[str] | None = None, label: str = ""
+) -> str:
     """Return the text with only imaging words and measures left, tidied; the same text if nothing had to go.
 
-    `unknown` gets the folded words that go for no other reason than that the vocabulary lacks them.
+    `unknown` gets the folded words that go for no other reason than that the vocabulary lacks them. `label` stands
+    elsewhere and says what the text is, as the concept of a content item does: it is read as if it stood before a colon.
     """
+    if label:
+        text, at = f"{label}: {text}", len(label) + 2
+    else:
+        at = 0
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging, vocabulary.negations)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
@@ -107,13 +114,25 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
         _drop_short_parts(text, tokens, lexicon.short_parts, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
     if unknown is not None:
-        unknown.extend(word for token in tokens if not token.named for word in token.unknown)
-    if all(token.keep for token in tokens) and not spans:
-        return text
+        unknown.extend(word for token in tokens if token.start >= at and not token.named for word in token.unknown)
+    if all(token.keep for token in tokens if token.end > at) and all(end <= at for _, end in spans):
+        return text[at:]
     _drop_misled(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
     _drop_bare(text, tokens, vocabulary)
-    return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
+    return _join(
+        text[at:],
+        _behind(tokens, at),
+        denies=any(token.keep and token.word in vocabulary.negations for token in tokens),
+    )
+
+
+def _behind(tokens: list[_Token], at: int) -> list[_Token]:
+    """Return the tokens that end behind a place, counted from there."""
+    found = [token for token in tokens if token.end > at]
+    for token in found if at else ():
+        token.start, token.end = max(token.start - at, 0), token.end - at
+    return found
 
 
 @lru_cache(maxsize=16384)

@@ -547,13 +547,16 @@ class Patterns:
                 yield self._date_behind_value(text, start, end), end
         if not any(map(str.isdigit, text)):
             return
-        for match in _matches(self.labelled, text):
-            yield match.span()
+        yield from self.labelled_spans(text)
         for form in self.addresses:
             for match in _matches((form,), text):
                 street = next((value for value in match.groupdict().values() if value), "")
                 if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
+
+    def labelled_spans(self, text: str) -> Iterator[Span]:
+        """Yield labels with the identifiers that they make of what stands behind them."""
+        return (match.span() for match in _matches(self.labelled, text))
 
     def _date_behind_value(self, text: str, start: int, end: int) -> int:
         """Return where what was found begins: at a date behind values that were taken for parts of it (TE 30 12.03.2020)."""

@@ -17,7 +17,7 @@ from phi_deid_pipeline.actions import (
     padded,
 )
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
-from phi_deid_pipeline.deid_plans import CODE_VALUES, PATIENT_NAME, Kind, Plan
+from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, PATIENT_NAME, Kind, Plan
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 
 CHARACTER_SET, STUDY_DATE = 0x00080005, 0x00080020
+TEXT_VALUE, CONCEPT_CODE = 0x0040A160, 0x0040A168
 CODE_VRS = frozenset({"CS", "DS", "IS"})
 FORMED_VRS = CODE_VRS | {"AS", "DA", "DT", "TM"}  # what is not well formed for them is no value of theirs
 NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
@@ -51,6 +52,7 @@ class ValueRewrite:
         self.private_elements = 0
         self.uids_replaced = 0
         self.unknown: list[tuple[str, str]] = []  # words of the element at hand that the vocabulary lacks
+        self.label = ""  # what the concept of the content item at hand is called
         self._births: frozenset[str] | None = None
         self._known: KnownCodes | None = None
         self._days: KnownDays | None = None
@@ -96,8 +98,9 @@ class ValueRewrite:
         elif plan.tag in CODE_VALUES and is_plain_code(value, self.engine.vocabulary):
             cleaned = self._remembered(("kept", plan.vr), value, charset)
         else:
-            cleaned = self._remembered(("clean", plan.vr), value, charset)
-            self._note_unknown(plan, value, charset)
+            what = ("clean", plan.vr, self.label) if self.label and _is_value(plan) else ("clean", plan.vr)
+            cleaned = self._remembered(what, value, charset)
+            self._note_unknown(plan, what, value, charset)
         if cleaned != b"" or not value or plan.fallback is None:
             return plan, cleaned
         fallback = plan.fallback
@@ -199,7 +202,7 @@ class ValueRewrite:
             self.memo[key] = new
         return new
 
-    def _remembered(self, what: tuple[str, str], value: bytes, charset: tuple[str, ...]) -> bytes | None:
+    def _remembered(self, what: tuple[str, ...], value: bytes, charset: tuple[str, ...]) -> bytes | None:
         key = (what, value, charset)
         if key in self.memo:
             return self.memo[key]  # type: ignore[return-value]
@@ -208,16 +211,16 @@ class ValueRewrite:
             new = kept_text(what[1], value, charset, lexicon, self.engine.vocabulary)
         else:
             unknown: list[str] = []
-            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary, unknown)
+            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary, unknown, *what[2:])
             if unknown:
                 self.memo["unknown", key] = unknown
         if len(value) <= MEMO_BYTES:
             self.memo[key] = new
         return new
 
-    def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
+    def _note_unknown(self, plan: Plan, what: tuple[str, ...], value: bytes, charset: tuple[str, ...]) -> None:
         """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
-        key = ("unknown", (("clean", plan.vr), value, charset))
+        key = ("unknown", (what, value, charset))
         unknown = self.memo.get(key, ()) if len(value) <= MEMO_BYTES else self.memo.pop(key, ())
         if unknown:
             noted = [(word, keyword_of(plan.tag)) for word in unknown]  # type: ignore[attr-defined]
@@ -233,3 +236,8 @@ class ValueRewrite:
         new, changed = found  # type: ignore[misc]
         self.uids_replaced += changed
         return new if changed else value
+
+
+def _is_value(plan: Plan) -> bool:
+    """Tell whether a path is that of the text of a content item, or of what its code means."""
+    return plan.tag == TEXT_VALUE or (plan.tag == CODE_MEANING and len(plan.path) > 1 and plan.path[-2] == CONCEPT_CODE)

@@ -773,3 +773,60 @@ def test_a_day_in_a_number_stays_where_the_policy_keeps_dates(run, policy) -> No
     ds.AcquisitionDuration = 20240229.0
     out, _, _ = run(ds, policy(KEEPING))
     assert (out.AcquisitionNumber, out.AcquisitionDuration) == (240229, 20240229.0)
+
+
+# --------------------------------------------------------------------------- labels in concept names
+
+
+def _labelled(meaning: str, value_type: str, **value: Any) -> Dataset:
+    item = _content(value_type, "121071", **value)
+    item.ConceptNameCodeSequence[0].CodeMeaning = meaning
+    return item
+
+
+@pytest.mark.parametrize(
+    ("meaning", "text", "left"),
+    [
+        ("Operator", "Hand", None),
+        ("Observer", "Stone", None),
+        ("Dictated by", "Long", None),
+        ("Recorded by", "Rose", None),
+        ("MRN", "4471", None),
+        ("Person", "Young", None),
+        ("Finding", "nodule 12 mm", "nodule 12 mm"),
+        ("Comment", "Foot", "Foot"),
+        ("Operator", "No fracture", "No fracture"),
+    ],
+)
+def test_the_concept_of_a_content_item_says_what_its_text_is(
+    run, policy, meaning: str, text: str, left: str | None
+) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "D17", "99L", text
+    items = [_labelled(meaning, "TEXT", TextValue=text), _labelled("Finding", "TEXT", TextValue="Foot")]
+    items += [_labelled(meaning, "CODE", ConceptCodeSequence=Sequence([code]))]
+    out, _, _ = run(base(SOPClassUID=SR, Modality="SR", ContentSequence=Sequence(items)), policy(SHIFT))
+    first, other, coded = out.ContentSequence
+    assert first.TextValue in ({"", "DEIDENTIFIED"} if left is None else {left})
+    assert coded.ConceptCodeSequence[0].CodeMeaning == (left or "DEIDENTIFIED") and other.TextValue == "Foot"
+
+
+@pytest.mark.parametrize(
+    ("meaning", "number", "stays"),
+    [
+        ("Patient number", "4471920", False),
+        ("MRN", "4471", False),
+        ("Volume", "4471", True),
+        ("Patient number", "12", True),
+    ],
+)
+def test_a_number_that_its_concept_makes_an_identifier_goes(
+    run, policy, meaning: str, number: str, stays: bool
+) -> None:
+    units, measured = Dataset(), Dataset()
+    units.CodeValue, units.CodingSchemeDesignator, units.CodeMeaning = "1", "UCUM", "no units"
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = number, Sequence([units])
+    items = [_labelled(meaning, "NUM", MeasuredValueSequence=Sequence([measured]))]
+    items += [_labelled("Finding", "TEXT", TextValue="Foot")]
+    out, _, _ = run(base(SOPClassUID=SR, Modality="SR", ContentSequence=Sequence(items)), policy(SHIFT))
+    assert len(out.ContentSequence) == 1 + stays
