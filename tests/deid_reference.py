@@ -26,6 +26,7 @@ from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Action, Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.uid_mapping import names_definition
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -349,6 +350,11 @@ class Reference:
             self._dummy(element, answer.code)
         elif action in ("D", "U"):
             self._each(element, self.new_uid)
+        elif vr == "UI" and tag in (0x0008010C, 0x0008010D, 0x00080117, 0x00080118):
+            if "retain_uids" in self.policy.options:
+                return
+            schemes = coding_schemes().values()
+            self._each(element, lambda uid: uid if names_definition(uid, schemes) else self.new_uid(uid))
         elif vr in FORMED and tag != 0x00080005 and not self._is_well_formed(element):
             self._describe(element)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):

@@ -65,3 +65,9 @@ def coding_schemes() -> dict[str, str]:
     """Return the registered coding schemes in capitals (PS3.16 Tables 8-1 and 8-2) and their UIDs, "" where they have none."""
     lines = (_FOLDER / "coding_schemes.tsv").read_text(encoding="ascii").splitlines()
     return {designator.upper(): uid for designator, uid in (line.split("\t") for line in lines)}
+
+
+@cache
+def scheme_uids() -> frozenset[str]:
+    """Return the UIDs of the registered coding schemes."""
+    return frozenset(filter(None, coding_schemes().values()))

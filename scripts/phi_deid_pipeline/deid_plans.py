@@ -20,6 +20,8 @@ PATIENT_NAME, PATIENT_ID, PATIENT_AGE = 0x00100010, 0x00100020, 0x00101010
 ADDRESSES = frozenset({0x00101040, 0x00102152})  # Patient's Address, Region of Residence: may keep part of a ZIP code
 MEASURED_VALUE, NUMERIC_VALUE = 0x0040A300, 0x0040A30A
 CODE_MEANING = 0x00080104
+# Coding Scheme UID, Context Group Extension Creator UID, Context UID, Mapping Resource UID
+DEFINITION_UIDS = frozenset({0x0008010C, 0x0008010D, 0x00080117, 0x00080118})
 CODE_VALUES = frozenset({0x00080100, 0x00080119})  # Code Value, Long Code Value
 NUMBER_VRS = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "AT", "FL", "FD", "OF", "OD", "OL", "OV"})
 BYTE_VRS = frozenset({"OB", "OW", "UN"})
@@ -53,6 +55,7 @@ class Kind(Enum):
     AGE = auto()  # kept, capped
     CODE = auto()  # private, of a VR without words: kept if nothing in it is a known identifier
     UID = auto()
+    DEFINITION = auto()  # a UID that stays if it is registered
     PSEUDONYM = auto()
     REFUSE = auto()
 
@@ -256,6 +259,8 @@ def _kept_kind(plan: Plan) -> Kind:
     """
     kind = Kind.TEXT if plan.vr in TEXT_VRS else Kind.CHECKED if plan.vr in STRING_VRS else Kind.COPY
     kind = Kind.NUMBER if plan.vr in BINARY_VRS else kind
+    if plan.tag in DEFINITION_UIDS and plan.vr == "UI":
+        kind = Kind.DEFINITION
     if not plan.stated:
         return kind
     stated = attribute(plan.tag).vr.split(" or ")  # type: ignore[union-attr]

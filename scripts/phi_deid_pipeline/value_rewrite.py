@@ -16,6 +16,7 @@ from phi_deid_pipeline.actions import (
     new_uids,
     padded,
 )
+from phi_deid_pipeline.data_dictionary import scheme_uids
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
 from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, PATIENT_NAME, Kind, Plan
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
@@ -27,6 +28,7 @@ from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
 from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.uid_mapping import names_definition
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
@@ -52,6 +54,7 @@ class ValueRewrite:
         self.private_elements = 0
         self.uids_replaced = 0
         self.unknown: list[tuple[str, str]] = []  # words of the element at hand that the vocabulary lacks
+        self.keeps_uids = "retain_uids" in engine.policy.options
         self.label = ""  # what the concept of the content item at hand is called
         self._births: frozenset[str] | None = None
         self._known: KnownCodes | None = None
@@ -62,6 +65,9 @@ class ValueRewrite:
         kind = plan.kind
         if kind is Kind.UID:
             return NOTHING if plan.private and not are_uids(value) else self._uid(value)
+        if kind is Kind.DEFINITION:
+            uid = value.strip(b" \x00").decode("ascii", "replace")
+            return None if self.keeps_uids or names_definition(uid, scheme_uids()) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.form, value):
                 known = plan.form in CODE_VRS and len(value) >= MIN_WORD

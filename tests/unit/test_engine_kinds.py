@@ -830,3 +830,24 @@ def test_a_number_that_its_concept_makes_an_identifier_goes(
     items += [_labelled("Finding", "TEXT", TextValue="Foot")]
     out, _, _ = run(base(SOPClassUID=SR, Modality="SR", ContentSequence=Sequence(items)), policy(SHIFT))
     assert len(out.ContentSequence) == 1 + stays
+
+
+@pytest.mark.parametrize(
+    ("uid", "stays"),
+    [
+        ("1.2.840.10008.2.16.4", True),
+        ("2.16.840.1.113883.6.96", True),
+        ("2.16.840.1.113883.6.999", True),
+        ("1.2.276.448812907.19530817", False),
+        ("2.16.840.1.113883.3.19530817", False),
+    ],
+)
+def test_a_uid_of_a_definition_stays_if_it_is_registered(run, policy, uid: str, stays: bool) -> None:
+    scheme, code = Dataset(), Dataset()
+    scheme.CodingSchemeDesignator, scheme.CodingSchemeUID = "99X", uid
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning, code.ContextUID = "T-1", "SRT", "Thorax", uid
+    ds = base(CodingSchemeIdentificationSequence=Sequence([scheme]), AnatomicRegionSequence=Sequence([code]))
+    out, _, _ = run(ds, policy(SHIFT))
+    wanted = uid if stays else UIDS.new_uid(uid)
+    assert out.CodingSchemeIdentificationSequence[0].CodingSchemeUID == wanted
+    assert out.AnatomicRegionSequence[0].ContextUID == wanted
