@@ -50,6 +50,10 @@ def _any(rows: tuple[str, ...]) -> str:
 class NameWords(Protocol):
     """What a vocabulary tells of folded words behind a title or label."""
 
+    def __contains__(self, word: str) -> bool:
+        """Tell whether the vocabulary has a word."""
+        ...
+
     def is_no_name(self, word: str) -> bool:
         """Tell whether a word is none of a person."""
         ...
@@ -134,7 +138,8 @@ class Persons:
         if second is None or not second[0][0].isupper() or words.is_no_name(fold_word(second[0])):
             return chain.end()
         third = _LETTERS.match(text, second.end() + 1) if text[second.end() : second.end() + 1] == " " else None
-        region = third is not None and third[0].islower() and words.is_region(third[0])  # Will Hand knee
+        known = fold_word(chain[0]) in words  # behind an unknown name the region begins: Mrs Kowalski Cervical spine
+        region = known and third is not None and third[0].islower() and words.is_region(third[0])  # Will Hand knee
         return second.end() if region or words.may_be_called(fold_word(second[0])) else chain.end()
 
     def _behind_label(self, text: str, match: re.Match[str], words: NameWords) -> int:

@@ -23,6 +23,7 @@ def cleaned(text: str) -> str:
         ("Dr. W. Hand knee", "knee"),
         ("Dr Will Hand knee", "knee"),
         ("Mrs Gold-Silver knee", "knee"),
+        ("Mrs Kowalski Cervical spine", "Cervical spine"),
         ("Dr. Stein-Hand Knie", "Knie"),
         ("Frau Hand Knie rechts", "Knie rechts"),
         ("Dr. van der Hart knie", "knie"),
