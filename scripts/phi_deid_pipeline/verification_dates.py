@@ -206,6 +206,7 @@ COUNTS = re.compile(r"Number$|Index$|Identifier$")  # of keywords
 LONGEST_NUMBERS = 256  # bytes of a value whose numbers are looked at
 _BINARY = {"UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 NUMBER_VRS = frozenset({"DS", "IS", *_BINARY})
+_MAY_BE_DAY = re.compile(rb"(?<![.0-9])[0-9]{5}|[eE]")
 _ZONES = datetime.timedelta(hours=14)
 
 
@@ -221,13 +222,12 @@ class NumericDays:
 
     def problems(self, value: Value, data: bytes, *, little: bool) -> Iterator[Residual]:
         """Yield a residual for a value of `NUMBER_VRS` that holds one of the days."""
-        counts = COUNTS.search(keyword_of(value.path[-1])) is not None
-        if any(self._is_day(number, value.vr, counts) for number in _numbers_of(value.vr, data, little=little)):
+        numbers = [n for n in _numbers_of(value.vr, data, little=little) if 10_000 <= abs(n) < 10**16]
+        counts = bool(numbers) and COUNTS.search(keyword_of(value.path[-1])) is not None
+        if any(self._is_day(number, value.vr, counts) for number in numbers):
             yield Residual("dates", format_path(value.path), Category.DATE.value)
 
     def _is_day(self, number: float, vr: str, counts: bool) -> bool:
-        if not 10_000 <= abs(number) < 10**16:
-            return False
         whole = int(number)
         if whole in self._eight or (vr == "FL" and number in self._rounded):
             return True
