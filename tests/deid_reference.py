@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pydicom.datadict import dictionary_VM, keyword_for_tag
 from pydicom.dataelem import DataElement
@@ -17,12 +17,16 @@ from pydicom.sequence import Sequence
 
 from deid_reference_options import capped, creator_of, creators_of, is_published, is_time, is_uid, shifted, year_of
 from phi_deid_pipeline.actions import dummy_document, dummy_item
+from phi_deid_pipeline.data_dictionary import coding_schemes
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.generalize import zip3
+from phi_deid_pipeline.known_codes import is_plain_code
+from phi_deid_pipeline.known_days import KnownDays, is_counter
 from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Action, Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
 from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.uid_mapping import names_definition
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -85,6 +89,7 @@ class Reference:
         self.offset_days = offset_days
         self.policy, self.new_uid, self.lexicon, self.pseudonym = policy, new_uid, lexicon, pseudonym
         self.vocabulary = load_vocabulary()
+        self.label = ""
         self.private = 0
         self.removed: Counter[tuple[int, ...]] = Counter()
 
@@ -141,8 +146,8 @@ class Reference:
     def _dataset(self, ds: Dataset, above: tuple[int, ...], forced: dict[int, Resolution] | None = None) -> None:
         creators = creators_of(ds)
         scheme = _first(ds.get("CodingSchemeDesignator")).upper() if above else ""
-        local = scheme[:2] == "99" or (scheme[:1] == "L" and scheme != "LN")
-        local = local and "clean_descriptors" in self.policy.options
+        coded = any(keyword in ds for keyword in ("CodeValue", "CodeMeaning", "LongCodeValue", "URNCodeValue"))
+        local = bool(above) and coded and scheme not in coding_schemes() and "clean_descriptors" in self.policy.options
         for tag in sorted(map(int, ds.keys())):
             path = (*above, tag)
             element = ds[tag]
@@ -156,7 +161,10 @@ class Reference:
                 self._remove(ds, element, path)
             else:
                 answer = (forced or {}).get(tag) or self.policy.resolve(path, element.VR, self.sop_class)
-                if local and (tag, answer.action) == (0x00080104, Action.KEEP) and element.VR in TEXT:
+                code = tag in (0x00080100, 0x00080119)
+                plain = code and is_plain_code("\\".join(self._texts(element)).encode(), self.vocabulary)
+                described = (code and not plain) or tag == 0x00080104
+                if local and described and answer.action is Action.KEEP and element.VR in TEXT:
                     answer = Resolution(answer.code, Action.CLEAN, "local", "", Action.DUMMY)
                 if element.VR == "SQ":
                     self._sequence(ds, element, str(answer.action), path)
@@ -245,7 +253,11 @@ class Reference:
         for item in element.value:
             stays, forced = self._content_item(item, path[-1])
             if stays:
+                label = self.label
+                if path[-1] in CONTENT and "clean_structured_content" in self.policy.options:
+                    self.label = self._label(item)
                 self._dataset(item, path, forced)
+                self.label = label
                 kept.append(item)
             else:
                 self.removed[path] += 1
@@ -255,6 +267,11 @@ class Reference:
             if not kept:
                 del ds[element.tag]
 
+    def _label(self, item: Dataset) -> str:
+        name = item.get("ConceptNameCodeSequence")
+        cleans = "clean_descriptors" in self.policy.options
+        return _first(name[0].get("CodeMeaning")).strip(" :") if name and cleans else ""
+
     def _content_item(self, item: Dataset, tag: int) -> tuple[bool, dict[int, Resolution]]:
         """Tell whether a content item stays, and what the rule for its concept asks of its value."""
         if tag not in CONTENT or "clean_structured_content" not in self.policy.options:
@@ -262,6 +279,18 @@ class Reference:
         name = item.get("ConceptNameCodeSequence")
         value_type = _first(item.get("ValueType"))
         answer = self.policy.resolve_concept(*self._code(name[0]), value_type) if name else None
+        if answer is None and name and value_type == "NUM":
+            measured = item.get("MeasuredValueSequence")
+            number = _first(measured[0].get("NumericValue")) if measured else ""
+            written = f"{self._label(item)}: {number}"
+            spans = self.vocabulary.patterns.labelled_spans(written)
+            if (
+                number.isdigit()
+                and len(number) >= 4
+                and any(end == len(written) for _, end in spans)
+                and self._label(item)
+            ):
+                return False, {}
         if answer is None:
             return True, {}
         action, holds = str(answer.action), CONTENT_VALUES.get(value_type)
@@ -274,7 +303,7 @@ class Reference:
         if action == "C":
             if holds in item and str(answer.fallback) == "X" and value_type == "TEXT":
                 texts = self._texts(item[holds])
-                if self._cleaned(texts, item[holds].VR) == "":
+                if self._cleaned(texts, item[holds].VR, self._label(item)) == "":
                     return False, {}
             if value_type != "TEXT":
                 return True, {}
@@ -304,7 +333,9 @@ class Reference:
             if vr not in TEXT:
                 raise Refused(f"{tag:08X}")
             texts = self._texts(element)
-            cleaned = zip3("\\".join(texts)) if tag in ADDRESSES else self._cleaned(texts, vr)
+            said = tag == 0x0040A160 or (tag == 0x00080104 and len(path) > 1 and path[-2] == 0x0040A168)
+            label = self.label if said else ""
+            cleaned = zip3("\\".join(texts)) if tag in ADDRESSES else self._cleaned(texts, vr, label)
             if cleaned is None or element.is_empty:
                 return
             if cleaned:
@@ -319,23 +350,46 @@ class Reference:
             self._dummy(element, answer.code)
         elif action in ("D", "U"):
             self._each(element, self.new_uid)
+        elif vr == "UI" and tag in (0x0008010C, 0x0008010D, 0x00080117, 0x00080118):
+            if "retain_uids" in self.policy.options:
+                return
+            schemes = coding_schemes().values()
+            self._each(element, lambda uid: uid if names_definition(uid, schemes) else self.new_uid(uid))
         elif vr in FORMED and tag != 0x00080005 and not self._is_well_formed(element):
             self._describe(element)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):
             self._drop(element)
         elif vr in ("DA", "DT"):
             self._each(element, lambda text: self._without_births(vr, text))
+        elif vr in ("UL", "SL", "UV", "SV", "FL", "FD") and not element.is_empty:
+            self._without_days(element)
         elif (
-            vr in ("CS", "DS", "IS") and tag != 0x00080005 and any(self._is_known(vr, t) for t in self._texts(element))
+            vr in ("CS", "DS", "IS")
+            and tag != 0x00080005
+            and any(self._is_known(vr, t, tag) for t in self._texts(element))
         ):
-            self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text) else text)
+            self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text, tag) else text)
 
     def _without_births(self, vr: str, text: str) -> str:
         day = text.strip(" \0")
         day = day.replace(".", "", 2) if day[4:5] == "." else day
         return DUMMIES[vr][0] if day[:8] in self.births else text
 
-    def _is_known(self, vr: str, text: str) -> bool:
+    def _numeric_days(self) -> Collection[str]:
+        return self.lexicon.birth_dates if self.policy.dates == "keep" else self.lexicon.dates
+
+    def _without_days(self, element: DataElement) -> None:
+        days, counter = KnownDays(self._numeric_days()), is_counter(int(element.tag))
+        numbers = list(element.value) if element.VM > 1 else [element.value]
+        new = [0 if days.holds(n, single=element.VR == "FL", counter=counter) else n for n in numbers]
+        size = 4 if element.VR in ("UL", "SL", "FL") else 8
+        if any(a is not b for a, b in zip(new, numbers, strict=True)) and len(numbers) * size <= 256:
+            element.value = new if len(new) > 1 else new[0]
+
+    def _is_known(self, vr: str, text: str, tag: int) -> bool:
+        days = KnownDays(self._numeric_days())
+        if vr != "CS" and days.in_text(text.encode(), counter=vr == "IS" and is_counter(tag)):
+            return True
         if vr != "CS":
             number = text.strip(" \0").lstrip("+")
             codes = {code for code in self.lexicon.codes if code.isdigit()}
@@ -347,7 +401,7 @@ class Reference:
             size = len("".join(words))
             if all(len(w) < 2 or w in self.vocabulary.strong or w in self.vocabulary.plain for w in words):
                 continue
-            if category is Category.DATE and (size < 6 or size == 6 == sum(map(str.isdigit, "".join(words)))):
+            if category is Category.DATE and (size < 6 or (size == 6 and len(words) > 1)):
                 continue
             least = 4 if "".join(words).isalpha() else 5
             if size >= least or size == len(text.replace("_", "").replace(" ", "")):
@@ -409,11 +463,11 @@ class Reference:
             parts = dropped.split("\\") if element.VR not in LONG_TEXT else [dropped]
             element.value = parts if len(parts) > 1 else parts[0]
 
-    def _cleaned(self, texts: list[str], vr: str) -> str | list[str] | None:
+    def _cleaned(self, texts: list[str], vr: str, label: str = "") -> str | list[str] | None:
         """Clean a text; None where it is unchanged, "" where nothing is left."""
         whole = "\\".join(texts).rstrip(" \0")
         texts = [whole] if vr in LONG_TEXT else whole.split("\\")
-        cleaned = [clean_descriptor(text, self.lexicon, self.vocabulary) for text in texts]
+        cleaned = [clean_descriptor(text, self.lexicon, self.vocabulary, None, label) for text in texts]
         if cleaned == texts:
             return None if drop_identifiers(whole, self.lexicon) == whole else ""
         if not any(text.strip() for text in cleaned):

@@ -365,16 +365,17 @@ def cleaned_text(
     lexicon: Lexicon,
     vocabulary: Vocabulary,
     unknown: list[str] | None = None,
+    label: str = "",
 ) -> bytes | None:
     """Clean a descriptor value by value (E.3.5); None if it is unchanged, b"" if nothing is left.
 
-    `unknown` gets the folded words that go because the vocabulary lacks them.
+    `unknown` gets the folded words that go because the vocabulary lacks them; `label` says what the value is.
     """
     read = _without_misread(value, charset, lexicon)
     text, encodings = decode_text(read, charset)
     body = text.rstrip(" \x00")
     parts = body.split("\\") if vr in MULTI_VALUED_TEXT_VRS else [body]
-    cleaned = [clean_descriptor(part, lexicon, vocabulary, unknown) for part in parts]
+    cleaned = [clean_descriptor(part, lexicon, vocabulary, unknown, label) for part in parts]
     if cleaned == parts and read == value:
         # Also looked at as a whole: a name may be spread over the values.
         return None if drop_identifiers(body, lexicon, vocabulary) == body else b""

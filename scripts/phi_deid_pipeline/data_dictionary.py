@@ -58,3 +58,16 @@ def tag_of(keyword: str) -> int | None:
 def transfer_syntaxes() -> frozenset[str]:
     """Return the UIDs of all transfer syntaxes whose files hold a data set."""
     return frozenset((_FOLDER / "transfer_syntaxes.txt").read_text(encoding="ascii").split())
+
+
+@cache
+def coding_schemes() -> dict[str, str]:
+    """Return the registered coding schemes in capitals (PS3.16 Tables 8-1 and 8-2) and their UIDs, "" where they have none."""
+    lines = (_FOLDER / "coding_schemes.tsv").read_text(encoding="ascii").splitlines()
+    return {designator.upper(): uid for designator, uid in (line.split("\t") for line in lines)}
+
+
+@cache
+def scheme_uids() -> frozenset[str]:
+    """Return the UIDs of the registered coding schemes."""
+    return frozenset(filter(None, coding_schemes().values()))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from itertools import product
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import attribute
 from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, keyword_of
+from phi_deid_pipeline.known_days import BINARY_VRS
 from phi_deid_pipeline.policy_rows import is_published
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ PATIENT_NAME, PATIENT_ID, PATIENT_AGE = 0x00100010, 0x00100020, 0x00101010
 ADDRESSES = frozenset({0x00101040, 0x00102152})  # Patient's Address, Region of Residence: may keep part of a ZIP code
 MEASURED_VALUE, NUMERIC_VALUE = 0x0040A300, 0x0040A30A
 CODE_MEANING = 0x00080104
+# Coding Scheme UID, Context Group Extension Creator UID, Context UID, Mapping Resource UID
+DEFINITION_UIDS = frozenset({0x0008010C, 0x0008010D, 0x00080117, 0x00080118})
+CODE_VALUES = frozenset({0x00080100, 0x00080119})  # Code Value, Long Code Value
 NUMBER_VRS = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "AT", "FL", "FD", "OF", "OD", "OL", "OV"})
 BYTE_VRS = frozenset({"OB", "OW", "UN"})
 # VR of the dictionary -> the VR whose characters a value may hold that was written as a string of another kind.
@@ -33,6 +38,7 @@ class Kind(Enum):
     """How an element is handled; decided once per path and VR."""
 
     COPY = auto()
+    NUMBER = auto()  # kept, of a binary VR that may hold a day
     TEXT = auto()  # kept, known identifiers dropped
     CHECKED = auto()  # kept if well-formed for `form`, else word by word or not at all
     RECURSE = auto()
@@ -49,6 +55,7 @@ class Kind(Enum):
     AGE = auto()  # kept, capped
     CODE = auto()  # private, of a VR without words: kept if nothing in it is a known identifier
     UID = auto()
+    DEFINITION = auto()  # a UID that stays if it is registered
     PSEUDONYM = auto()
     REFUSE = auto()
 
@@ -138,16 +145,17 @@ class Planner:
         return found
 
     def local_item(self, plan: Plan) -> Plan:
-        """Return the plan of an item with a code of a local scheme: people write its meaning, so it is a description."""
+        """Return the plan of an item with a code of a local scheme: people write its value and meaning, so they are descriptions."""
         found = plan.variants.get((CODE_MEANING, "local"))
         if found is None:
             found = plan.variants[CODE_MEANING, "local"] = Plan(plan.path, "SQ", plan.scene)
-            found.children = {key: child for key, child in plan.children.items() if key[0] != CODE_MEANING}
+            written = CODE_VALUES | {CODE_MEANING}
+            found.children = {key: child for key, child in plan.children.items() if key[0] not in written}
             found.forced = plan.forced
-            for vr in sorted(TEXT_VRS):  # whatever VR was written
-                meaning = self.decide(found, CODE_MEANING, vr)
-                if meaning.kind is Kind.TEXT:
-                    self._clean_or_dummy(meaning)
+            for tag, vr in product(sorted(written), sorted(TEXT_VRS)):  # whatever VR was written
+                described = self.decide(found, tag, vr)
+                if described.kind is Kind.TEXT:
+                    self._clean_or_dummy(described)
         return found
 
     def _clean_or_dummy(self, plan: Plan) -> None:
@@ -250,10 +258,13 @@ def _kept_kind(plan: Plan) -> Kind:
     What cannot stay becomes the dummy of the VR that it should have, as it may be of Type 1 or 2; a sequence is emptied.
     """
     kind = Kind.TEXT if plan.vr in TEXT_VRS else Kind.CHECKED if plan.vr in STRING_VRS else Kind.COPY
+    kind = Kind.NUMBER if plan.vr in BINARY_VRS else kind
+    if plan.tag in DEFINITION_UIDS and plan.vr == "UI":
+        kind = Kind.DEFINITION
     if not plan.stated:
         return kind
     stated = attribute(plan.tag).vr.split(" or ")  # type: ignore[union-attr]
-    if kind is Kind.COPY:
+    if kind is Kind.COPY or kind is Kind.NUMBER:
         numbers = plan.vr in NUMBER_VRS and not NUMBER_VRS.isdisjoint(stated)
         fits = numbers or not BYTE_VRS.isdisjoint(stated)
         return kind if fits else Kind.REMOVE if plan.stated == "UI" else Kind.DUMMY

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
-from phi_deid_pipeline.deid_plans import CODE_MEANING, Kind, Plan
+from phi_deid_pipeline.data_dictionary import coding_schemes
+from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, Kind, Plan
 from phi_deid_pipeline.dicom_utils import keyword_of
 from phi_deid_pipeline.generalize import means_age, time_unit
+from phi_deid_pipeline.known_days import MAX_BYTES
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
 from phi_deid_pipeline.raw_elements import Element, Item, RawInstance, parse_items
 from phi_deid_pipeline.value_objects import replace
@@ -31,7 +33,9 @@ CONTENT_VALUES = {
     "CODE": 0x0040A168,
     "NUM": 0x0040A300,
 }
-MEASURED_VALUE, UNITS, SCHEME = 0x0040A300, 0x004008EA, 0x00080102
+MEASURED_VALUE, NUMERIC_VALUE, UNITS, SCHEME = 0x0040A300, 0x0040A30A, 0x004008EA, 0x00080102
+MIN_IDENTIFYING = 4  # digits of a number that a label makes an identifier
+LAST_CODE = 0x00080120  # URN Code Value: the last attribute that may stand first in an item with a code
 # Concepts of ages that are numbers: code value and coding scheme.
 # What they write is of the VR that the attribute has, whichever was written.
 RESTATED = frozenset({Kind.DUMMY, Kind.EMPTY, Kind.PSEUDONYM, Kind.CHECKED, Kind.AGE})
@@ -78,6 +82,7 @@ class ElementRewrite(ValueRewrite):
         super().__init__(engine, source, patient)
         self.keeps_private = engine.planner.keeps_private
         self.cleans_local = "clean_descriptors" in engine.policy.options
+        self.schemes = coding_schemes()
         self._done: Counter[tuple[Plan, str]] = Counter()
 
     def _plan_of(self, parent: Plan, tag: int, vr: str) -> Plan:
@@ -106,6 +111,8 @@ class ElementRewrite(ValueRewrite):
         kind = plan.kind
         if kind is Kind.COPY:
             out.keep(element.start, element.end)
+        elif kind is Kind.NUMBER:
+            self._number(element, plan, little, out)
         elif kind is Kind.RECURSE or kind is Kind.CONTENT:
             self._sequence(element, plan, charset, little, out)
         elif kind is Kind.PRIVATE:
@@ -190,6 +197,16 @@ class ElementRewrite(ValueRewrite):
         else:
             self._replace(element, plan, new, little, out)
 
+    def _number(self, element: Element, plan: Plan, little: bool, out: Output) -> None:
+        length = element.value_end - element.value_start
+        new = None
+        if 4 <= length <= MAX_BYTES:
+            new = self._without_days(plan, bytes(self.buffer[element.value_start : element.value_end]), element.little)
+        if new is None:
+            out.keep(element.start, element.end)
+        else:
+            self._replace(element, plan, new, little, out)
+
     def _replace(self, element: Element, plan: Plan, value: bytes, little: bool, out: Output) -> None:
         """Write an element with a new value; its header as in the source, but for the VR of a dummy under a wrong one."""
         if value == b"" and element.value_end == element.value_start:
@@ -227,7 +244,11 @@ class ElementRewrite(ValueRewrite):
                 self._done[plan, "X"] += 1
                 changed = True
                 continue
+            label = self.label
+            if plan.kind is Kind.CONTENT:
+                self.label = self._label(item, charset) if self.cleans_local else ""
             item_changed, item_chunks = self._item(item, item_plan, charset)
+            self.label = label
             changed |= item_changed
             chunks.extend(item_chunks)
         foreign = is_foreign(element, little)
@@ -254,7 +275,7 @@ class ElementRewrite(ValueRewrite):
         """Return whether an item changed, and its bytes."""
         inner = Output(self.buffer)
         charset = self.source.item_charset(item, charset)
-        if self.cleans_local and item.elements and item.elements[0].tag <= SCHEME and self._is_local(item, charset):
+        if self.cleans_local and item.elements and item.elements[0].tag <= LAST_CODE and self._is_local(item, charset):
             plan = self.engine.planner.local_item(plan)
         self._elements(item.elements, plan, charset, item.little, inner)
         if not inner.changed:
@@ -275,6 +296,8 @@ class ElementRewrite(ValueRewrite):
         code, scheme = self._code(concept.items[0], charset)
         planner = self.engine.planner
         resolution = planner.concept(code, scheme, value_type)
+        if resolution is None and value_type == "NUM" and self.cleans_local and self._is_identifying(item, charset):
+            return None
         if resolution is None:
             return self._age_plan(item, plan, concept.items[0], charset)
         action = str(resolution.action)
@@ -290,7 +313,9 @@ class ElementRewrite(ValueRewrite):
         value = _child(item, tag)
         if (action, value_type) == ("C", "TEXT") and value is not None and str(resolution.fallback) == "X":
             text = bytes(self.source.value(value))
-            if self._remembered(("clean", value.vr), text, charset) == b"":
+            label = self._label(item, charset) if self.cleans_local else ""
+            what = ("clean", value.vr, label) if label else ("clean", value.vr)
+            if self._remembered(what, text, charset) == b"":
                 return None
         if value_type == "UIDREF" or (action == "C" and value_type != "TEXT"):
             return plan
@@ -299,6 +324,15 @@ class ElementRewrite(ValueRewrite):
             variant = plan.variants[tag, resolution] = Plan(plan.path, "SQ", plan.scene)
             variant.forced = {tag: resolution}
         return variant
+
+    def _is_identifying(self, item: Item, charset: tuple[str, ...]) -> bool:
+        """Tell whether the concept of a content item makes its number an identifier: Patient number 4471920."""
+        measured = _child(item, MEASURED_VALUE)
+        number = self._child_text(measured.items[0], NUMERIC_VALUE, ()) if measured and measured.items else ""
+        if not number.isdigit() or len(number) < MIN_IDENTIFYING:
+            return False
+        written = f"{self._label(item, charset)}: {number}"
+        return any(end == len(written) for _, end in self.engine.vocabulary.patterns.labelled_spans(written))
 
     def _age_plan(self, item: Item, plan: Plan, concept: Item, charset: tuple[str, ...]) -> Plan:
         """Return the plan for a content item whose number may be an age: by its concept, or by unit and meaning."""
@@ -314,6 +348,14 @@ class ElementRewrite(ValueRewrite):
                 return plan
         return self.engine.planner.age_item(plan, unit or "a")
 
+    def _label(self, item: Item, charset: tuple[str, ...]) -> str:
+        """Return what the concept of a content item is called, "" where it has none."""
+        concept = _child(item, CONCEPT_NAME)
+        if concept is None or not concept.items:
+            return ""
+        charset = self.source.item_charset(concept.items[0], self.source.item_charset(item, charset))
+        return self._child_text(concept.items[0], CODE_MEANING, charset).strip(" :")
+
     def _child_text(self, item: Item, tag: int, charset: tuple[str, ...]) -> str:
         element = _child(item, tag)
         values = self.source.texts(element, charset) if element is not None and element.items is None else []
@@ -323,9 +365,10 @@ class ElementRewrite(ValueRewrite):
         return self._child_text(item, 0x00080100, charset), self._child_text(item, SCHEME, charset)
 
     def _is_local(self, item: Item, charset: tuple[str, ...]) -> bool:
-        """Tell whether the code of an item is of a local scheme: 99 or L in front (PS3.3 8.2), but not LOINC."""
-        scheme = self._child_text(item, SCHEME, charset).upper()
-        return scheme.startswith(("99", "L")) and scheme != "LN"
+        """Tell whether an item holds a code of a scheme that is not registered (PS3.16 8), or of none."""
+        if self._child_text(item, SCHEME, charset).upper() in self.schemes:
+            return False
+        return any(element.tag in CODE_VALUES or element.tag in (CODE_MEANING, LAST_CODE) for element in item.elements)
 
 
 def is_foreign(element: Element, little: bool) -> bool:

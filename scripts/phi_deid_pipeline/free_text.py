@@ -17,7 +17,7 @@ from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.measures import is_window
 from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.value_objects import dataclass
-from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
+from phi_deid_pipeline.vocabulary import MODALITIES, VOCABULARY_FILE, Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
@@ -28,10 +28,6 @@ MAX_NUMBER_DIGITS = 4
 YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date element
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
-# What stands after "by" and is no person's initials.
-_MODALITIES = frozenset(
-    {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
-)
 # What is denied as a whole: in CT ABDOMEN WITHOUT CONTRAST and a name, the name is no part of that.
 _CONTRAST = frozenset(
     {
@@ -95,28 +91,48 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
     return "".join(parts) + text[position:] if parts else text
 
 
-def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknown: list[str] | None = None) -> str:
+def clean_descriptor(
+    text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknown: list[str] | None = None, label: str = ""
+) -> str:
     """Return the text with only imaging words and measures left, tidied; the same text if nothing had to go.
 
-    `unknown` gets the folded words that go for no other reason than that the vocabulary lacks them.
+    `unknown` gets the folded words that go for no other reason than that the vocabulary lacks them. `label` stands
+    elsewhere and says what the text is, as the concept of a content item does: it is read as if it stood before a colon.
     """
+    if label:
+        text, at = f"{label}: {text}", len(label) + 2
+    else:
+        at = 0
     spans = [(start, end) for start, end, _ in lexicon.hits(text)]
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging, vocabulary.negations)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
     _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
+    _drop_persons(text, tokens, vocabulary)
     if lexicon.short_parts:
         _drop_short_parts(text, tokens, lexicon.short_parts, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
     if unknown is not None:
-        unknown.extend(word for token in tokens if not token.named for word in token.unknown)
-    if all(token.keep for token in tokens) and not spans:
-        return text
+        unknown.extend(word for token in tokens if token.start >= at and not token.named for word in token.unknown)
+    if all(token.keep for token in tokens if token.end > at) and all(end <= at for _, end in spans):
+        return text[at:]
     _drop_misled(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
     _drop_bare(text, tokens, vocabulary)
-    return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
+    return _join(
+        text[at:],
+        _behind(tokens, at),
+        denies=any(token.keep and token.word in vocabulary.negations for token in tokens),
+    )
+
+
+def _behind(tokens: list[_Token], at: int) -> list[_Token]:
+    """Return the tokens that end behind a place, counted from there."""
+    found = [token for token in tokens if token.end > at]
+    for token in found if at else ():
+        token.start, token.end = max(token.start - at, 0), token.end - at
+    return found
 
 
 @lru_cache(maxsize=16384)
@@ -422,6 +438,14 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             follower.keep, follower.named = False, True
 
 
+def _drop_persons(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+    """Drop the words that a title or label makes names whatever the vocabulary says of them."""
+    for start, end in vocabulary.patterns.persons.spans(text, vocabulary):
+        for token in tokens:
+            if start <= token.start and token.end <= end:
+                token.keep, token.named = False, True
+
+
 def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
     """Drop names before a credential or role, initials, and surnames behind a label's colon or a word of contact."""
     cues, token = vocabulary.cues, tokens[index]
@@ -468,7 +492,7 @@ def _drop_initials(
         bracketed = last is cue and behind == ")" and re.fullmatch(r"\.? ?\(", between) is not None
         if not bracketed and not re.fullmatch(r"[ \t.:=-]{1,3}", between):
             break
-        if not letters or len(letters) > (3 if last is cue else 1) or follower.word in _MODALITIES:
+        if not letters or len(letters) > (3 if last is cue else 1) or follower.word in MODALITIES:
             break
         if len(letters) > 1 and ends and not bracketed and not _ENDS.match(text, follower.end):
             break

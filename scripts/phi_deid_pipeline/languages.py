@@ -31,6 +31,8 @@ class Languages:
     initial_cues_with_mark: tuple[str, ...]
     planning_words: tuple[str, ...]
     role_labels: tuple[str, ...]
+    name_labels: tuple[str, ...]
+    person_labels: tuple[str, ...]
     relatives: tuple[str, ...]
     relative_links: tuple[str, ...]
     contact_words: tuple[str, ...]

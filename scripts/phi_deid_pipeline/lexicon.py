@@ -12,7 +12,7 @@ of ideographs alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
-from phi_deid_pipeline.lexicon_numbers import is_in_thousands
+from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs
 from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, SIDES, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
@@ -52,6 +52,7 @@ _BIRTH_YEAR = re.compile(
     r"|gebjahr|nee?|nac(?:id[oa])?|nat[ao]|naissance|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)"
     r"\s?(?:(?:in|im|en|nel)\s)?(\d{4})(?![^\W_]|[.,/-]\d)"
 )  # b 1952 without a point may be a series of diffusion
+_MONTH_AND_YEAR = re.compile(r"(?<![\w./-])(0?[1-9]|1[0-2])(?:[./-](?=\d{4})|/)(\d{4}|\d\d)(?![\w/]|[.,-]\d)")
 _PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _IMAGING = tuple(sorted(IMAGING))
@@ -76,6 +77,11 @@ class Lexicon(Identifiers):
     def days(self) -> frozenset[str]:
         """Return month and day (MMDD) of every known date."""
         return frozenset(date[4:] for date in self._index.dates)
+
+    @property
+    def dates(self) -> Collection[str]:
+        """The known dates as YYYYMMDD, birth dates among them."""
+        return self._index.dates
 
     @cached_property
     def short_parts(self) -> frozenset[str]:
@@ -116,6 +122,7 @@ class Lexicon(Identifiers):
             *self._words(folded),
             *self._numbers(folded),
             *self._dates(folded),
+            *self._joined(folded),
             *self._birth_years(folded),
             *self._inside(folded),
             *self._verbatim(folded),
@@ -309,6 +316,17 @@ class Lexicon(Identifiers):
                 if _stands_alone(folded, start, run_end, whole_word=len(compact) < 6, prefixed=prefixed):
                     yield start, run_end, known[0]
 
+    def _joined(self, folded: str) -> Iterator[Span]:
+        """Find numbers and dates whose digits are a whole run with any marks in it: 7730.4419, 44:88:21, 2024.0229."""
+        index = self._index
+        if not (index.numbers or index.dates):
+            return
+        for start, end, digits in joined_runs(folded):
+            if digits in index.numbers:
+                yield start, end, index.numbers[digits][0]
+            elif len(digits) == 8 and any(not index.dates.isdisjoint(days) for _, _, days in find_dates(digits)):
+                yield start, end, Category.DATE
+
     def _may_be_divided(self, known: tuple[Category, bool], number: str, gaps: list[str], written: str) -> bool:
         """Tell whether a known number may be written with these gaps; one point between digits makes a decimal number."""
         if not gaps:
@@ -340,7 +358,13 @@ class Lexicon(Identifiers):
                     yield from self._beside_birth_date(folded, start, end)
 
     def _birth_years(self, folded: str) -> Iterator[Span]:
-        """Find the year of birth behind a word or sign of birth: b.1952, *1952."""
+        """Find the year of birth behind a word or sign of birth (b.1952, *1952), and with its month: 08/53, 8.1953."""
+        for match in _MONTH_AND_YEAR.finditer(folded) if self.birth_dates else ():
+            months = {date[:6] for date in self.birth_dates}
+            padded, year = match[1].zfill(2), match[2]
+            telling = len(year) == 4 or len(match[1]) == 2 or int(year) > 31
+            if telling and any(month.endswith(padded) and month[:4].endswith(year) for month in months):
+                yield match.start(), match.end(), Category.DATE
         years = {date[:4] for date in self.birth_dates}
         if years and any(year in folded for year in years):
             for match in _BIRTH_YEAR.finditer(folded):

@@ -15,7 +15,9 @@ MIN_SHORT = 3  # digits of a whole ID with letters, without zeros in front: A-12
 MIN_POINTED = 8  # digits in two groups that a point may divide: 2024.77123 of 2024/77123
 MIN_PART = 4  # digits of a number of an address
 MIN_DIVIDED = 5  # digits of a number of an address that is written in groups: 582 22
+MIN_JOINED = 6  # digits of a number that counts with any marks between its digits, where the whole run is that number
 _UID = re.compile(r"\d+(?:\.\d+){4,}")
+_RUN_OF_GROUPS = re.compile(r"(?<![^\W_])\d++(?:(?:[^\w\n]{1,3}|_{1,3}| ?x ?)\d++(?!(?!x\d)[^\W_]))+")
 _GROUPS = re.compile(r"\d+(?:[ ./-]\d+)*")
 _POSTCODES = re.compile(
     r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2}"
@@ -24,6 +26,20 @@ _POSTCODES = re.compile(
 _FIRST_HALF = re.compile(r"(?<![^\W_])([a-z]{2}\d[a-z\d]?|[a-z]\d[a-z]) ?\d[a-z][a-z\d](?![^\W_])")
 # First halves of postcodes that name series, views and sides too.
 _IMAGING_HALF = re.compile(r"(?:cr|ct|ll|pa|se|sl|sp|ss|st|te|ti|tr)\d+")
+
+
+def joined_runs(folded: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, digits) of every run of groups of digits, as long as it is, and of its parts between blanks.
+
+    A part of a run is none: of 0.448821 and 448.821.5 only the whole digits count. Digits that count on (1 2 3 4 5 6) are no number.
+    """
+    for match in _RUN_OF_GROUPS.finditer(folded):
+        spans = [(0, len(match[0]))]
+        spans += [part.span() for part in re.finditer(r"\S+", match[0]) if not part[0].isdigit()]
+        for start, end in dict.fromkeys(spans):
+            digits = "".join(filter(str.isdigit, match[0][start:end]))
+            if len(digits) >= MIN_JOINED and digits not in "0123456789":
+                yield match.start() + start, match.start() + end, digits
 
 
 def is_round_or_year(digits: str) -> bool:

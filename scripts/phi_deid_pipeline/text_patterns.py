@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.measures import Measures
+from phi_deid_pipeline.text_persons import Persons
 from phi_deid_pipeline.written_dates import month_number
 
 MIN_UID_LENGTH = 20
@@ -347,7 +348,22 @@ def _old_persons(languages: Languages) -> Iterator[_Form]:
     yield _Form(rf"{_START}(?:{_any(decades)}[ -]{{1,2}}){{1,3}}(?:9\d['’]?s|{words}){_END}", starts=decades)
     sexes = rf"{_APART}(?-i:[MFWmfw]),\s?{old}{_PART_END}|{_APART}{old}\s(?-i:w){_PART_END}"
     yield _Form(sexes, digits=2, starts=("m", "f", "w"))
+    yield from _ages_beside_signs(units, counted)
     yield _Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2, marks="åÅлЛгГ歳才岁歲세살ป")
+
+
+def _ages_beside_signs(units: str, counted: str) -> Iterator[_Form]:
+    """Yield ages above 89 beside a sign or letter of the sex or of years, and with a half: ♀ 93, w/93, m, 93, aa 93, 93.5 yo."""
+    old = r"(?:9\d|1[01]\d)"
+    yield _Form(
+        rf"[♀♂]\s?(?:d[ei]\s)?{old}(?!\d)(?:\s?(?:{units}|a){_END})?|(?<![\w.,/-]){old}\s?[♀♂]", marks="♀♂", digits=2
+    )
+    yield _Form(rf"{_APART}(?-i:[mwfh])(?:,?\s|\s?/\s?){old}{counted}", digits=2, starts=("m", "w", "f", "h"))
+    yield _Form(rf"{_APART}(?-i:H)\s{old}{counted}", digits=2, starts=("h",))
+    yield _Form(rf"(?<![\w.,/-]){old}\s?/\s?(?-i:[mwfh])(?![^\W_]|/)", marks="/", digits=2)
+    yield _Form(rf"{_START}(?-i:aa)\.?\s{old}{counted}", digits=2, starts=("aa",))
+    half = r"(?:[.,]\d|\s?½|\s1/2)"
+    yield _Form(rf"(?<![\w.,/-]){old}{half}[- ]?(?:{units}|y[./-]{{0,2}}o){_END}", digits=2)
 
 
 def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[_Form]:
@@ -506,6 +522,10 @@ class Patterns:
         return Measures(self.languages)
 
     @cached_property
+    def persons(self) -> Persons:
+        return Persons(self.languages)
+
+    @cached_property
     def described(self) -> tuple[_Form, ...]:
         return tuple(_known_forms(self.languages))
 
@@ -542,13 +562,16 @@ class Patterns:
                 yield self._date_behind_value(text, start, end), end
         if not any(map(str.isdigit, text)):
             return
-        for match in _matches(self.labelled, text):
-            yield match.span()
+        yield from self.labelled_spans(text)
         for form in self.addresses:
             for match in _matches((form,), text):
                 street = next((value for value in match.groupdict().values() if value), "")
                 if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
+
+    def labelled_spans(self, text: str) -> Iterator[Span]:
+        """Yield labels with the identifiers that they make of what stands behind them."""
+        return (match.span() for match in _matches(self.labelled, text))
 
     def _date_behind_value(self, text: str, start: int, end: int) -> int:
         """Return where what was found begins: at a date behind values that were taken for parts of it (TE 30 12.03.2020)."""

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Container
 
 SALT_BYTES = 32
+HL7_SCHEME = re.compile(r"2\.16\.840\.1\.113883\.[56]\.[0-9]{1,4}")
 STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")
 
 
@@ -27,6 +29,11 @@ def is_standard_uid(uid: str) -> bool:
     These are short: a date, a time or a number of a device below the root of DICOM is somebody's own.
     """
     return STANDARD_UID.fullmatch(uid) is not None
+
+
+def names_definition(uid: str, registered: Container[str]) -> bool:
+    """Tell whether a UID is one of DICOM, of a registered coding scheme or of those that HL7 registers, none of a site."""
+    return is_standard_uid(uid) or uid in registered or HL7_SCHEME.fullmatch(uid) is not None
 
 
 class UidMapper:

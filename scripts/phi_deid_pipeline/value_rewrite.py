@@ -16,21 +16,25 @@ from phi_deid_pipeline.actions import (
     new_uids,
     padded,
 )
+from phi_deid_pipeline.data_dictionary import scheme_uids
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
-from phi_deid_pipeline.deid_plans import PATIENT_NAME, Kind, Plan
+from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, PATIENT_NAME, Kind, Plan
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
-from phi_deid_pipeline.known_codes import KnownCodes, known_codes, without_codes
+from phi_deid_pipeline.known_codes import KnownCodes, is_plain_code, known_codes, without_codes
+from phi_deid_pipeline.known_days import KnownDays, is_counter
 from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
 from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.uid_mapping import names_definition
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 
 CHARACTER_SET, STUDY_DATE = 0x00080005, 0x00080020
+TEXT_VALUE, CONCEPT_CODE = 0x0040A160, 0x0040A168
 CODE_VRS = frozenset({"CS", "DS", "IS"})
 FORMED_VRS = CODE_VRS | {"AS", "DA", "DT", "TM"}  # what is not well formed for them is no value of theirs
 NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
@@ -50,14 +54,20 @@ class ValueRewrite:
         self.private_elements = 0
         self.uids_replaced = 0
         self.unknown: list[tuple[str, str]] = []  # words of the element at hand that the vocabulary lacks
+        self.keeps_uids = "retain_uids" in engine.policy.options
+        self.label = ""  # what the concept of the content item at hand is called
         self._births: frozenset[str] | None = None
         self._known: KnownCodes | None = None
+        self._days: KnownDays | None = None
 
     def _act(self, plan: Plan, value: bytes, charset: tuple[str, ...], element: Element) -> bytes | None:
         """Return the new value of an element, None if it stays; remembered where it depends on the value alone."""
         kind = plan.kind
         if kind is Kind.UID:
             return NOTHING if plan.private and not are_uids(value) else self._uid(value)
+        if kind is Kind.DEFINITION:
+            uid = value.strip(b" \x00").decode("ascii", "replace")
+            return None if self.keeps_uids or names_definition(uid, scheme_uids()) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.form, value):
                 known = plan.form in CODE_VRS and len(value) >= MIN_WORD
@@ -91,9 +101,12 @@ class ValueRewrite:
         """Clean a text; where nothing is left, the fallback of the policy takes over."""
         if plan.kind is Kind.ADDRESS:
             cleaned: bytes | None = padded(plan.vr, zip3(decode_text(value, charset)[0]).encode("ascii"))
+        elif plan.tag in CODE_VALUES and is_plain_code(value, self.engine.vocabulary):
+            cleaned = self._remembered(("kept", plan.vr), value, charset)
         else:
-            cleaned = self._remembered(("clean", plan.vr), value, charset)
-            self._note_unknown(plan, value, charset)
+            what = ("clean", plan.vr, self.label) if self.label and _is_value(plan) else ("clean", plan.vr)
+            cleaned = self._remembered(what, value, charset)
+            self._note_unknown(plan, what, value, charset)
         if cleaned != b"" or not value or plan.fallback is None:
             return plan, cleaned
         fallback = plan.fallback
@@ -158,13 +171,31 @@ class ValueRewrite:
         if plan.form != plan.vr:
             return self._remembered(("kept", plan.vr), value, ())
         if plan.vr != "CS":
-            return without_codes(plan.vr, value, self._known) if len(value) >= MIN_NUMBER else None
+            if len(value) < MIN_NUMBER:
+                return None
+            counter = plan.vr == "IS" and is_counter(plan.tag)
+            return without_codes(plan.vr, value, self._known, self._known_days().in_text(value, counter=counter))
         if plan.tag == CHARACTER_SET:
             return None
         found = self.memo.get((plan.vr, value), NOTHING)
         if found is NOTHING:
             found = self.memo[plan.vr, value] = without_codes(plan.vr, value, self._known)
         return found  # type: ignore[return-value]
+
+    def _known_days(self) -> KnownDays:
+        if self._days is None:
+            key = "known days"
+            if key not in self.memo:
+                lexicon = self.patient.lexicon
+                kept = self.engine.planner.dates == "keep"
+                self.memo[key] = KnownDays(lexicon.birth_dates if kept else lexicon.dates)
+            self._days = self.memo[key]  # type: ignore[assignment]
+        return self._days  # type: ignore[return-value]
+
+    def _without_days(self, plan: Plan, value: bytes, little: bool) -> bytes | None:
+        """Return a value of a binary VR without days of the patient, None if it stays."""
+        days = self._known_days()
+        return days.without_days(plan.vr, value, little=little, counter=is_counter(plan.tag)) if days else None
 
     def _described(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
         """Return a value that is not well formed for its VR without words that the vocabulary lacks, None if it stays."""
@@ -177,7 +208,7 @@ class ValueRewrite:
             self.memo[key] = new
         return new
 
-    def _remembered(self, what: tuple[str, str], value: bytes, charset: tuple[str, ...]) -> bytes | None:
+    def _remembered(self, what: tuple[str, ...], value: bytes, charset: tuple[str, ...]) -> bytes | None:
         key = (what, value, charset)
         if key in self.memo:
             return self.memo[key]  # type: ignore[return-value]
@@ -186,16 +217,16 @@ class ValueRewrite:
             new = kept_text(what[1], value, charset, lexicon, self.engine.vocabulary)
         else:
             unknown: list[str] = []
-            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary, unknown)
+            new = cleaned_text(what[1], value, charset, lexicon, self.engine.vocabulary, unknown, *what[2:])
             if unknown:
                 self.memo["unknown", key] = unknown
         if len(value) <= MEMO_BYTES:
             self.memo[key] = new
         return new
 
-    def _note_unknown(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> None:
+    def _note_unknown(self, plan: Plan, what: tuple[str, ...], value: bytes, charset: tuple[str, ...]) -> None:
         """Count the words that the last cleaning of this value dropped for want of a vocabulary."""
-        key = ("unknown", (("clean", plan.vr), value, charset))
+        key = ("unknown", (what, value, charset))
         unknown = self.memo.get(key, ()) if len(value) <= MEMO_BYTES else self.memo.pop(key, ())
         if unknown:
             noted = [(word, keyword_of(plan.tag)) for word in unknown]  # type: ignore[attr-defined]
@@ -211,3 +242,8 @@ class ValueRewrite:
         new, changed = found  # type: ignore[misc]
         self.uids_replaced += changed
         return new if changed else value
+
+
+def _is_value(plan: Plan) -> bool:
+    """Tell whether a path is that of the text of a content item, or of what its code means."""
+    return plan.tag == TEXT_VALUE or (plan.tag == CODE_MEANING and len(plan.path) > 1 and plan.path[-2] == CONCEPT_CODE)

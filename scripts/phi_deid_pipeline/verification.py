@@ -29,7 +29,7 @@ from phi_deid_pipeline.uid_mapping import is_standard_uid
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
-from phi_deid_pipeline.verification_dates import ChangedDates, age_problems, number_ages
+from phi_deid_pipeline.verification_dates import NUMBER_VRS, ChangedDates, NumericDays, age_problems, number_ages
 from phi_deid_pipeline.verification_headers import HeaderMemory
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
@@ -145,6 +145,7 @@ class SeriesVerifier:
         self._moved = ChangedDates(
             policy.dates if policy is not None else "shift", self._needles.dates, lexicon.birth_dates
         )
+        self._numeric: dict[frozenset[str], NumericDays] = {}
         self._opened = Opened()
         self._conformance = Conformance()
         self._written_headers, self._source_headers = HeaderMemory(), HeaderMemory()
@@ -228,12 +229,17 @@ class SeriesVerifier:
             return
         found: set[Residual] = set()
         values = [value for _, value in fresh]
+        if dates not in self._numeric:
+            self._numeric[dates] = NumericDays(dates)
+        numeric = self._numeric[dates]
         for value in values:
             found.update(group_problems(value))
             if value.vr == "AS" or value.path[-1] == _PATIENT_AGE:
                 found.update(age_problems(value, layout.bytes_of(value), self._max_age))
             if value.vr == "UI":
                 found.update(self._uids(layout, value))
+            if value.vr in NUMBER_VRS and not self._search.allows(value.path, Category.DATE):
+                found.update(numeric.problems(value, layout.bytes_of(value), little=layout.little))
         found.update(self._identifiers(layout, values, dates, charsets, original))
         yield from found
         dirty = {residual.where for residual in found}

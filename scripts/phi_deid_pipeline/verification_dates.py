@@ -13,15 +13,19 @@ and every other pair must have it. The rules:
 5. A birth date of the patient is a dummy afterwards wherever it stood, unless it is the Study Date of the source.
 6. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit;
    neither must the number of a content item that is called an age and has a unit of time.
+7. No number (DS, IS, UL, SL, UV, SV, FL, FD) is a source date: as YYYYMMDD, DDMMYYYY or MMDDYYYY, as a second, or a part of
+   one, since 1970 on that day in any time zone (not a round number of seconds), and in attributes that count things
+   (`COUNTS`) as six digits.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
+import struct
 from collections.abc import Iterator
 
-from phi_deid_pipeline.dicom_utils import format_path
+from phi_deid_pipeline.dicom_utils import format_path, keyword_of
 from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value
 
@@ -196,3 +200,57 @@ def _calendar(day: str) -> datetime.date | None:
         return datetime.date(int(day[:4]), int(day[4:6]), int(day[6:]))
     except ValueError:
         return None
+
+
+COUNTS = re.compile(r"Number$|Index$|Identifier$")  # of keywords
+LONGEST_NUMBERS = 256  # bytes of a value whose numbers are looked at
+_BINARY = {"UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+NUMBER_VRS = frozenset({"DS", "IS", *_BINARY})
+_MAY_BE_DAY = re.compile(rb"(?<![.0-9])[0-9]{5}|[eE]")
+_ZONES = datetime.timedelta(hours=14)
+
+
+class NumericDays:
+    """Judges numbers by the source dates (YYYYMMDD) that they may be."""
+
+    def __init__(self, dates: frozenset[str]) -> None:
+        days = [day for day in map(_calendar, sorted(dates)) if day is not None]
+        self._days = frozenset(days)
+        self._eight = frozenset(int(f"{day:{form}}") for day in days for form in ("%Y%m%d", "%d%m%Y", "%m%d%Y"))
+        self._rounded = {struct.unpack("f", struct.pack("f", number))[0] for number in self._eight}
+        self._six = frozenset(f"{day:{form}}" for day in days for form in ("%y%m%d", "%d%m%y", "%m%d%y"))
+
+    def problems(self, value: Value, data: bytes, *, little: bool) -> Iterator[Residual]:
+        """Yield a residual for a value of `NUMBER_VRS` that holds one of the days."""
+        numbers = [n for n in _numbers_of(value.vr, data, little=little) if 10_000 <= abs(n) < 10**16]
+        counts = bool(numbers) and COUNTS.search(keyword_of(value.path[-1])) is not None
+        if any(self._is_day(number, value.vr, counts) for number in numbers):
+            yield Residual("dates", format_path(value.path), Category.DATE.value)
+
+    def _is_day(self, number: float, vr: str, counts: bool) -> bool:
+        whole = int(number)
+        if whole in self._eight or (vr == "FL" and number in self._rounded):
+            return True
+        if counts and whole == number and str(whole).zfill(6) in self._six:
+            return True
+        return any(self._is_moment(whole // size) for size in (1, 10**3, 10**6))
+
+    def _is_moment(self, second: int) -> bool:
+        if not 10**8 <= abs(second) < 42 * 10**8 or (second % 10_000 == 0 and second % 3600):
+            return False
+        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=second)
+        return any((moment + shift).date() in self._days for shift in (-_ZONES, _ZONES, 0 * _ZONES))
+
+
+def _numbers_of(vr: str, data: bytes, *, little: bool) -> list[float]:
+    """Return the finite numbers of a value, none where it is no number or longer than `LONGEST_NUMBERS`."""
+    if len(data) > LONGEST_NUMBERS:
+        return []
+    if vr in _BINARY:
+        size = struct.calcsize(_BINARY[vr])
+        count = len(data) // size
+        return [n for n in struct.unpack_from(f"{'<' if little else '>'}{count}{_BINARY[vr]}", data) if n == n]
+    found = (
+        re.fullmatch(rb"[ \x00]*([+-]?[0-9.]+(?:[eE][+-]?[0-9]{1,2})?)[ \x00]*", part) for part in data.split(b"\\")
+    )
+    return [float(match[1]) for match in found if match and match[1].count(b".") < 2 and match[1].strip(b"+-.")]

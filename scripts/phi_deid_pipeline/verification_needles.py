@@ -23,7 +23,7 @@ The rules, in the order in which they apply:
    says `verification_numbers`; what the header divides counts in groups whatever its length. In CS a word of letters never
    counts that is a term (`CODE_TERMS`) or has `MIN_WHOLE` letters: LAO, MAX and NORM are terms there before they are names.
 5. A date counts as YYYYMMDD (also at the head of a DT), and in text in the forms of `verification_written`. The year of
-   birth counts alone behind a word for birth.
+   birth counts alone behind a word for birth, and with its month (08/53, 8.1953).
 6. TM and AS values that are such hold no identifiers, DA and DT only dates; what is no time, age or date there is text.
    In values that are no text a hit counts if it has `MIN_BINARY_HIT` characters or stands in `MIN_BINARY_RUN` printable
    ones. Base64, deflated streams and UTF-16 are read, too.
@@ -47,6 +47,9 @@ from phi_deid_pipeline.verification_numbers import (
     address_codes,
     address_pairs,
     behind_country,
+    day_orders,
+    divided_in_bytes,
+    divided_numbers,
     is_year_or_round,
     order_numbers,
     order_tails,
@@ -69,7 +72,7 @@ from phi_deid_pipeline.verification_spellings import (
 )
 from phi_deid_pipeline.verification_words import NUMBER_CUES, ORDINARY, PARTICLES, PLACE_WORDS, POSTCODE_CUES
 from phi_deid_pipeline.verification_written import BYTES as _BYTE_WRITTEN
-from phi_deid_pipeline.verification_written import holds_birth_year, holds_date
+from phi_deid_pipeline.verification_written import birth_months, holds_birth_month, holds_birth_year, holds_date
 
 MIN_NAME = 4
 MIN_WHOLE = 3
@@ -141,6 +144,7 @@ class Needles:
         chosen = [entry for entry in entries if entry.category not in skip]
         self._births = frozenset(e.value for e in chosen if e.category is Category.BIRTH_DATE)
         self._years = frozenset(day[:4] for day in self._births)
+        self._byte_months = tuple(form.encode() for form in sorted(birth_months(self._births)))
         self._byte_years = tuple(year.encode() for year in sorted(self._years))
         self._byte_born = re.compile(rb"[a-z][.:=]{0,2}\s?(?:%b)(?![0-9a-z])" % b"|".join(self._byte_years))
         self.dates = frozenset(e.value for e in chosen if e.category is Category.DATE and e.value != "19000101")
@@ -404,6 +408,8 @@ class Needles:
             return True
         if self._titled and self._byte_titled.search(data):
             return True
+        if any(month in data for month in self._byte_months) or any(map(self._may_be_joined, divided_in_bytes(data))):
+            return True
         runs = _BYTE_DIGITS.findall(data)
         if not self._byte_digits.isdisjoint((*runs, *(run.lstrip(b"0") for run in runs))):
             return True
@@ -418,6 +424,9 @@ class Needles:
     def may_be_joined(self, data: bytes) -> bool:
         """Tell quickly whether a name may stand in one word with others in bytes, whose capitals count."""
         return not self._byte_joined.isdisjoint(joined_in_bytes(data))
+
+    def _may_be_joined(self, digits: bytes) -> bool:
+        return digits in self._byte_digits or digits in self._byte_dates or digits.decode() in self._byte_turned
 
     def _may_be_divided(self, data: bytes) -> bool:
         """Tell quickly whether a name with hyphens inside or a number in groups may stand in bytes."""
@@ -498,6 +507,13 @@ class Needles:
             dates = self.dates
         if dates and holds_date(folded, dates):
             yield Category.DATE, 8
+        for number in divided_numbers(folded):
+            if number in self.digits:
+                yield self.digits[number], len(number)
+            elif not dates.isdisjoint(day_orders(number)):
+                yield Category.DATE, len(number)
+        if self._births & dates and holds_birth_month(folded, self._births & dates):
+            yield Category.DATE, MIN_BINARY_HIT
         if any(year in folded for year in self._years):
             years = {day[:4] for day in self._births & dates}
             if holds_birth_year(folded, years):

@@ -8,6 +8,8 @@ Of an ID or order, without what stands behind ^ or & (who gave it), or before th
 2. The end from a letter on, from `MIN_BEHIND_LETTERS` digits, its numbers without zeros in front too: CT4711 of
    2023-CT-004711. No end that is a year or round. The whole counts without zeros from `MIN_SHORT` digits on: A123 of A000123.
 
+Any run of groups of digits that is a number of `MIN_JOINED` digits as a whole counts for it, or for a day, whatever marks divide it.
+
 Of an address: postcodes of letters and digits (British, Canadian, Dutch), numbers in two groups; a number of four digits
 beside the word behind it, and behind a word for postcodes or letters of a country.
 """
@@ -24,6 +26,12 @@ MIN_SHORT = 3
 MIN_UID_POINTS = 4  # of an ID that is a UID: its parts are those of other UIDs
 MIN_IN_GROUPS = 5  # digits of a postcode in two groups
 
+MIN_JOINED = 6  # digits of a number that counts with any marks inside, where nothing else stands in its run
+
+_COUNTING = "0123456789"
+_MARK = r"(?:[^\w\n]{1,3}|_{1,3}| ?x ?)"
+_GROUPS_IN_TEXT = re.compile(rf"(?<![^\W_])\d++(?:{_MARK}\d++(?!(?!x\d)[^\W_]))+")
+_GROUPS_IN_BYTES = re.compile(rb"[0-9]++(?:(?:[^0-9a-z\\\x00-\x1f]{1,3}| ?x ?)[0-9]++)+")
 _DAY = re.compile(r"(?:18|19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _OWN = re.compile(r"[^\^&\d]*\d[^\^&]*")
 _RUN = re.compile(r"\d+|[^\W\d_]+")
@@ -78,6 +86,31 @@ def order_tails(folded: str) -> Iterator[str]:
 def pointed(folded: str) -> Iterator[str]:
     """Yield the numbers of an ID that hold one point: they may be written so."""
     yield from (a + b for a, b in re.findall(r"(?<!\d)(?<!\d\.)(\d+)\.(\d+)(?!\.?\d)", folded))
+
+
+def divided_numbers(folded: str) -> Iterator[str]:
+    """Yield the digits of each run of groups in folded text, and of each part of it without blanks."""
+    for match in _GROUPS_IN_TEXT.finditer(folded):
+        for part in {match[0], *match[0].split()}:
+            digits = re.sub(r"\D", "", part)
+            if len(digits) >= MIN_JOINED and digits != part and digits not in _COUNTING:
+                yield digits
+
+
+def divided_in_bytes(data: bytes) -> Iterator[bytes]:
+    """Yield what `divided_numbers` may find in bytes of lower case, and more."""
+    for run in set(_GROUPS_IN_BYTES.findall(data)):
+        for part in {run, *run.split()}:
+            digits = re.sub(rb"[^0-9]", b"", part)
+            if len(digits) >= MIN_JOINED:
+                yield digits
+
+
+def day_orders(digits: str) -> tuple[str, ...]:
+    """Return the days (YYYYMMDD) that eight digits may be, none for any other number of digits."""
+    if len(digits) != 8:
+        return ()
+    return digits, digits[4:] + digits[2:4] + digits[:2], digits[4:] + digits[:4]
 
 
 def is_year_or_round(number: str) -> bool:

@@ -90,7 +90,7 @@ class Search:
         self.needles = needles
         self._sources = frozenset(sources)
         self._short = tuple(uid for uid in self._sources if len(uid) < SHORT_UID)
-        self._allows = allowance.allows
+        self.allows = allowance.allows
         self._seen: dict[tuple[str, bytes, bytes, frozenset[str]], frozenset[Category]] = {}
 
     def find(self, pieces: list[Piece], dates: frozenset[str], charsets: Iterable[bytes]) -> Iterator[Residual]:
@@ -151,7 +151,7 @@ class Search:
         for piece in pieces:
             components = {part.strip(b" \x00+") for part in piece.data.split(b"\\")}
             for category in self.needles.numbers(components, dates=dates):
-                if not self._allows(piece.path, category):
+                if not self.allows(piece.path, category):
                     yield identifier(piece.path, category)
 
     # ---------------------------------------------------------------- text and bytes
@@ -171,13 +171,13 @@ class Search:
             odd = odd or (coded and (b"&" in data or b"%" in data))
             if suspicious or odd or (packed and may_be_packed(data)):
                 for category in self._categories(piece, dates):
-                    if not self._allows(piece.path, category):
+                    if not self.allows(piece.path, category):
                         yield identifier(piece.path, category)
             for needle, category, least in foreign:
                 if (
                     (len(needle) >= least or len(data) <= SHORT_VALUE)
                     and needle in data
-                    and not self._allows(piece.path, category)
+                    and not self.allows(piece.path, category)
                 ):
                     yield identifier(piece.path, category)
             if (dotted and self.has_source_uid(data)) or (packed and any(map(self.has_source_uid, unpacked(data)))):

@@ -69,6 +69,22 @@ def holds_birth_year(folded: str, years: Collection[str]) -> bool:
     return any(match[1] in years for match in _BORN_IN.finditer(folded))
 
 
+def birth_months(births: Collection[str]) -> set[str]:
+    """Return how month and year of births (YYYYMMDD) are written: 08/53, 08.1953, 8/1953; 8/53 where 53 is no day."""
+    found = set()
+    for day in births:
+        month, bare, year, short = day[4:6], str(int(day[4:6])), day[:4], day[2:4]
+        found |= {f"{one}{mark}{year}" for one in (month, bare) for mark in "/.-"} | {f"{month}/{short}"}
+        found |= {f"{bare}/{short}"} if int(short) > 31 else set()
+    return found
+
+
+def holds_birth_month(folded: str, births: Collection[str]) -> bool:
+    """Tell whether month and year of one of the births stand in folded text, with no other number beside them."""
+    forms = (re.escape(form) for form in birth_months(births) if form in folded)
+    return any(re.search(rf"(?<![\w./-]){form}(?![\w/]|[.,-]\d)", folded) for form in forms)
+
+
 def _read(folded: str) -> Iterator[str]:
     """Yield YYYYMMDD for every reading of what may be a date."""
     for match in _DIGITS.finditer(folded):

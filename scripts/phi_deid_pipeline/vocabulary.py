@@ -10,6 +10,7 @@ from pathlib import Path
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_languages, spellings
+from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
 from phi_deid_pipeline.value_objects import dataclass
 
@@ -18,6 +19,10 @@ SURNAMES_FILE = _FOLDER / "name_words.txt"
 VOCABULARY_FILE = _FOLDER / "vocabulary.txt"
 EPONYMS_FILE = _FOLDER / "eponyms.txt"
 NEGATIONS_FILE = _FOLDER / "negations.txt"
+# What stands behind "by", or a label, and is no person.
+MODALITIES = frozenset(
+    {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
+)
 _STRENGTHS = ("strong", "plain", "name")
 
 
@@ -75,6 +80,15 @@ class Vocabulary:
     def may_be_called(self, word: str) -> bool:
         """Tell whether a word of the vocabulary is a surname or place too."""
         return word in self.names or word in self.surnames
+
+    def is_no_name(self, word: str) -> bool:
+        """Tell whether a word is none behind a title or label: it denies, points, says who or is a modality."""
+        cues = self.cues
+        return word in MODALITIES or word in self.negations or word in cues.dangling or word in cues.articles
+
+    def is_region(self, word: str) -> bool:
+        """Tell whether a word of a study is a region: neither side nor modality."""
+        return word in self.cues.study and word not in MODALITIES and word not in SIDES
 
     def is_imaging(self, text: str) -> bool:
         """Tell whether all words of a text are in the vocabulary."""

@@ -104,7 +104,7 @@ def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     for match in _NUMERIC.finditer(folded):
         yield match.start(1), match.end(5), tuple(_numeric_orders(match[1], match[3], match[5]))
     for match in _BY_BARS.finditer(folded):
-        if match[2] == "|" or len(match[1]) == 4 or len(match[4]) == 4:  # no time of day
+        if match[2] == "|" or len(match[1]) == 4 or int(match[4]) > 59 or int(match[1]) > 23:  # no time of day
             yield match.start(), match.end(), tuple(_numeric_orders(match[1], match[3], match[4]))
     for match in _SHORT_YEAR.finditer(folded):
         yield match.start(), match.end(), tuple(_numeric_orders(*match.groups()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
@@ -255,3 +257,42 @@ def test_postcode_in_lower_case_or_without_a_town_goes(text: str, left: str) -> 
 )  # fmt: skip
 def test_stage_level_series_and_measure_are_no_postcode(text: str) -> None:
     assert _left(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "♀ 93 Thorax",
+            "93 ♀ Thorax",
+            "♂93 Thorax",
+            "w/93 Thorax",
+            "93/w Thorax",
+            "w 93 Thorax",
+            "m, 93 Sturz Thorax",
+        ),
+        *("H 93 thorax", "aa 93 torace", "93.5 yo chest", "93 1/2 yo chest", "nearly 94 chest", "turning 93 chest"),
+    ],
+)
+def test_an_age_above_89_beside_a_sign_or_letter_goes(text: str) -> None:
+    assert "93" not in clean_descriptor(text, Lexicon(), VOCABULARY) and "94" not in clean_descriptor(
+        text, Lexicon(), VOCABULARY
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "♀ 45 Thorax",
+        "w/45",
+        "m, 93 mm",
+        "liver 93 mm",
+        "f 93 kg",
+        "nearly 95 %",
+        "T1 w 93 ms",
+        "93.5 mm",
+        "slice 93/120",
+    ],
+)
+def test_numbers_beside_letters_that_are_no_age_above_89_stay(text: str) -> None:
+    assert re.findall(r"\d+", clean_descriptor(text, Lexicon(), VOCABULARY)) == re.findall(r"\d+", text)

@@ -46,7 +46,10 @@ def after(vr: str, value: str, *entries: tuple[Category, str]) -> str:
         ((NAME, "Li^Xu"), "LI_XU", True),
         ((DATE, "20200131"), "20200131", True),
         ((DATE, "20200131"), "31JAN2020", True),
-        ((DATE, "20200131"), "200131", False),
+        ((DATE, "20200131"), "200131", True),
+        ((DATE, "20200131"), "F_200131", True),
+        ((DATE, "20200131"), "X200131", True),
+        ((DATE, "20200131"), "20 01 31", False),
     ],
 )
 def test_component_of_a_code_string_goes_if_it_is_a_known_identifier(

@@ -47,7 +47,7 @@ def test_parts_and_groupings_of_an_id_go_from_texts_that_policies_keep(
         ("P-44556", "TE 44.556 ms"),
         ("P-44556", "44,556"),
         ("A000120", "kernel a 120 kV"),
-        ("UKT^7654321", "7654.321"),
+        ("UKT^7654321", "17654.321"),
         ("P-44556", "145 560 HU"),
     ],
 )

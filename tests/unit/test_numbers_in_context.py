@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
-from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.lexicon import Lexicon, entries_of
+from phi_deid_pipeline.records import Category
+from phi_deid_pipeline.verification_needles import Needles
 
 EMPTY = Lexicon()
 VOCABULARY = load_vocabulary()
@@ -160,3 +164,51 @@ def test_measure_behind_such_a_word_stays(text: str) -> None:
 def test_number_with_the_code_of_a_country_goes_from_kept_text() -> None:
     left = drop_identifiers("call 0049 171 1234567, version 0012 3, serial 0012345678", EMPTY)
     assert "171" not in left and "0012 3" in left and "0012345678" in left
+
+    left = drop_identifiers("call 0049 171 1234567, version 0012 3", EMPTY)
+    assert "171" not in left and "0012 3" in left
+
+
+# --------------------------------------------------------------------------- numbers and dates in split form
+
+SPLIT = Lexicon(
+    entry
+    for category, value in (
+        (Category.RECORD_NUMBER, "77304419"),
+        (Category.RECORD_NUMBER, "K10488217F"),
+        (Category.RECORD_NUMBER, "00448821"),
+        (Category.CONTACT, "541-555-0137"),
+        (Category.BIRTH_DATE, "19530817"),
+        (Category.DATE, "19530817"),
+        (Category.DATE, "20240229"),
+    )
+    for entry in entries_of(category, value)
+)
+SPLIT_FORMS = (
+    *("7730.4419", "773.04419", "7730–4419", "1048.8217", "555.0137", "2024.0229", "1953.0817", "2902.2024"),
+    *("44_88_21", "44:88:21", "(448)821", "4 4 8 8 2 1", "44x88x21", "4488.21", "08/53", "8/53", "08.1953"),
+)
+
+
+@pytest.mark.parametrize("written", SPLIT_FORMS)
+def test_a_known_number_goes_whatever_marks_divide_it(written: str) -> None:
+    text = f"axial {written} brain"
+    assert not re.search(r"\d", clean_descriptor(text, SPLIT, load_vocabulary()))
+    assert not re.search(r"\d", drop_identifiers(text, SPLIT))
+
+
+@pytest.mark.parametrize("written", SPLIT_FORMS)
+def test_verification_finds_a_known_number_whatever_marks_divide_it(written: str) -> None:
+    needles = Needles(SPLIT.entries, frozenset())
+    text = f"axial {written} brain"
+    assert list(needles.hits(text)) and needles.may_hit(text.lower().encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["TE 0.448821 s", "448.8 21.5 mm", "1.77 304.4 mm", "x 2024.022 9.5", "9/53 brain", "image 08/54", "1 2 3 4 5 6"],
+)
+def test_a_number_that_only_holds_known_digits_is_a_measure(text: str) -> None:
+    known = Lexicon({*SPLIT.entries, *entries_of(Category.RECORD_NUMBER, "123456")})
+    assert drop_identifiers(text, known) == text
+    assert not list(Needles(known.entries, frozenset()).hits(text))

@@ -1,0 +1,159 @@
+"""Persons that a title or a label names in a description, by whatever word they are called: Dr HAND, Name: Will Hand.
+
+The vocabulary cannot tell Mrs Hand from her hand, a title can. Behind one go particles, initials, the next word with a capital,
+all that hyphens join to it, and a word behind it that is a surname too. Behind the mark of a label for names go up to
+`MOST_WORDS` words with capitals, behind that of a label for a role the first one and surnames. A word that denies, points
+or names a modality is no name, nor is one behind a modality that is written like a title (DR CHEST, MR KNEE).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Protocol
+
+from phi_deid_pipeline.languages import Languages, fold_word, spellings
+
+MOST_WORDS = 3
+_START, _END = r"(?<![^\W_])(?<![^\W_]-)", r"(?![^\W_])"
+_CHAIN = re.compile(r"[^\W\d_]++(?:['’-][^\W\d_]++)*+(?![^\W_])")
+_OF_THINGS = re.compile(
+    r"(?:series|sequence|protocol|study|file|exam|procedure|scan|site|trial|drug|product|model|device|protokoll|séquence|serie)"
+    r"[ \t]?$",
+    re.IGNORECASE,
+)  # what stands before a name that is none of a person
+_PARTICLE = re.compile(
+    r"(?:van|von|vom|der|den|de|del|della|dell['’]|di|da|dos|du|des|d['’]|el|al|ter|ten|zu|zum|zur|le|la|lo|las|los|y|['’]t)"
+    r"(?:(?<=['’])|[ \t]+)(?=[^\W\d_])",
+    re.IGNORECASE,
+)
+# What stands between a title and the name: an academic degree, another title's ending, initials.
+_BETWEEN = re.compile(
+    r"(?:(?:med|dent|phil|rer|nat|vet|habil|univ|jur|ing|dipl|theol|hon|n|h\.c|ssa|ra|re)\.[ \t]*(?:h\.c\.[ \t]*)?"
+    r"|(?:med|dent)[ \t]+)",
+    re.IGNORECASE,
+)
+_INITIAL = re.compile(r"(?-i:[A-ZÀ-Þ])(?:\.[ \t]?|[ \t]+)(?=[^\W\d_])")
+_BLANK = re.compile(r"[ \t]*")
+_GAP = re.compile(r"[ \t]{1,2}|,[ \t]?")
+_GAUGE = re.compile(r"\d[ \t]?$")
+_LETTERS = re.compile(r"[^\W\d_]+")
+Span = tuple[int, int]
+
+
+def _any(rows: tuple[str, ...]) -> str:
+    found = [re.escape(row).replace(r"\ ", r"[ \t.-]{1,3}") for row in spellings(rows)]
+    return f"(?:{'|'.join(found)})" if found else "(?!)"
+
+
+class NameWords(Protocol):
+    """What a vocabulary tells of folded words behind a title or label."""
+
+    def __contains__(self, word: str) -> bool:
+        """Tell whether the vocabulary has a word."""
+        ...
+
+    def is_no_name(self, word: str) -> bool:
+        """Tell whether a word is none of a person."""
+        ...
+
+    def may_be_called(self, word: str) -> bool:
+        """Tell whether a word is a surname or place too."""
+        ...
+
+    def is_region(self, word: str) -> bool:
+        """Tell whether a word is a region, and neither side nor modality."""
+        ...
+
+
+class Persons:
+    """The titles and labels of some languages."""
+
+    def __init__(self, languages: Languages) -> None:
+        self._plain = frozenset(map(fold_word, languages.titles)) - set(
+            map(fold_word, languages.titles_of_descriptions)
+        )
+        self._written = frozenset(map(fold_word, (*languages.modality_titles, *languages.titles_of_descriptions)))
+        labels = (*languages.name_labels, *languages.person_labels, *languages.role_labels)
+        self._names = frozenset(map(fold_word, languages.name_labels))
+        self._heads = self._plain | self._written | {fold_word(row.split(" ")[-1]) for row in labels}
+        self._languages = languages
+
+    @cached_property
+    def _title(self) -> re.Pattern[str]:
+        rows = (*self._languages.titles, *self._languages.modality_titles, *self._languages.titles_of_descriptions)
+        return re.compile(rf"{_START}({_any(rows)}){_END}(\.?)", re.IGNORECASE)
+
+    @cached_property
+    def _label(self) -> re.Pattern[str]:
+        languages = self._languages
+        rows = (*languages.name_labels, *languages.person_labels, *languages.role_labels)
+        return re.compile(rf"{_START}({_any(rows)})\.?[ \t]?[:=][ \t]{{0,2}}", re.IGNORECASE)
+
+    def spans(self, text: str, words: NameWords) -> Iterator[Span]:
+        """Yield where names stand, with their titles and without their labels."""
+        if self._heads.isdisjoint(map(fold_word, _LETTERS.findall(text))):
+            return
+        for match in self._title.finditer(text):
+            end = self._behind_title(text, match, words)
+            if end > match.end():
+                yield match.start(), end
+        for match in self._label.finditer(text) if ":" in text or "=" in text else ():
+            if _OF_THINGS.search(text[: match.start()]):
+                continue
+            end = self._behind_label(text, match, words)
+            if end > match.end():
+                yield match.end(), end
+
+    def _is_title(self, text: str, match: re.Match[str]) -> bool:
+        word = fold_word(match[1])
+        if word in self._plain:
+            return True
+        written = match[1].istitle() or bool(match[2])
+        if not written and match[1].islower():
+            name = _CHAIN.match(text, _BLANK.match(text, match.end()).end())  # type: ignore[union-attr]
+            written = name is not None and name[0].istitle()  # mw Voet
+        return written and not _GAUGE.search(text[: match.start()])
+
+    def _behind_title(self, text: str, match: re.Match[str], words: NameWords) -> int:
+        if not self._is_title(text, match):
+            return -1
+        at = _BLANK.match(text, match.end()).end()  # type: ignore[union-attr]
+        while True:
+            found = _BETWEEN.match(text, at) or self._title.match(text, at)
+            found = found or _INITIAL.match(text, at) or _PARTICLE.match(text, at)
+            if found is None:
+                break
+            at = _BLANK.match(text, found.end()).end()  # type: ignore[union-attr]
+        return self._name(text, at, words)
+
+    def _name(self, text: str, at: int, words: NameWords) -> int:
+        """Return where the name that begins at a place ends, -1 if none does."""
+        chain = _CHAIN.match(text, at)
+        if chain is None or not chain[0][0].isupper() or words.is_no_name(fold_word(chain[0])):
+            return -1
+        gap = _GAP.match(text, chain.end())
+        second = _CHAIN.match(text, gap.end()) if gap is not None else None
+        if second is None or not second[0][0].isupper() or words.is_no_name(fold_word(second[0])):
+            return chain.end()
+        third = _LETTERS.match(text, second.end() + 1) if text[second.end() : second.end() + 1] == " " else None
+        known = fold_word(chain[0]) in words  # behind an unknown name the region begins: Mrs Kowalski Cervical spine
+        region = known and third is not None and third[0].islower() and words.is_region(third[0])  # Will Hand knee
+        return second.end() if region or words.may_be_called(fold_word(second[0])) else chain.end()
+
+    def _behind_label(self, text: str, match: re.Match[str], words: NameWords) -> int:
+        if fold_word(match[1]) not in self._names:
+            return self._name(text, match.end(), words)
+        at, end = match.end(), -1
+        for _ in range(MOST_WORDS):
+            particle = _PARTICLE.match(text, at)
+            chain = _CHAIN.match(text, particle.end() if particle else at)
+            if chain is None or not chain[0][0].isupper() or words.is_no_name(fold_word(chain[0])):
+                break
+            end = chain.end()
+            gap = _GAP.match(text, end)
+            if gap is None:
+                break
+            at = gap.end()
+        return end

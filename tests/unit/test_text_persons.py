@@ -1,0 +1,79 @@
+"""Behind a title or a label a word is a name, whatever the vocabulary says of it; modalities and regions stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
+from phi_deid_pipeline.lexicon import Lexicon
+
+
+def cleaned(text: str) -> str:
+    return clean_descriptor(text, Lexicon(), load_vocabulary())
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Dr HAND knee", "knee"),
+        ("DR. HAND knee", "knee"),
+        ("MRS HAND KNEE", "KNEE"),
+        ("FRAU HAND KNIE", "KNIE"),
+        ("Dr W Hand knee", "knee"),
+        ("Dr. W. Hand knee", "knee"),
+        ("Dr Will Hand knee", "knee"),
+        ("Mrs Gold-Silver knee", "knee"),
+        ("Mrs Kowalski Cervical spine", "Cervical spine"),
+        ("Dr. Stein-Hand Knie", "Knie"),
+        ("Frau Hand Knie rechts", "Knie rechts"),
+        ("Dr. van der Hart knie", "knie"),
+        ("Dr. de la Mano rodilla", "rodilla"),
+        ("Dr. Cuello Mano rodilla", "rodilla"),
+        ("Prof. Dr. med. Hand Knie", "Knie"),
+        ("dhr Hand knie", "knie"),
+        ("mevr. Hand knie", "knie"),
+        ("mw Voet knie", "knie"),
+        ("SR. MANO RODILLA", "RODILLA"),
+    ],
+)
+def test_a_word_of_imaging_behind_a_title_is_a_name(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Name: Will Hand", ""),
+        ("Surname: Cross knee", "knee"),
+        ("cognome: Testa ginocchio", "ginocchio"),
+        ("apellido: Mano rodilla", "rodilla"),
+        ("nom: Bras genou", "genou"),
+        ("achternaam: Voet knie", "knie"),
+        ("Nachname: Hand, Thorax links", "links"),
+        ("Überweiser: Hand Knie", "Knie"),
+        ("médecin: Bras genou", "genou"),
+        ("radiologist: Cross knee", "knee"),
+        ("requested by: Cross knee", "requested knee"),
+    ],
+)
+def test_a_word_of_imaging_behind_a_label_of_persons_is_a_name(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DR CHEST",
+        "MR KNEE",
+        "DR abdomen",
+        "MR Hand",
+        "7 Fr catheter",
+        "series name: Axial T2",
+        "Radiologist: No fracture",
+        "name: knee",
+        "Name: T2 axial",
+        "TE 30 ms Hand",
+    ],
+)
+def test_modalities_and_what_names_nobody_stay(text: str) -> None:
+    assert cleaned(text) in (text, text.replace("Radiologist: ", ""))
