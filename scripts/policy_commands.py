@@ -17,7 +17,7 @@ from rich.table import Table
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.policies import Override, Policy, Resolution, load_policy
-from phi_deid_pipeline.policy_files import POLICIES_FOLDER, PolicyFile, find_policy, read_policy
+from phi_deid_pipeline.policy_files import NAME, POLICIES_FOLDER, PolicyFile, find_policy, read_policy
 from phi_deid_pipeline.ps3_15_rules import format_tag, load_dictionary, parse_tag
 from phi_deid_pipeline.records import RejectReason
 
@@ -218,10 +218,10 @@ def validate_policy(name_or_file: str, console: Console) -> int:
 def clone_policy(first: str, second: str, console: Console, *, copy: bool) -> int:
     """Write a policy file that extends or copies another; an existing file is never overwritten."""
     source, found = find_policy(first, POLICIES_FOLDER), _read(first)
-    named = re.fullmatch(r"[A-Za-z0-9_-]{1,40}", second) is not None
+    named = NAME.fullmatch(second) is not None
     target = POLICIES_FOLDER / f"{second}.yaml" if named else Path(second)
-    if target.suffix != ".yaml" or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", target.stem):
-        raise ConfigError("B must be a name of 1 to 40 letters, digits, _ or -, or a file NAME.yaml with such a name.")
+    if target.suffix != ".yaml" or not NAME.fullmatch(target.stem):
+        raise ConfigError("B must be a name of 1 to 39 letters, digits, _ or -, or a file NAME.yaml with such a name.")
     base = found.name if source.parent == POLICIES_FOLDER else os.path.relpath(source, target.parent)
     content = {"name": target.stem, "description": f"{found.name} with changes of this site."}
     content |= _copied(found) if copy else {"extends": base, "overrides": []}

@@ -11,6 +11,8 @@ from phi_deid_pipeline.ps3_15_rules import OPTIONS, format_tag, parse_tag
 from phi_deid_pipeline.value_objects import dataclass, replace
 
 POLICIES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "policies"
+# Stands in (0012,0063), 64 characters, behind "phi_deid_pipeline policy ".
+NAME = re.compile(r"[A-Za-z0-9_-]{1,39}")
 HIDE = ("all_but_benign", "all_text", "identifying_only")
 DATES = ("shift", "year")
 PSEUDONYMS = ("keyed", "random", "table")
@@ -213,8 +215,8 @@ def read_policy(
     content = _read_yaml(path)
     place = f"policy {path.name}"
     name = content.get("name")
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
-        raise PolicyError(f"{place}: name must be 1 to 40 letters, digits, _ or -")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PolicyError(f"{place}: name must be 1 to 39 letters, digits, _ or -")
     parent = None
     if (extends := content.get("extends")) is not None:
         if not isinstance(extends, str):

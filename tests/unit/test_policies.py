@@ -349,6 +349,14 @@ def test_methods_written_are_those_of_the_options():
     assert (DEFAULT.longitudinal, DEFAULT.edition, DEFAULT.hide) == ("REMOVED", "2026d", "all_but_benign")
 
 
+def test_longest_name_fits_what_is_written_and_a_longer_one_is_refused(tmp_path):
+    for extends in ("hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal"):
+        policy = load_policy(_file(tmp_path, f"name: {'n' * 39}\nextends: {extends}\n"))
+        assert max(len(text) for text in policy.method_texts) == 64
+    with pytest.raises(PolicyError, match="name must be 1 to 39 letters"):
+        load_policy(_file(tmp_path, f"name: {'n' * 40}\nextends: hipaa_safe_harbor\n"))
+
+
 # ---------------------------------------------------------------- JSON
 
 
@@ -492,7 +500,7 @@ def test_wrong_policy_file_is_refused_by_name(tmp_path, lines, message):
 
 
 def test_policy_name_is_needed_and_unknown_policy_lists_the_known(tmp_path):
-    with pytest.raises(PolicyError, match="name must be 1 to 40 letters"):
+    with pytest.raises(PolicyError, match="name must be 1 to 39 letters"):
         load_policy(_file(tmp_path, "options: []\n"))
     with pytest.raises(PolicyError, match=r"neither a known policy .*gdpr, hipaa_safe_harbor, ps3_15_basic, research_"):
         load_policy("nowhere")
