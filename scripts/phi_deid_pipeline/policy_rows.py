@@ -21,7 +21,9 @@ PUBLISHED_DATES = frozenset(
         *(0x00144076, 0x00144078, 0x0014407A),  # procedures of a site
         *(0x0044000B, 0x00141020),  # expiration of a lot
         *(0x00080404, 0x00080416),  # inventories of a repository
-        *(0x40101025, 0x40101026),  # journeys of all who travelled
+        *(0x40101025, 0x40101026, 0x40101041),  # journeys of all who travelled, objects that a site screens
+        # What software writes that makes, converts, coerces or moves the instances of a whole cohort on one day.
+        *(0x00080012, 0x00080015, 0x0008041F, 0x00181012, 0x0018A002, 0x00203403, 0x04000562, 0x21000040),
     }
 )
 FULL_DATES = "retain_long_full_dates"

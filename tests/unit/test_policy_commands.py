@@ -208,10 +208,10 @@ def test_preview_prints_a_line_for_each_row_whole_into_a_file(call, tmp_path, mo
     monkeypatch.setenv("COLUMNS", "60")
     lines = call("preview", "--policy", "gdpr", "--input", path)[1].splitlines()
     assert "on 1 instance" in lines[0]
-    (date,) = [line for line in lines if "00080012" in line]
+    (date,) = [line for line in lines if "00080020" in line]
     assert date.split() == [
-        "00080012",
-        "InstanceCreationDate",
+        "00080020",
+        "StudyDate",
         "DA",
         "C",
         "retain_long_modified_dates",
@@ -229,8 +229,8 @@ def test_preview_does_without_columns_in_a_narrow_terminal_rather_than_to_wrap(t
     console = Console(file=stream, force_terminal=True, color_system=None, width=80)
     assert policy_commands.preview_sample("gdpr", [path], console, values=False) == 0
     lines = stream.getvalue().splitlines()
-    (date,) = [line for line in lines if "00080012" in line]
-    assert date.split() == ["00080012", "InstanceCreationDate", "DA", "C", "changed", "1"]
+    (date,) = [line for line in lines if "00080020" in line]
+    assert date.split() == ["00080020", "StudyDate", "DA", "C", "changed", "1"]
     assert [line for line in lines if line.startswith("   ") and line.strip()] == []
     assert "columns shows rule, HIPAA, count too" in stream.getvalue()
 
