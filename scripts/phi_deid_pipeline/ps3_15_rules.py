@@ -43,6 +43,9 @@ _VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST 
 _VALUE_TYPES = """
     CODE COMPOSITE CONTAINER DATE DATETIME IMAGE NUM PNAME SCOORD SCOORD3D TABLE TCOORD TEXT TIME UIDREF WAVEFORM
 """
+# What the engine does with a content item: X removes it, K keeps it, D writes a dummy.
+_CONCEPT_CODES = frozenset({"D", "K", "X", "X/D", "X/Z/D", "Z/D"})
+_WITHOUT_VALUE = frozenset({"CONTAINER", "TABLE", "SCOORD", "SCOORD3D", "TCOORD"})
 _SECTIONS = """
     standard edition generated option_codes action_codes table_e1_1 option_conflicts iod_action_conflicts
     gaps_outside_e1_1 own_rows ui_attributes structured_content_e3_4_1 safe_private_e3_10_1
@@ -342,6 +345,21 @@ def _iod_conflicts(file: _File, table: dict[int, AttributeRule]) -> tuple[IodCon
     return tuple(conflicts)
 
 
+def _check_carried_out(place: str, row: dict) -> None:
+    """Check that the engine does with a content item what its row says."""
+    basic, kind = row["basic"], row["value_type"]
+    if basic not in _CONCEPT_CODES:
+        raise PolicyError(
+            f"{place}: {basic} is not carried out for content items; one of {', '.join(sorted(_CONCEPT_CODES))} is"
+        )
+    if kind in _WITHOUT_VALUE and basic not in ("K", "X"):
+        raise PolicyError(f"{place}: {basic} is not carried out for a {kind}, which has no value of its own; use X")
+    for option, code in row["options"].items():
+        dates = option == "retain_long_modified_dates"
+        if code == "C" and kind not in (("DATE", "TIME", "DATETIME") if dates else ("TEXT",)):
+            raise PolicyError(f"{place}: C of {option} is not carried out for a {kind}; take the option out")
+
+
 def _concepts(file: _File) -> tuple[ConceptRule, ...]:
     keys = ("code", "scheme", "value_type", "meaning", "retired", "in_template", "basic", "options")
     concepts: dict[tuple[str, str, str], ConceptRule] = {}
@@ -350,6 +368,7 @@ def _concepts(file: _File) -> tuple[ConceptRule, ...]:
         _check_not_kept(place, row, row["meaning"])
         if row["value_type"] not in _VALUE_TYPES.split():
             raise PolicyError(f"{place}: unknown value type {row['value_type']!r}")
+        _check_carried_out(place, row)
         key = (row["code"], row["scheme"], row["value_type"])
         if key in concepts:
             raise PolicyError(f"{place}: duplicate concept")

@@ -204,6 +204,27 @@ def test_content_item_that_would_be_kept_without_an_option_is_refused(tmp_path):
         load_rules(_with_row(tmp_path, "structured_content_e3_4_1", 0, {"basic": "K"}), load_dictionary())
 
 
+@pytest.mark.parametrize(
+    ("value_type", "change", "message"),
+    [
+        ("TEXT", {"basic": "Z"}, "Z is not carried out for content items; one of D, K, X, X/D, X/Z/D, Z/D is"),
+        ("TEXT", {"basic": "X/Z"}, "X/Z is not carried out"),
+        ("TEXT", {"basic": "X/Z/U*"}, "X/Z/U* is not carried out"),
+        ("UIDREF", {"basic": "U"}, "U is not carried out"),
+        ("CONTAINER", {"basic": "D"}, "D is not carried out for a CONTAINER, which has no value of its own; use X"),
+        ("CONTAINER", {"basic": "X/D"}, "X/D is not carried out for a CONTAINER"),
+        ("PNAME", {"options": {"clean_descriptors": "C"}}, "C of clean_descriptors is not carried out for a PNAME"),
+        ("TEXT", {"options": {"retain_long_full_dates": "K", "retain_long_modified_dates": "C"}}, "C of retain_long_modified_dates is"),
+    ],
+)  # fmt: skip
+def test_action_on_a_content_item_that_nobody_carries_out_is_refused(tmp_path, value_type, change, message):
+    rows = RULES["structured_content_e3_4_1"]
+    index, row = next((at, row) for at, row in enumerate(rows) if row["value_type"] == value_type)
+    with pytest.raises(PolicyError) as error:
+        load_rules(_with_row(tmp_path, "structured_content_e3_4_1", index, change), load_dictionary())
+    assert f"structured_content_e3_4_1 row {index + 1} {row['code']}: {message}" in str(error.value)
+
+
 def test_the_list_of_rows_is_that_of_the_rules():
     required = json.loads((RULES_FOLDER / "required_rows.json").read_text(encoding="utf-8"))
     assert required["edition"] == RULES["edition"]
