@@ -7,6 +7,7 @@ from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.policy_rows import DATE_VRS
+from phi_deid_pipeline.ps3_15_published import BIRTH
 from phi_deid_pipeline.ps3_15_rules import OPTIONS, format_tag, parse_tag
 from phi_deid_pipeline.value_objects import dataclass, replace
 
@@ -28,8 +29,6 @@ ACTIONS = frozenset("DZXKCU")
 CLEANABLE_VRS = frozenset({"LO", "SH", "ST", "LT", "UT", "UC", "SQ"})
 # SOP class, SOP instance, study, series: their actions keep an instance what it is.
 PROTECTED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
-# Birth date and time, also in another calendar: no option keeps or shifts them (E.3.6), and no site may either.
-BIRTH = frozenset({0x00100030, 0x00100032, 0x00100033})
 ENCAPSULATED_DOCUMENT = 0x00420011
 STRUCTURAL_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from phi_deid_pipeline.phi_rules import load_safe_harbor
+from phi_deid_pipeline.ps3_15_published import NUMERIC_ADVICE
 from phi_deid_pipeline.ps3_15_rules import AttributeRule, Rules
 from phi_deid_pipeline.value_objects import dataclass
 
@@ -28,7 +29,6 @@ PUBLISHED_DATES = frozenset(
 )
 FULL_DATES = "retain_long_full_dates"
 SHARED_DATES = frozenset({("113723", "DCM")})  # calibration of a device: the same day for all of its patients
-NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
 
 
 def is_published(dates: str, tag: int, vr: str) -> bool:

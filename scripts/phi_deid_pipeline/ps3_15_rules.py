@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.ps3_15_published import check_published
 from phi_deid_pipeline.value_objects import dataclass
 
 RULES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "ps3_15"
@@ -43,6 +44,7 @@ _VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST 
 _VALUE_TYPES = """
     CODE COMPOSITE CONTAINER DATE DATETIME IMAGE NUM PNAME SCOORD SCOORD3D TABLE TCOORD TEXT TIME UIDREF WAVEFORM
 """
+_CONFLICT_KEYS = ("tag", "keyword", "basic", "type", "action", "iods", "modules")
 # What the engine does with a content item: X removes it, K keeps it, D writes a dummy.
 _CONCEPT_CODES = frozenset({"D", "K", "X", "X/D", "X/Z/D", "Z/D"})
 _WITHOUT_VALUE = frozenset({"CONTAINER", "TABLE", "SCOORD", "SCOORD3D", "TCOORD"})
@@ -50,9 +52,6 @@ _SECTIONS = """
     standard edition generated option_codes action_codes table_e1_1 option_conflicts iod_action_conflicts
     gaps_outside_e1_1 own_rows ui_attributes structured_content_e3_4_1 safe_private_e3_10_1
 """
-_REQUIRED = dict.fromkeys(("table_e1_1", "gaps_outside_e1_1", "own_rows"), ("tag",)) | {
-    "structured_content_e3_4_1": ("code", "scheme", "value_type")
-}
 Dictionary = Mapping[int, tuple[str, str]]  # tag -> (VR, keyword)
 
 
@@ -241,20 +240,6 @@ def _check_not_kept(place: str, row: dict, name: str) -> None:
         )
 
 
-def _check_complete(file: _File, known: Dictionary) -> None:
-    """Check that no row of the edition was taken away: what no row names is kept more often."""
-    required = _File(RULES_FOLDER / "required_rows.json").content
-    for section, keys in _REQUIRED.items():
-        there = {" ".join(row[key] for key in keys) for row in file.content[section]}
-        for row in required[section]:
-            if row not in there:
-                name = known[parse_tag(row)][1] if _TAG.fullmatch(row) else ""
-                raise PolicyError(
-                    f"{file.name}: {section} lacks {row}{f' {name}' if name else ''}; put the row back, and use overrides of a"
-                    " policy, with a reason, where it should not hold"
-                )
-
-
 def _attribute(place: str, row: dict, known: Dictionary, *, table: bool) -> AttributeRule:
     tag, family = _place_tag(place, row["tag"])
     basic, options, vr = row["basic"], row["options"], row["vr"]
@@ -332,9 +317,8 @@ def _kept_and_cleaned(rule: AttributeRule) -> set[str]:
 
 
 def _iod_conflicts(file: _File, table: dict[int, AttributeRule]) -> tuple[IodConflict, ...]:
-    keys = ("tag", "keyword", "basic", "type", "action", "iods", "modules")
     conflicts = []
-    for place, row in file.rows("iod_action_conflicts", keys):
+    for place, row in file.rows("iod_action_conflicts", _CONFLICT_KEYS):
         tag, _ = _place_tag(place, row["tag"])
         if tag is None or tag not in table or table[tag].basic != row["basic"]:
             raise PolicyError(f"{place}: contradiction, basic is not what table_e1_1 has")
@@ -358,6 +342,15 @@ def _check_carried_out(place: str, row: dict) -> None:
         dates = option == "retain_long_modified_dates"
         if code == "C" and kind not in (("DATE", "TIME", "DATETIME") if dates else ("TEXT",)):
             raise PolicyError(f"{place}: C of {option} is not carried out for a {kind}; take the option out")
+
+
+def _check_iods(file: _File, folder: Path, published: set[str]) -> None:
+    """Check that the IOD of every conflict that a site added is one."""
+    own = [found for found in file.rows("iod_action_conflicts", _CONFLICT_KEYS) if found[1]["tag"] not in published]
+    known = {row["iod"] for row in _File(folder / "iod_types.json").content["iods"]} if own else set()
+    for place, row in own:
+        if row["iods"] not in {"", "*", *known}:
+            raise PolicyError(f"{place}: {row['iods']} is no IOD of iod_types.json; name one of these, or * for all")
 
 
 def _concepts(file: _File) -> tuple[ConceptRule, ...]:
@@ -426,7 +419,10 @@ def load_rules(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> 
         concepts=_concepts(file),
         safe_private=_safe_private(file),
     )
-    _check_complete(file, known)
+    names = {format_tag(tag): keyword for tag, (_, keyword) in known.items()}
+    required = _File(RULES_FOLDER / "required_rows.json").content
+    check_published(file.name, file.content, required, names)
+    _check_iods(file, folder, {tag for tag, *_ in required["iod_action_conflicts"]})
     return rules
 
 
