@@ -163,6 +163,10 @@ class Reference:
                 else:
                     self._value(ds, element, answer, path)
 
+        for tag, others in self.policy.goes_with.items():
+            if tag in ds and all(ds[other].is_empty if other in ds else True for other in others):
+                self._remove(ds, ds[tag], (*above, tag))
+
         used = {(tag >> 16, tag >> 8 & 0xFF) for tag in map(int, ds.keys()) if tag >> 16 & 1 and tag & 0xFFFF >= 0x1000}
         for group, block in creators.keys() - used:
             self.private += 1

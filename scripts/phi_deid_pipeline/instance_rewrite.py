@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import ItemContent, big_endian_items, element_header, encode_element, encode_item, padded
@@ -169,6 +167,7 @@ class InstanceRewrite(ElementRewrite):
         """Return the new data set as chunks and the range of chunks that are the pixel value; (-1, -1) if none."""
         under = condition(self.root, self.source, self.charset, self.patient)
         known = self.engine.elements.known(self.patient.lexicon, under)
+        self._leave_out_dependents()
         out = Output(self.buffer)
         pending = sorted((tag for tag, data in self.overrides.items() if data is not None), reverse=True)
         if self.source.header is not None:
@@ -178,6 +177,18 @@ class InstanceRewrite(ElementRewrite):
             out.put(self.overrides[pending.pop()] or b"")
         out.flush()
         return out.chunks, self.pixel_range
+
+    def _leave_out_dependents(self) -> None:
+        """Leave out what may not be there without another attribute of the top level that will be gone or empty (PS3.3)."""
+        for tag, others in self.engine.planner.goes_with.items():
+            if self.source.find(tag) is None or tag in self.overrides:
+                continue
+            beside = [
+                e for other in others if (e := self.source.find(other)) is not None and other not in self.overrides
+            ]
+            written = any(self.overrides.get(other) for other in others)
+            if not written and not any(self._is_left(e, self.root, self.charset, self.source.little) for e in beside):
+                self.overrides[tag] = None
 
     def _header(self, header: Header, known: Known, pending: list[int], out: Output) -> None:
         """Handle the runs of a header, or repeat what became of the same runs."""
@@ -254,24 +265,12 @@ class InstanceRewrite(ElementRewrite):
         self.uids_replaced += outcome.uids_replaced
         self.unknown += outcome.unknown
 
-    def _outcome(self, handle: Callable[[Output], None]) -> Outcome:
-        """Handle elements by themselves: what is counted on the way is their own."""
-        counted = self._done, self.private_elements, self.uids_replaced, self.unknown
-        self._done, self.private_elements, self.uids_replaced, self.unknown = Counter(), 0, 0, []
-        inner = Output(self.buffer)
-        try:
-            handle(inner)
-            inner.flush()
-            new = b"".join(inner.chunks) if inner.changed else None
-            done = tuple(self._done.items())
-            return Outcome(new, done, self.private_elements, self.uids_replaced, tuple(self.unknown))
-        finally:
-            self._done, self.private_elements, self.uids_replaced, self.unknown = counted
-
     def _count_override(self, element: Element) -> None:
         if element.tag == ICON_IMAGE_SEQUENCE:
             plan = self._plan_of(self.root, element.tag, element.vr)
             self._remove(element, plan)
+        elif element.tag in self.engine.planner.goes_with:
+            self._remove(element, self._plan_of(self.root, element.tag, element.vr))
         elif element.tag in self.patient.trial:
             self._done[self._plan_of(self.root, element.tag, element.vr), "D"] += 1
 

@@ -44,6 +44,7 @@ _VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST 
 _VALUE_TYPES = """
     CODE COMPOSITE CONTAINER DATE DATETIME IMAGE NUM PNAME SCOORD SCOORD3D TABLE TCOORD TEXT TIME UIDREF WAVEFORM
 """
+_KINDS = {"options": dict, "types": dict, "with": list}
 _CONFLICT_KEYS = ("tag", "keyword", "basic", "type", "action", "iods", "modules")
 # What the engine does with a content item: X removes it, K keeps it, D writes a dummy.
 _CONCEPT_CODES = frozenset({"D", "K", "X", "X/D", "X/Z/D", "Z/D"})
@@ -173,7 +174,7 @@ class _File:
             if not isinstance(row, dict) or set(row) != set(keys):
                 raise PolicyError(f"{place}: must have the keys {', '.join(keys)} and no other")
             for key in keys:
-                if not isinstance(row[key], dict if key in {"options", "types"} else str):
+                if not isinstance(row[key], _KINDS.get(key, str)):
                     raise PolicyError(f"{place}: {key} has the wrong type")
             placed.append((place, row))
         return placed
@@ -424,6 +425,21 @@ def load_rules(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> 
     check_published(file.name, file.content, required, names)
     _check_iods(file, folder, {tag for tag, *_ in required["iod_action_conflicts"]})
     return rules
+
+
+def load_goes_with(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> dict[int, tuple[int, ...]]:
+    """Read `goes_with.json`: attribute -> those beside it of which one must be left with a value, or it goes (PS3.3)."""
+    file = _File(folder / "goes_with.json")
+    known = load_dictionary(folder) if known is None else known
+    found: dict[int, tuple[int, ...]] = {}
+    for place, row in file.rows("goes_with", ("tag", "keyword", "with", "why")):
+        tag, _ = _place_tag(place, row["tag"])
+        _check_name(place, row, tag, known)
+        others = tuple(_place_tag(place, other)[0] for other in row["with"])
+        if tag is None or tag in found or not others or not known.keys() >= {tag, *others} or tag in others:
+            raise PolicyError(f"{place}: needs a tag of its own and, under with, standard attributes that it goes with")
+        found[tag] = others  # type: ignore[assignment]
+    return found
 
 
 def load_iod_types(folder: Path = RULES_FOLDER) -> IodTypes:

@@ -230,9 +230,9 @@ def test_to_year_keeps_nothing_but_a_plausible_year(vr: str, before: str, after:
     assert value.decode() == after
 
 
-@pytest.mark.parametrize("missing", ["dates", "max_age", "overrides", "safe_private"])
+@pytest.mark.parametrize("missing", ["dates", "max_age", "overrides", "safe_private", "goes_with"])
 def test_a_policy_that_lacks_a_setting_is_refused(missing: str) -> None:
-    settings = {"dates": "shift", "max_age": 89, "overrides": (), "safe_private": {}}
+    settings = {"dates": "shift", "max_age": 89, "overrides": (), "safe_private": {}, "goes_with": {}}
     assert Planner(SimpleNamespace(**settings)).dates == "shift"
     del settings[missing]
     with pytest.raises(AttributeError, match=missing):

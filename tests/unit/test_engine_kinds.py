@@ -714,3 +714,52 @@ def test_without_clean_descriptors_a_local_code_keeps_its_meaning(run, policy) -
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-1", "99LOCAL", "Thorax of Quill"
     out, _, _ = run(base(AnatomicRegionSequence=Sequence([code])), policy("options: [clean_pixel_data]"))
     assert out.AnatomicRegionSequence[0].CodeMeaning == "Thorax of Quill"
+
+
+# --------------------------------------------------------------------------- what may not be there alone
+
+
+@ALL
+@pytest.mark.parametrize("depth", ["top", "item"])
+def test_attribute_goes_with_the_one_that_it_hangs_on(run, policy, syntax: str, depth: str) -> None:
+    """A role without its person, a calendar without its date: PS3.3 C.7.1.1 says that they may not be there."""
+    animal = {"ResponsiblePerson": "Quillfeather^Oskar", "ResponsiblePersonRole": "OWNER"}
+    calendar = {"PatientBirthDateInAlternativeCalendar": "14400708", "PatientAlternativeCalendar": "ISLAMIC"}
+    for attributes in (animal, calendar):
+        ds = base(**attributes)
+        if depth == "item":
+            item = Dataset()
+            for keyword, value in attributes.items():
+                setattr(item, keyword, value)
+                delattr(ds, keyword)
+            ds.ReferencedImageSequence = Sequence([item])
+        written, result, _ = run(ds, policy(""), syntax)
+        holder = written if depth == "top" else written.ReferencedImageSequence[0]
+        other, gone = attributes
+        kept = other in holder and holder[other].value
+        if kept:
+            assert gone in holder, "a dummy is a value"
+        else:
+            assert gone not in holder
+            assert [row.count for row in result.removed if row.keyword == gone] == [1]
+
+
+def test_attribute_stays_beside_what_is_left_of_the_one_it_hangs_on(run, policy) -> None:
+    text = "overrides: [{tag: ResponsiblePerson, action: K, reason: a test}]"
+    ds = base(ResponsiblePerson="Owner^Known", ResponsiblePersonRole="OWNER")
+    assert run(ds, policy(text))[0].ResponsiblePersonRole == "OWNER"
+    assert "ResponsiblePersonRole" not in run(base(ResponsiblePersonRole="OWNER"), policy(text))[0]
+
+
+def test_attribute_that_hangs_on_another_follows_each_instance_of_a_series(policy, tmp_path: Path) -> None:
+    """The same bytes of a role have another outcome where the name beside it is left: nothing is remembered too long."""
+    engine = InstanceDeidentifier(policy("overrides: [{tag: ResponsiblePerson, action: K, reason: a test}]"), UIDS)
+    lexicon, found = Lexicon(()), []
+    for name in ("Owner^Known", "", "Owner^Known"):
+        instance = parse_instance(raw(base(ResponsiblePerson=name, ResponsiblePersonRole="OWNER"), EXPLICIT))
+        engine.deidentify(
+            instance, tmp_path / "x.dcm", PatientContext("PXYZ", lexicon), None,
+            text_scan_found_nothing_left=False, redacted=False,
+        )  # fmt: skip
+        found.append("ResponsiblePersonRole" in pydicom.dcmread(tmp_path / "x.dcm"))
+    assert found == [True, False, True]

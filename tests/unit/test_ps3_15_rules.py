@@ -19,6 +19,7 @@ from phi_deid_pipeline.ps3_15_rules import (
     TABLE_OPTIONS,
     format_tag,
     load_dictionary,
+    load_goes_with,
     load_iod_types,
     load_rules,
     parse_tag,
@@ -412,3 +413,23 @@ def test_tags_are_parsed_in_both_forms_and_nothing_else():
     for wrong in ("0010,0010", "(0010,001)", "0010001g", "", "(0010,0010) "):
         with pytest.raises(ValueError, match="is no tag"):
             parse_tag(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tag": "(0010,00FF)"}, "goes_with row 1 (0010,00FF): unknown tag"),
+        ({"keyword": "Role"}, "goes_with row 1 (0010,0035): is PatientAlternativeCalendar, not Role"),
+        ({"with": []}, "goes_with row 1 (0010,0035): needs a tag of its own and, under with"),
+        ({"with": ["(0010,0035)"]}, "needs a tag of its own"),
+        ({"with": ["(0010,00FF)"]}, "needs a tag of its own"),
+        ({"with": "(0010,0033)"}, "with has the wrong type"),
+    ],
+)
+def test_wrong_row_of_what_goes_with_what_is_refused_by_name(tmp_path, change, message):
+    content = json.loads((RULES_FOLDER / "goes_with.json").read_text(encoding="utf-8"))
+    content["goes_with"][0].update(change)
+    (tmp_path / "goes_with.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(PolicyError) as error:
+        load_goes_with(tmp_path, load_dictionary())
+    assert message in str(error.value)
