@@ -82,6 +82,14 @@ class Plan:
         self.forced: dict[int, Resolution] = {}
         self.variants: dict[tuple[int, Resolution | str], Plan] = {}
 
+    def labelled(self, letters: str) -> Plan:
+        """Return a plan of the same place and action, to count what it did under other HIPAA letters."""
+        found = self.variants.get((0, letters))
+        if found is None:
+            found = self.variants[0, letters] = Plan(self.path, self.vr, self.scene, private=self.private)
+            found.kind, found.code, found.action, found.hipaa = self.kind, self.code, self.action, letters
+        return found
+
 
 class Planner:
     """Asks the policy once for every path, VR and scene, and remembers the plans as a tree per scene."""

@@ -213,6 +213,7 @@ class ElementRewrite(ValueRewrite):
 
     def _value(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: Output) -> None:
         value = bytes(self.buffer[element.value_start : element.value_end])
+        asked = plan
         if plan.kind is Kind.CLEAN or plan.kind is Kind.ADDRESS:
             plan, new = self._clean(plan, value, charset, element)
         else:
@@ -221,20 +222,25 @@ class ElementRewrite(ValueRewrite):
             if plan.private:
                 self.private_elements += 1
             else:
-                self._remove(element, plan)
+                self._remove(element, self._labelled(plan, asked, value, new, charset))
             out.changed = True
             return
         if new is None or new == value:
             out.keep(element.start, element.end)
         else:
-            self._replace(element, plan, new, little, out)
+            self._replace(element, plan, new, little, out, self._labelled(plan, asked, value, new, charset))
 
-    def _replace(self, element: Element, plan: Plan, value: bytes, little: bool, out: Output) -> None:
-        """Write an element with a new value; its header as in the source, but for the VR of a dummy under a wrong one."""
+    def _replace(
+        self, element: Element, plan: Plan, value: bytes, little: bool, out: Output, counted: Plan | None = None
+    ) -> None:
+        """Write an element with a new value; its header as in the source, but for the VR of a dummy under a wrong one.
+
+        `counted` is the plan that it is counted by, where that is another one.
+        """
         if value == b"" and element.value_end == element.value_start:
             out.keep(element.start, element.end)
             return
-        self._done[plan, "C" if plan.action == "K" else plan.action] += 1
+        self._done[counted or plan, "C" if plan.action == "K" else plan.action] += 1
         explicit = element.explicit
         vr = plan.stated if plan.stated and plan.kind in RESTATED and explicit else element.written_vr
         out.put(element_header(element.tag, vr, len(value), little, explicit) + value)

@@ -301,14 +301,16 @@ class InstanceRewrite(ElementRewrite):
         return self.memo[key]  # type: ignore[return-value]
 
     def _action_rows(self) -> ActionRows:
-        groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
+        found: dict[tuple[str, str, str, str, str], tuple[set[str], int]] = {}
         for (plan, action), count in self._done.items():
-            row = TagAction(format_path(plan.path), keyword_of(plan.tag), plan.vr, plan.code, action, plan.hipaa, count)
+            key = (format_path(plan.path), plan.vr, plan.code, action, keyword_of(plan.tag))
+            letters, before = found.get(key, (set(), 0))
+            found[key] = letters | set(plan.hipaa), before + count
+        groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
+        for (path, vr, code, action, keyword), (letters, count) in sorted(found.items()):
+            row = TagAction(path, keyword, vr, code, action, "".join(sorted(letters)), count)
             groups["removed" if action == "X" else "cleaned" if action == "C" else "replaced"].append(row)
-        ordered = [
-            tuple(sorted(rows, key=lambda r: (r.path, r.vr, r.code, r.action, r.count))) for rows in groups.values()
-        ]
-        return ordered[0], ordered[1], ordered[2]
+        return tuple(groups["removed"]), tuple(groups["cleaned"]), tuple(groups["replaced"])
 
 
 def _meta_uid(value: bytes | None) -> str:

@@ -300,8 +300,9 @@ def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool
 
 
 def _deidentify(engine, source, staging, instance, seen, patient, base, look, shared):
+    from phi_deid_pipeline.cut_identifiers import OTHER, letters_of
     from phi_deid_pipeline.raw_elements import read_instance
-    from phi_deid_pipeline.redaction import redact_instance
+    from phi_deid_pipeline.redaction import categories_hidden, redact_instance
 
     staged_path = f"{base['study_uid']}/{base['series_uid']}/{base['sop_uid']}.dcm"
     target = staging / staged_path
@@ -319,9 +320,10 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
             rounds += 1
         if again.left:  # what says that nothing is left may not stand in it
             result = _write(engine, raw, target, patient, made, seen, left=True)
+    boxes = made.replacement.boxes if made.replacement else ()
     hold = tuple(sorted({*base["hold"], *((HoldReason.TEXT_LEFT.value,) if again.left else ())}))
     scan = base["burned_in_text_scan"] | {
-        "boxes_filled": len(made.replacement.boxes) if made.replacement else 0,
+        "boxes_filled": len(boxes),
         "replacement": look.settings.label,
         "transfer_syntax_reason": made.replacement.syntax_reason if made.replacement else "",
         "read_again": again.note | {"boxes_widened": len(further)},
@@ -344,7 +346,8 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
             "tags_replaced": result.replaced,
             "private_tags_stripped": result.private_tags_stripped,
             "uids_replaced": result.uids_replaced,
-            "boxes": made.replacement.boxes if made.replacement else (),
+            "boxes": boxes,
+            "boxes_hipaa": letters_of(categories_hidden(seen, shared)) or OTHER if boxes else "",
             "burned_in_text_scan": scan,
         }
     )

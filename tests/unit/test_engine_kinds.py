@@ -763,3 +763,28 @@ def test_attribute_that_hangs_on_another_follows_each_instance_of_a_series(polic
         )  # fmt: skip
         found.append("ResponsiblePersonRole" in pydicom.dcmread(tmp_path / "x.dcm"))
     assert found == [True, False, True]
+
+
+# --------------------------------------------------------------------------- letters of the audit
+
+
+def test_cleaning_names_the_identifiers_that_were_cut(run, policy) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "99SITE", "Chest of Quixotte"
+    other = Dataset()
+    other.CodeValue, other.CodingSchemeDesignator, other.CodeMeaning = "2", "99SITE", "Chest on 20240102"
+    ds = base(
+        StudyDate="20240102", SeriesDescription="CHEST 20240102", DoseComment="dose Quixotte MRN777123",
+        ContrastBolusAgent="Grumbledorf", FieldOfViewDescription="Quixotte", ManufacturerModelName="Model Quixotte",
+        AnatomicRegionSequence=Sequence([code, other]), BodyPartExamined="QUIXOTTE", PatientAge="095Y",
+    )  # fmt: skip
+    _, result, _ = run(ds, policy(SHIFT))
+    found = {row.keyword: row.hipaa for row in (*result.cleaned, *result.replaced, *result.removed)}
+    wanted = {
+        "SeriesDescription": "C", "DoseComment": "AH", "ContrastBolusAgent": "R", "FieldOfViewDescription": "A",
+        "ManufacturerModelName": "A", "CodeMeaning": "AC", "BodyPartExamined": "A", "PatientAge": "C", "StudyDate": "C",
+    }  # fmt: skip
+    assert {keyword: found[keyword] for keyword in wanted} == wanted
+    assert [row for row in result.cleaned if not row.hipaa] == []
+    places = [(row.path, row.vr, row.code, row.action) for row in (*result.cleaned, *result.replaced, *result.removed)]
+    assert len(places) == len(set(places)), "one row per path, VR and action"
