@@ -15,6 +15,13 @@ from phi_deid_pipeline.errors import PolicyError
 NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
 # Birth date and time, also in another calendar: no option keeps or shifts them (E.3.6), and no site may either.
 BIRTH = frozenset({0x00100030, 0x00100032, 0x00100033})
+# What the rest of an instance cannot be read without: character set, modality, the layout of pixels and they themselves.
+NEEDED = frozenset(
+    {
+        *(0x00080005, 0x00080060, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
+        *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010),
+    }
+)
 _DATE_VRS = frozenset({"DA", "DT", "TM"})
 _REVEALS = {"C": 1, "K": 2}  # option codes; no option reveals nothing
 _UI_REVEALS = {"X": 0, "D": 1, "U": 2, "K": 3}
@@ -87,6 +94,8 @@ def _outside(row: Row, said: list[Any] | None) -> str:
         return "why is empty; say why the attribute is treated so"
     if (_number(row["tag"]) in BIRTH) and (row["options"] or row["basic"] == "K"):
         return "a birth date or time is never kept or shifted; take the options out and use D, Z or X"
+    if _number(row["tag"]) in NEEDED and row["basic"] != "K":
+        return "nobody can read the instance without it; it is always kept"
     if row["basic"] == "K" and row["vr"] in _DATE_VRS:
         return "a date would be kept without an option; use retain_long_full_dates and retain_long_modified_dates"
     return ""

@@ -258,6 +258,8 @@ def test_row_that_reveals_more_than_was_published_is_refused_by_name(tmp_path, s
           "duplicate"),
         ("own_rows", {"tag": "(0014,0102)", "keyword": "SecondaryReviewDate", "vr": "DA", "basic": "K",
           "options": {}, "why": "x"}, "a date would be kept without an option"),
+        ("own_rows", {"tag": "(0028,0010)", "keyword": "Rows", "vr": "US", "basic": "X", "options": {}, "why": "x"},
+          "nobody can read the instance without it"),
         ("iod_action_conflicts", {"tag": "(0010,4000)", "keyword": "PatientComments", "basic": "X", "type": "1", "action": "D",
           "iods": "No such IOD", "modules": ""}, "No such IOD is no IOD of iod_types.json"),
     ],
