@@ -94,6 +94,7 @@ class Reference:
         self.births = {e.value for e in self.lexicon.entries if e.category is Category.BIRTH_DATE}
         self.births.discard("".join(filter(str.isdigit, _first(ds.get("StudyDate")))))
         self.little = bool(ds.original_encoding[1])
+        self.earlier = _first(ds.get("LongitudinalTemporalInformationModified")).strip(" \0")
         texts, codes, present = self._earlier_method(ds)
         self._dataset(ds, ())
         self._method(ds, texts, codes, present)
@@ -130,7 +131,11 @@ class Reference:
                 code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
                 items.append(code)
         ds.DeidentificationMethodCodeSequence = Sequence(items)
-        ds.LongitudinalTemporalInformationModified = policy.longitudinal
+        if "REMOVED" in (policy.longitudinal, self.earlier):
+            ds.LongitudinalTemporalInformationModified = "REMOVED"
+        else:
+            changed = "MODIFIED" in (policy.longitudinal, self.earlier)
+            ds.LongitudinalTemporalInformationModified = "MODIFIED" if changed else policy.longitudinal
 
     @staticmethod
     def _code(item: Dataset) -> tuple[str, str]:

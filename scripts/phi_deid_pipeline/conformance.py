@@ -226,12 +226,13 @@ def _private_kept(policy: Policy) -> list[str]:
 def _inserted(policy: Policy) -> str:
     codes = ", ".join(value for value, _, _ in policy.method_codes)
     texts = "; ".join(f"`{text}`" for text in policy.method_texts)
+    pixels = "; 113101 only where pixels were searched for text" if "113101" in codes else ""
     return f"""## What is inserted
 
 - (0012,0062) Patient Identity Removed: YES
 - (0012,0063) De-identification Method, added to what is there: {texts}
-- (0012,0064) De-identification Method Code Sequence, added to what is there: {codes}
-- (0028,0303) Longitudinal Temporal Information Modified: {policy.longitudinal}
+- (0012,0064) De-identification Method Code Sequence, added to what is there: {codes}{pixels}
+- (0028,0303) Longitudinal Temporal Information Modified: {policy.longitudinal}, or what the source says of more having been changed before
 - (0028,0301) Burned In Annotation: NO, where the pixels were searched and nothing identifying was left
 {_TRIAL if policy.clinical_trial else ""}"""
 

@@ -24,6 +24,8 @@ SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
 IDENTITY_REMOVED, METHOD_TEXTS, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
 BURNED_IN, LONGITUDINAL = 0x00280301, 0x00280303
 ICON_IMAGE_SEQUENCE = 0x00880200
+CLEAN_PIXEL_DATA = "113101"  # the option's code of CID 7050
+_CHANGES = ("UNMODIFIED", "MODIFIED", "REMOVED")  # an earlier change stays true
 OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
 PIXEL_DATA = 0x7FE00010
 _UID = re.compile(r"[0-9.]+")
@@ -67,28 +69,32 @@ class InstanceRewrite(ElementRewrite):
             return sop_class, instance
         return sop_class, self.engine.uids.new_uid(instance)
 
-    def insert_method(self, *, scan_found_nothing: bool) -> None:
+    def insert_method(self, *, scan_found_nothing: bool, pixels_looked_at: bool) -> None:
         """Write the attributes that say what was done (PS3.15 E.1.1 item 6, E.2, E.3.1)."""
-        self.overrides.update(self._method_elements(scan_found_nothing))
+        self.overrides.update(self._method_elements(scan_found_nothing, pixels_looked_at))
         for tag, (vr, text) in self.patient.trial.items():
             self.overrides[tag] = self._encoded(tag, vr, text)
 
-    def _method_elements(self, scan_found_nothing: bool) -> dict[int, bytes]:
+    def _method_elements(self, scan_found_nothing: bool, pixels_looked_at: bool) -> dict[int, bytes]:
         """Return what `_method` makes; instances of a patient that nobody de-identified before share it."""
         if self.source.find(METHOD_TEXTS) is not None or self.source.find(METHOD_CODES) is not None:
-            return self._method(scan_found_nothing)
-        key = ("method", self.source.little, self.source.explicit, self.charset, scan_found_nothing)
+            return self._method(scan_found_nothing, pixels_looked_at)
+        encoding = self.source.little, self.source.explicit, self.charset
+        key = ("method", *encoding, scan_found_nothing, pixels_looked_at, self.source.text(LONGITUDINAL))
         if key not in self.memo:
-            self.memo[key] = self._method(scan_found_nothing)
+            self.memo[key] = self._method(scan_found_nothing, pixels_looked_at)
         return self.memo[key]  # type: ignore[return-value]
 
-    def _method(self, scan_found_nothing: bool) -> dict[int, bytes]:
+    def _method(self, scan_found_nothing: bool, pixels_looked_at: bool) -> dict[int, bytes]:
         policy = self.engine.policy
+        codes = tuple(code for code in policy.method_codes if pixels_looked_at or code[0] != CLEAN_PIXEL_DATA)
+        earlier = self.source.text(LONGITUDINAL)
+        stated = max({policy.longitudinal, earlier} & set(_CHANGES), key=_CHANGES.index, default=policy.longitudinal)
         made = {
             IDENTITY_REMOVED: self._encoded(IDENTITY_REMOVED, "CS", "YES"),
             METHOD_TEXTS: self._encoded(METHOD_TEXTS, "LO", self._method_texts(policy.method_texts)),
-            METHOD_CODES: self._method_codes(policy.method_codes),
-            LONGITUDINAL: self._encoded(LONGITUDINAL, "CS", policy.longitudinal),
+            METHOD_CODES: self._method_codes(codes),
+            LONGITUDINAL: self._encoded(LONGITUDINAL, "CS", stated),
         }
         if "clean_pixel_data" in policy.options and scan_found_nothing:
             made[BURNED_IN] = self._encoded(BURNED_IN, "CS", "NO")

@@ -362,6 +362,7 @@ def _write(engine, raw, target, patient, made, seen, *, left: bool):
         made.replacement,
         text_scan_found_nothing_left=looked_at_all and not seen.hold and not left,
         redacted=made.kind == "redacted",
+        pixels_looked_at=made.kind == "redacted" or (seen.status == "read" and seen.frames_read > 0),
     )
 
 

@@ -788,3 +788,36 @@ def test_cleaning_names_the_identifiers_that_were_cut(run, policy) -> None:
     assert [row for row in result.cleaned if not row.hipaa] == []
     places = [(row.path, row.vr, row.code, row.action) for row in (*result.cleaned, *result.replaced, *result.removed)]
     assert len(places) == len(set(places)), "one row per path, VR and action"
+
+
+# --------------------------------------------------------------------------- what was done before, and what was done
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "after"),
+    [
+        ("retain_long_full_dates", "MODIFIED", "MODIFIED"),
+        ("retain_long_full_dates", "REMOVED", "REMOVED"),
+        ("retain_long_full_dates", "UNMODIFIED", "UNMODIFIED"),
+        ("retain_long_full_dates", "", "UNMODIFIED"),
+        ("retain_long_full_dates", "NONSENSE", "UNMODIFIED"),
+        ("retain_long_modified_dates", "REMOVED", "REMOVED"),
+        ("retain_long_modified_dates", "UNMODIFIED", "MODIFIED"),
+        ("clean_descriptors", "UNMODIFIED", "REMOVED"),
+    ],
+)
+def test_earlier_change_of_dates_stays_true(run, policy, options: str, before: str, after: str) -> None:
+    ds = base(StudyDate="20240102", LongitudinalTemporalInformationModified=before)
+    assert run(ds, policy(f"options: [{options}]"))[0].LongitudinalTemporalInformationModified == after
+
+
+def test_clean_pixel_data_is_claimed_only_where_pixels_were_looked_at(policy, tmp_path: Path) -> None:
+    engine, claimed = InstanceDeidentifier(policy(""), UIDS), []
+    for looked in (True, False, True):
+        engine.deidentify(
+            parse_instance(raw(base(), EXPLICIT)), tmp_path / "x.dcm", PatientContext("PXYZ", Lexicon(())), None,
+            text_scan_found_nothing_left=False, redacted=False, pixels_looked_at=looked,
+        )  # fmt: skip
+        codes = pydicom.dcmread(tmp_path / "x.dcm").DeidentificationMethodCodeSequence
+        claimed.append("113101" in [code.CodeValue for code in codes])
+    assert claimed == [True, False, True]
