@@ -87,6 +87,17 @@ def test_show_tells_the_action_on_one_attribute_in_every_iod(call):
     assert "--tag takes a keyword or the tag" in err
 
 
+def test_show_tells_the_action_inside_sequences_and_on_private_attributes(call):
+    path = "SharedFunctionalGroupsSequence/DerivationImageSequence/SourceImageSequence"
+    code, out, _ = call("show", "research_longitudinal", "--tag", path, "--tag", "(0019,xx0C) SIEMENS MR HEADER")
+    assert code == 0
+    assert "(5200,9229)/(0008,9124)/(0008,2112) SourceImageSequence (SQ)" in out
+    assert "(0019,xx0C) SIEMENS MR HEADER (IS)" in out
+    assert ["K", "K", "safe_private", "R", "all"] in [line.split() for line in out.splitlines()]
+    out = call("show", "hipaa_safe_harbor", "--tag", "(0019,xx0C) SIEMENS MR HEADER")[1]
+    assert ["X", "X", "private", "R", "all"] in [line.split() for line in out.splitlines()]
+
+
 def test_show_all_has_every_attribute_of_the_dictionary(call):
     _, out, _ = call("show", "hipaa_safe_harbor", "--all")
     assert "(0008,1030)  StudyDescription" in out
