@@ -67,6 +67,7 @@ class Rules:
     max_age: int = 0
     overrides: tuple[Any, ...] = ()
     safe_private: dict[tuple[int, int, str], Any] = field(default_factory=dict)
+    goes_with: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def resolve(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Answer:
         return self.actions.get(path[-1], Answer("K", "K"))

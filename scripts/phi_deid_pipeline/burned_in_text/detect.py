@@ -15,7 +15,10 @@ TILED_ABOVE, TILE, TILE_OVERLAP = 1344, 960, 128  # pixels after scaling
 STEP = 32  # pixels; side lengths of the network's input are multiples of it
 MAX_BOXES = 1000
 LEAST_TALLEST = 48  # pixels; lower bound of the greatest height of a box
-TALL, TALL_BOUNDS = 0.14, (48, 120)  # share of the shorter side, and pixels, over which a box has to be read with confidence
+TALL, TALL_BOUNDS = (
+    0.14,
+    (48, 120),
+)  # share of the shorter side, and pixels, over which a box has to be read with confidence
 # (longer side up to, scale of the stroke map, scale of the window rendering)
 SCALES = ((320, 2.0, 1.5), (640, 1.5, 1.0), (1100, 1.0, 1.0), (1 << 31, 1.0, 0.5))
 
