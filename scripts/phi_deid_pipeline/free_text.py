@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.measures import is_window
+from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled
 from phi_deid_pipeline.text_tidy import tidy
-from phi_deid_pipeline.value_objects import dataclass
+from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
@@ -32,23 +33,6 @@ _LONG_AFTER = frozenset("b")
 _MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
-# What is denied as a whole: in CT ABDOMEN WITHOUT CONTRAST and a name, the name is no part of that.
-_CONTRAST = frozenset(
-    {
-        "con",
-        "contrast",
-        "contraste",
-        "contrasto",
-        "gad",
-        "gado",
-        "gadolinium",
-        "injection",
-        "km",
-        "kontrast",
-        "kontrastmittel",
-    }
-    | {"civ", "cm", "mdc", "pdc", "iv", "ivc"}
-)
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
 _GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
@@ -61,21 +45,8 @@ _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
-_CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
 _ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION = 24
-
-
-@dataclass(slots=True)
-class _Token:
-    start: int
-    end: int
-    text: str
-    word: str  # folded if it is made of letters, else ""
-    keep: bool = False
-    unknown: tuple[str, ...] = ()  # folded words for which it is dropped: the vocabulary lacks them
-    named: bool = False  # a cue says that it is a name
-    eponym: bool = False  # a name that stands in the name of a thing
 
 
 def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> str:
@@ -112,9 +83,9 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
         unknown.extend(word for token in tokens if not token.named for word in token.unknown)
     if all(token.keep for token in tokens) and not spans:
         return text
-    _drop_misled(text, tokens, vocabulary)
+    drop_misled(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
-    _drop_bare(text, tokens, vocabulary)
+    drop_bare(text, tokens, vocabulary)
     return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
 
 
@@ -158,8 +129,8 @@ def _with_denied(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary
 
 def _clause(text: str, start: int, end: int) -> tuple[int, int]:
     """Return where the clause around a span begins and ends."""
-    closing = _CLAUSE_END.search(text, end)
-    opening = [match.end() for match in _CLAUSE_END.finditer(text, 0, start)]
+    closing = CLAUSE_END.search(text, end)
+    opening = [match.end() for match in CLAUSE_END.finditer(text, 0, start)]
     return opening[-1] if opening else 0, closing.start() if closing else len(text)
 
 
@@ -177,7 +148,7 @@ def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -
     return [match.span() for match in found if fold(match[0]) not in vocabulary]
 
 
-def _drop_short_parts(text: str, tokens: list[_Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:
+def _drop_short_parts(text: str, tokens: list[Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:
     """Drop parts of names of two letters (Ca, Ni) where they are written as names.
 
     They are as one word with one capital, in capitals only behind a cue that ends there, or where a value begins, with a mark
@@ -245,8 +216,8 @@ def _named(text: str, vocabulary: Vocabulary, shorts: frozenset[str]) -> list[tu
     return spans
 
 
-def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[_Token]:
-    tokens: list[_Token] = []
+def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[Token]:
+    tokens: list[Token] = []
     position = 0
     for start, end in [*spans, (len(text), len(text))]:
         for match in _TOKEN.finditer(text, position, start):
@@ -254,14 +225,14 @@ def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> 
                 tokens.append(_judge(match, text, tokens, vocabulary))
         if end > start:
             cut = text[start:end]
-            tokens.append(_Token(start, end, cut, fold(cut) if not re.search(r"[\d@/]", cut) else ""))
+            tokens.append(Token(start, end, cut, fold(cut) if not re.search(r"[\d@/]", cut) else ""))
         position = end
     return tokens
 
 
-def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vocabulary) -> _Token:
+def _judge(match: re.Match[str], text: str, before: list[Token], vocabulary: Vocabulary) -> Token:
     word = match[0].translate(_SUPERSCRIPTS) if _POWER.fullmatch(match[0]) else match[0]
-    token = _Token(match.start(), match.end(), match[0], "")
+    token = Token(match.start(), match.end(), match[0], "")
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
@@ -337,7 +308,7 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     return longest <= 2
 
 
-def _keep_eponyms(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _keep_eponyms(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Keep the names of things such as Baker's cyst, which would go as names of persons."""
     for index, token in enumerate(tokens):
         for phrase in vocabulary.eponyms.get(token.word, ()) if token.word else ():
@@ -347,12 +318,12 @@ def _keep_eponyms(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> No
                 one.keep, one.unknown = True, ()
 
 
-def _phrase_at(text: str, tokens: list[_Token], phrase: tuple[str, ...]) -> list[_Token]:
+def _phrase_at(text: str, tokens: list[Token], phrase: tuple[str, ...]) -> list[Token]:
     """Return the tokens that a phrase begins with the first of, its possessive s included; none if they say something else.
 
     What was cut out of the text, as a known identifier is, is no part of a phrase.
     """
-    found: list[_Token] = []
+    found: list[Token] = []
     rest = list(phrase)
     for token in tokens:
         between = text[found[-1].end : token.start] if found else ""
@@ -375,7 +346,7 @@ def _phrase_at(text: str, tokens: list[_Token], phrase: tuple[str, ...]) -> list
     return []
 
 
-def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop the words after a title, those before a credential, and weak ones after a soft cue."""
     cues = vocabulary.cues
     for index, token in enumerate(tokens):
@@ -410,7 +381,7 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             follower.keep, follower.named = False, True
 
 
-def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
     """Drop names before a credential or role, initials, and surnames behind a label's colon or a word of contact."""
     cues, token = vocabulary.cues, tokens[index]
     if token.word in cues.credentials:
@@ -430,7 +401,7 @@ def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
         _drop_before_role(text, tokens[index - 1], token, vocabulary)
 
 
-def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+def _drop_labelled(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
     """Drop a surname behind the colon of a label for a person: Radiologist: Tang; not Patient: Nie operiert."""
     label, name = tokens[index], tokens[index + 1]
     if not name.word or not name.text[0].isupper() or not re.fullmatch(r" ?[:=] ?", text[label.end : name.start]):
@@ -443,7 +414,7 @@ def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Voca
 
 
 def _drop_initials(
-    text: str, cue: _Token, followers: list[_Token], spared: Collection[str] = (), *, ends: bool = False
+    text: str, cue: Token, followers: list[Token], spared: Collection[str] = (), *, ends: bool = False
 ) -> None:
     """Drop initials after "by": up to three capitals, together or one by one, also in brackets; no modality, none `spared`.
 
@@ -466,14 +437,14 @@ def _drop_initials(
         last = follower
 
 
-def _no_initials(text: str, cue: _Token, vocabulary: Vocabulary) -> Collection[str]:
+def _no_initials(text: str, cue: Token, vocabulary: Vocabulary) -> Collection[str]:
     """Return what behind a word for what somebody did is no initials: any word behind a side, and among capitals alone."""
     if cue.word in vocabulary.cues.study or text.isupper():
         return vocabulary.strong
     return vocabulary.cues.study | vocabulary.negations.keys()
 
 
-def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+def _is_title(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> bool:
     """Tell whether Dr, Mr or Ms is a title rather than a modality or a unit: so written, or followed by a name."""
     token = tokens[index]
     if token.word not in vocabulary.cues.modality_titles:
@@ -491,12 +462,12 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
     return not (following.text.islower() or imaging or _is_written_out(following.word, vocabulary))
 
 
-def _is_gauge(text: str, token: _Token) -> bool:
+def _is_gauge(text: str, token: Token) -> bool:
     """Tell whether Fr is the gauge of a catheter."""
     return token.word == "fr" and _GAUGE_BEFORE.search(text[max(0, token.start - 4) : token.start]) is not None
 
 
-def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> None:
+def _drop_contact(text: str, three: list[Token], vocabulary: Vocabulary) -> None:
     """Drop a surname in "discussed with Tang", where its clause ends behind it."""
     word, link, name = three
     named = vocabulary.may_be_called(name.word)
@@ -507,14 +478,14 @@ def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> Non
         name.keep, name.named = False, True
 
 
-def _drop_before_role(text: str, name: _Token, role: _Token, vocabulary: Vocabulary) -> None:
+def _drop_before_role(text: str, name: Token, role: Token, vocabulary: Vocabulary) -> None:
     """Drop a surname before what its bearer does: Hay (radiographer), Tang/MTRA."""
     known = vocabulary.may_be_called(name.word)
     if known and name.text.istitle() and text[name.end : role.start] in {" (", ", ", "/", " / ", " - "}:
         name.keep, name.named = False, True
 
 
-def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+def _drop_before(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
     for earlier in reversed(tokens[max(0, index - 2) : index]):
         called = earlier.word in vocabulary.surnames and earlier.text[0].isupper()  # Mai, MD
         if not earlier.word or (earlier.word in vocabulary.strong and not called):
@@ -524,7 +495,7 @@ def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
         earlier.keep, earlier.named = False, True
 
 
-def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop initials and words that are names too where they touch a dropped word: they are the rest of a name.
 
     A number that can be an age above 89, in years or months, goes with the unknown word behind it, and so does one that can
@@ -558,7 +529,7 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
                     break
 
 
-def _is_called(text: str, token: _Token, unknown: _Token, vocabulary: Vocabulary) -> bool:
+def _is_called(text: str, token: Token, unknown: Token, vocabulary: Vocabulary) -> bool:
     """Tell whether a word that denies is a surname: beside an unknown word, both with a capital, and no word denied.
 
     Inside a clause a word that denies has no capital where the word behind has none.
@@ -575,7 +546,7 @@ def _is_called(text: str, token: _Token, unknown: _Token, vocabulary: Vocabulary
     return all(fold(word) in vocabulary.cues.study for word in behind) or (inside and behind[0].islower())
 
 
-def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+def _is_postcode(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> bool:
     """Tell whether a number of four or five digits stands before a dropped word with a capital: in 6067 Absam.
 
     A round one is a measure unless a comma or a word such as "in" stands before it; behind the name of a parameter any is.
@@ -599,18 +570,18 @@ def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
     return not token.text.endswith("00") or word in vocabulary.cues.dangling or text[: token.start].endswith(", ")
 
 
-def _is_initial(token: _Token) -> bool:
+def _is_initial(token: Token) -> bool:
     return len(token.word) == 1 and token.text.isupper()
 
 
-def _is_title_behind(text: str, token: _Token, other: _Token, vocabulary: Vocabulary) -> bool:
+def _is_title_behind(text: str, token: Token, other: Token, vocabulary: Vocabulary) -> bool:
     """Tell whether a title stands behind a blank, whose name follows it: ginocchio destro Sig. Rossi."""
     titles = vocabulary.cues.titles | vocabulary.cues.modality_titles
     behind = other.start > token.start and text[token.end : other.start] == " "
     return behind and other.word in titles and re.match(r"\.? ?[^\W\d_]", text[other.end :]) is not None
 
 
-def _touches_name(text: str, token: _Token, other: _Token) -> bool:
+def _touches_name(text: str, token: Token, other: Token) -> bool:
     if other.keep or not other.word:
         return False
     if len(other.word) < 2:  # W.M. Tan
@@ -620,7 +591,7 @@ def _touches_name(text: str, token: _Token, other: _Token) -> bool:
     return bool(re.fullmatch(r"[\s.,'’^-]{1,3}", between))
 
 
-def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _drop_dangling(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop prepositions and the like that lost what they point at."""
     cues = vocabulary.cues
     for index in range(len(tokens) - 2, -1, -1):
@@ -629,109 +600,11 @@ def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> N
             continue
         if token.word in vocabulary.negations and not tokens[index + 1].named:
             continue  # né, which is French for born
-        if token.word in cues.contacts and index > 1 and _denies(text, tokens, index - 1, vocabulary):
+        if token.word in cues.contacts and index > 1 and denies(text, tokens, index - 1, vocabulary):
             continue  # fracture not seen by Smith
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
         if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
-
-
-def _drop_bare(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
-    """Drop a negation that denied nothing but a person who went: CT knee, not for Dr. Smith; not Contrast no Dr. Smith."""
-    for clause in _clauses(text, tokens):
-        for index, token in enumerate(clause[:-1]):
-            if not _denies(text, clause, index, vocabulary) or any(later.keep for later in clause[index + 1 :]):
-                continue
-            before = [one for one in clause[:index] if one.keep]
-            answers = not before and re.search(r"[:?]\s*$", text[: token.start])
-            both = vocabulary.negations[token.word]
-            if answers or (both and token.word not in vocabulary.cues.bare):
-                continue
-            if not both or vocabulary.cues.study.issuperset(one.word for one in before):
-                token.keep = False
-
-
-def _denies(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
-    """Tell whether a token is a negation that stays, and no mark of a number: Series No 4, CT No. 4."""
-    token = tokens[index]
-    if not token.keep or token.word not in vocabulary.negations:
-        return False
-    if not index or token.word not in vocabulary.cues.marks or not re.match(r"\.? ?\d", text[token.end :]):
-        return True
-    before = tokens[index - 1]
-    pointed = token.text[0].isupper() and text[token.end] == "."
-    return not (text[before.end : token.start] == " " and (before.word in vocabulary.cues.numbered or pointed))
-
-
-def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
-    """Drop a negation and what it denies where a word went out of that because it is unknown.
-
-    What is left could say the opposite: no displaced fracture. It is what stands behind, to the end of the clause; with one
-    that denies what stands before it, the whole clause, but for words that name the study alone.
-    """
-    for clause in _clauses(text, tokens):
-        lost = {index for index, token in enumerate(clause) if _is_lost(token, vocabulary)}
-        if not lost:
-            continue
-        capitals = text.isupper()
-        nouns = {i for i in lost if i > 1 and not clause[i].named and _is_noun(clause, i, vocabulary)}
-        apart = [i for i in lost if clause[i].text.islower() or i in nouns or (capitals and not clause[i].named)]
-        first, last = min(apart, default=len(clause)), max(apart, default=-1)
-        for index, token in enumerate(clause):
-            if not _denies(text, clause, index, vocabulary):
-                continue
-            following = _next_word(clause, index, 1, vocabulary)
-            whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST
-            both = vocabulary.negations[token.word] and not whole
-            behind = following in lost or (last > index and not whole)
-            if not behind and not (both and (first < index or _next_word(clause, index, -1, vocabulary) in lost)):
-                continue
-            before = [one.word for one in clause[:index] if one.keep and one.word]
-            start = 0 if both and not vocabulary.cues.study.issuperset(before) else index
-            for denied in clause[start:]:
-                denied.keep = False
-
-
-def _is_noun(clause: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
-    """Tell whether a word stands behind an article of German, whose nouns have capitals, that is no part of a name: von der."""
-    before, article, cues = clause[index - 2], clause[index - 1], vocabulary.cues
-    called = before.word in cues.dangling or before.word in cues.soft
-    return article.text.islower() and article.word in cues.noun_articles and not called
-
-
-def _clauses(text: str, tokens: list[_Token]) -> list[list[_Token]]:
-    """Return the tokens by clause; the point behind a single letter (V.a.) ends none."""
-    clauses: list[list[_Token]] = []
-    for index, token in enumerate(tokens):
-        before = tokens[index - 1] if index else None
-        mark = _CLAUSE_END.search(text, before.end, token.start + 1) if before else None
-        if before is None or (mark and not (mark[0] == "." and len(before.text) == 1)):
-            clauses.append([])
-        clauses[-1].append(token)
-    return clauses
-
-
-def _is_lost(token: _Token, vocabulary: Vocabulary) -> bool:
-    """Tell whether a word went as unknown, not because it is a cue or a name behind one."""
-    if (
-        token.keep
-        or not token.unknown
-        or token.word in vocabulary.cues.soft
-        or token.word in vocabulary.cues.credentials
-    ):
-        return False
-    return not token.named or token.text.islower()
-
-
-def _next_word(clause: list[_Token], index: int, step: int, vocabulary: Vocabulary) -> int:
-    """Return where the next word stands that is no preposition, article or name of the vocabulary that went; else -1."""
-    index += step
-    while 0 <= index < len(clause):
-        word = clause[index].word
-        if word not in (vocabulary.cues.dangling if clause[index].keep else vocabulary.names):
-            break
-        index += step
-    return index if 0 <= index < len(clause) else -1
 
 
 def _clause_mark(between: str) -> str:
@@ -739,13 +612,13 @@ def _clause_mark(between: str) -> str:
     return marks[-1] if marks else ""
 
 
-def _join(text: str, tokens: list[_Token], *, denies: bool) -> str:
+def _join(text: str, tokens: list[Token], *, denies: bool) -> str:
     """Put the kept words together again: separators between neighbours stay, gaps become one blank.
 
     Where a word denies, a mark between clauses stays in a gap: no ..., effusion.
     """
     parts: list[str] = []
-    last: _Token | None = None
+    last: Token | None = None
     gap = False
     for token in tokens:
         if not token.keep:

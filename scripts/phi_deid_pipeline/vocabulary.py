@@ -43,6 +43,10 @@ class Cues:
     articles: frozenset[str]
     noun_articles: frozenset[str]
     bare: frozenset[str]
+    small: frozenset[str]
+    sides: frozenset[str]
+    auxiliaries: frozenset[str]
+    answers: frozenset[str]
     marks: frozenset[str]
     numbered: frozenset[str]
     conjunctions: frozenset[str]
@@ -175,6 +179,10 @@ def _cues(rows: Languages) -> Cues:
         articles=_folded(rows.articles),
         noun_articles=_folded(rows.noun_articles),
         bare=_folded(rows.bare_negations),
+        small=_folded(rows.small_words),
+        sides=_folded(rows.sides),
+        auxiliaries=_folded(rows.auxiliaries),
+        answers=_folded(rows.answers),
         marks=_folded(rows.number_marks),
         numbered=_folded(rows.numbered_words),
         conjunctions=_folded(rows.conjunctions),
