@@ -27,11 +27,15 @@ MIN_INFLECTED = 4  # letters of a word whose plural is listed
 
 def never_words() -> set[str]:
     """Return months, titles and credentials of all languages: what they stand for, or stand beside, is never imaging."""
+    return rows_of("months", "titles", "credentials")
+
+
+def rows_of(*keys: str) -> set[str]:
+    """Return the folded rows of some keys of all languages."""
     found: set[str] = set()
     for path in sorted(LANGUAGES_FOLDER.glob("*.json")):
         rows = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("months", "titles", "credentials"):
-            found.update(fold(word) for word in rows[key])
+        found.update(fold(word) for key in keys for word in rows[key])
     return found
 
 
@@ -110,8 +114,8 @@ def main(target: Path) -> None:
     import pydicom
 
     counts, eponyms = dictionary_words()
-    negations = read_words(FOLDER / "negations.txt")
-    own = read_words(FOLDER / "own_words.txt") | negations
+    negations = read_words(FOLDER / "negations.txt") - rows_of("small_words")
+    own = read_words(FOLDER / "own_words.txt") | read_words(FOLDER / "language_words.txt") | negations
     names = read_words(FOLDER / "name_words.txt") | eponyms
     certain = never_names(FOLDER / "own_words.txt") | negations
     never = never_words() - certain
@@ -122,6 +126,7 @@ def main(target: Path) -> None:
         strong = word in own or counts[word] >= STRONG_COUNT
         strengths[word] = "name" if word in names - certain else "strong" if strong else "plain"
     strong_words = {word for word, strength in strengths.items() if strength == "strong"} - negations
+    strong_words -= read_words(FOLDER / "language_words.txt")
     for word in inflections(strong_words) - names - never:
         strengths.setdefault(word, "name")
     lines = [f"{word}\t{strengths[word]}" for word in sorted(strengths)]

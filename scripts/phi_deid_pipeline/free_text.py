@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon_words import SIDES
-from phi_deid_pipeline.measures import is_window
-from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled
+from phi_deid_pipeline.measures import is_window, unit_chains
+from phi_deid_pipeline.text_denials import denies, drop_answers, drop_bare, drop_misled, drop_single_sides
 from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
+from phi_deid_pipeline.word_forms import is_stage
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
@@ -33,7 +34,7 @@ _LONG_AFTER = frozenset("b")
 _MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
-_TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
+_TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
 _GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
 _TWO_LETTERS = re.compile(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
@@ -47,6 +48,7 @@ _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
 _ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION = 24
+_CLOSING = re.compile(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
 
 
 def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> str:
@@ -84,6 +86,8 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
     if all(token.keep for token in tokens) and not spans:
         return text
     drop_misled(text, tokens, vocabulary)
+    drop_single_sides(text, tokens, vocabulary)
+    drop_answers(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
     drop_bare(text, tokens, vocabulary)
     return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))
@@ -218,16 +222,28 @@ def _named(text: str, vocabulary: Vocabulary, shorts: frozenset[str]) -> list[tu
 
 def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[Token]:
     tokens: list[Token] = []
+    whole: list[Token] = []  # what no identifier was cut out of
     position = 0
     for start, end in [*spans, (len(text), len(text))]:
         for match in _TOKEN.finditer(text, position, start):
             if match[0][0] != "_":
                 tokens.append(_judge(match, text, tokens, vocabulary))
+                whole.append(tokens[-1])
         if end > start:
             cut = text[start:end]
             tokens.append(Token(start, end, cut, fold(cut) if not re.search(r"[\d@/]", cut) else ""))
         position = end
+    _keep_units(text, tokens, whole)
     return tokens
+
+
+def _keep_units(text: str, tokens: list[Token], whole: list[Token]) -> None:
+    """Keep a number with the units behind it (95 ng/ml), or drop them together where a part of it was cut out."""
+    for start, end in unit_chains(text):
+        inside = [token for token in tokens if token.start < end and token.end > start]
+        kept = all(start <= token.start and token.end <= end and token in whole for token in inside)
+        for token in inside:
+            token.keep, token.unknown, token.named = kept, (), not kept
 
 
 def _judge(match: re.Match[str], text: str, before: list[Token], vocabulary: Vocabulary) -> Token:
@@ -236,13 +252,14 @@ def _judge(match: re.Match[str], text: str, before: list[Token], vocabulary: Voc
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
-        token.keep = token.keep or _is_written_out(token.word, vocabulary) or text.startswith("ng/ml", match.start())
+        token.keep = token.keep or _is_written_out(token.word, vocabulary)
+        token.keep = token.keep or (token.word in vocabulary.cues.small and word.islower()) or is_stage(word)
         token.unknown = () if token.keep or len(word) < 2 else (token.word,)
     elif not any(char.isalpha() for char in word):
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}
         token.keep = _is_measure(word, text, match, vocabulary) or (word == "2000" and after_jpeg)
     else:
-        token.keep = _is_mixture(word, vocabulary) or is_window(text, *match.span())
+        token.keep = _is_mixture(word, vocabulary) or is_stage(word) or is_window(text, *match.span())
         if not token.keep:
             pieces = re.findall(r"[^\W\d_]{2,}", word)
             token.unknown = tuple(fold(p) for p in pieces if fold(p) not in vocabulary and not _camel(p, vocabulary))
@@ -376,6 +393,8 @@ def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
             capital = follower.text[0].isupper() or (text.islower() and follower.word in vocabulary.surnames)
             if follower.word in vocabulary.strong and not (named and capital):
                 break
+            if not title and follower.text.islower() and follower.word in cues.sides:
+                break  # invece di destra
             if not title and follower.word in vocabulary.plain and follower.text.islower():
                 continue  # a name has a capital
             follower.keep, follower.named = False, True
@@ -524,6 +543,9 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
             if not token.keep or not (token.eponym or token.word in vocabulary.names or _is_initial(token)):
                 continue
             for other in tokens[max(0, index - 1) : index] + tokens[index + 1 : index + 2]:
+                side = token.text in ("L", "R") and other.text.islower() and text[token.end : token.end + 1] != "."
+                if side and other.unknown:
+                    continue  # plantar fasciitis L foot
                 if _touches_name(text, token, other) and not _is_title_behind(text, token, other, vocabulary):
                     token.keep, changed = False, True
                     break
@@ -571,7 +593,7 @@ def _is_postcode(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
 
 
 def _is_initial(token: Token) -> bool:
-    return len(token.word) == 1 and token.text.isupper()
+    return len(token.word) == 1 and token.text.isupper() and token.text != "Ø"
 
 
 def _is_title_behind(text: str, token: Token, other: Token, vocabulary: Vocabulary) -> bool:
@@ -627,7 +649,7 @@ def _join(text: str, tokens: list[Token], *, denies: bool) -> str:
         between = text[last.end if last else 0 : token.start]
         if gap:
             opening = re.search(r"[(\[{<]+$|(?<![\w.)\]])[+\-*#]$", between)
-            closing = re.match(r"[)\]}>%°]+", between) if last else None
+            closing = _CLOSING.match(between) if last else None
             line_end = re.search(r"[\r\n\f]+", between)
             blank = "" if last is None else line_end[0] if line_end else f"{_clause_mark(between)} " if denies else " "
             between = f"{closing[0] if closing else ''}{blank}{opening[0] if opening else ''}"
@@ -637,6 +659,6 @@ def _join(text: str, tokens: list[Token], *, denies: bool) -> str:
         return ""
     tail = text[last.end :]
     if gap:
-        closing = re.match(r"[)\]}>%°]+", tail)
+        closing = _CLOSING.match(tail)
         tail = closing[0] if closing else ""
     return tidy("".join(parts) + tail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.vocabulary import Vocabulary
 
 # What is denied as a whole: in CT ABDOMEN WITHOUT CONTRAST and a name, the name is no part of that.
-_CONTRAST = frozenset(
+CONTRAST = frozenset(
     {
         "con",
         "contrast",
@@ -27,6 +28,10 @@ _CONTRAST = frozenset(
     }
     | {"civ", "cm", "mdc", "pdc", "iv", "ivc"}
 )
+_NO_AGENT = frozenset({"con", "cm", "iv", "ivc"})
+_SIDES_JOINED = frozenset({"u", "und", "and", "et", "y", "e", "en", "i", "vs", "versus", "than", "als"})
+_COMPARED = re.compile(r"[.]?\s*[><=≥≤/+&]{1,3}\s*")
+_ANSWERED = re.compile(r"[ \t]*(?:$|[,;.)\r\n])")
 
 
 def drop_bare(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
@@ -64,6 +69,7 @@ def drop_misled(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """
     for clause in _clauses(text, tokens):
         lost = {index for index, token in enumerate(clause) if _is_lost(token, vocabulary)}
+        _drop_behind_names(clause, vocabulary)
         if not lost:
             continue
         capitals = text.isupper()
@@ -74,7 +80,7 @@ def drop_misled(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
             if not denies(text, clause, index, vocabulary):
                 continue
             following = _next_word(clause, index, 1, vocabulary)
-            whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST
+            whole = following >= 0 and clause[following].keep and clause[following].word in CONTRAST
             both = vocabulary.negations[token.word] and not whole
             behind = following in lost or (last > index and not whole)
             if not behind and not (both and (first < index or _next_word(clause, index, -1, vocabulary) in lost)):
@@ -82,6 +88,15 @@ def drop_misled(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
             before = [one.word for one in clause[:index] if one.keep and one.word]
             start = 0 if both and not vocabulary.cues.study.issuperset(before) else index
             for denied in clause[start:]:
+                denied.keep = False
+        _drop_refused(text, clause, lost, vocabulary)
+
+
+def _drop_behind_names(clause: list[Token], vocabulary: Vocabulary) -> None:
+    """Drop what stands behind a word that denies and is a name too, where it went for its capital: Uden kontrast."""
+    for index, token in enumerate(clause):
+        if token.word in vocabulary.cues.small and token.word in vocabulary.negations and not token.keep:
+            for denied in clause[index:]:
                 denied.keep = False
 
 
@@ -125,3 +140,45 @@ def _next_word(clause: list[Token], index: int, step: int, vocabulary: Vocabular
             break
         index += step
     return index if 0 <= index < len(clause) else -1
+
+
+def drop_single_sides(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
+    """Drop both of two sides that are compared where one of them went: of li > re never re alone."""
+    sides = vocabulary.cues.sides
+    for index, token in enumerate(tokens[:-1]):
+        other = index + 1
+        if token.word not in sides:
+            continue
+        if tokens[other].word in _SIDES_JOINED and other + 1 < len(tokens):
+            other += 1
+            joined = re.fullmatch(r"[.]?\s+[^\W\d_]+[.]?\s+", text[token.end : tokens[other].start]) is not None
+        else:
+            joined = _COMPARED.fullmatch(text, token.end, tokens[other].start) is not None
+        if joined and tokens[other].word in sides and token.keep != tokens[other].keep:
+            for one in tokens[index : other + 1]:
+                one.keep = False
+
+
+def drop_answers(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
+    """Drop a bare yes or no whose question went."""
+    for question, answer in pairwise(tokens):
+        asked = not question.keep and re.fullmatch(r"\s*[:?]\s*", text[question.end : answer.start])
+        if asked and answer.word in vocabulary.cues.answers and _ANSWERED.match(text, answer.end):
+            answer.keep = False
+
+
+def _drop_refused(text: str, clause: list[Token], lost: set[int], vocabulary: Vocabulary) -> None:
+    """Drop a contrast agent beside an unknown word in lower case, which may say that it was refused."""
+    capitals = text.isupper()
+    passed = CONTRAST | vocabulary.cues.auxiliaries
+    for index, token in enumerate(clause):
+        if not token.keep or token.word not in CONTRAST - _NO_AGENT:
+            continue
+        for step in (1, -1):
+            other = index + step
+            while 0 <= other < len(clause) and clause[other].word in passed:
+                other += step
+            unknown = other in lost and (clause[other].text.islower() or (capitals and not clause[other].named))
+            if unknown:
+                for one in clause[min(index, other) : max(index, other) + 1]:
+                    one.keep = False
