@@ -253,7 +253,8 @@ def _judge(match: re.Match[str], text: str, before: list[Token], vocabulary: Voc
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
         token.keep = token.keep or _is_written_out(token.word, vocabulary)
-        token.keep = token.keep or (token.word in vocabulary.cues.small and word.islower()) or is_stage(word)
+        token.keep = token.keep or (token.word in vocabulary.small and word.islower()) or is_stage(word)
+        token.keep = token.keep or vocabulary.forms.knows(token.word)
         token.unknown = () if token.keep or len(word) < 2 else (token.word,)
     elif not any(char.isalpha() for char in word):
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}
@@ -391,11 +392,12 @@ def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
             called = follower.word in vocabulary.negations and follower.word in vocabulary.surnames
             named = named or (called and previous is token and follower.text.istitle())  # for Nada
             capital = follower.text[0].isupper() or (text.islower() and follower.word in vocabulary.surnames)
-            if follower.word in vocabulary.strong and not (named and capital):
+            if vocabulary.is_sure(follower.word) and not (named and capital):
                 break
             if not title and follower.text.islower() and follower.word in cues.sides:
                 break  # invece di destra
-            if not title and follower.word in vocabulary.plain and follower.text.islower():
+            weak = follower.word in vocabulary.plain or follower.word in vocabulary.small
+            if not title and weak and follower.text.islower():
                 continue  # a name has a capital
             follower.keep, follower.named = False, True
 

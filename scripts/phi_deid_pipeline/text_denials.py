@@ -95,7 +95,7 @@ def drop_misled(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
 def _drop_behind_names(clause: list[Token], vocabulary: Vocabulary) -> None:
     """Drop what stands behind a word that denies and is a name too, where it went for its capital: Uden kontrast."""
     for index, token in enumerate(clause):
-        if token.word in vocabulary.cues.small and token.word in vocabulary.negations and not token.keep:
+        if token.word in vocabulary.small and token.word in vocabulary.negations and not token.keep:
             for denied in clause[index:]:
                 denied.keep = False
 

@@ -72,5 +72,5 @@ def test_unknown_words_are_those_that_went_for_want_of_a_vocabulary():
 def test_faulty_line_of_a_vocabulary_is_named(tmp_path, line):
     path = tmp_path / "words.txt"
     path.write_text(f"# ours\nchest\tstrong\n\n{line}\nneck\tname\n", encoding="utf-8")
-    with pytest.raises(PolicyError, match=r"words\.txt: line 4: must be a word, a tab and strong, plain or name"):
+    with pytest.raises(PolicyError, match=r"words\.txt: line 4: must be a word, a tab and strong, plain, name or lower"):
         load_vocabulary(path)
