@@ -106,7 +106,7 @@ def write_names(paths: list[Path]) -> None:
     forms = WordForms(sure, read_words(FOLDER / "endings.txt"), ())
     candidates |= {name for name in names if forms.knows(name)}
     kept = read_words(FOLDER / "name_words.txt")
-    added = {word for word in names & candidates if len(word) > 2} - set(listed_words())
+    added = {word for word in names & candidates if len(word) > 2 or word in ours} - set(listed_words())
     found = sorted(kept | added)
     header = "# Words of the vocabulary's sources that are surnames, given names or places too (README.md).\n"
     (FOLDER / "name_words.txt").write_text(header + "\n".join(found) + "\n", encoding="utf-8")

@@ -332,8 +332,9 @@ def _keep_eponyms(text: str, tokens: list[Token], vocabulary: Vocabulary) -> Non
         for phrase in vocabulary.eponyms.get(token.word, ()) if token.word else ():
             found = _phrase_at(text, tokens[index : index + 2 * len(phrase)], phrase)
             for one in found:
-                one.eponym = one.eponym or len(one.word) == 1 or one.word not in vocabulary.strong
-                one.keep, one.unknown = True, ()
+                small = one.text.islower() and one.word in vocabulary.small  # Knie li
+                one.eponym = one.eponym or len(one.word) == 1 or not (small or one.word in vocabulary.strong)
+                one.keep, one.unknown, one.phrase = True, (), True
 
 
 def _phrase_at(text: str, tokens: list[Token], phrase: tuple[str, ...]) -> list[Token]:
@@ -392,6 +393,8 @@ def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
             called = follower.word in vocabulary.negations and follower.word in vocabulary.surnames
             named = named or (called and previous is token and follower.text.istitle())  # for Nada
             capital = follower.text[0].isupper() or (text.islower() and follower.word in vocabulary.surnames)
+            if not title and token.phrase and follower.phrase:
+                break  # kyste de Baker
             if vocabulary.is_sure(follower.word) and not (named and capital):
                 break
             if not title and follower.text.islower() and follower.word in cues.sides:
@@ -479,7 +482,7 @@ def _is_title(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary
         return False
     if token.text.isupper() and following.text.isupper() and following.unknown:
         return False  # MR LGE: the word goes as unknown whether it is a name or a protocol
-    imaging = following.word in vocabulary.strong or following.word in vocabulary.plain
+    imaging = vocabulary.is_sure(following.word) or following.word in vocabulary.plain
     return not (following.text.islower() or imaging or _is_written_out(following.word, vocabulary))
 
 

@@ -25,7 +25,10 @@ _CHAIN = rf"(?:{_PLAIN_UNIT}(?:/(?:{_PLAIN_UNIT})){{1,3}}|c?m?Gy ?[*·x.]? ?cm[2
 _TELLING = (
     r"[fnpµμ]g|[nµμup]mol|[mk]mol|mEq|mval|mosm|[GT]Bq|[mµμ]?IU|IE|[GT]pt|kPa|µ[lLmM]|umol|nmol|[mµμkMG]?Ci|cGycm2?"
 )
-_FIGURE = r"(?<![\w.,/-])(?:[<>≤≥~±+-]\s?)?\d{1,3}(?:[.,]\d{1,3})*\d{0,3}(?:\s?-\s?\d{1,4}(?:[.,]\d{1,3})?)?(?:\s?[x×*]\s?10[\^*e]?\d{1,2})?"
+_FIGURE = (
+    r"(?<![\w.,/-])(?:[<>≤≥~±+-]\s?)?\d{1,3}(?:[.,]\d{1,3})*\d{0,3}(?:\s?-\s?\d{1,4}(?:[.,]\d{1,3})?)?"
+    r"(?:\s?[x×*]\s?10[\^*e]?\d{1,2})?"
+)
 _CHAINED = re.compile(rf"(?:{_FIGURE}[ \t]?)?(?<![^\W\d_])(?<![/.]){_CHAIN}(?![^\W_]|/)")
 _CHAINED_CAPITALS = re.compile(rf"{_FIGURE}[ \t]?{_CHAIN}(?![^\W_]|/)", re.IGNORECASE)
 _TOLD = re.compile(rf"{_FIGURE}[ \t]?(?:{_TELLING})(?![^\W_]|/|\.[A-Za-z])")

@@ -174,11 +174,13 @@ def _drop_refused(text: str, clause: list[Token], lost: set[int], vocabulary: Vo
     for index, token in enumerate(clause):
         if not token.keep or token.word not in CONTRAST - _NO_AGENT:
             continue
+        if index and any(one.keep and one.word in vocabulary.negations for one in clause[max(0, index - 2) : index]):
+            continue  # without contrast
         for step in (1, -1):
             other = index + step
             while 0 <= other < len(clause) and clause[other].word in passed:
                 other += step
-            unknown = other in lost and (clause[other].text.islower() or (capitals and not clause[other].named))
+            unknown = other in lost and not clause[other].named and (capitals or clause[other].text.islower())
             if unknown:
                 for one in clause[min(index, other) : max(index, other) + 1]:
                     one.keep = False

@@ -21,3 +21,4 @@ class Token:
     unknown: tuple[str, ...] = ()  # folded words for which it is dropped: the vocabulary lacks them
     named: bool = False  # a cue says that it is a name
     eponym: bool = False  # a name that stands in the name of a thing
+    phrase: bool = False  # part of the name of a thing

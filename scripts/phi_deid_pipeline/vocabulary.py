@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, product
 from pathlib import Path
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError
@@ -108,7 +108,7 @@ def load_vocabulary(
         surnames & strong,
         _eponyms(EPONYMS_FILE),
         lower | _folded(rows.small_words),
-        WordForms(strong, _endings(ENDINGS_FILE), surnames | lower | _folded((*rows.titles, *rows.months))),
+        WordForms(strong, _endings(ENDINGS_FILE), surnames | lower | _persons(rows)),
         _negations(NEGATIONS_FILE),
         _cues(rows),
         compile_patterns(rows),
@@ -116,13 +116,13 @@ def load_vocabulary(
 
 
 def _eponyms(path: Path) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return the phrases of a file by their first word; # begins a comment where a line begins with it."""
-    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    """Return the phrases of a file by their first word; # begins a comment where a line begins with it, | parts alternatives."""
+    found: dict[str, list[tuple[str, ...]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and line[0] != "#":
-            phrase = tuple(line.split())
-            found[phrase[0]] = (*found.get(phrase[0], ()), phrase)
-    return found
+            for phrase in product(*(word.split("|") for word in line.split())):
+                found.setdefault(phrase[0], []).append(phrase)
+    return {first: tuple(sorted(phrases, key=len, reverse=True)) for first, phrases in found.items()}
 
 
 def _negations(path: Path) -> dict[str, bool]:
@@ -167,6 +167,14 @@ def parse_accepted_words(text: str) -> frozenset[str]:
 
 def _folded(rows: Iterable[str]) -> frozenset[str]:
     return frozenset(map(fold_word, rows))
+
+
+def _persons(rows: Languages) -> frozenset[str]:
+    """Return the words for persons and dates, which no form makes known: Befunder is no inflection of Befund."""
+    persons = (*rows.titles, *rows.credentials, *rows.role_labels, *rows.soft_cues, *rows.relatives, *rows.person_words)
+    return _folded(
+        (*persons, *rows.initial_cues, *rows.contact_words, *rows.months, *rows.id_labels, *rows.birth_labels)
+    )
 
 
 def _cues(rows: Languages) -> Cues:

@@ -21,6 +21,7 @@ _INFLECTIONS = ("s", "e", "es", "er", "en", "em", "n")
 _LINKS = ("", "s", "n", "en", "es", "er", "e", "o")
 _MOST_REMEMBERED = 20_000
 _MIN_STEM, _MIN_ENDED, _MIN_BEFORE, _MIN_COMPOSED, _MIN_PART = 6, 7, 2, 9, 4
+_LONG_PART = 6  # of one part at least: two short ones make surnames
 
 
 class WordForms:
@@ -62,7 +63,7 @@ class WordForms:
             for link in _LINKS:
                 rest = word[end + len(link) :]
                 if word.startswith(link, end) and len(rest) >= _MIN_PART:
-                    if self._is_part(rest) or self._is_inflected(rest):
+                    if max(end, len(rest)) >= _LONG_PART and (self._is_part(rest) or self._is_inflected(rest)):
                         return True
                     if parts > 2 and self._splits(rest, parts - 1):
                         return True

@@ -119,6 +119,7 @@ def test_contrast_beside_an_unknown_word_goes_with_it(text):
 
 def test_contrast_beside_a_name_stays():
     assert _clean("CT mit KM Kowalski") == "CT mit KM"
+    assert _clean("CT thorax met contrast dhr kowalski") == "CT thorax met contrast"
 
 
 @pytest.mark.parametrize(
