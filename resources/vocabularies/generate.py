@@ -137,9 +137,8 @@ def main(target: Path) -> None:
         strong = word in own or counts[word] >= STRONG_COUNT
         strengths[word] = "name" if word in names - certain else "strong" if strong else "plain"
     strong_words = {word for word, strength in strengths.items() if strength == "strong"} - negations
-    for word in ours - never:
-        if strengths.get(word) != "strong":
-            strengths[word] = "lower" if word in names else "strong"
+    for word in ours - never - strengths.keys():
+        strengths[word] = "lower" if word in names else "strong"
     for word in inflections(strong_words) - names - never:
         strengths.setdefault(word, "name")
     lines = [f"{word}\t{strengths[word]}" for word in sorted(strengths)]

@@ -7,7 +7,7 @@ patient that the lexicon knows goes even if its words are in the vocabulary. Num
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ _MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
 _TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
+_OF_THE, _MIN_STEM = frozenset({"des", "eines"}), 4
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
 _GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
 _TWO_LETTERS = re.compile(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
@@ -47,7 +48,7 @@ _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
 _ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
-_LONGEST_NEGATION = 24
+_LONGEST_NEGATION, _PAIR = 24, 2
 _CLOSING = re.compile(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
 
 
@@ -252,7 +253,9 @@ def _judge(match: re.Match[str], text: str, before: list[Token], vocabulary: Voc
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
-        token.keep = token.keep or _is_written_out(token.word, vocabulary)
+        token.keep = (
+            token.keep or _is_written_out(token.word, vocabulary) or _is_genitive(token.word, before, vocabulary)
+        )
         token.keep = token.keep or (token.word in vocabulary.small and word.islower()) or is_stage(word)
         token.keep = token.keep or vocabulary.forms.knows(token.word)
         token.unknown = () if token.keep or len(word) < 2 else (token.word,)
@@ -273,6 +276,14 @@ def _is_written_out(word: str, vocabulary: Vocabulary) -> bool:
         return False
     umlauts, british = _WRITTEN_OUT.sub(lambda match: match[0][0], word), _BRITISH.sub("e", word)
     return umlauts in vocabulary.strong or british in vocabulary.strong
+
+
+def _is_genitive(word: str, before: list[Token], vocabulary: Vocabulary) -> bool:
+    """Tell whether a word is the genitive of a noun of the vocabulary behind its article in German: des Ergusses."""
+    if not before or before[-1].text not in _OF_THE or not word.endswith("s"):
+        return False
+    stems = (word.removesuffix("s"), word.removesuffix("es"))
+    return any(len(stem) >= _MIN_STEM and (stem in vocabulary.strong or stem in vocabulary.plain) for stem in stems)
 
 
 def _camel(word: str, vocabulary: Vocabulary) -> bool:
@@ -414,9 +425,9 @@ def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
     if token.word in cues.initials:
         _drop_initials(text, token, tokens[index + 1 : index + 4])
     elif token.word in cues.roles:
-        _drop_initials(text, token, tokens[index + 1 : index + 4], _no_initials(text, token, vocabulary), ends=True)
+        _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary, ends=True)
     if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
-        _drop_initials(text, token, tokens[index + 1 : index + 4], _no_initials(text, token, vocabulary))
+        _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
     if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
         _drop_labelled(text, tokens, index, vocabulary)
     if token.word in cues.contacts and index + 2 < len(tokens):
@@ -438,22 +449,29 @@ def _drop_labelled(text: str, tokens: list[Token], index: int, vocabulary: Vocab
 
 
 def _drop_initials(
-    text: str, cue: Token, followers: list[Token], spared: Collection[str] = (), *, ends: bool = False
+    text: str, cue: Token, followers: list[Token], vocabulary: Vocabulary | None = None, *, ends: bool = False
 ) -> None:
-    """Drop initials after "by": up to three capitals, together or one by one, also in brackets; no modality, none `spared`.
+    """Drop initials after "by": up to three capitals, together or one by one, also in brackets; no modality.
 
-    With `ends` only where the clause ends behind them.
+    With a vocabulary no term of it, and with `ends` only in brackets or where the clause ends behind them.
     """
     last = cue
     for follower in followers:
         letters = follower.text if follower.text.isalpha() and follower.text.isupper() else ""
         between, behind = text[last.end : follower.start], text[follower.end : follower.end + 1]
-        bracketed = last is cue and behind == ")" and re.fullmatch(r"\.? ?\(", between)
+        bracketed = last is cue and behind == ")" and re.fullmatch(r"\.? ?\(", between) is not None
         if not bracketed and not re.fullmatch(r"[ \t.:=-]{1,3}", between):
             break
         if not letters or len(letters) > (3 if last is cue else 1) or follower.word in _MODALITIES:
             break
-        if len(letters) > 1 and (follower.word in spared or (ends and not _ENDS.match(text, follower.end))):
+        if len(letters) > 1 and ends and not bracketed and not _ENDS.match(text, follower.end):
+            break
+        strict = bracketed or not ends
+        if (
+            len(letters) > 1
+            and vocabulary is not None
+            and _is_term(text, cue, follower.word, vocabulary, strict=strict)
+        ):
             break
         follower.keep, follower.named = False, True
         if len(letters) > 1:
@@ -461,11 +479,16 @@ def _drop_initials(
         last = follower
 
 
-def _no_initials(text: str, cue: Token, vocabulary: Vocabulary) -> Collection[str]:
-    """Return what behind a word for what somebody did is no initials: any word behind a side, and among capitals alone."""
-    if cue.word in vocabulary.cues.study or text.isupper():
-        return vocabulary.strong
-    return vocabulary.cues.study | vocabulary.negations.keys()
+def _is_term(text: str, cue: Token, word: str, vocabulary: Vocabulary, *, strict: bool) -> bool:
+    """Tell whether capitals behind a word for what somebody did are a term: a view, a side, what denies, three letters.
+
+    Any strong word is one behind a side, what is planned and among capitals alone, and where it is not `strict`.
+    """
+    cues = vocabulary.cues
+    if word in cues.study or word in vocabulary.negations:
+        return True
+    lenient = not strict or cue.word in cues.study or cue.word in cues.planning or text.isupper() or len(word) > _PAIR
+    return lenient and word in vocabulary.strong
 
 
 def _is_title(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> bool:

@@ -99,13 +99,17 @@ class InstanceDeidentifier:
         *,
         text_scan_found_nothing_left: bool,
         redacted: bool,
+        series_redacted: bool = False,
     ) -> InstanceResult:
         """Write the de-identified instance to `target` (made with its folders, in one rename).
+
+        Where it was redacted, or another one of its series was (`series_redacted`), what tells the range of the pixel
+        values of the series goes.
 
         Raises UnreadableInstance (CANNOT_CLEAN, MISSING_IDENTITY, PIXELS_NOT_EDITABLE) for an instance that must be
         rejected, and ConfigError where the output cannot be written; then nothing is left behind.
         """
-        run = InstanceRewrite(self, source, patient, pixels, redacted)
+        run = InstanceRewrite(self, source, patient, pixels, redacted, series_redacted)
         sop_class, sop_instance = run.identity()
         run.insert_method(scan_found_nothing=text_scan_found_nothing_left)
         chunks, pixel_range = run.dataset()

@@ -28,6 +28,9 @@ BURNED_IN, LONGITUDINAL = 0x00280301, 0x00280303
 ICON_IMAGE_SEQUENCE = 0x00880200
 OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
 PIXEL_DATA = 0x7FE00010
+FLOAT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD"}
+SERIES_RANGE = (0x00280108, 0x00280109)  # Smallest and Largest Pixel Value in Series (Type 3)
+RANGES = frozenset({0x00280106, 0x00280107, *SERIES_RANGE, 0x00280110, 0x00280111, 0x00603000})  # of pixel values
 _UID = re.compile(r"[0-9.]+")
 ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 
@@ -42,6 +45,7 @@ class InstanceRewrite(ElementRewrite):
         patient: PatientContext,
         pixels: PixelReplacement | None = None,
         redacted: bool = False,
+        series_redacted: bool = False,
     ) -> None:
         super().__init__(engine, source, patient)
         self.pixels = pixels
@@ -54,6 +58,8 @@ class InstanceRewrite(ElementRewrite):
             self._place_pixels(pixels)
         if redacted or pixels is not None:
             self.overrides[ICON_IMAGE_SEQUENCE] = None
+        if redacted or series_redacted:
+            self.overrides.update(dict.fromkeys(SERIES_RANGE))
 
     def identity(self) -> tuple[str, str]:
         """Return SOP class and new SOP instance UID for the file meta; UnreadableInstance(MISSING_IDENTITY)."""
@@ -139,7 +145,7 @@ class InstanceRewrite(ElementRewrite):
         source, syntax = self.source, pixels.transfer_syntax_uid
         written_so = syntax == source.transfer_syntax_uid  # even if it is compressed and implicit VR by mistake
         fits = written_so or (source.explicit, source.little) == (syntax != IMPLICIT_LE, syntax != EXPLICIT_BE)
-        if not fits or pixels.encapsulated == (syntax in NATIVE) or source.find(PIXEL_DATA) is None:
+        if not fits or pixels.encapsulated == (syntax in NATIVE) or not any(map(source.find, PIXEL_TAGS)):
             raise UnreadableInstance(RejectReason.PIXELS_NOT_EDITABLE, "(7FE0,0010) encoding of the new pixels")
         self.overrides.update(dict.fromkeys(OFFSET_TABLES))
         for tag, entry in sorted(pixels.attributes.items()):
@@ -149,7 +155,7 @@ class InstanceRewrite(ElementRewrite):
                 self.overrides[tag] = self._encoded(tag, entry[0], entry[1])
 
     def _pixel_element(self, element: Element) -> tuple[bytes, list[bytes]]:
-        """Return header and value of the replaced Pixel Data."""
+        """Return header and value of the replaced Pixel Data, Float or Double Float Pixel Data."""
         pixels = self.pixels
         assert pixels is not None
         little, explicit = self.source.little, self.source.explicit
@@ -158,6 +164,8 @@ class InstanceRewrite(ElementRewrite):
             return element_header(PIXEL_DATA, "OB", 0xFFFFFFFF, little, explicit), encapsulate(frames)
         value = pixels.value if isinstance(pixels.value, bytes) else b"".join(pixels.value)
         value = padded("OB", value)
+        if element.tag in FLOAT_VRS:
+            return element_header(element.tag, FLOAT_VRS[element.tag], len(value), little, explicit), [value]
         entry = pixels.attributes.get(0x00280100)
         allocated = entry[1] if entry is not None else self.source.uint(0x00280100)
         vr = "OW" if not explicit or (isinstance(allocated, int) and allocated > 8) else "OB"
@@ -269,15 +277,15 @@ class InstanceRewrite(ElementRewrite):
             self._done, self.private_elements, self.uids_replaced, self.unknown = counted
 
     def _count_override(self, element: Element) -> None:
-        if element.tag == ICON_IMAGE_SEQUENCE:
-            plan = self._plan_of(self.root, element.tag, element.vr)
-            self._remove(element, plan)
-        elif element.tag in self.patient.trial:
-            self._done[self._plan_of(self.root, element.tag, element.vr), "D"] += 1
+        tag = element.tag
+        if tag == ICON_IMAGE_SEQUENCE or (tag in RANGES and self.overrides[tag] is None):
+            self._remove(element, self._plan_of(self.root, tag, element.vr))
+        elif tag in self.patient.trial or tag in RANGES:
+            self._done[self._plan_of(self.root, tag, element.vr), "D"] += 1
 
     def _pixels(self, element: Element, out: Output) -> None:
         plan = self._plan_of(self.root, element.tag, element.vr)
-        if self.pixels is not None and element.tag == PIXEL_DATA:
+        if self.pixels is not None:
             header, value = self._pixel_element(element)
             out.put(header)
             first = len(out.chunks)

@@ -29,6 +29,7 @@ class Languages:
     dotted_abbreviations: tuple[str, ...]
     initial_cues: tuple[str, ...]
     initial_cues_with_mark: tuple[str, ...]
+    planning_words: tuple[str, ...]
     role_labels: tuple[str, ...]
     relatives: tuple[str, ...]
     relative_links: tuple[str, ...]

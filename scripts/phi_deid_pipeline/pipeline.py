@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 # Where Tesseract stands in for missing models it sees text in most anatomy: what it finds there a person has to judge.
 ANATOMY = frozenset({"CT", "MR", "CR", "DX"})
-UNDECODABLE = frozenset({"undecodable", "not_viewable"})
 
 
 def scan_input(
@@ -247,22 +246,18 @@ def deidentify_series(
             name=subject.name if subject else "",
             trial=trial_attributes(subject) if subject and policy.clinical_trial else {},
         )
-        for instance, face in zip(series.instances, _faces(series, faces), strict=True):
-            seen = found[instance.sop_uid, instance.path]
+        looked = [found[instance.sop_uid, instance.path] for instance in series.instances]
+        filled = any(seen.fills or seen.frame_fills or (shared or {}).get(seen.group) for seen in looked)
+        for instance, face, seen in zip(series.instances, _faces(series, faces), looked, strict=True):
             boxes = [(Box(**row["box"]), row["category"]) for row in (shared or {}).get(seen.group, ())]
             base = _record_base(series, instance, seen, uids, patient.pseudonym)
             if face:
                 hold = policy.hold & {HoldReason.RECOGNIZABLE_VISUAL_FEATURES.value}
                 base |= {"recognizable_visual_features": True, "hold": tuple(sorted({*base["hold"], *hold}))}
             try:
-                if subject is None:
-                    raise UnreadableInstance(RejectReason.MISSING_SUBJECT)
-                if seen.status in UNDECODABLE:
-                    if seen.detail == RejectReason.CHANGED_WHILE_READ:
-                        raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
-                    raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, seen.detail)
+                _refuse(subject, seen)
                 yield _deidentify(
-                    engine, input_root / instance.path, staging, instance, seen, patient, base, look, boxes
+                    engine, input_root / instance.path, staging, instance, seen, patient, base, look, boxes, filled
                 )
             except UnreadableInstance as error:
                 why = _of_the_file(error, input_root / instance.path, input_root)
@@ -270,6 +265,16 @@ def deidentify_series(
     if unknown_words is not None:
         found_unknown = sorted(engine.unknown_words.items())
         unknown_words.extend(UnknownWord(word, keyword, count) for (word, keyword), count in found_unknown)
+
+
+def _refuse(subject: Subject | None, seen: InstanceFindings) -> None:
+    """Raise UnreadableInstance for an instance of a patient without a name, or whose pixels nobody could look at."""
+    if subject is None:
+        raise UnreadableInstance(RejectReason.MISSING_SUBJECT)
+    if seen.status == "undecodable":
+        if seen.detail == RejectReason.CHANGED_WHILE_READ:
+            raise UnreadableInstance(RejectReason.CHANGED_WHILE_READ)
+        raise UnreadableInstance(RejectReason.PIXELS_UNDECODABLE, seen.detail)
 
 
 def _of_the_file(error: UnreadableInstance, path: Path, root: Path) -> UnreadableInstance:
@@ -299,7 +304,7 @@ def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool
     return shows_face(slices, **(settings or {}))
 
 
-def _deidentify(engine, source, staging, instance, seen, patient, base, look, shared):
+def _deidentify(engine, source, staging, instance, seen, patient, base, look, shared, filled):
     from phi_deid_pipeline.raw_elements import read_instance
     from phi_deid_pipeline.redaction import redact_instance
 
@@ -311,14 +316,14 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
     with raw:
         while True:
             made = redact_instance(source, raw, seen, look.settings, patient.pseudonym, shared=shared, further=further)
-            result = _write(engine, raw, target, patient, made, seen, left=False)
+            result = _write(engine, raw, target, patient, made, seen, left=False, filled=filled)
             again = look.again(target, patient.lexicon, instance, seen, made, base["sop_uid"], rounds)
             if not again.wider:
                 break
             further += again.wider
             rounds += 1
         if again.left:  # what says that nothing is left may not stand in it
-            result = _write(engine, raw, target, patient, made, seen, left=True)
+            result = _write(engine, raw, target, patient, made, seen, left=True, filled=filled)
     hold = tuple(sorted({*base["hold"], *((HoldReason.TEXT_LEFT.value,) if again.left else ())}))
     scan = base["burned_in_text_scan"] | {
         "boxes_filled": len(made.replacement.boxes) if made.replacement else 0,
@@ -350,7 +355,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
     )
 
 
-def _write(engine, raw, target, patient, made, seen, *, left: bool):
+def _write(engine, raw, target, patient, made, seen, *, left: bool, filled: bool):
     looked_at_all = seen.status == "read" and seen.frames_read == seen.frames
     return engine.deidentify(
         raw,
@@ -359,6 +364,7 @@ def _write(engine, raw, target, patient, made, seen, *, left: bool):
         made.replacement,
         text_scan_found_nothing_left=looked_at_all and not seen.hold and not left,
         redacted=made.kind == "redacted",
+        series_redacted=filled,
     )
 
 

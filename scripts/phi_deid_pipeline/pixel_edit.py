@@ -15,6 +15,7 @@ from phi_deid_pipeline.boxes import area, clipped, grown
 from phi_deid_pipeline.codestreams import without_comments
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.instance_deid import PixelReplacement
+from phi_deid_pipeline.instance_rewrite import SERIES_RANGE
 from phi_deid_pipeline.jpeg_dct import JpegError, block_boxes, edit
 from phi_deid_pipeline.pixel_codecs import (
     DEFLATED_FRAMES,
@@ -37,10 +38,13 @@ from phi_deid_pipeline.pixel_codecs import (
     without_tail,
 )
 from phi_deid_pipeline.pixel_fill import FillStyle, paint
-from phi_deid_pipeline.pixel_read import PHOTOMETRIC, PLANAR, SourcePixels, open_pixels
+from phi_deid_pipeline.pixel_read import PHOTOMETRIC, PLANAR, SourcePixels, open_pixels, within_reach
 from phi_deid_pipeline.records import Box, RejectReason
 
 IMAGE_TYPE, SMALLEST, LARGEST = 0x00080008, 0x00280106, 0x00280107
+# What tells of other pixels too, or more than is worth making anew (Type 3, or a module that need not be): of the series, of
+# a plane, a histogram.
+OUTDATED = (*SERIES_RANGE, 0x00280110, 0x00280111, 0x00603000)
 LOSSY, LOSSY_METHOD = 0x00282110, 0x00282114
 EXTENDED_OFFSETS = (0x7FE00001, 0x7FE00002)
 LOSSY_METHODS = {
@@ -188,7 +192,8 @@ def _strokes(values: np.ndarray, box: Box) -> np.ndarray:
     import cv2
 
     part = values[box.y : box.y + box.h, box.x : box.x + box.w]
-    grey = np.nan_to_num((part if part.ndim == 2 else part[..., :3].mean(axis=2)).astype(np.float32))
+    plain = within_reach(part) if part.dtype.kind == "f" else part
+    grey = (plain if plain.ndim == 2 else plain[..., :3].mean(axis=2)).astype(np.float32)
     found = grey - cv2.blur(grey, (STROKE_SIDE, STROKE_SIDE), borderType=cv2.BORDER_REFLECT) if grey.size else grey
     return found - found.mean() if found.size else found
 
@@ -437,11 +442,11 @@ def _attributes(
     image_type = source.values(IMAGE_TYPE)
     if image_type and image_type[0] != "DERIVED":
         attributes[IMAGE_TYPE] = ("CS", ["DERIVED", *image_type[1:]])
-    if not layout.float_bits and values.low is not None and layout.samples == 1 and layout.stored <= 16:
-        vr = "SS" if layout.signed else "US"
-        for tag, number in ((SMALLEST, values.low), (LARGEST, values.high)):
-            if source.has(tag):
-                attributes[tag] = (vr, number)
+    can_tell = not layout.float_bits and values.low is not None and layout.samples == 1 and layout.stored <= 16
+    for tag, number in ((SMALLEST, values.low), (LARGEST, values.high)):
+        if source.has(tag):
+            attributes[tag] = ("SS" if layout.signed else "US", number) if can_tell else None
+    attributes.update({tag: None for tag in OUTDATED if source.has(tag)})
     if target is None:
         return attributes
     if target.photometric != layout.photometric:

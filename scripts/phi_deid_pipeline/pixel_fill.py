@@ -134,7 +134,8 @@ def darkest_words(words: np.ndarray, source: SourcePixels, photometric: str) -> 
         return _word(_entry(source, np.argmin), layout, dtype)
     if layout.float_bits:
         finite = values[np.isfinite(values)]
-        return np.array(finite.min() if finite.size else 0, dtype)
+        darkest = np.max if photometric == "MONOCHROME1" else np.min
+        return np.array(darkest(finite) if finite.size else 0, dtype)
     if photometric == "MONOCHROME1":
         return _word(int(values.max()), layout, dtype)
     padding = source_padding(source)

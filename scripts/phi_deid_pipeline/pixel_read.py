@@ -46,6 +46,8 @@ _KEYED = (
     INTERCEPT, SLOPE, *PALETTE_DESCRIPTORS, *PALETTE_TABLES, *SEGMENTED_TABLES,
 )  # fmt: skip
 VIDEO = tuple(f"1.2.840.10008.1.2.4.{n}" for n in range(100, 109))
+LARGEST_SHOWN = 1e30  # of floats: differences and squares of larger ones overflow
+PADDING_VALUES = 8  # that lie far off, at most, in a picture of floats
 _CHUNK = 8 << 20
 
 
@@ -454,7 +456,7 @@ def displayed(source: SourcePixels, frame: Frame) -> np.ndarray:
             return palette[index]
         return values
     if values.ndim == 2:
-        return values
+        return within_reach(values) if source.layout.float_bits else values
     bits = source.layout.stored
     colour = values[..., :3].astype(np.float32)
     eight = colour * (255.0 / ((1 << bits) - 1)) if bits != 8 else colour
@@ -462,3 +464,33 @@ def displayed(source: SourcePixels, frame: Frame) -> np.ndarray:
         y, cb, cr = eight[..., 0], eight[..., 1] - 128.0, eight[..., 2] - 128.0
         eight = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1)
     return np.clip(np.rint(eight), 0, 255).astype(np.uint8)
+
+
+def within_reach(values: np.ndarray) -> np.ndarray:
+    """Return floats as float32 in which nothing lies so far off that the rest could not be told apart beside it.
+
+    Infinities and the few values that stand off by more than the range of all others, as Float Pixel Padding Value mostly
+    does, declared or not, are drawn near, to one such range beyond them; what is no number becomes the lowest.
+    """
+    low, high = _reach(np.unique(values[np.isfinite(values)]).astype(np.float64))
+    found = np.clip(np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low), low, high)
+    size = max(abs(low), abs(high))
+    return (found * (LARGEST_SHOWN / size) if size > LARGEST_SHOWN else found).astype(np.float32)
+
+
+def _reach(numbers: np.ndarray) -> tuple[float, float]:
+    """Return what sorted numbers are cut to: most of those at either end are left out that stand off from all others."""
+    count, best = len(numbers), (0, 0)
+    if not count:
+        return 0.0, 0.0
+    most = min(PADDING_VALUES, count - 2)
+    with np.errstate(over="ignore"):  # the difference of the farthest doubles is no double
+        for below, above in ((b, a) for b in range(most + 1) for a in range(most + 1 - b)):
+            first, last = numbers[below], numbers[count - 1 - above]
+            apart = [numbers[below] - numbers[below - 1]] if below else []
+            apart += [numbers[count - above] - last] if above else []
+            if sum(best) < below + above and 0 < last - first < min(apart):
+                best = below, above
+        first, last = float(numbers[best[0]]), float(numbers[count - 1 - best[1]])
+        wide = last - first
+    return (first - wide if best[0] else first), (last + wide if best[1] else last)

@@ -260,7 +260,7 @@ class Reading:
     """All text seen in the pixels of one instance; kept under `content_key`."""
 
     content_key: str
-    status: str  # read, no_pixels, skipped, undecodable, not_viewable
+    status: str  # read, no_pixels, skipped, undecodable
     detail: str
     frames: int
     frames_read: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.burned_in_text.match import Matcher
     from phi_deid_pipeline.instance_deid import PixelReplacement
     from phi_deid_pipeline.lexicon import Lexicon
-    from phi_deid_pipeline.redaction_proof import RedactionProof
+    from phi_deid_pipeline.redaction_proof import Left, RedactionProof
 
 HIGH_BITS = "high bits"
 FILLS = ("darkest", "background", "value")
@@ -97,11 +98,27 @@ def redact_instance(
     return Redaction(REDACTED, redact(path, fills, single, exact=exact, labels=labels, style=style))
 
 
+def changed_frames(boxes: Sequence[tuple[int, Box]], count: int) -> list[int]:
+    """Return the frames that boxes changed: all where one box, or none, is told for all of them."""
+    if not boxes or any(frame < 0 for frame, _ in boxes):
+        return list(range(count))
+    return sorted({frame for frame, _ in boxes})
+
+
 def frames_to_reread(new_sop_uid: str, frames: int, share: float) -> list[int]:
-    """Return the frames of an unchanged instance that are read again, chosen by the hash of its UID and the frame."""
+    """Return the frames of an instance that are read again if nothing changed them, by the hash of its UID and the frame."""
     limit = round(share * (1 << 32))
-    digests = (hashlib.sha256(f"{new_sop_uid}/{n}".encode("ascii")).digest() for n in range(frames))
-    return [n for n, digest in enumerate(digests) if int.from_bytes(digest[:4], "big") < limit]
+    return [n for n in range(frames) if _rank(new_sop_uid, n) < limit]
+
+
+def frames_to_read_whole(new_sop_uid: str, changed: Sequence[int], share: float) -> list[int]:
+    """Return the changed frames that are read whole beside the first one: a share of the others, rounded up, by that hash."""
+    others = sorted(changed)[1:]
+    return sorted(sorted(others, key=lambda n: _rank(new_sop_uid, n))[: math.ceil(round(share * len(others), 6))])
+
+
+def _rank(new_sop_uid: str, frame: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{new_sop_uid}/{frame}".encode("ascii")).digest()[:4], "big")
 
 
 def _labels(found: InstanceFindings, shared: Sequence[tuple[Box, str]], label: str, pseudonym: str) -> dict[Box, str]:
@@ -132,7 +149,8 @@ class Again:
 class SecondLook:
     """Reads again what was written; readers and word lists are loaded when there is something to look at.
 
-    `ocr` holds the settings of the readers; without it nothing is read again. `share` of the unchanged frames is.
+    `ocr` holds the settings of the readers; without it nothing is read again. `share` of the unchanged frames is, also of
+    an instance of which others were changed, and as much of the changed ones is read whole.
     """
 
     def __init__(self, settings: RedactionSettings, ocr: Mapping[str, Any] | None, share: float) -> None:
@@ -152,29 +170,32 @@ class SecondLook:
         new_sop_uid: str,
         rounds: int,
     ) -> Again:
-        """Look at a written instance, whose boxes were widened `rounds` times: all of a redacted one, a share of another."""
-        if self._ocr is None:
-            return Again([], False, {"frames": 0, "same": 0, "gated": 0, "readers": [], "left": 0})
-        redacted, count = made.kind == REDACTED, max(instance.frames, 1)
-        frames = list(range(count)) if redacted else []
-        if not redacted and found.status == "read":
-            frames = frames_to_reread(new_sop_uid, count, self.share)
-        if not frames:
-            return Again([], False, {"frames": 0, "same": 0, "gated": 0, "readers": [], "left": 0})
+        """Look at a written instance, whose boxes were widened `rounds` times.
+
+        Every changed frame is looked at, a share of them whole; a share of the others is read.
+        """
+        count = max(instance.frames, 1)
+        boxes = made.replacement.boxes if made.replacement else ()
+        changed = changed_frames(boxes, count) if made.kind == REDACTED else []
+        same = (
+            sorted({*frames_to_reread(new_sop_uid, count, self.share)} - {*changed}) if found.status == "read" else []
+        )
+        if self._ocr is None or not (changed or same):
+            return Again([], False, _note())
         from phi_deid_pipeline.redaction_proof import WIDENINGS, widened
 
         proof, matcher = self._tools(lexicon)
         kept = [(f.frame, f.box) for f in found.findings if not f.hide and f.reason == BY_A_PERSON]
-        if redacted:
-            boxes = made.replacement.boxes if made.replacement else ()
-            left = proof.left_in(written, matcher, boxes, kept=kept, labelled=self.settings.label != "none")
-        else:
-            left = proof.left_unchanged(written, frames, matcher, kept)
-        may_widen = redacted and bool(left.boxes) and rounds < WIDENINGS
-        wider = widened(left, instance.rows, instance.columns, rounds + 1) if may_widen else []
-        counts = {"frames": left.read + left.same + left.gated, "same": left.same, "gated": left.gated}
-        note = counts | {"readers": list(left.readers), "left": len(left.boxes)}
-        return Again(wider, bool(left.boxes) and not may_widen, note)
+        looks = []
+        if changed:
+            whole = frames_to_read_whole(new_sop_uid, changed, self.share)
+            labelled = self.settings.label != "none"
+            looks.append(proof.left_in(written, matcher, boxes, kept=kept, labelled=labelled, whole=whole))
+            if looks[0].boxes and rounds < WIDENINGS:
+                return Again(widened(looks[0], instance.rows, instance.columns, rounds + 1), False, _note(*looks))
+        if same:  # no box is to blame for what is found here: it holds
+            looks.append(proof.left_unchanged(written, same, matcher, kept))
+        return Again([], any(look.boxes for look in looks), _note(*looks))
 
     def _tools(self, lexicon: Lexicon) -> tuple[RedactionProof, Matcher]:
         from phi_deid_pipeline.burned_in_text.judge import load_words, matcher_of
@@ -187,3 +208,15 @@ class SecondLook:
         if self._matcher is None or self._matcher[0] is not lexicon:
             self._matcher = lexicon, matcher_of(lexicon, words)
         return self._proof, self._matcher[1]
+
+
+def _note(*looks: Left) -> dict[str, Any]:
+    """Return the counts of second looks, as the audit has them."""
+    return {
+        "frames": sum(look.read + look.same + look.gated for look in looks),
+        "same": sum(look.same for look in looks),
+        "gated": sum(look.gated for look in looks),
+        "whole": sum(look.whole for look in looks),
+        "readers": list(dict.fromkeys(name for look in looks for name in look.readers)),
+        "left": sum(len(look.boxes) for look in looks),
+    }

@@ -1,16 +1,17 @@
 """Read again what was written: text that identifies and is still there widens the boxes, or holds the series.
 
-The first changed frame of an instance is read whole by each reader. Every further one is compared with what was read around
-its boxes: what is the same there was read with it. Where it differs the line of the box is cut out and read by each reader,
-cuts of many frames on one sheet; with the cascade that is what the gate suspects there. That every box is filled in every
-frame is checked by verification. Of the frames that nobody changed a share, chosen by the hash of the new SOP Instance UID
-and the frame, is read by the reader that was not the first one.
+The first changed frame of an instance is read whole by each reader, and so is a share of the further ones. Every other one
+is compared with what was read around its boxes: what is the same there was read with it. Where it differs the line of the
+box is cut out and read by each reader, cuts of many frames on one sheet; with the cascade that is what the gate suspects
+there. That every box is filled in every frame is checked by verification. Of the frames that nobody changed, in whatever
+instance, a share is read by the reader that was not the first one. Both shares are chosen by the hash of the new SOP Instance UID
+and the frame.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +28,10 @@ from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.pixel_codecs import decode_frame, decoded_photometric, high_bits, to_values
 from phi_deid_pipeline.pixel_read import Frame, SourcePixels, displayed, open_pixels
 from phi_deid_pipeline.records import Box, Region
+from phi_deid_pipeline.redaction import changed_frames
 from phi_deid_pipeline.text_reading import uses_gate
 
+WHOLE = "whole"  # all of a frame is read
 WIDENINGS = 2  # times that boxes are widened before the series is held
 SURE_CHARACTERS = 5  # letters and digits from which a match with the lexicon counts however unsure the reader was
 SURE_CONFIDENCE = 0.6  # of shorter matches, and of patterns
@@ -48,8 +51,8 @@ SHEET_AREA = 640 * 1024  # pixels of cuts with their gaps from which a sheet is 
 class Left:
     """What a second look found: frame, box and the readers that looked.
 
-    `read` counts the frames of which all or a part was read, `same` those that show around their boxes what was read
-    before, `gated` those in which the gate suspected nothing there.
+    `read` counts the frames of which all or a part was read, `whole` those of them of which all was, `same` those that show
+    around their boxes what was read before, `gated` those in which the gate suspected nothing there.
     """
 
     boxes: tuple[tuple[int, Box], ...]
@@ -57,6 +60,7 @@ class Left:
     read: int = 0
     same: int = 0
     gated: int = 0
+    whole: int = 0
 
 
 class RedactionProof:
@@ -76,11 +80,12 @@ class RedactionProof:
         *,
         kept: Sequence[tuple[int, Box]] = (),
         labelled: bool = False,
+        whole: Collection[int] = (),
     ) -> Left:
         """Return identifying text in the changed frames of a written instance, read by each reader that there is.
 
         `boxes` are those that were filled (frame, or -1 for all), with labels of ours if `labelled`; `kept` those that a
-        person wants to stay.
+        person wants to stay; `whole` the frames of which more than what surrounds the boxes is read, beside the first.
         """
         names = used_readers(self.settings)
         found: set[tuple[int, Box]] = set()
@@ -95,11 +100,12 @@ class RedactionProof:
                     own = [box for number, box in boxes if number in (-1, region.frame)]
                     found.update(self._identifying([region], matcher, kept, own, labelled=labelled))
 
-            for frame in _decoded(source, _frames_of(boxes, source.layout.frames)):
+            for frame in _decoded(source, set(changed_frames(boxes, source.layout.frames))):
                 image = displayed(source, frame)
-                parts, how = seen.parts(image, [box for number, box in boxes if number in (-1, frame.index)])
+                own = [box for number, box in boxes if number in (-1, frame.index)]
+                parts, how = seen.parts(image, own, whole=frame.index in whole)
                 count[how] += 1
-                if seen.frames == 1:
+                if how == WHOLE:
                     for name in names:
                         judge(self._regions(source, image, _whole(image), frame.index, (name,)))
                     continue
@@ -109,7 +115,8 @@ class RedactionProof:
                     judge(self._on_sheet(source, sheet, names))
                     sheet = _Sheet()
             judge(self._on_sheet(source, sheet, names))
-        return Left(tuple(sorted(found, key=_order)), names, count["read"], count["same"], count["gated"])
+        read = count["read"] + count[WHOLE]
+        return Left(tuple(sorted(found, key=_order)), names, read, count["same"], count["gated"], count[WHOLE])
 
     def _gate(self, source: SourcePixels) -> Callable[[np.ndarray], list[Box]] | None:
         """Return what tells the suspicious parts of a frame where the cascade is asked for, else None."""
@@ -141,7 +148,8 @@ class RedactionProof:
                 image = displayed(source, frame)
                 regions = self._regions(source, image, _whole(image), frame.index, names)
                 found |= self._identifying(regions, matcher, kept, (), labelled=False)
-        return Left(tuple(sorted(found, key=_order)), names, read=len(set(frames)))
+        read = len(set(frames))
+        return Left(tuple(sorted(found, key=_order)), names, read=read, whole=read)
 
     @contextmanager
     def _open(self, written: Path) -> Iterator[SourcePixels | None]:
@@ -226,17 +234,15 @@ class _Seen:
     """What was read of the frames so far, so that what they have in common is read once."""
 
     def __init__(self, gate: Callable[[np.ndarray], list[Box]] | None) -> None:
-        self.frames = 0
         self._gate = gate
         self._image = np.empty(0)
         self._unseen = 0.0
 
-    def parts(self, image: np.ndarray, boxes: Sequence[Box]) -> tuple[list[Box], str]:
-        """Return the parts of a frame to read, all of the first one, and how it was looked at: read, same or gated."""
-        self.frames += 1
-        if self.frames == 1:
+    def parts(self, image: np.ndarray, boxes: Sequence[Box], *, whole: bool) -> tuple[list[Box], str]:
+        """Return the parts of a frame to read and how it is looked at: whole (the first one always), read, same or gated."""
+        if whole or not self._image.size:
             self._image, self._unseen = image.copy(), _unseen_difference(image)
-            return [_whole(image)], "read"
+            return [_whole(image)], WHOLE
         rows, columns = image.shape[:2]
         around = [_grown(box, rows, columns) for box in boxes]
         near = [n for n, part in enumerate(around) if self._differs(image, part)]
@@ -339,13 +345,6 @@ def _strips(boxes: Sequence[Box], rows: int, columns: int) -> list[Box]:
                 part = joined(part, other)
         parts.append(part)
     return sorted(parts, key=lambda b: (b.y, b.x, b.h, b.w))
-
-
-def _frames_of(boxes: Sequence[tuple[int, Box]], count: int) -> set[int]:
-    """Return the frames that boxes changed: all where one box, or none, is told for all of them."""
-    if not boxes or any(frame < 0 for frame, _ in boxes):
-        return set(range(count))
-    return {frame for frame, _ in boxes}
 
 
 def widened(left: Left, rows: int, columns: int, round_: int) -> list[tuple[int, Box]]:

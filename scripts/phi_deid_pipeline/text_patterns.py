@@ -50,8 +50,11 @@ _NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
 _AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
 _HEAD = 32  # characters of a word that are looked at before an expression is
 # A telephone number with the code of its country: 0049 171 1234567, +31 (0)6 12345678.
-_GROUPED = r"[1-9]\d{0,2}[ ./-]{0,2}(?:\(0\)[ ./-]{0,2})?\d{1,9}(?:[ ./-]{1,2}\d{1,9}){0,6}"
-_ABROAD, _ABROAD_PLUS = rf"(?=(?:[ ()./-]{{0,3}}\d){{7}})00{_GROUPED}", rf"(?=\+(?:[ ()./-]{{0,3}}\d){{9}})\+{_GROUPED}"
+_IN_GROUPS = r"(?:[ ./-]{1,2}\d{1,9}){0,6}"
+_ABROAD = rf"(?=(?:[ ()./-]{{0,3}}\d){{7}})00[1-9]\d{{0,2}}(?:[ ./-]{{0,2}}\(0\)[ ./-]{{0,2}}|[ ./-]{{1,2}})\d{{1,9}}{_IN_GROUPS}"
+_ABROAD_PLUS = (
+    rf"(?=\+(?:[ ()./-]{{0,3}}\d){{9}})\+[1-9]\d{{0,2}}[ ./-]{{0,2}}(?:\(0\)[ ./-]{{0,2}})?\d{{1,9}}{_IN_GROUPS}"
+)
 Span = tuple[int, int]
 
 
@@ -239,7 +242,7 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     # Telephone, SSN: checked for seven digits.
     yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
     yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
-    yield _Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?!\d)", marks="0+", digits=7)
+    yield _Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?![^\W_])", marks="0+", digits=7)
     yield from _extensions(languages)
     yield from _ages(languages)
 
@@ -607,14 +610,15 @@ class Patterns:
         own, zero, high = not days.isdisjoint(known), "0" in (one[0], other[0]), max(int(one), int(other)) > 12
         if before is None:
             return own and (bool(point) if mark == "." else zero or high)
+        ends = _CLAUSE_ENDS.match(text, match.end()) is not None
+        third = mark == "/" and (int(one), int(other)) in _THIRDS
         if before["birth"] or since:
-            return True
+            return bool(before["birth"]) or ends or not third
         if before["prior"]:
             return (high and mark == "/") or (own and (bool(point) if mark == "." else zero or high))
-        ends = _CLAUSE_ENDS.match(text, match.end()) is not None
         if mark == ".":
             return own or bool(point) or (high and ends)
-        return own or zero or (mark == "/" and (high or (ends and (int(one), int(other)) not in _THIRDS)))
+        return own or zero or (mark == "/" and (high or (ends and not third)))
 
     @cached_property
     def _day_in_words(self) -> re.Pattern[str]:
@@ -666,7 +670,8 @@ def _is_identifying(found: str) -> bool:
     if re.fullmatch(r"[\d+() ./-]+", found) and len(re.findall(r"\d+", found)) >= 3:
         date = re.fullmatch(r"(\d{1,4})([-/. ])(\d{1,2})\2(\d{1,4})", found)
         if date is not None:
-            return digits >= 7 or _is_day(date[1], date[3]) or _is_day(date[3], date[4])
+            measured = date[2] in "/-" and not re.search(r"(?<!\d)0", found)
+            return digits >= 7 or not measured or _is_day(date[1], date[3]) or _is_day(date[3], date[4])
         return digits >= 7 or re.fullmatch(r"\d+(?:\.\d+){3,}", found) is not None
     return True
 

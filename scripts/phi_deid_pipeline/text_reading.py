@@ -23,12 +23,14 @@ from phi_deid_pipeline.burned_in_text.models import (
     GATE_FILE,
     RECOGNISER_FILE,
     have_gate,
+    language_digests,
+    missing_languages,
     model_digest,
     runtime_version,
 )
 from phi_deid_pipeline.burned_in_text.read import ReaderError
 from phi_deid_pipeline.burned_in_text.settings import GATE, SMALL_SIDE, ReaderSettings
-from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.errors import ConfigError, UnreadableInstance
 from phi_deid_pipeline.input_loss import input_lost
 from phi_deid_pipeline.pixel_read import (
     ENCAPSULATED_DOCUMENT,
@@ -111,7 +113,7 @@ class TextReader:
     ) -> Reading:
         """Return all text of an instance; a picture that `load` knows by its content and these readers is not read again.
 
-        Never raises for bad pixels: status `undecodable` or `not_viewable` tells that nothing may be released. Raises
+        Never raises for bad pixels: status `undecodable` tells that nothing may be released. Raises
         DeidError where the file cannot be opened, and nothing shows that the input folder is there without it.
         """
         return self._look(path, load, keep, "").reading
@@ -439,15 +441,21 @@ def _tesseract_version() -> str:
 
 @cache
 def reader_versions(settings: ReaderSettings) -> tuple[str, ...]:
-    """Return name, version and model digest of the readers in use; () where none is installed."""
+    """Return name, version and SHA-256 of each model file of the readers in use; () where none is installed.
+
+    Raises ConfigError for a language that Tesseract lacks: the second reader would read nothing at all.
+    """
     named = []
     for reader in used_readers(settings):
         if reader == "ppocr":
             files = (DETECTOR_FILE, RECOGNISER_FILE, *([GATE_FILE] if have_gate() else []))
-            models = " ".join(f"{name}:{model_digest(name)[:16]}" for name in files)
+            models = " ".join(f"{name}:{model_digest(name)}" for name in files)
             named.append(f"ppocr {runtime_version()} {models}")
         else:
-            named.append(f"tesseract {_tesseract_version()} {settings.languages}")
+            if missing := missing_languages(settings.languages):
+                raise ConfigError(f"ocr.languages: Tesseract has no {', '.join(missing)}; install it or leave it out.")
+            models = " ".join(f"{name}:{digest}" for name, digest in language_digests(settings.languages))
+            named.append(f"tesseract {_tesseract_version()} {settings.languages} {models}".rstrip())
     if named and not named[0].startswith("ppocr") and "ppocr" in settings.readers:
         named.append("ppocr missing: Tesseract-only chain")
     return tuple(named)
@@ -460,7 +468,7 @@ def uses_gate(settings: ReaderSettings) -> bool:
 
 def gate_version() -> str:
     """Return name, model digest and threshold of the gate, as the audit shows them."""
-    return f"{GATE} {model_digest(GATE_FILE)[:16]} threshold {THRESHOLD}"
+    return f"{GATE} {GATE_FILE}:{model_digest(GATE_FILE)} threshold {THRESHOLD}"
 
 
 @cache

@@ -142,7 +142,7 @@ class Needles:
         self._births = frozenset(e.value for e in chosen if e.category is Category.BIRTH_DATE)
         self._years = frozenset(day[:4] for day in self._births)
         self._byte_years = tuple(year.encode() for year in sorted(self._years))
-        self._byte_born = re.compile(rb"[a-z.:=]\s?(?:%b)(?![0-9a-z])" % b"|".join(self._byte_years))
+        self._byte_born = re.compile(rb"[a-z][.:=]{0,2}\s?(?:%b)(?![0-9a-z])" % b"|".join(self._byte_years))
         self.dates = frozenset(e.value for e in chosen if e.category is Category.DATE and e.value != "19000101")
         for entry in sorted(chosen, key=lambda e: (order.index(e.category), e.value)):
             self._add(entry)

@@ -37,6 +37,7 @@ class Cues:
     study: frozenset[str]
     initials: frozenset[str]
     marked_initials: frozenset[str]
+    planning: frozenset[str]
     relatives: frozenset[str]
     relative_links: frozenset[str]
     contacts: frozenset[str]
@@ -193,6 +194,7 @@ def _cues(rows: Languages) -> Cues:
         study=_folded(rows.study_words),
         initials=_folded(rows.initial_cues),
         marked_initials=_folded(rows.initial_cues_with_mark),
+        planning=_folded(rows.planning_words),
         relatives=_folded(rows.relatives),
         relative_links=_folded(rows.relative_links),
         contacts=_folded(rows.contact_words),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,6 +139,46 @@ def test_seeds_to_report_draw_other_names_than_seeds_for_development():
     assert not {*DEVELOPMENT.families, *DEVELOPMENT.givens, *DEVELOPMENT.institutions} & {
         *REPORTED.families, *REPORTED.givens, *REPORTED.institutions,
     }  # fmt: skip
+
+
+GROUPED = re.compile(r"(?:ID:? |MRN |No\. )?\d{2,4}(?: \d{2,4})+")
+AGED = re.compile(
+    r"[FM] (?P<a>\d+)Y|0(?P<b>\d+)Y|(?P<c>\d+) ?y(?: [fm])?|[Aa]ge:? (?P<d>\d+)|[FM]/(?P<e>\d+)|(?P<f>\d+) years"
+)
+DAY = re.compile(r"(?:\d{1,2}[./ -])?(?:\d{1,2}|[A-Z][A-Za-z]{2})(?: \d{1,2})?\.?(?: \d\d:\d\d)?")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_numbers_in_groups_ages_over_89_and_days_without_a_year_are_drawn(seed):
+    random = np.random.default_rng(seed)
+    known = texts.patient(random, DEVELOPMENT)
+    grouped, aged, day = (texts.identifying(random, known, DEVELOPMENT, s) for s in ("grouped", "aged", "day_month"))
+    assert GROUPED.fullmatch(grouped), grouped
+    age = AGED.fullmatch(aged)
+    assert age and 89 < int(next(filter(None, age.groups()))) < 110, aged
+    assert DAY.fullmatch(day) and not re.search(r"\d{3}", day), day
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_large_lines_have_capitals_of_40_pixels_and_more_where_there_is_room(seed):
+    random = np.random.default_rng(seed)
+    image = np.full((600, 900), 100, np.float32)
+    shown = lambda i: np.clip(i, 0, 255).astype(np.uint8)  # noqa: E731
+    plant = lambda picture: plants.plant(  # noqa: E731
+        random, picture, np.zeros(picture.shape, bool), "large", "HILL", shown, limits=(0, 255), names_someone=True
+    )
+    line = plant(image)
+    assert line is not None and plants.LARGE[0] <= line.height <= plants.LARGE[1]
+    assert line.height - 4 <= line.ink.shape[0] <= line.height + 4
+    assert plant(image[:36, :300].copy()) is None
+
+
+def test_new_styles_are_told_apart_and_counted():
+    for style in ("grouped", "aged", "day_month", "large"):
+        line = replace(planted("mixed")[0], style=style, height=60 if style == "large" else 12)
+        found = score([scene_of(line)], [Outcome((), 0.0)])[0].recalls
+        assert found["all lines"].lines == found[f"style {style}"].lines == 1
+        assert ("height 40-110 px" in found) is (style == "large")
 
 
 def test_fonts_are_none_that_the_gate_was_trained_on():

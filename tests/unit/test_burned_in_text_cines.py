@@ -7,12 +7,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.burned_in_text import cines
+from benchmarks.burned_in_text import cines, plants, texts
+from benchmarks.quality.pools import DEVELOPMENT
 from phi_deid_pipeline.burned_in_text.models import have_models
+from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.pixel_read import open_pixels
 from phi_deid_pipeline.text_reading import ReaderSettings, is_cine
 
 FONTS = ["hershey complex"]
+KNOWN = texts.patient(np.random.default_rng(7), DEVELOPMENT)
 
 
 def planted(kind: str, seed: int) -> tuple[cines.CineLine, np.ndarray]:
@@ -50,11 +53,38 @@ def test_ground_changes_between_frames_and_cines_go_the_way_of_cines(tmp_path, s
     _, modality, frames = cines.ground(random, [("XA", moving)])
     assert frames.shape == (cines.FRAMES, cines.ROWS, cines.COLUMNS)
     assert all((abs(one - other) > 2).any() for one, other in pairwise(frames))
-    cines._write(tmp_path / "cine", modality, frames, 7, seed)
+    cines._write(tmp_path / "cine", modality, frames, KNOWN, seed)
     source = open_pixels(tmp_path / "cine")
     assert source is not None
     with source:
         assert is_cine(source) and source.layout.frames == cines.FRAMES
+
+
+@pytest.mark.parametrize("style", cines.LATE_STYLES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_line_that_names_the_patient_shows_in_later_frames_alone(style, seed):
+    random = np.random.default_rng(seed)
+    frames = np.full((cines.FRAMES, cines.ROWS, cines.COLUMNS), 60, np.float32)
+    known = texts.patient(random, DEVELOPMENT)
+    taken = np.zeros(frames.shape[1:], bool)
+    line = cines.plant(
+        random, frames, FONTS, cines.LATE, taken, style, texts.identifying(random, known, DEVELOPMENT, style)
+    )
+    assert line is not None and line.style == style
+    assert line.ink and 0 not in line.ink and (frames[0] == 60).all()
+    assert (line.height >= plants.LARGE[0]) is (style == "large")
+
+
+def test_lines_that_name_the_patient_are_told_by_style_and_apart_from_what_the_cascade_loses():
+    named = [
+        {"kind": cines.LATE, "style": "aged", "ground": "generated US", "shown": [3, 4], "full": [3, 4], "cascade": [3, 4], "policy": p}
+        for p in ([3, 4], [3], [])
+    ]  # fmt: skip
+    found = cines.figures([row("still", [0], [0]), *named])
+    assert found["groups"]["all"]["lines"]["of"] == 1
+    aged = found["named"]["style aged"]
+    assert (aged["lines"]["hits"], aged["lines"]["of"], aged["frames"]["hits"], aged["frames"]["of"]) == (1, 3, 3, 6)
+    assert found["named"]["all"]["lines"]["of"] == 3
 
 
 def row(kind: str, full: list[int], cascade: list[int]) -> dict:
@@ -82,8 +112,9 @@ def test_text_that_stands_still_is_hidden_in_every_frame(tmp_path):
     frames[:, 100:260, 100:300] += np.arange(cines.FRAMES, dtype=np.float32)[:, None, None] * 6
     line = cines.plant(np.random.default_rng(1), frames, FONTS, "still", np.zeros(frames.shape[1:], bool))
     assert line is not None
-    cines._write(tmp_path / "cine", "XA", frames, 7, 1)
+    path = tmp_path / "cine"
+    cines._write(path, "XA", frames, KNOWN, 1)
     for name in ("full", "cascade"):
-        filled = cines.hidden(tmp_path / "cine", ReaderSettings(thoroughness=name))
+        filled = cines.hidden(path, cines.read(path, ReaderSettings(thoroughness=name)), "all_text", Lexicon(()))
         assert all(filled[number][ink].mean() >= 0.95 for number, ink in line.ink.items())
         assert all(mask.mean() < 0.2 for mask in filled.values())

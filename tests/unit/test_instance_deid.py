@@ -697,6 +697,7 @@ def test_native_pixels_are_replaced_and_icon_and_attributes_follow(run) -> None:
     assert "IconImageSequence" not in out and "WindowCenter" not in out
     assert (out.SmallestImagePixelValue, out.DerivationDescription) == (3, "boxes filled")
     assert [r.path for r in result.removed] == ["00880200"]
+    assert [(r.path, r.action, r.count) for r in result.replaced if r.path == "00280106"] == [("00280106", "D", 1)]
 
 
 def test_compressed_frames_are_replaced_with_another_transfer_syntax(run) -> None:

@@ -194,6 +194,9 @@ def test_measure_beside_its_unit_and_position_of_a_clock_stay(text):
         ("chest 22:30 position", "chest position"),
         ("chest at 10:30", "chest"),
         ("12-03-30 dose", "dose"),
+        ("71-00-00", ""),
+        ("MR 75.42.34", "MR"),
+        ("MR 72 34 56", "MR"),
         ("CT Maria del Mar", "CT"),
     ],
 )

@@ -265,6 +265,11 @@ def test_initials_behind_a_word_for_what_somebody_did_go(text: str, left: str) -
         "surgeon AP view",
         "SURGEON LAT",
         "checked AB",
+        "surgeon OR",
+        "planned: LV",
+        "planned: RT",
+        "performed: CTA",
+        "verified: PTV",
     ],
 )
 def test_view_side_and_modality_behind_such_a_word_stay(text: str) -> None:

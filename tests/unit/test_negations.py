@@ -96,6 +96,8 @@ def test_every_negation_stays_unless_what_it_denies_is_unknown():
 @pytest.mark.parametrize(
     "text",
     [
+        "kein Nachweis eines Ergusses",
+        "keine Fraktur des Kopfes",
         "Nicht dislozierte Fraktur",
         "fractura no desplazada",
         "fracture non déplacée",

@@ -70,6 +70,8 @@ def test_day_without_a_year_goes_behind_a_word_for_dates(text: str, left: str) -
         "since 3/4 weeks",
         "seit 3-4 min",
         "del 1/3",
+        "fracture du 1/3 distal",
+        "Fraktur am 2/3 links",
         "since 2.5 h",
         "mass on 4.5 cm",
         "on 1.5 T",
@@ -156,5 +158,5 @@ def test_measure_behind_such_a_word_stays(text: str) -> None:
 
 
 def test_number_with_the_code_of_a_country_goes_from_kept_text() -> None:
-    left = drop_identifiers("call 0049 171 1234567, version 0012 3", EMPTY)
-    assert "171" not in left and "0012 3" in left
+    left = drop_identifiers("call 0049 171 1234567, version 0012 3, serial 0012345678", EMPTY)
+    assert "171" not in left and "0012 3" in left and "0012345678" in left

@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import test_pixel_read as streams
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian
 from test_pixel_read import SECONDARY_CAPTURE, SHARED, WHEEL, dataset, saved
@@ -53,6 +54,16 @@ def written(source: Path, replacement, target: Path) -> Path:
             ds.add_new(tag, *entry)
     ds.save_as(target)
     return target
+
+
+def float_dataset(pixels: np.ndarray, **more):
+    """Return an instance of Float or Double Float Pixel Data, by the type of the pixels."""
+    ds = dataset(np.zeros(pixels.shape, np.uint8), **more)
+    for keyword in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(ds, keyword)
+    ds.BitsAllocated = 8 * pixels.dtype.itemsize
+    setattr(ds, "FloatPixelData" if pixels.dtype.itemsize == 4 else "DoubleFloatPixelData", pixels.tobytes())
+    return ds
 
 
 def frames(path: Path) -> list[np.ndarray]:
@@ -163,6 +174,27 @@ def test_attributes_that_describe_pixels_stay_true(tmp_path):
         0x00280106: ("US", 0),
         0x00280107: ("US", int(outside.max())),
     }
+
+
+@pytest.mark.parametrize("kind", ["colour", "wide", "float"])
+def test_range_of_pixel_values_goes_where_it_cannot_be_told(tmp_path, kind):
+    shape = (40, 50, 3) if kind == "colour" else (40, 50)
+    ds = dataset(noise(shape, 0, 200, np.uint32 if kind == "wide" else np.uint8))
+    if kind == "float":
+        ds = float_dataset(noise(shape, 0, 200, np.float32))
+    for tag in (0x00280106, 0x00280107):
+        ds.add_new(tag, "US", 7)
+    attributes = redact(saved(ds, tmp_path / "a"), [BOX], []).attributes
+    assert attributes == {0x00280106: None, 0x00280107: None}
+
+
+def test_range_of_the_series_and_histograms_go_as_one_instance_cannot_tell_them(tmp_path):
+    ds = dataset(noise((40, 50), 100, 3000, np.uint16))
+    for tag in (0x00280108, 0x00280109, 0x00280110, 0x00280111):
+        ds.add_new(tag, "US", 7)
+    ds.add_new(0x00603000, "SQ", [Dataset()])
+    attributes = redact(saved(ds, tmp_path / "a"), [BOX], []).attributes
+    assert attributes == dict.fromkeys((0x00280108, 0x00280109, 0x00280110, 0x00280111, 0x00603000))
 
 
 def test_overlays_are_dropped_on_request(tmp_path):

@@ -21,7 +21,7 @@ from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.burned_in_text.read import ReaderError
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.pixel_codecs import BEHIND_FRAMES, J2K, JPEG_LS, RLE, PixelFormat, encode_frame
-from phi_deid_pipeline.pixel_read import displayed, open_pixels
+from phi_deid_pipeline.pixel_read import displayed, open_pixels, within_reach
 from phi_deid_pipeline.records import RejectReason
 from phi_deid_pipeline.text_reading import ReaderSettings, TextReader, read_instance_text, reader_digest
 
@@ -386,6 +386,53 @@ def test_more_than_one_element_of_pixel_data_is_refused(tmp_path, keyword, empty
     if empty:
         ds.PixelData = b""
     assert undecodable(ds, tmp_path / "a") == "more than one element of pixel data"
+
+
+@pytest.mark.parametrize(
+    ("far", "shown"),
+    [
+        ((-9e30, -8e30), 0.0),
+        ((np.nan, -np.inf), 10.0),
+        ((1e300, -1e300), 30.0),
+        ((-5.0, 26.0), -5.0),
+        ((10.0, 10.0), 10.0),
+    ],
+)
+def test_floats_far_from_all_others_are_shown_near_them(far, shown):
+    values = np.tile(np.linspace(10, 20, 40), (40, 1))
+    values[:10], values[10:12] = far
+    near = within_reach(values)
+    assert near.dtype == np.float32 and near[0, 0] == shown
+    assert near.min() >= -10 and near.max() <= 40 and np.array_equal(near[12:], values[12:].astype(np.float32))
+
+
+def test_floats_beyond_the_range_of_singles_keep_their_order():
+    wide = np.linspace(-1, 1, 1600).reshape(40, 40) * 1e308
+    assert np.isfinite(near := within_reach(wide)).all() and (np.diff(near.ravel()) > 0).all()
+    assert (within_reach(np.full((4, 4), np.nan)) == 0).all()
+
+
+@needs_models
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_text_in_floats_is_read_beside_padding_of_the_lowest_number(tmp_path, dtype):
+    pixels = np.random.default_rng(3).normal(500, 6, (200, 320))
+    ink = np.zeros(pixels.shape, np.uint8)
+    cv2.putText(ink, "QUIXOTTE 4711", (30, 110), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2)
+    pixels += ink / 255 * 80
+    pixels[:60] = np.finfo(dtype).min
+    ds = dataset(ink)
+    for keyword in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(ds, keyword)
+    ds.BitsAllocated = 32 if dtype == "f4" else 64
+    setattr(ds, "FloatPixelData" if dtype == "f4" else "DoubleFloatPixelData", pixels.astype(dtype).tobytes())
+    reading = read_instance_text(saved(ds, tmp_path / "a"), ReaderSettings())
+    assert "4711" in "".join(region.text for region in reading.regions)
+
+
+@pytest.mark.parametrize("number", range(100, 109))
+def test_video_cannot_be_looked_at_and_is_no_pass(tmp_path, number):
+    ds = compressed(np.full((64, 64), 20, np.uint8), f"1.2.840.10008.1.2.4.{number}", [bytes(64)], table=False)
+    assert undecodable(ds, tmp_path / "a") == "video"
 
 
 @needs_models

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
 from test_known_places import image, region
-from test_pixel_edit import noise
+from test_pixel_edit import float_dataset, noise
 from test_pixel_read import dataset, saved
 
+from phi_deid_pipeline import pipeline
 from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.pipeline import gather_boxes
+from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.raw_elements import read_instance
-from phi_deid_pipeline.records import Box, InstanceFindings
+from phi_deid_pipeline.records import Box, InstanceFindings, Manifest, Status
 from phi_deid_pipeline.redaction import RedactionSettings, frames_to_reread, label_of, redact_instance
+from record_io import from_json
 
+PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 BOX = Box(10, 12, 9, 5)
 WIDE = Box(20, 20, 40, 12)
 
@@ -109,3 +114,73 @@ def test_groups_share_the_boxes_of_their_instances():
     shared = gather_boxes(rows)
     assert list(shared) == ["g1", "g2"]
     assert [(Box(**row["box"]), row["category"]) for row in shared["g1"]] == [(BOX, "name"), (WIDE, "date")]
+
+
+def deidentified(tmp_path, datasets, fills_of: dict[int, tuple[Box, ...]]):
+    """Return records and written instances of one series whose findings fill boxes, by Instance Number."""
+    source, private, staging = (tmp_path / name for name in ("input", "private", "staging"))
+    source.mkdir()
+    for number, ds in enumerate(datasets):
+        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.InstanceNumber = "1.2.3.5", "1.2.3.6", number
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.6.{number + 1}"
+        ds.PatientName, ds.PatientID = "Quixotte^Marvin", "MRN777123"
+        saved(ds, source / f"{number}.dcm")
+    salt = bytes(32)
+    pipeline.scan_input(source, private, salt=salt, settings={}, patients={}, decisions=[], threads=1)
+    (path,) = (private / "manifests").glob("*.json")
+    manifest = from_json(path.read_bytes(), Manifest)
+    (series,) = manifest.series
+    seen = [
+        InstanceFindings(i.sop_uid, i.path, "read", "", 1, 1, ("ppocr",), (), fills_of.get(int(i.path[0]), ()))
+        for i in series.instances
+    ]
+    lexicons = {series.patient: (private / "lexicons" / f"{series.patient}.json").read_text()}
+    policy = load_policy("hipaa_safe_harbor").to_json()
+    records = list(pipeline.deidentify_series(manifest, seen, lexicons, policy, salt, source, staging))
+    records.sort(key=lambda record: record.input_path)
+    checked = pipeline.verify_series(
+        manifest, records, {}, lexicons, policy, source, staging, settings={"dciodvfy": "none"}
+    )[0]  # fmt: skip
+    assert all("pixel_data" in verdict.checks for verdict in checked)
+    problems = {one.detail for verdict in checked for one in verdict.residuals if one.check == "pixel_data"}
+    return records, [pydicom.dcmread(staging / r.staged_path) if r.staged_path else None for r in records], problems
+
+
+def test_range_of_a_series_goes_from_all_of_its_instances_where_one_is_redacted(tmp_path):
+    def series():
+        made = [dataset(noise((60, 80), 0, 99, np.uint8), Modality="CT") for _ in range(2)]
+        for ds in made:
+            ds.SmallestPixelValueInSeries, ds.LargestPixelValueInSeries, ds.LargestImagePixelValue = 1, 98, 98
+        return made
+
+    for name, fills in (("one", {0: (BOX,)}), ("none", {})):
+        (tmp_path / name).mkdir()
+        records, written, _ = deidentified(tmp_path / name, series(), fills)
+        assert [record.status for record in records] == [Status.RELEASED] * 2
+        for record, ds in zip(records, written, strict=True):
+            assert ("LargestPixelValueInSeries" in ds) is ("SmallestPixelValueInSeries" in ds) is (name == "none")
+            rows = {row.path for row in record.tags_removed}
+            assert ({"00280108", "00280109"} <= rows) is (name == "one")
+        assert written[1].LargestImagePixelValue == 98
+        assert int(written[0].LargestImagePixelValue) == int(written[0].pixel_array.max())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_floats_are_filled_with_what_shows_darkest_and_all_else_is_the_same(tmp_path, dtype, photometric):
+    pixels = noise((60, 80), 5, 90, dtype)
+    pixels[:9], pixels[50, 50:53] = np.finfo(dtype).min, (np.nan, np.inf, -np.inf)
+    pixels[20, 20] = 91
+    ds = float_dataset(pixels, PhotometricInterpretation=photometric, Modality="MR", sop_class=PARAMETRIC_MAP)
+    keyword = "FloatPixel" if dtype == np.float32 else "DoubleFloatPixel"
+    setattr(ds, f"{keyword}PaddingValue", float(np.finfo(dtype).min))
+    (record,), (written,), problems = deidentified(tmp_path, [ds], {0: (BOX,)})
+    assert (record.status, record.pixel_data, problems) == (Status.RELEASED, "redacted", set())
+    assert "PixelData" not in written and ("OF" if dtype == np.float32 else "OD") == written[f"{keyword}Data"].VR
+    assert written[f"{keyword}PaddingValue"].value == float(np.finfo(dtype).min)
+    after = np.frombuffer(written[f"{keyword}Data"].value, dtype).reshape(60, 80).copy()
+    box = grown(BOX, 60, 80)
+    inside = np.s_[box.y : box.y + box.h, box.x : box.x + box.w]
+    assert (after[inside] == (91 if photometric == "MONOCHROME1" else np.finfo(dtype).min)).all()
+    after[inside] = pixels[inside]
+    assert np.array_equal(after, pixels, equal_nan=True)

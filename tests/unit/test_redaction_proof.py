@@ -21,6 +21,7 @@ from phi_deid_pipeline.burned_in_text.match import Matcher
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.records import Box, Category, InstanceFindings, Manifest, Region, Status
+from phi_deid_pipeline.redaction import changed_frames, frames_to_read_whole
 from phi_deid_pipeline.redaction_proof import Left, RedactionProof, widened
 from record_io import from_json
 
@@ -113,7 +114,14 @@ def test_text_left_in_a_later_frame_is_found_beside_its_box(tmp_path):
     assert {frame for frame, _ in left.boxes} == {2}
 
 
-def run(tmp_path: Path, image: np.ndarray, *, fills: tuple[Box, ...], share: float = 0.0):
+def run(
+    tmp_path: Path,
+    image: np.ndarray,
+    *,
+    fills: tuple[Box, ...] = (),
+    frame_fills: tuple[tuple[int, Box], ...] = (),
+    share: float = 0.0,
+):
     """Return the record and the written instance of one secondary capture whose findings fill these boxes."""
     source, private, staging = (tmp_path / name for name in ("input", "private", "staging"))
     source.mkdir()
@@ -128,7 +136,10 @@ def run(tmp_path: Path, image: np.ndarray, *, fills: tuple[Box, ...], share: flo
     manifest = from_json(path.read_bytes(), Manifest)
     (series,) = manifest.series
     (instance,) = series.instances
-    seen = InstanceFindings(instance.sop_uid, instance.path, "read", "", 1, 1, ("ppocr",), (), fills)
+    count = len(image) if image.ndim == 3 else 1
+    seen = InstanceFindings(
+        instance.sop_uid, instance.path, "read", "", count, count, ("ppocr",), (), fills, frame_fills
+    )  # fmt: skip
     lexicons = {series.patient: (private / "lexicons" / f"{series.patient}.json").read_text()}
     policy = load_policy("hipaa_safe_harbor").to_json()
     (record,) = pipeline.deidentify_series(
@@ -174,14 +185,57 @@ def test_identifying_text_in_an_unchanged_frame_holds_where_it_is_looked_at(tmp_
     record, _ = run(tmp_path / "more", picture(), fills=(), share=0.0)
     assert record.status is Status.RELEASED
     assert json.dumps(record.burned_in_text_scan["read_again"]) == (
-        '{"frames": 0, "same": 0, "gated": 0, "readers": [], "left": 0, "boxes_widened": 0}'
+        '{"frames": 0, "same": 0, "gated": 0, "whole": 0, "readers": [], "left": 0, "boxes_widened": 0}'
     )
 
 
+def own_noise(count: int, named: int | None = None) -> np.ndarray:
+    """Return frames with noise of their own; one of them names somebody in its middle."""
+    random = np.random.default_rng(8)
+    frames = random.integers(20, 50, (count, 90, 260), dtype=np.uint8)
+    if named is not None:
+        cv2.putText(frames[named], "QUIXOTTE", (20, 42), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 230, 2)
+    return frames
+
+
+@needs_readers
+def test_share_reaches_the_unchanged_frames_of_an_instance_that_was_redacted(tmp_path):
+    for name, share, status, left in (("all", 1.0, Status.HELD, True), ("none", 0.0, Status.RELEASED, False)):
+        (tmp_path / name).mkdir()
+        record, written = run(tmp_path / name, own_noise(3, 2), frame_fills=((0, Box(200, 66, 40, 16)),), share=share)
+        again = record.burned_in_text_scan["read_again"]
+        assert {frame for frame, _ in record.boxes} == {0}
+        assert (record.status, again["left"] > 0) == (status, left)
+        assert again["frames"] == again["whole"] == (3 if left else 1)
+        assert ("BurnedInAnnotation" in written) is not left
+
+
+@needs_readers
+def test_share_of_changed_frames_is_read_whole_and_boxes_are_added_there(tmp_path):
+    fills = (Box(226, 74, 30, 12),)  # far from the name
+    for name, share, left in (("all", 1.0, True), ("none", 0.0, False)):
+        (tmp_path / name).mkdir()
+        record, written = run(tmp_path / name, own_noise(3, 2), fills=fills, share=share)
+        again = record.burned_in_text_scan["read_again"]
+        assert record.status is Status.RELEASED
+        assert (again["boxes_widened"] > 0) is left and again["whole"] == (3 if left else 1)
+        name_shows = written.pixel_array[2, NAME.y : NAME.y + NAME.h, NAME.x + 4 : NAME.x + NAME.w - 40].max() > 200
+        assert name_shows is not left
+
+
 def test_every_changed_frame_is_looked_at_again():
-    assert redaction_proof._frames_of([(-1, Box(0, 0, 9, 9))], 120) == set(range(120))
-    assert redaction_proof._frames_of([(3, Box(0, 0, 9, 9)), (5, Box(0, 0, 9, 9))], 120) == {3, 5}
-    assert redaction_proof._frames_of([], 3) == {0, 1, 2}
+    assert changed_frames([(-1, Box(0, 0, 9, 9))], 120) == list(range(120))
+    assert changed_frames([(5, Box(0, 0, 9, 9)), (3, Box(0, 0, 9, 9))], 120) == [3, 5]
+    assert changed_frames([], 3) == [0, 1, 2]
+
+
+def test_share_of_the_changed_frames_behind_the_first_is_rounded_up():
+    frames = list(range(3, 124))
+    for share, count in ((0.0, 0), (0.001, 1), (0.01, 2), (0.5, 60), (1.0, 120)):
+        chosen = frames_to_read_whole("2.25.7", frames, share)
+        assert len(chosen) == count and chosen == sorted({*chosen}) and 3 not in chosen and {*chosen} <= {*frames}
+    assert frames_to_read_whole("2.25.7", frames, 0.05) != frames_to_read_whole("2.25.8", frames, 0.05)
+    assert frames_to_read_whole("2.25.7", [4], 1.0) == frames_to_read_whole("2.25.7", [], 1.0) == []
 
 
 def speckled(count: int, late: dict[int, str] | None = None, side: int = 256) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pytest
 import yaml
 from test_pixel_read import dataset, saved
 
-from phi_deid_pipeline.burned_in_text.models import have_models
+from phi_deid_pipeline.burned_in_text import models
+from phi_deid_pipeline.burned_in_text.judge import judge
+from phi_deid_pipeline.burned_in_text.models import have_models, tesseract_data
+from phi_deid_pipeline.burned_in_text.read import have_tesseract
+from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.pipeline import text_scan
 from phi_deid_pipeline.records import Reading, Region
 from phi_deid_pipeline.text_reading import ReaderSettings, TextReader, read_instance_text
 
@@ -131,3 +137,28 @@ def test_padding_and_greatest_height_are_those_asked_for(tmp_path):
     path = still(tmp_path)
     assert len(read_instance_text(path, ReaderSettings(readers=("ppocr",), padding=64)).regions) == 2
     assert read_instance_text(path, ReaderSettings(readers=("ppocr",), min_text_height=48)).regions == ()
+
+
+@needs_models
+@pytest.mark.skipif(not have_tesseract(), reason="Tesseract is not installed")
+@pytest.mark.parametrize("thoroughness", ["full", "cascade"])
+def test_the_audit_names_each_model_file_that_was_used_with_its_digest(tmp_path, monkeypatch, thoroughness):
+    loaded, load = set(), models._model
+    monkeypatch.setattr(models, "_model", lambda name, by: (loaded.add(name), load(name, by))[1])
+    image = np.random.default_rng(2).integers(20, 60, (256, 256)).astype(np.uint8)
+    path = saved(dataset(image, Modality="CT"), tmp_path / "a")
+    reading = TextReader(ReaderSettings(thoroughness=thoroughness, second_reader_below=1.0)).glance(path).reading
+    if thoroughness == "full":  # one slice goes through all readers, the other no further than the gate
+        cv2.putText(image, "QUIXOTTE", (30, 60), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
+        reading = read_instance_text(saved(dataset(image), tmp_path / "a"), ReaderSettings(second_reader_below=1.0))
+        assert {models.DETECTOR_FILE, models.RECOGNISER_FILE} <= loaded
+    else:
+        assert models.GATE_FILE in loaded
+    (found,) = judge([("1.2", "a", reading)], Lexicon(()), "all_but_benign", {})
+    told = " ".join(text_scan(found)["readers"]).split()
+    named = dict(word.split(":") for word in told if ":" in word)
+    data = tesseract_data()
+    assert data is not None
+    files = {name: models.model_path(name) or data / name for name in named}
+    assert named == {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    assert loaded | {"eng.traineddata"} <= set(named)

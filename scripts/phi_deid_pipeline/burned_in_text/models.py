@@ -6,6 +6,8 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +24,7 @@ DETECTOR_FILE = "PP-OCRv6_det_small.onnx"
 RECOGNISER_FILE = "PP-OCRv6_rec_small.onnx"
 GATE_FILE = "text_gate.onnx"
 ONNXRUNTIME, OPENCV = "onnxruntime", "opencv"
+_FOLDER = re.compile(r'List of available languages in "(.*)"')
 
 
 @cache
@@ -65,6 +68,28 @@ def model_digest(name: str) -> str:
     """Return the SHA-256 of a model file, "" where it is missing."""
     path = model_path(name)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+
+
+@cache
+def tesseract_data() -> Path | None:
+    """Return the folder of Tesseract's language files, None where Tesseract does not tell it."""
+    done = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=False)
+    told = _FOLDER.search(done.stdout + done.stderr)
+    return Path(told[1]) if told else None
+
+
+@cache
+def language_digests(languages: str) -> tuple[tuple[str, str], ...]:
+    """Return name and SHA-256 of the files of Tesseract's languages (`eng+deu`) that are there."""
+    folder = tesseract_data()
+    files = [folder / f"{language}.traineddata" for language in languages.split("+")] if folder else []
+    return tuple((file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files if file.is_file())
+
+
+def missing_languages(languages: str) -> list[str]:
+    """Return those of Tesseract's languages whose files are not there; none where their folder is not known."""
+    told = {name.removesuffix(".traineddata") for name, _ in language_digests(languages)}
+    return [one for one in languages.split("+") if tesseract_data() and one not in told]
 
 
 class Model(Protocol):

@@ -2,6 +2,7 @@
 
 Each cine shows one line that stands still and one of the other kinds, in fonts that the gate was not trained on. A line
 counts in a frame if the pipeline hides it there with `ocr.thoroughness: full`; it is lost there if the cascade does not.
+A third line names the patient in later frames alone; of it is told whether the default policy hides it there.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ from rich.table import Table
 import text_gate_samples as samples
 from benchmarks.burned_in_text.apart import kept_rows, rate, told
 from benchmarks.burned_in_text.backgrounds import GENERATED, REAL, Background, rough, tubes
+from benchmarks.burned_in_text.methods import POLICY
+from benchmarks.burned_in_text.plants import LARGE, largest
 from benchmarks.burned_in_text.scenes import write
 from benchmarks.burned_in_text.score import HIDDEN, mask_of
-from benchmarks.burned_in_text.texts import patient, pool_of
+from benchmarks.burned_in_text.texts import Patient, identifying, patient, pool_of
 from phi_deid_pipeline.burned_in_text.judge import judge
-from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.lexicon import Lexicon, harvest
 from phi_deid_pipeline.pixel_edit import redact
 from phi_deid_pipeline.pixel_read import displayed, open_pixels
+from phi_deid_pipeline.policies import load_policy
+from phi_deid_pipeline.raw_elements import read_instance
+from phi_deid_pipeline.records import Reading
 from phi_deid_pipeline.series_text import read_series
 from phi_deid_pipeline.text_reading import ReaderSettings, TextReader
 
@@ -35,6 +41,8 @@ FRAMES, ROWS, COLUMNS = 12, 360, 480
 HEIGHTS = (8, 26)  # pixels of a capital letter
 CONTRAST = (0.12, 1.0)  # of the picture's range
 KINDS = ("still", "comes up", "moves", "counts")
+LATE = "late"  # kind of the line that names the patient: no frame before the one in which it comes up shows it
+LATE_STYLES = ("mixed", "upper", "digits", "grouped", "aged", "day_month", "large")
 REAL_SHARE = 0.5  # of the cines, where real ones are given
 CLASSES = {"US": uid.UltrasoundMultiFrameImageStorage, "XA": uid.XRayAngiographicImageStorage}
 
@@ -46,6 +54,7 @@ class CineLine:
     kind: str
     height: int
     ink: dict[int, np.ndarray]
+    style: str = ""  # of a line that names the patient
 
 
 def real_cines(files: list[Path]) -> list[tuple[str, np.ndarray]]:
@@ -102,14 +111,23 @@ def _vessels(random: np.random.Generator) -> np.ndarray:
 
 
 def plant(
-    random: np.random.Generator, frames: np.ndarray, fonts: list[str], kind: str, taken: np.ndarray
+    random: np.random.Generator,
+    frames: np.ndarray,
+    fonts: list[str],
+    kind: str,
+    taken: np.ndarray,
+    style: str = "",
+    text: str = "",
 ) -> CineLine | None:
     """Write a line into the frames that show it, in place, away from what is `taken`; None where there is no room."""
-    height, font = (
-        round(float(np.exp(random.uniform(*np.log(HEIGHTS))))),
-        fonts[random.integers(len(fonts))],
-    )
-    texts = dict.fromkeys(_shown_in(random, kind), samples.random_text(random, "upright"))
+    font = fonts[random.integers(len(fonts))]
+    text = text or samples.random_text(random, "upright")
+    low, high = LARGE if style == "large" else HEIGHTS
+    high = min(high, largest(samples.render(text, font, low, 1), low, (ROWS, COLUMNS)))
+    if high < low:
+        return None
+    height = round(float(np.exp(random.uniform(*np.log((low, high))))))
+    texts = dict.fromkeys(_shown_in(random, kind), text)
     if kind == "counts":
         start, label = int(random.integers(1000, 9000)), str(random.choice(["", "Im: ", "T ", "Frame "]))
         texts = {number: f"{label}{start + int(random.integers(1, 40)) * number}" for number in texts}
@@ -141,12 +159,12 @@ def plant(
         part += (np.float32(np.clip(value, 0, 255)) - part) * (mask / np.float32(255))
         ink[number] = np.zeros((ROWS, COLUMNS), bool)
         ink[number][top : top + mask.shape[0], left : left + mask.shape[1]] = mask > 64
-    return CineLine(kind, height, ink)
+    return CineLine(kind, height, ink, style)
 
 
 def _shown_in(random: np.random.Generator, kind: str) -> range:
     """Return the frames that show a line; half of those that come up go again before the middle or the last frame."""
-    if kind != "comes up":
+    if kind not in ("comes up", LATE):
         return range(FRAMES)
     if random.random() < 0.5:
         return range(int(random.integers(1, FRAMES)), FRAMES)
@@ -155,20 +173,24 @@ def _shown_in(random: np.random.Generator, kind: str) -> range:
     return range(first, min(first + int(random.integers(1, 4)), half if first < half else FRAMES - 1))
 
 
-def _write(path: Path, modality: str, frames: np.ndarray, seed: int, number: int) -> None:
+def _write(path: Path, modality: str, frames: np.ndarray, known: Patient, number: int) -> None:
     values = np.clip(np.rint(frames), 0, 255).astype(np.uint8)
-    known = patient(np.random.default_rng([seed, number]), pool_of(seed))
-    write(path, Background(GENERATED, "cine", modality, frames[0], "uint8", 8), values[0], known, seed + number)
+    write(path, Background(GENERATED, "cine", modality, frames[0], "uint8", 8), values[0], known, number)
     dataset = pydicom.dcmread(path)
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CLASSES[modality]
     dataset.NumberOfFrames, dataset.PixelData = len(values), values.tobytes()
     dataset.save_as(path)
 
 
-def hidden(path: Path, settings: ReaderSettings) -> dict[int, np.ndarray]:
-    """Return what the pipeline fills in each frame (bool; rows, columns) if all text is hidden."""
+def read(path: Path, settings: ReaderSettings) -> Reading:
+    """Return what the pipeline reads in a cine."""
     (reading,) = read_series(TextReader(settings), [path])
-    (found,) = judge([("", path.name, reading)], Lexicon(()), "all_text", {})
+    return reading
+
+
+def hidden(path: Path, reading: Reading, hide: str, lexicon: Lexicon) -> dict[int, np.ndarray]:
+    """Return what is filled in each frame (bool; rows, columns) of what was read, if that policy says what to hide."""
+    (found,) = judge([("", path.name, reading)], lexicon, hide, {})
     boxes = redact(path, found.fills, found.frame_fills).boxes if found.fills or found.frame_fills else ()
     return {
         number: mask_of([box for at, box in boxes if at in (-1, number)], ROWS, COLUMNS) for number in range(FRAMES)
@@ -177,17 +199,25 @@ def hidden(path: Path, settings: ReaderSettings) -> dict[int, np.ndarray]:
 
 def cine_rows(real: list[tuple[str, np.ndarray]], fonts: list[str], seed: int, number: int, folder: Path) -> list[dict]:
     """Make one cine, read it both ways; return for each of its lines the frames that each way hides."""
-    random = np.random.default_rng([seed, number])
+    random, pool = np.random.default_rng([seed, number]), pool_of(seed)
+    known = patient(random, pool)
     origin, modality, frames = ground(random, real)
     taken = np.zeros((ROWS, COLUMNS), bool)
     planted = [plant(random, frames, fonts, kind, taken) for kind in (KINDS[0], KINDS[1 + number % 3])]
+    style = LATE_STYLES[number % len(LATE_STYLES)]
+    text = identifying(random, known, pool, style)
+    planted.append(plant(random, frames, fonts, LATE, taken, style, text))
     path = folder / f"cine{number:05d}.dcm"
-    _write(path, modality, frames, seed, number)
-    ways = {name: hidden(path, ReaderSettings(thoroughness=name)) for name in ("full", "cascade")}
+    _write(path, modality, frames, known, seed + number)
+    with read_instance(path) as instance:
+        lexicon = Lexicon(harvest(instance))
+    readings = {name: read(path, ReaderSettings(thoroughness=name)) for name in ("full", "cascade")}
+    ways = {name: hidden(path, reading, "all_text", Lexicon(())) for name, reading in readings.items()}
+    ways["policy"] = hidden(path, readings["full"], load_policy(POLICY).hide, lexicon)
     path.unlink()
     return [
         {
-            "kind": line.kind, "height": line.height, "ground": f"{origin} {modality}", "cine": number,
+            "kind": line.kind, "style": line.style, "height": line.height, "ground": f"{origin} {modality}", "cine": number,
             "shown": sorted(line.ink),
             **{name: [n for n in sorted(line.ink) if _share(line.ink[n], filled[n]) >= HIDDEN] for name, filled in ways.items()},
         }
@@ -212,7 +242,12 @@ def measure_cines(
 
 
 def figures(rows: list[dict]) -> dict[str, Any]:
-    """Count lines of which the cascade leaves a frame that the full chain hides, and such frames; by kind and ground."""
+    """Count lines of which the cascade leaves a frame that the full chain hides, and such frames; by kind and ground.
+
+    Lines that name the patient are counted apart: by style, those that the default policy hides wherever they show.
+    """
+    named = [row for row in rows if row["kind"] == LATE]
+    rows = [row for row in rows if row["kind"] != LATE]
     groups = {"all": rows} | {kind: [r for r in rows if r["kind"] == kind] for kind in KINDS}
     groups |= {name: [r for r in rows if r["ground"] == name] for name in sorted({r["ground"] for r in rows})}
     told_of = {}
@@ -225,7 +260,14 @@ def figures(rows: list[dict]) -> dict[str, Any]:
             "only_cascade": sum(len(set(r["cascade"]) - set(r["full"])) for r in members),
         }
     lost = [row for row in rows if set(row["full"]) - set(row["cascade"])]
-    return {"groups": told_of, "lost": lost}
+    styles = sorted({row["style"] for row in named})
+    of_style = {"all": named} | {f"style {style}": [r for r in named if r["style"] == style] for style in styles}
+    return {"groups": told_of, "lost": lost, "named": {name: _hidden_of(rows) for name, rows in of_style.items()}}
+
+
+def _hidden_of(rows: list[dict]) -> dict[str, Any]:
+    frames = rate(sum(len(r["policy"]) for r in rows), sum(len(r["shown"]) for r in rows))
+    return {"lines": rate(sum(r["policy"] == r["shown"] for r in rows), len(rows)), "frames": frames}
 
 
 def show_cines(found: dict, console: Console) -> None:
@@ -249,4 +291,13 @@ def show_cines(found: dict, console: Console) -> None:
             name, str(lines["of"]), str(lines["hits"]), told(lines), str(one["wholly"]),
             f"{frames['hits']} of {frames['of']}", str(one["only_cascade"]),
         )  # fmt: skip
+    console.print(table)
+    table = Table(
+        title="lines that name the patient, in later frames alone: hidden by the default policy wherever they show"
+    )
+    for column in ("lines", "number", "hidden", "per cent", "frames hidden"):
+        table.add_column(column)
+    for name, one in found["named"].items():
+        lines, frames = one["lines"], one["frames"]
+        table.add_row(name, str(lines["of"]), str(lines["hits"]), told(lines), f"{frames['hits']} of {frames['of']}")
     console.print(table)

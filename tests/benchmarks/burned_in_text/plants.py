@@ -19,14 +19,15 @@ from benchmarks.quality.pools import Pool
 STYLES = {
     "mixed": 0.16, "upper": 0.12, "lower": 0.1, "digits": 0.12, "corner": 0.1, "anatomy": 0.1, "faint": 0.07,
     "rotated_90": 0.03, "rotated_180": 0.03, "rotated_270": 0.03, "vertical": 0.03, "accents": 0.05, "non_latin": 0.03,
-    "initials": 0.02, "tiny": 0.01,
+    "initials": 0.02, "tiny": 0.01, "grouped": 0.04, "aged": 0.04, "day_month": 0.04, "large": 0.04,
 }  # fmt: skip
 APART = ("non_latin",)  # styles that no total counts
 TURNS = {"rotated_90": 1, "rotated_180": 2, "rotated_270": 3}
 TECHNICAL_SHARE = 0.25  # of the lines of a picture
-HEIGHTS, TINY = (8, 30), (6, 8)  # pixels of a capital letter, drawn evenly on a logarithmic scale
+HEIGHTS, TINY, LARGE = (8, 30), (6, 8), (40, 110)  # pixels of a capital letter, drawn evenly on a logarithmic scale
 CONTRAST, FAINT = (0.15, 1.2), (0.06, 0.2)  # of the picture's range, likewise
 FULL_INK = 64  # of 255: opacity from which a pixel is ink
+ROOM = 8  # pixels of an image that its largest line leaves free
 GAP = 8  # pixels kept free around a line
 LEGIBLE_HEIGHT, LEGIBLE_LEVELS, LEGIBLE_NOISE = 7, 16, 1.5  # pixels, of 255, times the local deviation
 HERSHEY = {"hershey complex": cv2.FONT_HERSHEY_COMPLEX, "hershey triplex": cv2.FONT_HERSHEY_TRIPLEX}
@@ -62,6 +63,8 @@ def fonts(style: str) -> list[str]:
     """Return the fonts that have the letters of a style."""
     if style in ("accents", "non_latin"):
         return list(ANY_LETTER)
+    if style == "large":  # a bitmap of six rows is not drawn that large
+        return [*HERSHEY, AILERON, *FILES]
     return [*HERSHEY, BITMAP, AILERON, *FILES]
 
 
@@ -140,9 +143,11 @@ def plant(
 
     `taken` marks where other lines stand; `shown` renders the image as 8-bit grey; `limits` are the values that can be stored.
     """
-    height = round(float(np.exp(random.uniform(*np.log(TINY if style == "tiny" else HEIGHTS)))))
     choice = fonts(style)
     font = choice[random.integers(len(choice))]
+    height = draw_height(random, style, text, font, image.shape)
+    if height is None:
+        return None
     if font == BITMAP:
         height = BITMAP_CAPITAL * (1 if style == "tiny" else -(-height // BITMAP_CAPITAL))
     mask = stacked(text[:14], font, height) if style == "vertical" else render(text, font, height)
@@ -161,6 +166,21 @@ def plant(
     taken[max(y - GAP, 0) : y + mask.shape[0] + GAP, max(x - GAP, 0) : x + mask.shape[1] + GAP] = True
     noise = float(before.std())
     return Line(mask > FULL_INK, y, x, text, style, names_someone, height, font, bright, levels, noise)
+
+
+def draw_height(random: np.random.Generator, style: str, text: str, font: str, shape: tuple[int, ...]) -> int | None:
+    """Draw the height of a capital letter, evenly on a logarithmic scale; None where large text has no room in an image."""
+    low, high = {"tiny": TINY, "large": LARGE}.get(style, HEIGHTS)
+    if style == "large":
+        high = min(high, largest(render(text, font, low), low, shape))
+        if high < low:
+            return None
+    return round(float(np.exp(random.uniform(*np.log((low, high))))))
+
+
+def largest(ink: np.ndarray, height: int, shape: tuple[int, ...]) -> int:
+    """Return the height of a capital letter at which a line that was drawn `height` high just fits into an image."""
+    return int(min((side - ROOM) / used for side, used in zip(shape, ink.shape[:2], strict=False)) * height)
 
 
 def _write(

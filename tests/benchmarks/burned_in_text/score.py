@@ -16,6 +16,7 @@ from phi_deid_pipeline.boxes import overlap
 from phi_deid_pipeline.records import Box
 
 HIDDEN, KEPT = 0.95, 0.05  # share of a line's ink from which it is hidden; up to which it is kept
+HEIGHTS = ((1, 7), (8, 11), (12, 19), (20, 39), (40, 110))  # pixels of a capital letter that are told apart
 Z = 1.96  # standard deviations of a 95 % interval
 
 
@@ -178,7 +179,7 @@ def groups_of(named: Sequence[Judged], scenes: Sequence[Scene]) -> dict[str, lis
             groups[f"legible style {j.line.style}"].append(j)
     for j in counted:
         scene = scenes[j.scene]
-        size = next(f"{low}-{high}" for low, high in ((1, 7), (8, 11), (12, 19), (20, 99)) if j.line.height <= high)
+        size = next(f"{low}-{high}" for low, high in HEIGHTS if j.line.height <= high)
         groups[f"height {size} px"].append(j)
         groups["bright on dark" if j.line.bright else "dark on bright"].append(j)
         groups[f"font {j.line.font}"].append(j)
