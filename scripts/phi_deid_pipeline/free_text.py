@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.measures import is_window, unit_chains
-from phi_deid_pipeline.text_denials import denies, drop_answers, drop_bare, drop_misled, drop_single_sides
+from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled, drop_single_sides, keep_answers
 from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
@@ -88,7 +88,7 @@ def clean_descriptor(text: str, lexicon: Lexicon, vocabulary: Vocabulary, unknow
         return text
     drop_misled(text, tokens, vocabulary)
     drop_single_sides(text, tokens, vocabulary)
-    drop_answers(text, tokens, vocabulary)
+    keep_answers(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
     drop_bare(text, tokens, vocabulary)
     return _join(text, tokens, denies=any(token.keep and token.word in vocabulary.negations for token in tokens))

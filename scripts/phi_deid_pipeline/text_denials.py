@@ -159,12 +159,14 @@ def drop_single_sides(text: str, tokens: list[Token], vocabulary: Vocabulary) ->
                 one.keep = False
 
 
-def drop_answers(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
-    """Drop a bare yes or no whose question went."""
+def keep_answers(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
+    """Keep a bare yes or no behind a question that stays (Dutch nee is née too), and drop it where its question went."""
     for question, answer in pairwise(tokens):
-        asked = not question.keep and re.fullmatch(r"\s*[:?]\s*", text[question.end : answer.start])
-        if asked and answer.word in vocabulary.cues.answers and _ANSWERED.match(text, answer.end):
-            answer.keep = False
+        if answer.word not in vocabulary.cues.answers or not answer.text.islower():
+            continue
+        asked = re.fullmatch(r"\s*[:?]\s*", text[question.end : answer.start]) is not None
+        if asked and _ANSWERED.match(text, answer.end):
+            answer.keep = question.keep
 
 
 def _drop_refused(text: str, clause: list[Token], lost: set[int], vocabulary: Vocabulary) -> None:
