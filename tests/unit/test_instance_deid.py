@@ -147,7 +147,9 @@ def test_with_a_policy_that_keeps_all_every_data_set_stays_byte_for_byte(
     # Reports and old build dates hold what is written like an identifier; the tests of free text see to that.
     monkeypatch.setattr(actions, "drop_identifiers", lambda text, *_: text)
     monkeypatch.setattr(actions, "clean_descriptor", lambda text, *_: text)
-    monkeypatch.setattr(value_rewrite, "names_definition", lambda *_: True)  # else UIDs of a site's own tables are mapped
+    monkeypatch.setattr(
+        value_rewrite, "names_definition", lambda *_: True
+    )  # else UIDs of a site's own tables are mapped
     engine, exact, nested = InstanceDeidentifier(Rules(), UIDS), 0, 0
     for path in every_file(root):
         try:
