@@ -140,7 +140,11 @@ def _policy_commands(parser: argparse.ArgumentParser) -> None:
     show = command("show", "Show options, keys, counts and overrides of a policy, and actions on request.")
     show.add_argument("name", metavar="NAME|FILE", help="a policy")
     show.add_argument(
-        "--tag", action="append", default=[], metavar="TAG", help="keyword or (gggg,eeee): its action in every IOD"
+        "--tag",
+        action="append",
+        default=[],
+        metavar="TAG",
+        help="keyword, (gggg,eeee), A/B inside sequences or '(0019,xx0C) CREATOR': its action in every IOD",
     )
     show.add_argument("--all", action="store_true", help="the action on every attribute of the dictionary")
     diff = command("diff", "Show what two policies do differently.")

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.policies import Override, Policy, Resolution, load_policy
-from phi_deid_pipeline.policy_files import POLICIES_FOLDER, PolicyFile, find_policy, read_policy
+from phi_deid_pipeline.policy_files import NAME, POLICIES_FOLDER, PolicyFile, find_policy, read_policy
 from phi_deid_pipeline.ps3_15_rules import format_tag, load_dictionary, parse_tag
 from phi_deid_pipeline.records import RejectReason
 
@@ -30,6 +30,7 @@ PREVIEW_COLUMNS = ("path", "keyword", "VR", "action", "rule", "HIPAA", "count", 
 SPARED = ("rule", "HIPAA", "count")  # columns that a narrow terminal does without
 WIDEST = 1000  # columns; no table of these is as wide
 NO_CLASS = ""  # a SOP class that no IOD is known of: the most demanding action
+_PRIVATE_TAG = re.compile(r"\(?([0-9A-Fa-f]{3}[13579BDFbdf]),[xX]{2}([0-9A-Fa-f]{2})\)?\s+(\S.*)")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -84,7 +85,7 @@ def show_policy(name: str, tags: list[str], console: Console, *, everything: boo
     """Print a policy; with tags their actions in every IOD, with `everything` the action on every attribute."""
     found, policy = _read(name), load_policy(name, disabled=True)
     dictionary = load_dictionary()
-    numbers = [_tag(text, dictionary) for text in tags]
+    asked = [_asked(text, dictionary) for text in tags]
     _say(console, f"{policy.name}{' (disabled)' if found.disabled else ''}: {policy.description}")
     _say(console, f"Digest {policy.digest}, PS3.15 {policy.edition}, longitudinal {policy.longitudinal}")
     _say(console, f"Options: {', '.join(sorted(policy.options)) or 'none'}")
@@ -98,8 +99,8 @@ def show_policy(name: str, tags: list[str], console: Console, *, everything: boo
         for row in policy.overrides:
             table.add_row(_place(row), row.action, _conditions(row), row.reason)
         console.print(table, markup=False)
-    for tag in numbers:
-        _show_tag(policy, tag, dictionary, console)
+    for path, creator in asked:
+        _show_tag(policy, path, creator, dictionary, console)
     if everything:
         table = _table(
             "Every attribute, where no IOD is known", "tag", "keyword", "VR", "code", "action", "rule", "HIPAA"
@@ -111,18 +112,33 @@ def show_policy(name: str, tags: list[str], console: Console, *, everything: boo
     return DONE
 
 
-def _show_tag(policy: Policy, tag: int, dictionary: dict[int, tuple[str, str]], console: Console) -> None:
-    vr, keyword = dictionary[tag]
+def _show_tag(
+    policy: Policy, path: tuple[int, ...], creator: str, dictionary: dict[int, tuple[str, str]], console: Console
+) -> None:
+    place = "/".join(map(format_tag, path))
+    if creator:
+        vr, keyword = policy.private_vr(path[-1], creator), creator
+        place = f"({path[-1] >> 16:04X},xx{path[-1] & 0xFF:02X})"
+    else:
+        vr, keyword = dictionary[path[-1]]
     found: dict[Resolution, list[str]] = {}
+    resolve, names = (policy.resolve_private, (creator,)) if creator else (policy.resolve, ())
     for uid, iod in [*policy.sop_classes.items(), (NO_CLASS, "unknown SOP class")]:
-        found.setdefault(policy.resolve((tag,), vr.split("|")[0], uid), []).append(iod)
-    table = _table(f"{format_tag(tag)} {keyword} ({vr})", "code", "action", "otherwise", "rule", "HIPAA", "SOP classes")
+        found.setdefault(resolve(path, vr.split("|")[0], *names, uid), []).append(iod)
+    table = _table(f"{place} {keyword} ({vr})", "code", "action", "otherwise", "rule", "HIPAA", "SOP classes")
     for resolution, iods in sorted(found.items(), key=lambda item: len(item[1])):
         many = f"{len(iods)} others" if len(found) > 1 else "all"
         names = many if len(iods) == max(map(len, found.values())) else ", ".join(iods)
         fallback = str(resolution.fallback) if resolution.action == "C" else ""
         table.add_row(resolution.code, str(resolution.action), fallback, resolution.rule, resolution.hipaa, names)
     console.print(table, markup=False)
+
+
+def _asked(text: str, dictionary: dict[int, tuple[str, str]]) -> tuple[tuple[int, ...], str]:
+    """Return the path of tags and the private creator that --tag names: A, A/B inside a sequence, or (0019,xx0C) CREATOR."""
+    if found := _PRIVATE_TAG.fullmatch(text.strip()):
+        return (int(found[1], 16) << 16 | 0x1000 | int(found[2], 16),), found[3].strip()
+    return tuple(_tag(part.strip(), dictionary) for part in text.split("/")), ""
 
 
 def _tag(text: str, dictionary: dict[int, tuple[str, str]]) -> int:
@@ -135,7 +151,10 @@ def _tag(text: str, dictionary: dict[int, tuple[str, str]]) -> int:
     except ValueError:
         tag = -1
     if tag not in dictionary:
-        raise ConfigError("--tag takes a keyword or the tag (gggg,eeee) of a standard attribute.")
+        raise ConfigError(
+            "--tag takes a keyword or the tag (gggg,eeee) of a standard attribute, several joined by / for one inside sequences, "
+            'or a private attribute with its creator: "(0019,xx0C) CREATOR".'
+        )
     return tag
 
 
@@ -218,10 +237,10 @@ def validate_policy(name_or_file: str, console: Console) -> int:
 def clone_policy(first: str, second: str, console: Console, *, copy: bool) -> int:
     """Write a policy file that extends or copies another; an existing file is never overwritten."""
     source, found = find_policy(first, POLICIES_FOLDER), _read(first)
-    named = re.fullmatch(r"[A-Za-z0-9_-]{1,40}", second) is not None
+    named = NAME.fullmatch(second) is not None
     target = POLICIES_FOLDER / f"{second}.yaml" if named else Path(second)
-    if target.suffix != ".yaml" or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", target.stem):
-        raise ConfigError("B must be a name of 1 to 40 letters, digits, _ or -, or a file NAME.yaml with such a name.")
+    if target.suffix != ".yaml" or not NAME.fullmatch(target.stem):
+        raise ConfigError("B must be a name of 1 to 39 letters, digits, _ or -, or a file NAME.yaml with such a name.")
     base = found.name if source.parent == POLICIES_FOLDER else os.path.relpath(source, target.parent)
     content = {"name": target.stem, "description": f"{found.name} with changes of this site."}
     content |= _copied(found) if copy else {"extends": base, "overrides": []}
@@ -314,6 +333,8 @@ def _print_preview(policy: Policy, found: Preview, console: Console, *, values: 
     many = "1 instance" if found.read == 1 else f"{found.read} instances"
     _print_rows(f"Policy {policy.name} on {many}", found, console)
     _print_left_out(found, console)
+    for reason, number in sorted(found.held.items()):
+        _say(console, f"{number} of them would wait for a person's decision ({reason}).")
     _say(console, "Headers only: pixels are not searched here. Nothing was kept.")
     if policy.pseudonyms != "keyed":
         _say(console, "Codes of a table and attributes of a trial are not known here: a run writes them.")

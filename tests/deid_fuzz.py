@@ -47,6 +47,8 @@ WORDS = tuple(
         20190314 03/14/2019 study ACC4711 phone +49 170 1234567 MRN777123 T1 FLAIR head neck kernel B30f left""",
     )
 )
+# Attributes that may not be there without others of them.
+TOGETHER = ((0x00100033, "LO"), (0x00100034, "LO"), (0x00100035, "CS"), (0x00102297, "PN"), (0x00102298, "CS"))
 SR_CODES = (("121008", "DCM", "PNAME"), ("121106", "DCM", "TEXT"), ("121110", "DCM", "TEXT"), ("111018", "DCM", "DATE"))
 CONTENT_VALUES = {"TEXT": 0x0040A160, "PNAME": 0x0040A123, "DATE": 0x0040A121, "UIDREF": 0x0040A124, "NUM": 0x0040A300}
 # The encoding itself, what the reading of others depends on, and identity: set by hand or left out.
@@ -132,6 +134,9 @@ class Maker:
                 continue
             tag = self.rng.choice(_TAGS[vr])
             found[tag] = self.node(tag, vr, depth, charset)
+        if self.rng.random() < 0.1:
+            pairs = self.rng.sample(TOGETHER, self.rng.randint(1, 4))
+            found |= {tag: self.node(tag, vr, depth, charset) for tag, vr in pairs}
         if self.rng.random() < 0.3:
             found |= {node.tag: node for node in self.private_block(depth, charset)}
         if self.private and self.explicit and self.rng.random() < 0.3:

@@ -99,6 +99,7 @@ class Reference:
         self.births = {e.value for e in self.lexicon.entries if e.category is Category.BIRTH_DATE}
         self.births.discard("".join(filter(str.isdigit, _first(ds.get("StudyDate")))))
         self.little = bool(ds.original_encoding[1])
+        self.earlier = _first(ds.get("LongitudinalTemporalInformationModified")).strip(" \0")
         texts, codes, present = self._earlier_method(ds)
         self._dataset(ds, ())
         self._method(ds, texts, codes, present)
@@ -135,7 +136,11 @@ class Reference:
                 code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
                 items.append(code)
         ds.DeidentificationMethodCodeSequence = Sequence(items)
-        ds.LongitudinalTemporalInformationModified = policy.longitudinal
+        if "REMOVED" in (policy.longitudinal, self.earlier):
+            ds.LongitudinalTemporalInformationModified = "REMOVED"
+        else:
+            changed = "MODIFIED" in (policy.longitudinal, self.earlier)
+            ds.LongitudinalTemporalInformationModified = "MODIFIED" if changed else policy.longitudinal
 
     @staticmethod
     def _code(item: Dataset) -> tuple[str, str]:
@@ -170,6 +175,10 @@ class Reference:
                     self._sequence(ds, element, str(answer.action), path)
                 else:
                     self._value(ds, element, answer, path)
+
+        for tag, others in self.policy.goes_with.items():
+            if tag in ds and all(ds[other].is_empty if other in ds else True for other in others):
+                self._remove(ds, ds[tag], (*above, tag))
 
         used = {(tag >> 16, tag >> 8 & 0xFF) for tag in map(int, ds.keys()) if tag >> 16 & 1 and tag & 0xFFFF >= 0x1000}
         for group, block in creators.keys() - used:

@@ -20,6 +20,8 @@ OF_MANY = (
     *("EthicsCommittee", "SourceStrength", "ProductExpiration", "RouteSegment", "ItemInventory"),
     *("ExpiryDate", "ExpirationDateTime", "ProcedureCreation", "ProcedureExpiration", "ProcedureLast"),
     *("EffectiveDateTime", "InformationIssue"),  # implant templates (C.28)
+    *("InstanceC", "DateOfSecondaryCapture", "ContributionDateTime", "AttributeModification"),  # what batches write
+    *("ModifiedImageDate", "StudyUpdateDateTime", "CreationDate", "OOIOwnerCreation"),
 )
 TIMES = ("", "%H", "%H%M", "%H%M%S", "%H%M%S.%f")
 

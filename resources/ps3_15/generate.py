@@ -243,7 +243,7 @@ def read_table(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def compact(row: dict[str, object]) -> str:
+def compact(row: dict[str, object] | list[object]) -> str:
     return json.dumps(row, ensure_ascii=False, separators=(", ", ": "))
 
 
@@ -383,17 +383,31 @@ def write_rules(folder: Path, target: Path) -> None:
     }
     header = {"standard": "DICOM PS3.15 Annex E", "edition": EDITION, "generated": GENERATED}
     (target / "ps3_15_rules.json").write_text(document(header, sections), encoding="utf-8")
-    required = {name: [compact(row_key(json.loads(row))) for row in sections[name]] for name in REQUIRED_SECTIONS}
+    required = {
+        name: [compact(published(json.loads(row), keys, said)) for row in sections[name]]
+        for name, (keys, said) in PUBLISHED.items()
+    }
     text = document({"edition": EDITION, "generated": GENERATED}, required)
     (target / "required_rows.json").write_text(text, encoding="utf-8")
 
 
-REQUIRED_SECTIONS = ("table_e1_1", "gaps_outside_e1_1", "own_rows", "structured_content_e3_4_1")
+# Section -> what names a row, and what of it a site may not make less strict.
+PUBLISHED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "option_codes": (("option",), ("value", "scheme", "meaning")),
+    "table_e1_1": (("tag",), ("options",)),
+    "iod_action_conflicts": (("tag",), ("action", "iods")),
+    "gaps_outside_e1_1": (("tag",), ()),
+    "own_rows": (("tag",), ()),
+    "ui_attributes": (("tag",), ("action",)),
+    "structured_content_e3_4_1": (("code", "scheme", "value_type"), ("options",)),
+    "safe_private_e3_10_1": (("tag", "private_creator"), ("vr", "numeric")),
+}
 
 
-def row_key(row: dict[str, str]) -> str:
-    """Return what names a row: its tag, or code, scheme and value type of a content item."""
-    return row.get("tag") or f"{row['code']} {row['scheme']} {row['value_type']}"
+def published(row: dict[str, object], keys: tuple[str, ...], said: tuple[str, ...]) -> list[object]:
+    """Return what names a row, then what it said."""
+    row["numeric"] = str(row.get("handling", "")).startswith("numeric")
+    return [" ".join(str(row[key]) for key in keys), *(row[key] for key in said)]
 
 
 def write_iod_types(folder: Path, target: Path) -> None:

@@ -29,12 +29,15 @@ _MODIFIED = (
     "Birth dates and times and GPS time are neither kept nor modified: they follow the basic profile.",
     "Constant, dummy, impossible, partial and unreadable dates, and dates that many patients share (versions of published "
     "code lists, plates and calibrations of devices, certificates of sources, approval of a trial by its ethics committee, "
-    "hanging protocols, lots), are not modified: they become a dummy or follow the basic profile.",
+    "hanging protocols, lots; days on which software makes, converts, coerces or changes instances), are not modified: "
+    "they become a dummy or follow the basic profile.",
     "Time stamps that are bytes ((0400,0310), (0034,0007)) follow the basic profile.",
 )
 _SHIFT_LIMITS = (
     "There are 469 offsets (8.9 bits): software versions and devices kept beside shifted dates can exclude some, one true date "
     "of a patient tells the patient's offset, and an age in days or weeks tells it to who knows the birthday.",
+    "Series, content, structure set and presentation creation dates of objects that were made for many patients on one day "
+    "(segmentations, structure sets, presentation states) are shifted too: who knows that day learns the offsets of all of them.",
 )
 _RETAINED = {
     "retain_patient_characteristics": "Age, sex, size, weight and similar values are kept; their comments are cleaned "
@@ -223,12 +226,13 @@ def _private_kept(policy: Policy) -> list[str]:
 def _inserted(policy: Policy) -> str:
     codes = ", ".join(value for value, _, _ in policy.method_codes)
     texts = "; ".join(f"`{text}`" for text in policy.method_texts)
+    pixels = "; 113101 only where pixels were searched for text" if "113101" in codes else ""
     return f"""## What is inserted
 
 - (0012,0062) Patient Identity Removed: YES
 - (0012,0063) De-identification Method, added to what is there: {texts}
-- (0012,0064) De-identification Method Code Sequence, added to what is there: {codes}
-- (0028,0303) Longitudinal Temporal Information Modified: {policy.longitudinal}
+- (0012,0064) De-identification Method Code Sequence, added to what is there: {codes}{pixels}
+- (0028,0303) Longitudinal Temporal Information Modified: {policy.longitudinal}, or what the source says of more having been changed before
 - (0028,0301) Burned In Annotation: NO, where the pixels were searched and nothing identifying was left
 {_TRIAL if policy.clinical_trial else ""}"""
 

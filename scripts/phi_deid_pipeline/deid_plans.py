@@ -58,6 +58,7 @@ class Kind(Enum):
     DEFINITION = auto()  # a UID that stays if it is registered
     PSEUDONYM = auto()
     REFUSE = auto()
+    DEPENDENT = auto()  # in an item: as its `fallback` says, if what it goes with is left there
 
 
 class Plan:
@@ -88,6 +89,14 @@ class Plan:
         self.forced: dict[int, Resolution] = {}
         self.variants: dict[tuple[int, Resolution | str], Plan] = {}
 
+    def labelled(self, letters: str) -> Plan:
+        """Return a plan of the same place and action, to count what it did under other HIPAA letters."""
+        found = self.variants.get((0, letters))
+        if found is None:
+            found = self.variants[0, letters] = Plan(self.path, self.vr, self.scene, private=self.private)
+            found.kind, found.code, found.action, found.hipaa = self.kind, self.code, self.action, letters
+        return found
+
 
 class Planner:
     """Asks the policy once for every path, VR and scene, and remembers the plans as a tree per scene."""
@@ -96,6 +105,7 @@ class Planner:
         self.policy = policy
         self.dates = policy.dates
         self.max_age = policy.max_age
+        self.goes_with: dict[int, tuple[int, ...]] = policy.goes_with
         self.conditional = any(row.modality or row.manufacturer for row in policy.overrides)
         self.keeps_private = bool(policy.safe_private) or any(row.private_creator for row in policy.overrides)
         self._roots: dict[Scene, Plan] = {}
@@ -120,7 +130,15 @@ class Planner:
             if resolution is None:
                 resolution = self.policy.resolve(plan.path, vr, parent.scene[0], **self._conditions(parent))
             self._settle(plan, resolution.code, str(resolution.action), resolution)
+            if tag in self.goes_with and parent.path and plan.kind is not Kind.REMOVE:
+                plan = parent.children[tag, vr] = self._dependent(plan)
         return plan
+
+    def _dependent(self, plan: Plan) -> Plan:
+        found = Plan(plan.path, plan.vr, plan.scene)
+        found.kind, found.fallback = Kind.DEPENDENT, plan
+        found.code, found.action, found.hipaa = plan.code, plan.action, plan.hipaa
+        return found
 
     def decide_private(self, parent: Plan, tag: int, vr: str, creator: str) -> Plan:
         """Decide what happens to a private element of a creator, and remember it."""

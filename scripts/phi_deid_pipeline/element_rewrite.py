@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
 from phi_deid_pipeline.data_dictionary import coding_schemes
 from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, Kind, Plan
-from phi_deid_pipeline.dicom_utils import keyword_of
+from phi_deid_pipeline.dicom_utils import LONG_LENGTH_VRS, keyword_of
+from phi_deid_pipeline.element_memo import Outcome
 from phi_deid_pipeline.generalize import means_age, time_unit
 from phi_deid_pipeline.known_days import MAX_BYTES
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
@@ -84,6 +85,7 @@ class ElementRewrite(ValueRewrite):
         self.cleans_local = "clean_descriptors" in engine.policy.options
         self.schemes = coding_schemes()
         self._done: Counter[tuple[Plan, str]] = Counter()
+        self._beside: tuple[list[Element], Plan] = [], Plan((), "SQ")  # the item at hand, its plan
 
     def _plan_of(self, parent: Plan, tag: int, vr: str) -> Plan:
         plan = parent.children.get((tag, vr))
@@ -123,6 +125,8 @@ class ElementRewrite(ValueRewrite):
         elif kind is Kind.REMOVE:
             self._remove(element, plan)
             out.changed = True
+        elif kind is Kind.DEPENDENT:
+            self._dependent(element, plan, charset, little, out)
         elif kind is Kind.DUMMY_ITEM:
             self._dummy_item(element, plan, little, out)
         elif element.items is not None:  # EMPTY on a sequence
@@ -174,6 +178,41 @@ class ElementRewrite(ValueRewrite):
         plan = parent.children.get((element.tag, vr, creator))
         return plan if plan is not None else self.engine.planner.decide_private(parent, element.tag, vr, creator)
 
+    def _dependent(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: Output) -> None:
+        """Handle an attribute of an item that may not be there without another one (PS3.3)."""
+        elements, parent = self._beside
+        others = self.engine.planner.goes_with[plan.tag]
+        if any(e.tag in others and self._is_left(e, parent, charset, little) for e in elements):
+            assert plan.fallback is not None
+            self._handle(element, plan.fallback, charset, little, out)
+        else:
+            self._remove(element, plan)
+            out.changed = True
+
+    def _is_left(self, element: Element, parent: Plan, charset: tuple[str, ...], little: bool) -> bool:
+        """Tell whether an element will be left with a value; nothing is counted."""
+        outcome = self._outcome(lambda inner: self._element(element, parent, charset, little, inner))
+        if outcome.unknown:
+            self.engine.unknown_words -= Counter(outcome.unknown)
+        if outcome.new is None:
+            return bool(bytes(self.source.value(element)).strip(b" \x00"))
+        long = element.explicit and outcome.new[4:6].decode("latin-1") in LONG_LENGTH_VRS
+        return bool(outcome.new[12 if long else 8 :].strip(b" \x00"))
+
+    def _outcome(self, handle: Callable[[Output], None]) -> Outcome:
+        """Handle elements by themselves: what is counted on the way is their own."""
+        counted = self._done, self.private_elements, self.uids_replaced, self.unknown
+        self._done, self.private_elements, self.uids_replaced, self.unknown = Counter(), 0, 0, []
+        inner = Output(self.buffer)
+        try:
+            handle(inner)
+            inner.flush()
+            new = b"".join(inner.chunks) if inner.changed else None
+            done = tuple(self._done.items())
+            return Outcome(new, done, self.private_elements, self.uids_replaced, tuple(self.unknown))
+        finally:
+            self._done, self.private_elements, self.uids_replaced, self.unknown = counted
+
     def _remove(self, element: Element, plan: Plan) -> None:
         if element.items:
             self.private_elements += private_inside(element)
@@ -181,6 +220,7 @@ class ElementRewrite(ValueRewrite):
 
     def _value(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: Output) -> None:
         value = bytes(self.buffer[element.value_start : element.value_end])
+        asked = plan
         if plan.kind is Kind.CLEAN or plan.kind is Kind.ADDRESS:
             plan, new = self._clean(plan, value, charset, element)
         else:
@@ -189,13 +229,13 @@ class ElementRewrite(ValueRewrite):
             if plan.private:
                 self.private_elements += 1
             else:
-                self._remove(element, plan)
+                self._remove(element, self._labelled(plan, asked, value, new, charset))
             out.changed = True
             return
         if new is None or new == value:
             out.keep(element.start, element.end)
         else:
-            self._replace(element, plan, new, little, out)
+            self._replace(element, plan, new, little, out, self._labelled(plan, asked, value, new, charset))
 
     def _number(self, element: Element, plan: Plan, little: bool, out: Output) -> None:
         length = element.value_end - element.value_start
@@ -207,12 +247,17 @@ class ElementRewrite(ValueRewrite):
         else:
             self._replace(element, plan, new, little, out)
 
-    def _replace(self, element: Element, plan: Plan, value: bytes, little: bool, out: Output) -> None:
-        """Write an element with a new value; its header as in the source, but for the VR of a dummy under a wrong one."""
+    def _replace(
+        self, element: Element, plan: Plan, value: bytes, little: bool, out: Output, counted: Plan | None = None
+    ) -> None:
+        """Write an element with a new value; its header as in the source, but for the VR of a dummy under a wrong one.
+
+        `counted` is the plan that it is counted by, where that is another one.
+        """
         if value == b"" and element.value_end == element.value_start:
             out.keep(element.start, element.end)
             return
-        self._done[plan, "C" if plan.action == "K" else plan.action] += 1
+        self._done[counted or plan, "C" if plan.action == "K" else plan.action] += 1
         explicit = element.explicit
         vr = plan.stated if plan.stated and plan.kind in RESTATED and explicit else element.written_vr
         out.put(element_header(element.tag, vr, len(value), little, explicit) + value)
@@ -277,7 +322,9 @@ class ElementRewrite(ValueRewrite):
         charset = self.source.item_charset(item, charset)
         if self.cleans_local and item.elements and item.elements[0].tag <= LAST_CODE and self._is_local(item, charset):
             plan = self.engine.planner.local_item(plan)
+        above, self._beside = self._beside, (item.elements, plan)
         self._elements(item.elements, plan, charset, item.little, inner)
+        self._beside = above
         if not inner.changed:
             return False, [self.buffer[item.start : item.end]]
         inner.flush()

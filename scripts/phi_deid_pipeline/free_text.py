@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon_words import SIDES
-from phi_deid_pipeline.measures import is_window
+from phi_deid_pipeline.measures import is_window, unit_chains
+from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled, drop_single_sides, keep_answers
 from phi_deid_pipeline.text_tidy import tidy
-from phi_deid_pipeline.value_objects import dataclass
+from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
 from phi_deid_pipeline.vocabulary import MODALITIES, VOCABULARY_FILE, Vocabulary, load_vocabulary
+from phi_deid_pipeline.word_forms import is_stage
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.lexicon import Lexicon
@@ -28,24 +30,7 @@ MAX_NUMBER_DIGITS = 4
 YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date element
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
-# What is denied as a whole: in CT ABDOMEN WITHOUT CONTRAST and a name, the name is no part of that.
-_CONTRAST = frozenset(
-    {
-        "con",
-        "contrast",
-        "contraste",
-        "contrasto",
-        "gad",
-        "gado",
-        "gadolinium",
-        "injection",
-        "km",
-        "kontrast",
-        "kontrastmittel",
-    }
-    | {"civ", "cm", "mdc", "pdc", "iv", "ivc"}
-)
-_TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|_+")
+_TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
 _OF_THE, _MIN_STEM = frozenset({"des", "eines"}), 4
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
 _GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
@@ -58,21 +43,9 @@ _OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
-_CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
 _ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION, _PAIR = 24, 2
-
-
-@dataclass(slots=True)
-class _Token:
-    start: int
-    end: int
-    text: str
-    word: str  # folded if it is made of letters, else ""
-    keep: bool = False
-    unknown: tuple[str, ...] = ()  # folded words for which it is dropped: the vocabulary lacks them
-    named: bool = False  # a cue says that it is a name
-    eponym: bool = False  # a name that stands in the name of a thing
+_CLOSING = re.compile(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
 
 
 def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> str:
@@ -117,9 +90,11 @@ def clean_descriptor(
         unknown.extend(word for token in tokens if token.start >= at and not token.named for word in token.unknown)
     if all(token.keep for token in tokens if token.end > at) and all(end <= at for _, end in spans):
         return text[at:]
-    _drop_misled(text, tokens, vocabulary)
+    drop_misled(text, tokens, vocabulary)
+    drop_single_sides(text, tokens, vocabulary)
+    keep_answers(text, tokens, vocabulary)
     _drop_dangling(text, tokens, vocabulary)
-    _drop_bare(text, tokens, vocabulary)
+    drop_bare(text, tokens, vocabulary)
     return _join(
         text[at:],
         _behind(tokens, at),
@@ -127,7 +102,7 @@ def clean_descriptor(
     )
 
 
-def _behind(tokens: list[_Token], at: int) -> list[_Token]:
+def _behind(tokens: list[Token], at: int) -> list[Token]:
     """Return the tokens that end behind a place, counted from there."""
     found = [token for token in tokens if token.end > at]
     for token in found if at else ():
@@ -175,8 +150,8 @@ def _with_denied(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary
 
 def _clause(text: str, start: int, end: int) -> tuple[int, int]:
     """Return where the clause around a span begins and ends."""
-    closing = _CLAUSE_END.search(text, end)
-    opening = [match.end() for match in _CLAUSE_END.finditer(text, 0, start)]
+    closing = CLAUSE_END.search(text, end)
+    opening = [match.end() for match in CLAUSE_END.finditer(text, 0, start)]
     return opening[-1] if opening else 0, closing.start() if closing else len(text)
 
 
@@ -194,7 +169,7 @@ def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -
     return [match.span() for match in found if fold(match[0]) not in vocabulary]
 
 
-def _drop_short_parts(text: str, tokens: list[_Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:
+def _drop_short_parts(text: str, tokens: list[Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:
     """Drop parts of names of two letters (Ca, Ni) where they are written as names.
 
     They are as one word with one capital, in capitals only behind a cue that ends there, or where a value begins, with a mark
@@ -262,36 +237,49 @@ def _named(text: str, vocabulary: Vocabulary, shorts: frozenset[str]) -> list[tu
     return spans
 
 
-def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[_Token]:
-    tokens: list[_Token] = []
+def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> list[Token]:
+    tokens: list[Token] = []
+    whole: list[Token] = []  # what no identifier was cut out of
     position = 0
     for start, end in [*spans, (len(text), len(text))]:
         for match in _TOKEN.finditer(text, position, start):
             if match[0][0] != "_":
                 tokens.append(_judge(match, text, tokens, vocabulary))
+                whole.append(tokens[-1])
         if end > start:
             cut = text[start:end]
-            tokens.append(_Token(start, end, cut, fold(cut) if not re.search(r"[\d@/]", cut) else ""))
+            tokens.append(Token(start, end, cut, fold(cut) if not re.search(r"[\d@/]", cut) else ""))
         position = end
+    _keep_units(text, tokens, whole)
     return tokens
 
 
-def _judge(match: re.Match[str], text: str, before: list[_Token], vocabulary: Vocabulary) -> _Token:
+def _keep_units(text: str, tokens: list[Token], whole: list[Token]) -> None:
+    """Keep a number with the units behind it (95 ng/ml), or drop them together where a part of it was cut out."""
+    for start, end in unit_chains(text):
+        inside = [token for token in tokens if token.start < end and token.end > start]
+        kept = all(start <= token.start and token.end <= end and token in whole for token in inside)
+        for token in inside:
+            token.keep, token.unknown, token.named = kept, (), not kept
+
+
+def _judge(match: re.Match[str], text: str, before: list[Token], vocabulary: Vocabulary) -> Token:
     word = match[0].translate(_SUPERSCRIPTS) if _POWER.fullmatch(match[0]) else match[0]
-    token = _Token(match.start(), match.end(), match[0], "")
+    token = Token(match.start(), match.end(), match[0], "")
     if not any(char.isdigit() for char in word):
         token.word = fold(word)
         token.keep = token.word in vocabulary or (len(word) == 1 and word.isascii()) or _camel(word, vocabulary)
         token.keep = (
             token.keep or _is_written_out(token.word, vocabulary) or _is_genitive(token.word, before, vocabulary)
         )
-        token.keep = token.keep or text.startswith("ng/ml", match.start())
+        token.keep = token.keep or (token.word in vocabulary.small and word.islower()) or is_stage(word)
+        token.keep = token.keep or vocabulary.forms.knows(token.word)
         token.unknown = () if token.keep or len(word) < 2 else (token.word,)
     elif not any(char.isalpha() for char in word):
         after_jpeg = bool(before) and before[-1].word in {"jpeg", "jpg"}
         token.keep = _is_measure(word, text, match, vocabulary) or (word == "2000" and after_jpeg)
     else:
-        token.keep = _is_mixture(word, vocabulary) or is_window(text, *match.span())
+        token.keep = _is_mixture(word, vocabulary) or is_stage(word) or is_window(text, *match.span())
         if not token.keep:
             pieces = re.findall(r"[^\W\d_]{2,}", word)
             token.unknown = tuple(fold(p) for p in pieces if fold(p) not in vocabulary and not _camel(p, vocabulary))
@@ -306,7 +294,7 @@ def _is_written_out(word: str, vocabulary: Vocabulary) -> bool:
     return umlauts in vocabulary.strong or british in vocabulary.strong
 
 
-def _is_genitive(word: str, before: list[_Token], vocabulary: Vocabulary) -> bool:
+def _is_genitive(word: str, before: list[Token], vocabulary: Vocabulary) -> bool:
     """Tell whether a word is the genitive of a noun of the vocabulary behind its article in German: des Ergusses."""
     if not before or before[-1].text not in _OF_THE or not word.endswith("s"):
         return False
@@ -365,22 +353,23 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     return longest <= 2
 
 
-def _keep_eponyms(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _keep_eponyms(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Keep the names of things such as Baker's cyst, which would go as names of persons."""
     for index, token in enumerate(tokens):
         for phrase in vocabulary.eponyms.get(token.word, ()) if token.word else ():
             found = _phrase_at(text, tokens[index : index + 2 * len(phrase)], phrase)
             for one in found:
-                one.eponym = one.eponym or len(one.word) == 1 or one.word not in vocabulary.strong
-                one.keep, one.unknown = True, ()
+                small = one.text.islower() and one.word in vocabulary.small  # Knie li
+                one.eponym = one.eponym or len(one.word) == 1 or not (small or one.word in vocabulary.strong)
+                one.keep, one.unknown, one.phrase = True, (), True
 
 
-def _phrase_at(text: str, tokens: list[_Token], phrase: tuple[str, ...]) -> list[_Token]:
+def _phrase_at(text: str, tokens: list[Token], phrase: tuple[str, ...]) -> list[Token]:
     """Return the tokens that a phrase begins with the first of, its possessive s included; none if they say something else.
 
     What was cut out of the text, as a known identifier is, is no part of a phrase.
     """
-    found: list[_Token] = []
+    found: list[Token] = []
     rest = list(phrase)
     for token in tokens:
         between = text[found[-1].end : token.start] if found else ""
@@ -403,7 +392,7 @@ def _phrase_at(text: str, tokens: list[_Token], phrase: tuple[str, ...]) -> list
     return []
 
 
-def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop the words after a title, those before a credential, and weak ones after a soft cue."""
     cues = vocabulary.cues
     for index, token in enumerate(tokens):
@@ -431,14 +420,19 @@ def _apply_cues(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None
             called = follower.word in vocabulary.negations and follower.word in vocabulary.surnames
             named = named or (called and previous is token and follower.text.istitle())  # for Nada
             capital = follower.text[0].isupper() or (text.islower() and follower.word in vocabulary.surnames)
-            if follower.word in vocabulary.strong and not (named and capital):
+            if not title and token.phrase and follower.phrase:
+                break  # kyste de Baker
+            if vocabulary.is_sure(follower.word) and not (named and capital):
                 break
-            if not title and follower.word in vocabulary.plain and follower.text.islower():
+            if not title and follower.text.islower() and follower.word in cues.sides:
+                break  # invece di destra
+            weak = follower.word in vocabulary.plain or follower.word in vocabulary.small
+            if not title and weak and follower.text.islower():
                 continue  # a name has a capital
             follower.keep, follower.named = False, True
 
 
-def _drop_persons(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _drop_persons(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop the words that a title or label makes names whatever the vocabulary says of them."""
     for start, end in vocabulary.patterns.persons.spans(text, vocabulary):
         for token in tokens:
@@ -446,7 +440,7 @@ def _drop_persons(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> No
                 token.keep, token.named = False, True
 
 
-def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
     """Drop names before a credential or role, initials, and surnames behind a label's colon or a word of contact."""
     cues, token = vocabulary.cues, tokens[index]
     if token.word in cues.credentials:
@@ -466,7 +460,7 @@ def _apply_marks(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
         _drop_before_role(text, tokens[index - 1], token, vocabulary)
 
 
-def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+def _drop_labelled(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
     """Drop a surname behind the colon of a label for a person: Radiologist: Tang; not Patient: Nie operiert."""
     label, name = tokens[index], tokens[index + 1]
     if not name.word or not name.text[0].isupper() or not re.fullmatch(r" ?[:=] ?", text[label.end : name.start]):
@@ -479,7 +473,7 @@ def _drop_labelled(text: str, tokens: list[_Token], index: int, vocabulary: Voca
 
 
 def _drop_initials(
-    text: str, cue: _Token, followers: list[_Token], vocabulary: Vocabulary | None = None, *, ends: bool = False
+    text: str, cue: Token, followers: list[Token], vocabulary: Vocabulary | None = None, *, ends: bool = False
 ) -> None:
     """Drop initials after "by": up to three capitals, together or one by one, also in brackets; no modality.
 
@@ -509,7 +503,7 @@ def _drop_initials(
         last = follower
 
 
-def _is_term(text: str, cue: _Token, word: str, vocabulary: Vocabulary, *, strict: bool) -> bool:
+def _is_term(text: str, cue: Token, word: str, vocabulary: Vocabulary, *, strict: bool) -> bool:
     """Tell whether capitals behind a word for what somebody did are a term: a view, a side, what denies, three letters.
 
     Any strong word is one behind a side, what is planned and among capitals alone, and where it is not `strict`.
@@ -521,7 +515,7 @@ def _is_term(text: str, cue: _Token, word: str, vocabulary: Vocabulary, *, stric
     return lenient and word in vocabulary.strong
 
 
-def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+def _is_title(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> bool:
     """Tell whether Dr, Mr or Ms is a title rather than a modality or a unit: so written, or followed by a name."""
     token = tokens[index]
     if token.word not in vocabulary.cues.modality_titles:
@@ -535,16 +529,16 @@ def _is_title(text: str, tokens: list[_Token], index: int, vocabulary: Vocabular
         return False
     if token.text.isupper() and following.text.isupper() and following.unknown:
         return False  # MR LGE: the word goes as unknown whether it is a name or a protocol
-    imaging = following.word in vocabulary.strong or following.word in vocabulary.plain
+    imaging = vocabulary.is_sure(following.word) or following.word in vocabulary.plain
     return not (following.text.islower() or imaging or _is_written_out(following.word, vocabulary))
 
 
-def _is_gauge(text: str, token: _Token) -> bool:
+def _is_gauge(text: str, token: Token) -> bool:
     """Tell whether Fr is the gauge of a catheter."""
     return token.word == "fr" and _GAUGE_BEFORE.search(text[max(0, token.start - 4) : token.start]) is not None
 
 
-def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> None:
+def _drop_contact(text: str, three: list[Token], vocabulary: Vocabulary) -> None:
     """Drop a surname in "discussed with Tang", where its clause ends behind it."""
     word, link, name = three
     named = vocabulary.may_be_called(name.word)
@@ -555,14 +549,14 @@ def _drop_contact(text: str, three: list[_Token], vocabulary: Vocabulary) -> Non
         name.keep, name.named = False, True
 
 
-def _drop_before_role(text: str, name: _Token, role: _Token, vocabulary: Vocabulary) -> None:
+def _drop_before_role(text: str, name: Token, role: Token, vocabulary: Vocabulary) -> None:
     """Drop a surname before what its bearer does: Hay (radiographer), Tang/MTRA."""
     known = vocabulary.may_be_called(name.word)
     if known and name.text.istitle() and text[name.end : role.start] in {" (", ", ", "/", " / ", " - "}:
         name.keep, name.named = False, True
 
 
-def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> None:
+def _drop_before(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
     for earlier in reversed(tokens[max(0, index - 2) : index]):
         called = earlier.word in vocabulary.surnames and earlier.text[0].isupper()  # Mai, MD
         if not earlier.word or (earlier.word in vocabulary.strong and not called):
@@ -572,7 +566,7 @@ def _drop_before(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
         earlier.keep, earlier.named = False, True
 
 
-def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop initials and words that are names too where they touch a dropped word: they are the rest of a name.
 
     A number that can be an age above 89, in years or months, goes with the unknown word behind it, and so does one that can
@@ -601,12 +595,15 @@ def _drop_neighbours(text: str, tokens: list[_Token], vocabulary: Vocabulary) ->
             if not token.keep or not (token.eponym or token.word in vocabulary.names or _is_initial(token)):
                 continue
             for other in tokens[max(0, index - 1) : index] + tokens[index + 1 : index + 2]:
+                side = token.text in ("L", "R") and other.text.islower() and text[token.end : token.end + 1] != "."
+                if side and other.unknown:
+                    continue  # plantar fasciitis L foot
                 if _touches_name(text, token, other) and not _is_title_behind(text, token, other, vocabulary):
                     token.keep, changed = False, True
                     break
 
 
-def _is_called(text: str, token: _Token, unknown: _Token, vocabulary: Vocabulary) -> bool:
+def _is_called(text: str, token: Token, unknown: Token, vocabulary: Vocabulary) -> bool:
     """Tell whether a word that denies is a surname: beside an unknown word, both with a capital, and no word denied.
 
     Inside a clause a word that denies has no capital where the word behind has none.
@@ -623,7 +620,7 @@ def _is_called(text: str, token: _Token, unknown: _Token, vocabulary: Vocabulary
     return all(fold(word) in vocabulary.cues.study for word in behind) or (inside and behind[0].islower())
 
 
-def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
+def _is_postcode(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> bool:
     """Tell whether a number of four or five digits stands before a dropped word with a capital: in 6067 Absam.
 
     A round one is a measure unless a comma or a word such as "in" stands before it; behind the name of a parameter any is.
@@ -647,18 +644,18 @@ def _is_postcode(text: str, tokens: list[_Token], index: int, vocabulary: Vocabu
     return not token.text.endswith("00") or word in vocabulary.cues.dangling or text[: token.start].endswith(", ")
 
 
-def _is_initial(token: _Token) -> bool:
-    return len(token.word) == 1 and token.text.isupper()
+def _is_initial(token: Token) -> bool:
+    return len(token.word) == 1 and token.text.isupper() and token.text != "Ø"
 
 
-def _is_title_behind(text: str, token: _Token, other: _Token, vocabulary: Vocabulary) -> bool:
+def _is_title_behind(text: str, token: Token, other: Token, vocabulary: Vocabulary) -> bool:
     """Tell whether a title stands behind a blank, whose name follows it: ginocchio destro Sig. Rossi."""
     titles = vocabulary.cues.titles | vocabulary.cues.modality_titles
     behind = other.start > token.start and text[token.end : other.start] == " "
     return behind and other.word in titles and re.match(r"\.? ?[^\W\d_]", text[other.end :]) is not None
 
 
-def _touches_name(text: str, token: _Token, other: _Token) -> bool:
+def _touches_name(text: str, token: Token, other: Token) -> bool:
     if other.keep or not other.word:
         return False
     if len(other.word) < 2:  # W.M. Tan
@@ -668,7 +665,7 @@ def _touches_name(text: str, token: _Token, other: _Token) -> bool:
     return bool(re.fullmatch(r"[\s.,'’^-]{1,3}", between))
 
 
-def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
+def _drop_dangling(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop prepositions and the like that lost what they point at."""
     cues = vocabulary.cues
     for index in range(len(tokens) - 2, -1, -1):
@@ -677,109 +674,11 @@ def _drop_dangling(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> N
             continue
         if token.word in vocabulary.negations and not tokens[index + 1].named:
             continue  # né, which is French for born
-        if token.word in cues.contacts and index > 1 and _denies(text, tokens, index - 1, vocabulary):
+        if token.word in cues.contacts and index > 1 and denies(text, tokens, index - 1, vocabulary):
             continue  # fracture not seen by Smith
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
         if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
             token.keep = False
-
-
-def _drop_bare(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
-    """Drop a negation that denied nothing but a person who went: CT knee, not for Dr. Smith; not Contrast no Dr. Smith."""
-    for clause in _clauses(text, tokens):
-        for index, token in enumerate(clause[:-1]):
-            if not _denies(text, clause, index, vocabulary) or any(later.keep for later in clause[index + 1 :]):
-                continue
-            before = [one for one in clause[:index] if one.keep]
-            answers = not before and re.search(r"[:?]\s*$", text[: token.start])
-            both = vocabulary.negations[token.word]
-            if answers or (both and token.word not in vocabulary.cues.bare):
-                continue
-            if not both or vocabulary.cues.study.issuperset(one.word for one in before):
-                token.keep = False
-
-
-def _denies(text: str, tokens: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
-    """Tell whether a token is a negation that stays, and no mark of a number: Series No 4, CT No. 4."""
-    token = tokens[index]
-    if not token.keep or token.word not in vocabulary.negations:
-        return False
-    if not index or token.word not in vocabulary.cues.marks or not re.match(r"\.? ?\d", text[token.end :]):
-        return True
-    before = tokens[index - 1]
-    pointed = token.text[0].isupper() and text[token.end] == "."
-    return not (text[before.end : token.start] == " " and (before.word in vocabulary.cues.numbered or pointed))
-
-
-def _drop_misled(text: str, tokens: list[_Token], vocabulary: Vocabulary) -> None:
-    """Drop a negation and what it denies where a word went out of that because it is unknown.
-
-    What is left could say the opposite: no displaced fracture. It is what stands behind, to the end of the clause; with one
-    that denies what stands before it, the whole clause, but for words that name the study alone.
-    """
-    for clause in _clauses(text, tokens):
-        lost = {index for index, token in enumerate(clause) if _is_lost(token, vocabulary)}
-        if not lost:
-            continue
-        capitals = text.isupper()
-        nouns = {i for i in lost if i > 1 and not clause[i].named and _is_noun(clause, i, vocabulary)}
-        apart = [i for i in lost if clause[i].text.islower() or i in nouns or (capitals and not clause[i].named)]
-        first, last = min(apart, default=len(clause)), max(apart, default=-1)
-        for index, token in enumerate(clause):
-            if not _denies(text, clause, index, vocabulary):
-                continue
-            following = _next_word(clause, index, 1, vocabulary)
-            whole = following >= 0 and clause[following].keep and clause[following].word in _CONTRAST
-            both = vocabulary.negations[token.word] and not whole
-            behind = following in lost or (last > index and not whole)
-            if not behind and not (both and (first < index or _next_word(clause, index, -1, vocabulary) in lost)):
-                continue
-            before = [one.word for one in clause[:index] if one.keep and one.word]
-            start = 0 if both and not vocabulary.cues.study.issuperset(before) else index
-            for denied in clause[start:]:
-                denied.keep = False
-
-
-def _is_noun(clause: list[_Token], index: int, vocabulary: Vocabulary) -> bool:
-    """Tell whether a word stands behind an article of German, whose nouns have capitals, that is no part of a name: von der."""
-    before, article, cues = clause[index - 2], clause[index - 1], vocabulary.cues
-    called = before.word in cues.dangling or before.word in cues.soft
-    return article.text.islower() and article.word in cues.noun_articles and not called
-
-
-def _clauses(text: str, tokens: list[_Token]) -> list[list[_Token]]:
-    """Return the tokens by clause; the point behind a single letter (V.a.) ends none."""
-    clauses: list[list[_Token]] = []
-    for index, token in enumerate(tokens):
-        before = tokens[index - 1] if index else None
-        mark = _CLAUSE_END.search(text, before.end, token.start + 1) if before else None
-        if before is None or (mark and not (mark[0] == "." and len(before.text) == 1)):
-            clauses.append([])
-        clauses[-1].append(token)
-    return clauses
-
-
-def _is_lost(token: _Token, vocabulary: Vocabulary) -> bool:
-    """Tell whether a word went as unknown, not because it is a cue or a name behind one."""
-    if (
-        token.keep
-        or not token.unknown
-        or token.word in vocabulary.cues.soft
-        or token.word in vocabulary.cues.credentials
-    ):
-        return False
-    return not token.named or token.text.islower()
-
-
-def _next_word(clause: list[_Token], index: int, step: int, vocabulary: Vocabulary) -> int:
-    """Return where the next word stands that is no preposition, article or name of the vocabulary that went; else -1."""
-    index += step
-    while 0 <= index < len(clause):
-        word = clause[index].word
-        if word not in (vocabulary.cues.dangling if clause[index].keep else vocabulary.names):
-            break
-        index += step
-    return index if 0 <= index < len(clause) else -1
 
 
 def _clause_mark(between: str) -> str:
@@ -787,13 +686,13 @@ def _clause_mark(between: str) -> str:
     return marks[-1] if marks else ""
 
 
-def _join(text: str, tokens: list[_Token], *, denies: bool) -> str:
+def _join(text: str, tokens: list[Token], *, denies: bool) -> str:
     """Put the kept words together again: separators between neighbours stay, gaps become one blank.
 
     Where a word denies, a mark between clauses stays in a gap: no ..., effusion.
     """
     parts: list[str] = []
-    last: _Token | None = None
+    last: Token | None = None
     gap = False
     for token in tokens:
         if not token.keep:
@@ -802,7 +701,7 @@ def _join(text: str, tokens: list[_Token], *, denies: bool) -> str:
         between = text[last.end if last else 0 : token.start]
         if gap:
             opening = re.search(r"[(\[{<]+$|(?<![\w.)\]])[+\-*#]$", between)
-            closing = re.match(r"[)\]}>%°]+", between) if last else None
+            closing = _CLOSING.match(between) if last else None
             line_end = re.search(r"[\r\n\f]+", between)
             blank = "" if last is None else line_end[0] if line_end else f"{_clause_mark(between)} " if denies else " "
             between = f"{closing[0] if closing else ''}{blank}{opening[0] if opening else ''}"
@@ -812,6 +711,6 @@ def _join(text: str, tokens: list[_Token], *, denies: bool) -> str:
         return ""
     tail = text[last.end :]
     if gap:
-        closing = re.match(r"[)\]}>%°]+", tail)
+        closing = _CLOSING.match(tail)
         tail = closing[0] if closing else ""
     return tidy("".join(parts) + tail)

@@ -100,18 +100,19 @@ class InstanceDeidentifier:
         text_scan_found_nothing_left: bool,
         redacted: bool,
         series_redacted: bool = False,
+        pixels_looked_at: bool = True,
     ) -> InstanceResult:
         """Write the de-identified instance to `target` (made with its folders, in one rename).
 
         Where it was redacted, or another one of its series was (`series_redacted`), what tells the range of the pixel
-        values of the series goes.
+        values of the series goes. Clean Pixel Data is claimed in the instance only where its pixels were looked at.
 
         Raises UnreadableInstance (CANNOT_CLEAN, MISSING_IDENTITY, PIXELS_NOT_EDITABLE) for an instance that must be
         rejected, and ConfigError where the output cannot be written; then nothing is left behind.
         """
         run = InstanceRewrite(self, source, patient, pixels, redacted, series_redacted)
         sop_class, sop_instance = run.identity()
-        run.insert_method(scan_found_nothing=text_scan_found_nothing_left)
+        run.insert_method(scan_found_nothing=text_scan_found_nothing_left, pixels_looked_at=pixels_looked_at)
         chunks, pixel_range = run.dataset()
         syntax = source.transfer_syntax_uid if pixels is None else pixels.transfer_syntax_uid
         checksum, pixel_sha256 = write_instance(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import ItemContent, big_endian_items, element_header, encode_element, encode_item, padded
@@ -26,6 +24,8 @@ SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
 IDENTITY_REMOVED, METHOD_TEXTS, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
 BURNED_IN, LONGITUDINAL = 0x00280301, 0x00280303
 ICON_IMAGE_SEQUENCE = 0x00880200
+CLEAN_PIXEL_DATA = "113101"  # the option's code of CID 7050
+_CHANGES = ("UNMODIFIED", "MODIFIED", "REMOVED")  # an earlier change stays true
 OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
 PIXEL_DATA = 0x7FE00010
 FLOAT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD"}
@@ -75,28 +75,32 @@ class InstanceRewrite(ElementRewrite):
             return sop_class, instance
         return sop_class, self.engine.uids.new_uid(instance)
 
-    def insert_method(self, *, scan_found_nothing: bool) -> None:
+    def insert_method(self, *, scan_found_nothing: bool, pixels_looked_at: bool) -> None:
         """Write the attributes that say what was done (PS3.15 E.1.1 item 6, E.2, E.3.1)."""
-        self.overrides.update(self._method_elements(scan_found_nothing))
+        self.overrides.update(self._method_elements(scan_found_nothing, pixels_looked_at))
         for tag, (vr, text) in self.patient.trial.items():
             self.overrides[tag] = self._encoded(tag, vr, text)
 
-    def _method_elements(self, scan_found_nothing: bool) -> dict[int, bytes]:
+    def _method_elements(self, scan_found_nothing: bool, pixels_looked_at: bool) -> dict[int, bytes]:
         """Return what `_method` makes; instances of a patient that nobody de-identified before share it."""
         if self.source.find(METHOD_TEXTS) is not None or self.source.find(METHOD_CODES) is not None:
-            return self._method(scan_found_nothing)
-        key = ("method", self.source.little, self.source.explicit, self.charset, scan_found_nothing)
+            return self._method(scan_found_nothing, pixels_looked_at)
+        encoding = self.source.little, self.source.explicit, self.charset
+        key = ("method", *encoding, scan_found_nothing, pixels_looked_at, self.source.text(LONGITUDINAL))
         if key not in self.memo:
-            self.memo[key] = self._method(scan_found_nothing)
+            self.memo[key] = self._method(scan_found_nothing, pixels_looked_at)
         return self.memo[key]  # type: ignore[return-value]
 
-    def _method(self, scan_found_nothing: bool) -> dict[int, bytes]:
+    def _method(self, scan_found_nothing: bool, pixels_looked_at: bool) -> dict[int, bytes]:
         policy = self.engine.policy
+        codes = tuple(code for code in policy.method_codes if pixels_looked_at or code[0] != CLEAN_PIXEL_DATA)
+        earlier = self.source.text(LONGITUDINAL)
+        stated = max({policy.longitudinal, earlier} & set(_CHANGES), key=_CHANGES.index, default=policy.longitudinal)
         made = {
             IDENTITY_REMOVED: self._encoded(IDENTITY_REMOVED, "CS", "YES"),
             METHOD_TEXTS: self._encoded(METHOD_TEXTS, "LO", self._method_texts(policy.method_texts)),
-            METHOD_CODES: self._method_codes(policy.method_codes),
-            LONGITUDINAL: self._encoded(LONGITUDINAL, "CS", policy.longitudinal),
+            METHOD_CODES: self._method_codes(codes),
+            LONGITUDINAL: self._encoded(LONGITUDINAL, "CS", stated),
         }
         if "clean_pixel_data" in policy.options and scan_found_nothing:
             made[BURNED_IN] = self._encoded(BURNED_IN, "CS", "NO")
@@ -177,6 +181,7 @@ class InstanceRewrite(ElementRewrite):
         """Return the new data set as chunks and the range of chunks that are the pixel value; (-1, -1) if none."""
         under = condition(self.root, self.source, self.charset, self.patient)
         known = self.engine.elements.known(self.patient.lexicon, under)
+        self._leave_out_dependents()
         out = Output(self.buffer)
         pending = sorted((tag for tag, data in self.overrides.items() if data is not None), reverse=True)
         if self.source.header is not None:
@@ -186,6 +191,18 @@ class InstanceRewrite(ElementRewrite):
             out.put(self.overrides[pending.pop()] or b"")
         out.flush()
         return out.chunks, self.pixel_range
+
+    def _leave_out_dependents(self) -> None:
+        """Leave out what may not be there without another attribute of the top level that will be gone or empty (PS3.3)."""
+        for tag, others in self.engine.planner.goes_with.items():
+            if self.source.find(tag) is None or tag in self.overrides:
+                continue
+            beside = [
+                e for other in others if (e := self.source.find(other)) is not None and other not in self.overrides
+            ]
+            written = any(self.overrides.get(other) for other in others)
+            if not written and not any(self._is_left(e, self.root, self.charset, self.source.little) for e in beside):
+                self.overrides[tag] = None
 
     def _header(self, header: Header, known: Known, pending: list[int], out: Output) -> None:
         """Handle the runs of a header, or repeat what became of the same runs."""
@@ -262,23 +279,10 @@ class InstanceRewrite(ElementRewrite):
         self.uids_replaced += outcome.uids_replaced
         self.unknown += outcome.unknown
 
-    def _outcome(self, handle: Callable[[Output], None]) -> Outcome:
-        """Handle elements by themselves: what is counted on the way is their own."""
-        counted = self._done, self.private_elements, self.uids_replaced, self.unknown
-        self._done, self.private_elements, self.uids_replaced, self.unknown = Counter(), 0, 0, []
-        inner = Output(self.buffer)
-        try:
-            handle(inner)
-            inner.flush()
-            new = b"".join(inner.chunks) if inner.changed else None
-            done = tuple(self._done.items())
-            return Outcome(new, done, self.private_elements, self.uids_replaced, tuple(self.unknown))
-        finally:
-            self._done, self.private_elements, self.uids_replaced, self.unknown = counted
-
     def _count_override(self, element: Element) -> None:
         tag = element.tag
-        if tag == ICON_IMAGE_SEQUENCE or (tag in RANGES and self.overrides[tag] is None):
+        gone = tag == ICON_IMAGE_SEQUENCE or tag in self.engine.planner.goes_with
+        if gone or (tag in RANGES and self.overrides[tag] is None):
             self._remove(element, self._plan_of(self.root, tag, element.vr))
         elif tag in self.patient.trial or tag in RANGES:
             self._done[self._plan_of(self.root, tag, element.vr), "D"] += 1
@@ -310,14 +314,16 @@ class InstanceRewrite(ElementRewrite):
         return self.memo[key]  # type: ignore[return-value]
 
     def _action_rows(self) -> ActionRows:
-        groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
+        found: dict[tuple[str, str, str, str, str], tuple[set[str], int]] = {}
         for (plan, action), count in self._done.items():
-            row = TagAction(format_path(plan.path), keyword_of(plan.tag), plan.vr, plan.code, action, plan.hipaa, count)
+            key = (format_path(plan.path), plan.vr, plan.code, action, keyword_of(plan.tag))
+            letters, before = found.get(key, (set(), 0))
+            found[key] = letters | set(plan.hipaa), before + count
+        groups: dict[str, list[TagAction]] = {"removed": [], "cleaned": [], "replaced": []}
+        for (path, vr, code, action, keyword), (letters, count) in sorted(found.items()):
+            row = TagAction(path, keyword, vr, code, action, "".join(sorted(letters)), count)
             groups["removed" if action == "X" else "cleaned" if action == "C" else "replaced"].append(row)
-        ordered = [
-            tuple(sorted(rows, key=lambda r: (r.path, r.vr, r.code, r.action, r.count))) for rows in groups.values()
-        ]
-        return ordered[0], ordered[1], ordered[2]
+        return tuple(groups["removed"]), tuple(groups["cleaned"]), tuple(groups["replaced"])
 
 
 def _meta_uid(value: bytes | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from phi_deid_pipeline.languages import Languages, spellings
@@ -17,6 +17,21 @@ _UNITS = (
     r"%|°|[µunmck]m|m?s|secs?|min|mins|minutes?|cm/s|m/s|s/mm2|s/mm²|[cm]?gy|hu|k?hz|mhz"
     r"|[nµup]g/m?l|mg/dl|m?i?u/m?l|[mµun]mol/l|ml|cc|kvp?|mas?|[km]ev|[km]bq|deg|degrees?|grad|px|dpi|rpm|ppm|mg"
 )
+# A unit of a chain (ng/ml, µg/kg/min); alone those that no other word is: a unit of one letter needs a stroke beside it.
+_AMOUNT = r"[fnpµμumcdkMG]?(?:mol|[gG]|[lL]|IU|U|IE|E|[Ee]q|Bq|Gy|Sv|m[23²³]?|s|Hz|Pa|Ci|osm|kat)|[mk]?V"
+_SPAN = r"min|h|d|sec|s|fx|Fx|Fraktion|fraction|day|dag|Tag|jour|hr|FE|GE|mm[23²³]?|cm[23²³]?|kg|1[.,]73 ?m[2²]|HPF|field|hemi|dose|Inj"
+_PLAIN_UNIT = rf"(?:{_AMOUNT}|{_SPAN}|G|T|K|M|mmHg|kcal|SUV|HU|x?10[\^*e]?\d{{1,2}}|Gpt|Tpt)"
+_CHAIN = rf"(?:{_PLAIN_UNIT}(?:/(?:{_PLAIN_UNIT})){{1,3}}|c?m?Gy ?[*·x.]? ?cm[2²]?|[mc]Gycm2?|/[µμun][lL]|/mm[3³])"
+_TELLING = (
+    r"[fnpµμ]g|[nµμup]mol|[mk]mol|mEq|mval|mosm|[GT]Bq|[mµμ]?IU|IE|[GT]pt|kPa|µ[lLmM]|umol|nmol|[mµμkMG]?Ci|cGycm2?"
+)
+_FIGURE = (
+    r"(?<![\w.,/-])(?:[<>≤≥~±+-]\s?)?\d{1,3}(?:[.,]\d{1,3})*\d{0,3}(?:\s?-\s?\d{1,4}(?:[.,]\d{1,3})?)?"
+    r"(?:\s?[x×*]\s?10[\^*e]?\d{1,2})?"
+)
+_CHAINED = re.compile(rf"(?:{_FIGURE}[ \t]?)?(?<![^\W\d_])(?<![/.]){_CHAIN}(?![^\W_]|/)")
+_CHAINED_CAPITALS = re.compile(rf"{_FIGURE}[ \t]?{_CHAIN}(?![^\W_]|/)", re.IGNORECASE)
+_TOLD = re.compile(rf"{_FIGURE}[ \t]?(?:{_TELLING})(?![^\W_]|/|\.[A-Za-z])")
 _VALUES = r"(?:\d+(?:\.\d+)?(?:[ \t]*[/,;-][ \t]*|[ \t]+)){0,12}"  # each blank in one way only, so that long gaps cost nothing
 _ASSIGNED = r"[ \t_]*[=:]?[ \t]*[(\[]?"
 _UNIT_BEHIND = re.compile(rf"[ \t]?(?![Mm][SM]?[ .]+[A-Z][a-z])(?:{_UNITS})(?![^\W_])(?!/p|\.)", re.IGNORECASE)
@@ -123,3 +138,13 @@ def _can_be_date(numbers: list[int]) -> bool:
 def is_window(text: str, start: int, end: int) -> bool:
     """Tell whether a letter and a number are half of a window and its level: W2000 L500."""
     return any(match.start() <= start < end <= match.end() for match in _WINDOW.finditer(text))
+
+
+def unit_chains(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where units stand in a chain, with the number before them, and numbers with a unit that is no other word."""
+    if "/" in text or "*" in text or "G" in text:
+        yield from (match.span() for match in _CHAINED.finditer(text))
+        if text.isupper():
+            yield from (match.span() for match in _CHAINED_CAPITALS.finditer(text))
+    if any(map(str.isdigit, text)):
+        yield from (match.span() for match in _TOLD.finditer(text))

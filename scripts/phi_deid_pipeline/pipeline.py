@@ -305,8 +305,9 @@ def _faces(series: SeriesEntry, settings: Mapping[str, Any] | None) -> list[bool
 
 
 def _deidentify(engine, source, staging, instance, seen, patient, base, look, shared, filled):
+    from phi_deid_pipeline.cut_identifiers import OTHER, letters_of
     from phi_deid_pipeline.raw_elements import read_instance
-    from phi_deid_pipeline.redaction import redact_instance
+    from phi_deid_pipeline.redaction import categories_hidden, redact_instance
 
     staged_path = f"{base['study_uid']}/{base['series_uid']}/{base['sop_uid']}.dcm"
     target = staging / staged_path
@@ -324,9 +325,10 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
             rounds += 1
         if again.left:  # what says that nothing is left may not stand in it
             result = _write(engine, raw, target, patient, made, seen, left=True, filled=filled)
+    boxes = made.replacement.boxes if made.replacement else ()
     hold = tuple(sorted({*base["hold"], *((HoldReason.TEXT_LEFT.value,) if again.left else ())}))
     scan = base["burned_in_text_scan"] | {
-        "boxes_filled": len(made.replacement.boxes) if made.replacement else 0,
+        "boxes_filled": len(boxes),
         "replacement": look.settings.label,
         "transfer_syntax_reason": made.replacement.syntax_reason if made.replacement else "",
         "read_again": again.note | {"boxes_widened": len(further)},
@@ -349,7 +351,8 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
             "tags_replaced": result.replaced,
             "private_tags_stripped": result.private_tags_stripped,
             "uids_replaced": result.uids_replaced,
-            "boxes": made.replacement.boxes if made.replacement else (),
+            "boxes": boxes,
+            "boxes_hipaa": letters_of(categories_hidden(seen, shared)) or OTHER if boxes else "",
             "burned_in_text_scan": scan,
         }
     )
@@ -365,6 +368,7 @@ def _write(engine, raw, target, patient, made, seen, *, left: bool, filled: bool
         text_scan_found_nothing_left=looked_at_all and not seen.hold and not left,
         redacted=made.kind == "redacted",
         series_redacted=filled,
+        pixels_looked_at=made.kind == "redacted" or (seen.status == "read" and seen.frames_read > 0),
     )
 
 

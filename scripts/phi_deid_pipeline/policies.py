@@ -44,7 +44,13 @@ from phi_deid_pipeline.policy_rows import (
     compile_safe_private,
     is_published,
 )
-from phi_deid_pipeline.ps3_15_rules import RULES_FOLDER, load_dictionary, load_iod_types, load_rules
+from phi_deid_pipeline.ps3_15_rules import (
+    RULES_FOLDER,
+    load_dictionary,
+    load_goes_with,
+    load_iod_types,
+    load_rules,
+)
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.value_objects import dataclass, field
 
@@ -141,6 +147,7 @@ class Policy:
     nested_types: dict[str, dict[tuple[int, ...], str]] = field(default_factory=dict, repr=False, compare=False)
     iod_conflicts: dict[int, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
     concepts: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
+    goes_with: dict[int, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
     _ranked: dict[tuple[int, str], tuple[Override, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -415,5 +422,6 @@ def compile_policy(found: PolicyFile, *, rules: Path = RULES_FOLDER) -> Policy:
         nested_types=iods.nested,
         iod_conflicts={c.tag: (c.action, c.iods) for c in table.iod_conflicts},
         concepts=compile_concepts(table, options, dates),
+        goes_with=load_goes_with(rules, dictionary),
     )
     return Policy(**fields_from(json.loads(canonical(content_of(content))), digest_of(content_of(content))))

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.policy_rows import DATE_VRS
+from phi_deid_pipeline.ps3_15_published import BIRTH, NEEDED
 from phi_deid_pipeline.ps3_15_rules import OPTIONS, format_tag, parse_tag
 from phi_deid_pipeline.value_objects import dataclass, replace
 
 POLICIES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "policies"
+# Stands in (0012,0063), 64 characters, behind "phi_deid_pipeline policy ".
+NAME = re.compile(r"[A-Za-z0-9_-]{1,39}")
+SHIPPED = frozenset({"clinical_trial", "gdpr", "hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal"})
 HIDE = ("all_but_benign", "all_text", "identifying_only")
 DATES = ("shift", "year")
 PSEUDONYMS = ("keyed", "random", "table")
@@ -26,9 +30,13 @@ ACTIONS = frozenset("DZXKCU")
 CLEANABLE_VRS = frozenset({"LO", "SH", "ST", "LT", "UT", "UC", "SQ"})
 # SOP class, SOP instance, study, series: their actions keep an instance what it is.
 PROTECTED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
-# Birth date and time, also in another calendar: no option keeps or shifts them (E.3.6), and no site may either.
-BIRTH = frozenset({0x00100030, 0x00100032, 0x00100033})
-ENCAPSULATED_DOCUMENT = 0x00420011
+# Bytes of documents and of encrypted attributes, which nobody looks into.
+OPAQUE = frozenset({0x00420011, 0x04000520})
+# Written by every run, or left out by it, whatever a row says.
+WRITTEN_BY_EVERY_RUN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303, 0xFFFCFFFC})
+ICON_IMAGE_SEQUENCE = 0x00880200
+# Dates in text or bytes: Patient's Death Date in Alternative Calendar, Certified Timestamp, Frame Origin Timestamp.
+DATES_OF_OTHER_VRS = frozenset({0x00100034, 0x04000310, 0x00340007})
 STRUCTURAL_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
 
 
@@ -127,6 +135,8 @@ def _read_yaml(path: Path) -> dict:
 def _override(place: str, row: object, dictionary: dict[int, tuple[str, str]]) -> Override:
     if not isinstance(row, dict) or set(row) - _OVERRIDE_KEYS or not {"tag", "action", "reason"} <= set(row):
         raise PolicyError(f"{place}: needs tag, action, reason; may have {', '.join(_CONDITIONS)}; nothing else")
+    if lists := [key for key in _CONDITIONS if isinstance(row.get(key), list)]:
+        raise PolicyError(f"{place}: {lists[0]} holds one value; write a row for each")
     if not all(isinstance(value, str) and value.strip() for value in row.values()):
         raise PolicyError(f"{place}: every value must be a text that is not empty (put tags and UIDs in quotes)")
     row = {key: " ".join(value.split()) if key in ("reason", "manufacturer") else value for key, value in row.items()}
@@ -168,8 +178,16 @@ def _standard_tag(place: str, text: str, action: str, dictionary: dict[int, tupl
         raise PolicyError(f"{place}: {format_tag(tag)} keeps the instance what it is and cannot be overridden")
     if tag in BIRTH and action in "KC":
         raise PolicyError(f"{place}: {format_tag(tag)} is never kept or shifted; use D, Z or X")
-    if tag == ENCAPSULATED_DOCUMENT and action not in "DX":
+    if tag in OPAQUE and action not in "DX":
         raise PolicyError(f"{place}: {format_tag(tag)} cannot be kept or cleaned, as nobody looks into it; use D or X")
+    if tag in NEEDED and action != "K":
+        raise PolicyError(f"{place}: without {format_tag(tag)} nobody can read the instance; it is always kept")
+    if tag in WRITTEN_BY_EVERY_RUN:
+        raise PolicyError(f"{place}: {format_tag(tag)} is written by every run, or left out; take the row out")
+    if tag == ICON_IMAGE_SEQUENCE and action != "X":
+        raise PolicyError(
+            f"{place}: {format_tag(tag)} always goes: it shows the pixels before they were cleaned; use X"
+        )
     vr = dictionary[tag][0]
     if vr == "UI" and action == "K":
         raise PolicyError(f"{place}: {format_tag(tag)} is a UID, and verification lets no source UID out; use U")
@@ -185,6 +203,11 @@ def _check_dates(place: str, override: Override, dates: str, dictionary: dict[in
         raise PolicyError(
             f"{place}: {format_tag(override.tag)} is a date or time, and the policy says that none is kept; add the option "
             "retain_long_full_dates or retain_long_modified_dates"
+        )
+    if override.action == "K" and override.tag in DATES_OF_OTHER_VRS and dates != "keep":
+        raise PolicyError(
+            f"{place}: {format_tag(override.tag)} holds a date that is no DA or DT and cannot be shifted; use D, Z or X, or the "
+            "option retain_long_full_dates"
         )
     if override.action == "C" and vr in DATE_VRS and dates not in ("shift", "year"):
         raise PolicyError(
@@ -213,8 +236,12 @@ def read_policy(
     content = _read_yaml(path)
     place = f"policy {path.name}"
     name = content.get("name")
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
-        raise PolicyError(f"{place}: name must be 1 to 40 letters, digits, _ or -")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PolicyError(f"{place}: name must be 1 to 39 letters, digits, _ or -")
+    if name in SHIPPED and path.resolve() != (root / f"{name}.yaml").resolve():
+        raise PolicyError(
+            f"{place}: {name} is the name of a policy of the project; choose another, as instances carry it"
+        )
     parent = None
     if (extends := content.get("extends")) is not None:
         if not isinstance(extends, str):

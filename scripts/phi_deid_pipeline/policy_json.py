@@ -74,6 +74,7 @@ def content_of(policy: Policy) -> dict[str, object]:
         "nested_types": {module: _nested_rows(types) for module, types in policy.nested_types.items()},
         "iod_conflicts": {f"{tag:08X}": list(row) for tag, row in policy.iod_conflicts.items()},
         "concepts": [[*key, *row] for key, row in sorted(policy.concepts.items())],
+        "goes_with": {f"{tag:08X}": [f"{other:08X}" for other in others] for tag, others in policy.goes_with.items()},
     }
 
 
@@ -143,4 +144,5 @@ def fields_from(content: dict, digest: str) -> dict[str, object]:
         },
         "iod_conflicts": {int(tag, 16): (row[0], row[1]) for tag, row in content["iod_conflicts"].items()},
         "concepts": {tuple(row[:3]): (row[3], row[4]) for row in content["concepts"]},
+        "goes_with": {int(t, 16): tuple(int(o, 16) for o in others) for t, others in content["goes_with"].items()},
     }

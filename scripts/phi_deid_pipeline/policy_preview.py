@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from phi_deid_pipeline.dates import offset_days
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.input_facts import header_facts
 from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 from phi_deid_pipeline.lexicon import Lexicon, harvest
 from phi_deid_pipeline.policies import Policy, Resolution
@@ -53,30 +55,37 @@ class PreviewRow:
 
 @dataclass
 class Preview:
-    """All rows, and how many files were looked at and left out (reason -> number)."""
+    """All rows, and how many files were looked at and left out, or would be held for themselves (reason -> number)."""
 
     rows: list[PreviewRow]
     read: int
     rejected: dict[str, int]
+    held: dict[str, int] = field(default_factory=dict)
 
 
 def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = False) -> Preview:
     """De-identify files as a run would (pixels apart), keep nothing, and tell what happened to each attribute path.
 
-    With `values` rows hold pairs of old and new text, which identify. Unreadable files are counted by reason. Subjects of
-    a table are not known here, so pseudonyms are keyed ones under a salt of this call alone.
+    What the scan of a run rejects is left out; it and unreadable files are counted by reason. With `values` rows hold pairs
+    of old and new text, which identify. Subjects of a table are not known here, so pseudonyms are keyed ones under a salt of
+    this call alone.
     """
-    files, rejected = list(files), {}
+    files, rejected, held = list(files), Counter[str](), Counter[str]()
     lexicons: dict[str, Lexicon] = {}
     readable = []
     for path in files:
         try:
             with read_instance(path) as source:
+                facts = header_facts(source)
+                if reason := str(facts.get("reason", "")):
+                    rejected[reason] += 1
+                    continue
+                held.update(reason for reason in str(facts["hold"]).split(",") if reason)
                 key = source.text(PATIENT_ID)
                 lexicons[key] = lexicons.get(key, Lexicon()) | Lexicon(harvest(source))
             readable.append((path, key))
         except UnreadableInstance as error:
-            rejected[error.reason.value] = rejected.get(error.reason.value, 0) + 1
+            rejected[error.reason.value] += 1
     salt = os.urandom(32)
     engine, pseudonyms = InstanceDeidentifier(policy, UidMapper(salt)), Pseudonyms(salt)
     rows: dict[tuple[Place, Resolution], PreviewRow] = {}
@@ -93,8 +102,9 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
                         _compare(policy, source, result, rows, values)
                 read += 1
             except UnreadableInstance as error:
-                rejected[error.reason.value] = rejected.get(error.reason.value, 0) + 1
-    return Preview([rows[key] for key in sorted(rows, key=lambda k: (k[0], k[1].code, k[1].action))], read, rejected)
+                rejected[error.reason.value] += 1
+    ordered = sorted(rows, key=lambda k: (k[0], k[1].code, k[1].action))
+    return Preview([rows[key] for key in ordered], read, dict(rejected), dict(held))
 
 
 def _run(engine: InstanceDeidentifier, source: RawInstance, target: Path, patient: PatientContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from phi_deid_pipeline.phi_rules import load_safe_harbor
+from phi_deid_pipeline.ps3_15_published import NUMERIC_ADVICE
 from phi_deid_pipeline.ps3_15_rules import AttributeRule, Rules
 from phi_deid_pipeline.value_objects import dataclass
 
@@ -21,12 +22,13 @@ PUBLISHED_DATES = frozenset(
         *(0x00144076, 0x00144078, 0x0014407A),  # procedures of a site
         *(0x0044000B, 0x00141020),  # expiration of a lot
         *(0x00080404, 0x00080416),  # inventories of a repository
-        *(0x40101025, 0x40101026),  # journeys of all who travelled
+        *(0x40101025, 0x40101026, 0x40101041),  # journeys of all who travelled, objects that a site screens
+        # What software writes that makes, converts, coerces or moves the instances of a whole cohort on one day.
+        *(0x00080012, 0x00080015, 0x0008041F, 0x00181012, 0x0018A002, 0x00203403, 0x04000562, 0x21000040),
     }
 )
 FULL_DATES = "retain_long_full_dates"
 SHARED_DATES = frozenset({("113723", "DCM")})  # calibration of a device: the same day for all of its patients
-NUMERIC_ADVICE = "numeric"  # how the handling of a safe private row begins whose payload is numbers
 
 
 def is_published(dates: str, tag: int, vr: str) -> bool:

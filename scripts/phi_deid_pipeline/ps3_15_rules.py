@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.ps3_15_published import check_published
 from phi_deid_pipeline.value_objects import dataclass
 
 RULES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "ps3_15"
@@ -43,13 +44,15 @@ _VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST 
 _VALUE_TYPES = """
     CODE COMPOSITE CONTAINER DATE DATETIME IMAGE NUM PNAME SCOORD SCOORD3D TABLE TCOORD TEXT TIME UIDREF WAVEFORM
 """
+_KINDS = {"options": dict, "types": dict, "with": list}
+_CONFLICT_KEYS = ("tag", "keyword", "basic", "type", "action", "iods", "modules")
+# What the engine does with a content item: X removes it, K keeps it, D writes a dummy.
+_CONCEPT_CODES = frozenset({"D", "K", "X", "X/D", "X/Z/D", "Z/D"})
+_WITHOUT_VALUE = frozenset({"CONTAINER", "TABLE", "SCOORD", "SCOORD3D", "TCOORD"})
 _SECTIONS = """
     standard edition generated option_codes action_codes table_e1_1 option_conflicts iod_action_conflicts
     gaps_outside_e1_1 own_rows ui_attributes structured_content_e3_4_1 safe_private_e3_10_1
 """
-_REQUIRED = dict.fromkeys(("table_e1_1", "gaps_outside_e1_1", "own_rows"), ("tag",)) | {
-    "structured_content_e3_4_1": ("code", "scheme", "value_type")
-}
 Dictionary = Mapping[int, tuple[str, str]]  # tag -> (VR, keyword)
 
 
@@ -171,7 +174,7 @@ class _File:
             if not isinstance(row, dict) or set(row) != set(keys):
                 raise PolicyError(f"{place}: must have the keys {', '.join(keys)} and no other")
             for key in keys:
-                if not isinstance(row[key], dict if key in {"options", "types"} else str):
+                if not isinstance(row[key], _KINDS.get(key, str)):
                     raise PolicyError(f"{place}: {key} has the wrong type")
             placed.append((place, row))
         return placed
@@ -236,20 +239,6 @@ def _check_not_kept(place: str, row: dict, name: str) -> None:
             f"{place}: {name} would be kept without an option, which the standard does for no row; put its code back, and name"
             " the attribute under overrides of a policy, with a reason, to keep it"
         )
-
-
-def _check_complete(file: _File, known: Dictionary) -> None:
-    """Check that no row of the edition was taken away: what no row names is kept more often."""
-    required = _File(RULES_FOLDER / "required_rows.json").content
-    for section, keys in _REQUIRED.items():
-        there = {" ".join(row[key] for key in keys) for row in file.content[section]}
-        for row in required[section]:
-            if row not in there:
-                name = known[parse_tag(row)][1] if _TAG.fullmatch(row) else ""
-                raise PolicyError(
-                    f"{file.name}: {section} lacks {row}{f' {name}' if name else ''}; put the row back, and use overrides of a"
-                    " policy, with a reason, where it should not hold"
-                )
 
 
 def _attribute(place: str, row: dict, known: Dictionary, *, table: bool) -> AttributeRule:
@@ -329,9 +318,8 @@ def _kept_and_cleaned(rule: AttributeRule) -> set[str]:
 
 
 def _iod_conflicts(file: _File, table: dict[int, AttributeRule]) -> tuple[IodConflict, ...]:
-    keys = ("tag", "keyword", "basic", "type", "action", "iods", "modules")
     conflicts = []
-    for place, row in file.rows("iod_action_conflicts", keys):
+    for place, row in file.rows("iod_action_conflicts", _CONFLICT_KEYS):
         tag, _ = _place_tag(place, row["tag"])
         if tag is None or tag not in table or table[tag].basic != row["basic"]:
             raise PolicyError(f"{place}: contradiction, basic is not what table_e1_1 has")
@@ -342,6 +330,30 @@ def _iod_conflicts(file: _File, table: dict[int, AttributeRule]) -> tuple[IodCon
     return tuple(conflicts)
 
 
+def _check_carried_out(place: str, row: dict) -> None:
+    """Check that the engine does with a content item what its row says."""
+    basic, kind = row["basic"], row["value_type"]
+    if basic not in _CONCEPT_CODES:
+        raise PolicyError(
+            f"{place}: {basic} is not carried out for content items; one of {', '.join(sorted(_CONCEPT_CODES))} is"
+        )
+    if kind in _WITHOUT_VALUE and basic not in ("K", "X"):
+        raise PolicyError(f"{place}: {basic} is not carried out for a {kind}, which has no value of its own; use X")
+    for option, code in row["options"].items():
+        dates = option == "retain_long_modified_dates"
+        if code == "C" and kind not in (("DATE", "TIME", "DATETIME") if dates else ("TEXT",)):
+            raise PolicyError(f"{place}: C of {option} is not carried out for a {kind}; take the option out")
+
+
+def _check_iods(file: _File, folder: Path, published: set[str]) -> None:
+    """Check that the IOD of every conflict that a site added is one."""
+    own = [found for found in file.rows("iod_action_conflicts", _CONFLICT_KEYS) if found[1]["tag"] not in published]
+    known = {row["iod"] for row in _File(folder / "iod_types.json").content["iods"]} if own else set()
+    for place, row in own:
+        if row["iods"] not in {"", "*", *known}:
+            raise PolicyError(f"{place}: {row['iods']} is no IOD of iod_types.json; name one of these, or * for all")
+
+
 def _concepts(file: _File) -> tuple[ConceptRule, ...]:
     keys = ("code", "scheme", "value_type", "meaning", "retired", "in_template", "basic", "options")
     concepts: dict[tuple[str, str, str], ConceptRule] = {}
@@ -350,6 +362,7 @@ def _concepts(file: _File) -> tuple[ConceptRule, ...]:
         _check_not_kept(place, row, row["meaning"])
         if row["value_type"] not in _VALUE_TYPES.split():
             raise PolicyError(f"{place}: unknown value type {row['value_type']!r}")
+        _check_carried_out(place, row)
         key = (row["code"], row["scheme"], row["value_type"])
         if key in concepts:
             raise PolicyError(f"{place}: duplicate concept")
@@ -407,8 +420,26 @@ def load_rules(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> 
         concepts=_concepts(file),
         safe_private=_safe_private(file),
     )
-    _check_complete(file, known)
+    names = {format_tag(tag): keyword for tag, (_, keyword) in known.items()}
+    required = _File(RULES_FOLDER / "required_rows.json").content
+    check_published(file.name, file.content, required, names)
+    _check_iods(file, folder, {tag for tag, *_ in required["iod_action_conflicts"]})
     return rules
+
+
+def load_goes_with(folder: Path = RULES_FOLDER, known: Dictionary | None = None) -> dict[int, tuple[int, ...]]:
+    """Read `goes_with.json`: attribute -> those beside it of which one must be left with a value, or it goes (PS3.3)."""
+    file = _File(folder / "goes_with.json")
+    known = load_dictionary(folder) if known is None else known
+    found: dict[int, tuple[int, ...]] = {}
+    for place, row in file.rows("goes_with", ("tag", "keyword", "with", "why")):
+        tag, _ = _place_tag(place, row["tag"])
+        _check_name(place, row, tag, known)
+        others = tuple(_place_tag(place, other)[0] for other in row["with"])
+        if tag is None or tag in found or not others or not known.keys() >= {tag, *others} or tag in others:
+            raise PolicyError(f"{place}: needs a tag of its own and, under with, standard attributes that it goes with")
+        found[tag] = others  # type: ignore[assignment]
+    return found
 
 
 def load_iod_types(folder: Path = RULES_FOLDER) -> IodTypes:

@@ -365,6 +365,7 @@ class DeidRecord:
     private_tags_stripped: int = 0
     uids_replaced: int = 0
     boxes: tuple[tuple[int, Box], ...] = ()  # frame (-1 every frame), box filled
+    boxes_hipaa: str = ""  # letters of what stood in them
     burned_in_text_scan: dict = field(default_factory=dict)
     hold: tuple[str, ...] = ()
     recognizable_visual_features: bool = False  # part of a volume that a face can be rebuilt from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,11 @@ def _labels(found: InstanceFindings, shared: Sequence[tuple[Box, str]], label: s
     single = zip((box for _, box in found.frame_fills), found.frame_fill_categories, strict=False)
     named = [*zip(found.fills, found.fill_categories, strict=False), *single, *shared]
     return {box: label_of(category, label, pseudonym) for box, category in named if category}
+
+
+def categories_hidden(found: InstanceFindings, shared: Iterable[tuple[Box, str]]) -> tuple[str, ...]:
+    """Return the categories of what the boxes of an instance hide, "" for text that is only unknown."""
+    return (*found.fill_categories, *found.frame_fill_categories, *(category for _, category in shared))
 
 
 def label_of(category: str, label: str, pseudonym: str) -> str:

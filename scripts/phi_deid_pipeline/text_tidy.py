@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
+_SIGN = re.compile(r"(?<=[^\W_])[+-]+(?![^\W_])")  # of a receptor: PR-
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
@@ -17,7 +18,9 @@ def tidy(text: str) -> str:
     text = re.sub(r" ?([\r\n\f]+) ?", r"\1", text)
     text = re.sub(r"\s+([,;:.!?])(?=\s|$)", r"\1", text)
     text = re.sub(r"([,;:])[,;:.\s]*(?=[,;:.])", "", text)
-    text = text.rstrip(_DANGLING_END)
+    kept = text.rstrip(_DANGLING_END)
+    sign = _SIGN.match(text, len(kept))
+    text = kept + (sign[0] if sign else "")
     start = re.match(r"[\s,;:.!?/\\&^=_-]*", text)
     lead = start[0] if start else ""
     if lead and text[len(lead) : len(lead) + 1].isdigit():

@@ -16,10 +16,11 @@ from phi_deid_pipeline.actions import (
     new_uids,
     padded,
 )
+from phi_deid_pipeline.cut_identifiers import OTHER, letters_cut
 from phi_deid_pipeline.data_dictionary import scheme_uids
 from phi_deid_pipeline.dates import shift_date, to_year, without_dates
 from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, PATIENT_NAME, Kind, Plan
-from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
+from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import DeidError, UnreadableInstance
 from phi_deid_pipeline.generalize import capped_age, capped_number, zip3
 from phi_deid_pipeline.known_codes import KnownCodes, is_plain_code, known_codes, without_codes
@@ -38,6 +39,7 @@ TEXT_VALUE, CONCEPT_CODE = 0x0040A160, 0x0040A168
 CODE_VRS = frozenset({"CS", "DS", "IS"})
 FORMED_VRS = CODE_VRS | {"AS", "DA", "DT", "TM"}  # what is not well formed for them is no value of theirs
 NOTHING = bytes(bytearray(b"nothing left"))  # compared by identity: the private element goes
+CLEANED = frozenset({Kind.CLEAN, Kind.ADDRESS})
 MEMO_BYTES = 1024  # longer values are not remembered
 
 
@@ -112,6 +114,36 @@ class ValueRewrite:
         fallback = plan.fallback
         gone = fallback.kind is Kind.REMOVE or fallback.kind is Kind.PRIVATE
         return fallback, None if gone else self._act(fallback, value, charset, element)
+
+    def _labelled(self, plan: Plan, asked: Plan, value: bytes, new: bytes | None, charset: tuple[str, ...]) -> Plan:
+        """Return a plan to count a cleaning by, with the letters of what was cut; `asked` is what was planned first.
+
+        Letters are those of what is known to be cut, else those of the attribute, else R (any other identifier).
+        """
+        if asked.kind is Kind.DATE or asked.kind is Kind.AGE:
+            letters = "C"
+        elif asked.kind not in CLEANED and asked.action != "K":
+            return plan
+        else:
+            letters = self._letters_cut(asked, value, new, charset) if asked.vr in STRING_VRS else ""
+        letters = letters or plan.hipaa or OTHER
+        return plan if letters == plan.hipaa else plan.labelled(letters)
+
+    def _letters_cut(self, plan: Plan, value: bytes, new: bytes | None, charset: tuple[str, ...]) -> str:
+        described = plan.kind in CLEANED
+        key = ("letters", described, plan.vr, value, charset)
+        if key in self.memo:
+            return self.memo[key]  # type: ignore[return-value]
+        long = len(value) > MEMO_BYTES  # what went of it is noted, not remembered
+        unknown = bool(self.unknown) if long else ("unknown", (("clean", plan.vr), value, charset)) in self.memo
+        charset = charset if plan.vr in TEXT_VRS else ()
+        before, after = decode_text(value, charset)[0], decode_text(new or b"", charset)[0]
+        letters = letters_cut(
+            before, after, self.patient.lexicon, self.engine.vocabulary, described=described, unknown=unknown
+        )
+        if len(value) <= MEMO_BYTES:
+            self.memo[key] = letters
+        return letters
 
     def _date(self, plan: Plan, value: bytes, charset: tuple[str, ...]) -> bytes | None:
         """Return a date moved by the patient's offset, or cut to the year; None if it stays (blank, or kept in full)."""

@@ -182,9 +182,9 @@ class SeriesVerifier:
         seen: list[tuple[BeforeAfter, bytes]],
     ) -> Iterator[Residual]:
         yield from container_problems(layout, written, record)
-        yield from attribute_problems(layout, self._longitudinal)
         yield from number_ages(layout, self._max_age)
         with Source(source, self._source_headers) as original:
+            yield from attribute_problems(layout, original.layout, self._longitudinal)
             yield from self._opened.problems(layout, written, original.path)
             yield from self._conformance.problems(layout, original.layout)
             named = BeforeAfter(references(original.layout), references(layout))

@@ -70,8 +70,13 @@ def group_problems(value: Value) -> Iterator[Residual]:
         yield Residual("structure", format_path(value.path), "", "curve or overlay")
 
 
-def attribute_problems(layout: Layout, longitudinal: str) -> Iterator[Residual]:
-    """De-identification attributes (PS3.15 E.1.1 item 6, PS3.3 C.7.1.1 and C.12.1)."""
+def attribute_problems(layout: Layout, source: Layout, longitudinal: str) -> Iterator[Residual]:
+    """De-identification attributes (PS3.15 E.1.1 item 6, PS3.3 C.7.1.1 and C.12.1).
+
+    `longitudinal` is what the policy makes of dates; what was done to the source before stays true.
+    """
+    if source.text(0x00280303) == "REMOVED" or (source.text(0x00280303) == "MODIFIED" and longitudinal == "UNMODIFIED"):
+        longitudinal = source.text(0x00280303)
     if layout.text(0x00120062) != "YES":
         yield Residual("deid_attributes", "00120062", "", "not YES")
     method, codes = layout.top.get(0x00120063), layout.top.get(0x00120064)

@@ -35,13 +35,15 @@ GUESSABLE = re.compile(
     r"19[0-9]{2}0101|20[0-9][05]0101|200[1-3]0101|21000101|19691231|19800106|19991231|20380119|20[49]91231|21001231"
 )
 # Dates that many patients have in common: of code lists, templates, implants, hanging protocols, of devices, their
-# detectors, sources and calibrations, of ethics committees, procedures, lots, inventories and journeys.
+# detectors, sources and calibrations, of ethics committees, procedures, lots, inventories and journeys; of software that
+# makes, converts or changes instances in batches.
 SHARED = frozenset(
     {
         *(0x00080106, 0x00080107, 0x00080404, 0x00080416, 0x00120086, 0x00120087, 0x00141020, 0x00143076, 0x00144076),
         *(0x00144078, 0x0014407A, 0x0014407E, 0x00181200, 0x00181202, 0x00181203, 0x00181204, 0x00181205, 0x0018700C),
         *(0x0040DB06, 0x0040DB07, 0x0044000B, 0x00686226, 0x00686270, 0x0072000A, 0x00720061, 0x00720063, 0x300A022C),
-        *(0x40101025, 0x40101026),
+        *(0x40101025, 0x40101026, 0x40101041),
+        *(0x00080012, 0x00080015, 0x0008041F, 0x00181012, 0x0018A002, 0x00203403, 0x04000562, 0x21000040),
     }
 )
 STUDY_DATE = 0x00080020

@@ -8,6 +8,7 @@ An error that the source had too is none of the de-identification. Compared are 
   shows that the module is there; inside items it is that of `iod_required.json`, the weakest of all IODs.
 - A sequence without items, or with empty ones alone, counts as empty. What stood in an item that is gone is not missed;
   where items of a sequence went, those left are not matched by number: what all of them had before, all have after.
+- What `goes_with.json` lists is there beside what it goes with alone, where that was so in the source.
 - A code that was complete (value, scheme, meaning) is so in every item that is left.
 """
 
@@ -24,6 +25,7 @@ from phi_deid_pipeline.records import Residual
 from phi_deid_pipeline.verification_bytes import Layout
 
 TABLE = Path(__file__).resolve().parents[2] / "resources" / "ps3_15" / "iod_required.json"
+GOES_WITH = TABLE.with_name("goes_with.json")
 
 _CODE = frozenset({0x00080100, 0x00080102, 0x00080104, 0x00080119, 0x00080120})
 _MEASURED_VALUE = (0x0040A730, 0x0040A300)
@@ -75,6 +77,17 @@ def load_required(path: Path = TABLE) -> Required:
     return Required(json.loads(path.read_text(encoding="utf-8")))
 
 
+@functools.cache
+def load_goes_with(path: Path = GOES_WITH) -> dict[int, tuple[int, ...]]:
+    """Read `goes_with.json`: attribute -> those beside it of which one must have a value."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["goes_with"]
+    return {_number(row["tag"]): tuple(map(_number, row["with"])) for row in rows}
+
+
+def _number(tag: str) -> int:
+    return int(tag[1:5] + tag[6:10], 16)
+
+
 def _types(kinds: dict[str, str]) -> Types:
     return {int(tag, 16): kind for kind, tags in kinds.items() for tag in tags.split()}
 
@@ -84,6 +97,7 @@ class Conformance:
 
     def __init__(self) -> None:
         self._required = load_required()
+        self._goes_with = load_goes_with()
         self._judged: dict[tuple, tuple[Residual, ...]] = {}
 
     def problems(self, written: Layout, source: Layout) -> tuple[Residual, ...]:
@@ -99,6 +113,7 @@ class Conformance:
 
     def _compared(self, written: Layout, source: Layout, sop_class: str) -> Iterator[Residual]:
         before, after = _Elements(source), _Elements(written)
+        yield from self._left_alone(before, after)
         top = self._top_level(sop_class, {path[0] for path, _ in after.filled if len(path) == 1})
         renumbered = {place[0] for place in before.counts.keys() & after.counts.keys()}
         renumbered = {path for path in renumbered if before.counts_at(path) != after.counts_at(path)}
@@ -115,6 +130,13 @@ class Conformance:
             problem = _problem(self._type_inside(path), before.everywhere(path), after.everywhere(path) or None)
             if problem and before.everywhere(path):
                 yield Residual("iod", format_path(path), "", problem)
+
+    def _left_alone(self, before: _Elements, after: _Elements) -> Iterator[Residual]:
+        """Yield what may not be there without another attribute that went, though the source had both."""
+        for path in {path for path, _ in after.filled if path[-1] in self._goes_with}:
+            others = self._goes_with[path[-1]]
+            if after.alone(path, others) and not before.alone(path, others):
+                yield Residual("iod", format_path(path), "", "there without what it goes with")
 
     def _type_inside(self, path: tuple[int, ...]) -> str:
         if path[-2:] == _MEASURED_VALUE:
@@ -160,6 +182,12 @@ class _Elements:
     def counts_at(self, path: tuple[int, ...]) -> dict[tuple[int, ...], int]:
         """Return the number of items of the sequences at a path, by the items in which these stand."""
         return {numbers: count for (at, numbers), count in self.counts.items() if at == path}
+
+    def alone(self, path: tuple[int, ...], others: tuple[int, ...]) -> bool:
+        """Tell whether an attribute stands anywhere at its path where none of the others has a value."""
+        beside = [(*path[:-1], other) for other in others]
+        found = [numbers for at, numbers in self.filled if at == path]
+        return any(not any(self.filled.get((at, numbers)) for at in beside) for numbers in found)
 
     def everywhere(self, path: tuple[int, ...]) -> bool:
         """Tell whether every item that could hold an element holds it with a value."""

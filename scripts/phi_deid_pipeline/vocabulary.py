@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, product
 from pathlib import Path
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError
@@ -13,6 +13,7 @@ from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_la
 from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
 from phi_deid_pipeline.value_objects import dataclass
+from phi_deid_pipeline.word_forms import WordForms
 
 _FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
 SURNAMES_FILE = _FOLDER / "name_words.txt"
@@ -23,7 +24,8 @@ NEGATIONS_FILE = _FOLDER / "negations.txt"
 MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
-_STRENGTHS = ("strong", "plain", "name")
+ENDINGS_FILE = _FOLDER / "endings.txt"
+_STRENGTHS = ("strong", "plain", "name", "lower")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class Cues:
     articles: frozenset[str]
     noun_articles: frozenset[str]
     bare: frozenset[str]
+    sides: frozenset[str]
+    auxiliaries: frozenset[str]
+    answers: frozenset[str]
     marks: frozenset[str]
     numbered: frozenset[str]
     conjunctions: frozenset[str]
@@ -65,6 +70,8 @@ class Vocabulary:
     names: frozenset[str]
     surnames: frozenset[str]  # strong words that people are called by all the same: they go directly behind a title
     eponyms: dict[str, tuple[tuple[str, ...], ...]]  # first word -> names of things that a person's name is part of
+    small: frozenset[str]  # words that people are called by too: they stay in lower case alone
+    forms: WordForms  # what is known by its ending or its parts
     negations: dict[str, bool]  # words that deny what stands behind them -> what stands before them as well?
     cues: Cues
     patterns: Patterns
@@ -76,6 +83,10 @@ class Vocabulary:
     def called(self) -> frozenset[str]:
         """Return the strong words that a person may be called by all the same: surnames, and words that deny."""
         return self.surnames | self.negations.keys()
+
+    def is_sure(self, word: str) -> bool:
+        """Tell whether a word is strong, or medicine by its form."""
+        return word in self.strong or self.forms.knows(word)
 
     def may_be_called(self, word: str) -> bool:
         """Tell whether a word of the vocabulary is a surname or place too."""
@@ -103,14 +114,16 @@ def load_vocabulary(
 
     PolicyError names the line of an unknown strength, or the row of a language that is at fault.
     """
-    strong, plain, name = _words(path)
-    rows = load_languages(languages)
+    strong, plain, name, lower = _words(path)
+    rows, surnames = load_languages(languages), frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split())
     return Vocabulary(
         strong,
         plain | (accepted - strong - name),
         name,
-        frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split()) & strong,
+        surnames & strong,
         _eponyms(EPONYMS_FILE),
+        lower | _folded(rows.small_words),
+        WordForms(strong, _endings(ENDINGS_FILE), surnames | lower | _persons(rows)),
         _negations(NEGATIONS_FILE),
         _cues(rows),
         compile_patterns(rows),
@@ -118,13 +131,13 @@ def load_vocabulary(
 
 
 def _eponyms(path: Path) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return the phrases of a file by their first word; # begins a comment where a line begins with it."""
-    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    """Return the phrases of a file by their first word; # begins a comment where a line begins with it, | parts alternatives."""
+    found: dict[str, list[tuple[str, ...]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and line[0] != "#":
-            phrase = tuple(line.split())
-            found[phrase[0]] = (*found.get(phrase[0], ()), phrase)
-    return found
+            for phrase in product(*(word.split("|") for word in line.split())):
+                found.setdefault(phrase[0], []).append(phrase)
+    return {first: tuple(sorted(phrases, key=len, reverse=True)) for first, phrases in found.items()}
 
 
 def _negations(path: Path) -> dict[str, bool]:
@@ -133,8 +146,13 @@ def _negations(path: Path) -> dict[str, bool]:
     return {word: line[0] == "<" for line in lines if line and line[0] != "#" for word in line.lstrip("< ").split()}
 
 
-def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Return the words of a file by strength: strong, plain, name."""
+def _endings(path: Path) -> frozenset[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return frozenset(ending for line in lines if not line.startswith("#") for ending in line.split())
+
+
+def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]:
+    """Return the words of a file by strength: strong, plain, name, lower."""
     lines = path.read_text(encoding="utf-8").split("\n")
     rows = [line for line in lines if line and line[0] != "#"]
     fields = "\t".join(rows).split("\t")
@@ -143,9 +161,9 @@ def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
         ends = tuple(f"\t{strength}" for strength in _STRENGTHS)
         faulty = (line not in ends and line.count("\t") == 1 and line.endswith(ends) for line in rows)
         number = lines.index(rows[list(faulty).index(False)]) + 1
-        raise PolicyError(f"{path.name}: line {number}: must be a word, a tab and strong, plain or name")
+        raise PolicyError(f"{path.name}: line {number}: must be a word, a tab and strong, plain, name or lower")
     found = [frozenset(compress(words, map(strength.__eq__, strengths))) for strength in _STRENGTHS]
-    return found[0], found[1], found[2]
+    return found[0], found[1], found[2], found[3]
 
 
 def parse_accepted_words(text: str) -> frozenset[str]:
@@ -164,6 +182,14 @@ def parse_accepted_words(text: str) -> frozenset[str]:
 
 def _folded(rows: Iterable[str]) -> frozenset[str]:
     return frozenset(map(fold_word, rows))
+
+
+def _persons(rows: Languages) -> frozenset[str]:
+    """Return the words for persons and dates, which no form makes known: Befunder is no inflection of Befund."""
+    persons = (*rows.titles, *rows.credentials, *rows.role_labels, *rows.soft_cues, *rows.relatives, *rows.person_words)
+    return _folded(
+        (*persons, *rows.initial_cues, *rows.contact_words, *rows.months, *rows.id_labels, *rows.birth_labels)
+    )
 
 
 def _cues(rows: Languages) -> Cues:
@@ -191,6 +217,9 @@ def _cues(rows: Languages) -> Cues:
         articles=_folded(rows.articles),
         noun_articles=_folded(rows.noun_articles),
         bare=_folded(rows.bare_negations),
+        sides=_folded(rows.sides),
+        auxiliaries=_folded(rows.auxiliaries),
+        answers=_folded(rows.answers),
         marks=_folded(rows.number_marks),
         numbered=_folded(rows.numbered_words),
         conjunctions=_folded(rows.conjunctions),

@@ -30,6 +30,7 @@ LANGUAGE_MODULES = {"languages"}
 POLICY_MODULES = {
     "phi_rules",
     "ps3_15_rules",
+    "ps3_15_published",
     "policies",
     "policy_files",
     "policy_json",

@@ -71,7 +71,7 @@ def test_every_dicom_instance_has_a_line_and_other_files_have_none(tmp_path):
 
 def test_line_of_a_released_instance_tells_all(tmp_path):
     box = (0, Box(1, 2, 3, 4))
-    assemble(make_output(tmp_path, changes={A1.path: {"boxes": (box,), "pixel_data": "redacted"}}))
+    assemble(make_output(tmp_path, changes={A1.path: {"boxes": (box,), "boxes_hipaa": "AH", "pixel_data": "redacted"}}))
     row, made = by_path(tmp_path)[A1.path], record(A1)
 
     assert {name: row[name] for name in row if name not in ("prev_hash", "row_hash")} == {
@@ -81,7 +81,8 @@ def test_line_of_a_released_instance_tells_all(tmp_path):
         "series_instance_uid": made.series_uid, "sop_instance_uid": made.sop_uid, "sop_class_uid": CT, "modality": "CT",
         "source_transfer_syntax_uid": "1.2.840.10008.1.2", "transfer_syntax_uid": "1.2.840.10008.1.2.1",
         "tags_removed": [to_data(made.tags_removed[0])], "tags_cleaned": [to_data(made.tags_cleaned[0])],
-        "tags_replaced": [to_data(made.tags_replaced[0])], "private_tags_stripped": 3, "uids_replaced": 4,
+        "tags_replaced": [to_data(made.tags_replaced[0])], "private_tags_stripped": 3, "private_hipaa": "R",
+        "uids_replaced": 4, "boxes_hipaa": "AH",
         "pixel_data": "redacted", "pixel_sha256": "e" * 64, "boxes": [[0, {"x": 1, "y": 2, "w": 3, "h": 4}]],
         "recognizable_visual_features": False,
         "burned_in_text_scan": {"frames": 1, "status": "read"}, "policy": "hipaa_safe_harbor",

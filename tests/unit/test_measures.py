@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
-from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
 
 EMPTY = Lexicon()
 VOCABULARY = load_vocabulary()
@@ -201,3 +202,44 @@ def test_measure_beside_its_unit_and_position_of_a_clock_stay(text):
 )
 def test_year_date_and_time_beside_no_unit_go(text, left):
     assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "D-dimer 1200 ng/mL",
+        "PSA 95 ng/ml",
+        "PSA 7,8 ng/ml",
+        "95 µmol/l",
+        "Troponin 95 ng/L",
+        "40 µg/kg/min",
+        "7.4 GBq",
+        "28 ml/min/1.73m2",
+        "28 mL/min/1,73 m²",
+        "42 mmol/mol",
+        "180 cGy/fx",
+        "12000 mIU/ml",
+        "14200/µl",
+        "95 x10^9/L",
+        "95 Gpt/l",
+        "456 mGycm",
+        "1250 cGy*cm²",
+        "4.1 mEq/L",
+        "12 kBq/mL",
+        "95 kPa",
+        "98 MG/DL",
+    ],
+)
+def test_number_and_its_units_stay_together(text):
+    assert clean_descriptor(text, Lexicon(), load_vocabulary()) == text
+
+
+def test_units_go_with_the_number_that_is_an_identifier():
+    known = Lexicon([Entry(Category.RECORD_NUMBER, "4471")])
+    assert clean_descriptor("CT 4471 ng/ml", known, load_vocabulary()) == "CT"
+
+
+@pytest.mark.parametrize("text", ["CT room 214 Ng", "CT 95 Ng", "CT 93 Kowalski"])
+def test_number_before_a_name_is_no_measure(text):
+    assert "Ng" not in clean_descriptor(text, Lexicon(), load_vocabulary())
+    assert "93" not in clean_descriptor(text, Lexicon(), load_vocabulary())

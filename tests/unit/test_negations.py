@@ -86,10 +86,10 @@ def test_every_negation_stays_unless_what_it_denies_is_unknown():
     words = [word for word in negations if word not in ("<", "ne")]  # French né, born, is a cue
     assert len(words) > 120
     for word in words:
-        for text in (f"CT for Smith {word} Thorax", f"Thorax, {word}", f"Glarfotomy, {word} Thorax"):
-            left = re.findall(r"[^\W_]+", fold_word(clean_descriptor(text, EMPTY, VOCABULARY)))
-            assert word in left and "glarfotomy" not in left and "smith" not in left, text
-        for text in (f"Erguss, {word} glarfotomy", f"Erguss, {word}-glarf lesion", f"Erguss; {word} lesion glarfig"):
+        for text in (f"CT for Smith {word} Thorax", f"Thorax, {word}", f"Glarfomir, {word} Thorax"):
+            left = re.findall(r"[^\W_]+|[∅⌀]", fold_word(clean_descriptor(text, EMPTY, VOCABULARY)))
+            assert word in left and "glarfomir" not in left and "smith" not in left, text
+        for text in (f"Erguss, {word} glarfomir", f"Erguss, {word}-glarf lesion", f"Erguss; {word} lesion glarfig"):
             assert clean_descriptor(text, EMPTY, VOCABULARY) == "Erguss", text
 
 
@@ -147,7 +147,7 @@ def test_qualifier_and_doubt_stay(text):
         ("kein V.a. glarfige Fraktur", ""),
         ("Infiltrat ohne glarfigen Erguss", "Infiltrat"),
         ("Fraktur glarfig am Knie ausgeschlossen", ""),
-        ("Keine frisch Glarf", ""),
+        ("Keine glarfig Glarf", ""),
         ("CT Thorax ohne Glarf", "CT Thorax"),
         ("CT chest no glarf", "CT chest"),
         ("No fracture Kaufman", "No fracture"),
@@ -176,7 +176,7 @@ def test_negation_goes_with_its_clause_where_what_it_denies_is_unknown(text, lef
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("No glarfotomy, no effusion, fracture", "no effusion, fracture"),
+        ("No glarfomir, no effusion, fracture", "no effusion, fracture"),
         ("Kein Erguss, Glarf, Fraktur", "Kein Erguss, Fraktur"),
         ("Kein Glarf; Fraktur links", "Fraktur links"),
         ("Fraktur nicht glarfig. Erguss", "Erguss"),

@@ -349,6 +349,14 @@ def test_methods_written_are_those_of_the_options():
     assert (DEFAULT.longitudinal, DEFAULT.edition, DEFAULT.hide) == ("REMOVED", "2026d", "all_but_benign")
 
 
+def test_longest_name_fits_what_is_written_and_a_longer_one_is_refused(tmp_path):
+    for extends in ("hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal"):
+        policy = load_policy(_file(tmp_path, f"name: {'n' * 39}\nextends: {extends}\n"))
+        assert max(len(text) for text in policy.method_texts) == 64
+    with pytest.raises(PolicyError, match="name must be 1 to 39 letters"):
+        load_policy(_file(tmp_path, f"name: {'n' * 40}\nextends: hipaa_safe_harbor\n"))
+
+
 # ---------------------------------------------------------------- JSON
 
 
@@ -491,8 +499,52 @@ def test_wrong_policy_file_is_refused_by_name(tmp_path, lines, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("tag", "actions", "message"),
+    [
+        ("DataSetTrailingPadding", "K", "is written by every run, or left out"),
+        ("PatientIdentityRemoved", "DZXK", "is written by every run"),
+        ("DeidentificationMethod", "DZXKC", "is written by every run"),
+        ("DeidentificationMethodCodeSequence", "ZXK", "is written by every run"),
+        ("LongitudinalTemporalInformationModified", "DZXK", "is written by every run"),
+        ("BurnedInAnnotation", "DZXK", "is written by every run"),
+        ("IconImageSequence", "KCZD", "always goes"),
+        ("PixelData", "DZX", "nobody can read the instance"),
+        ("Rows", "DZX", "nobody can read the instance"),
+        ("Modality", "DZX", "nobody can read the instance"),
+        ("SpecificCharacterSet", "DZX", "nobody can read the instance"),
+        ("EncryptedContent", "K", "nobody looks into it"),
+        ("PatientDeathDateInAlternativeCalendar", "K", "holds a date that is no DA or DT"),
+        ("CertifiedTimestamp", "K", "holds a date that is no DA or DT"),
+        ("FrameOriginTimestamp", "K", "holds a date that is no DA or DT"),
+    ],
+)
+def test_action_that_would_not_be_carried_out_or_spoils_every_instance_is_refused(tmp_path, tag, actions, message):
+    for extends in ("hipaa_safe_harbor", "research_longitudinal"):
+        for action in actions:
+            row = f"overrides: [{{tag: {tag}, action: {action}, reason: a test}}]"
+            with pytest.raises(PolicyError) as error:
+                _policy(tmp_path, f"extends: {extends}", row)
+            assert f"overrides row 1: {'' if 'nobody can' in message else '('}" in str(error.value)
+            assert message in str(error.value)
+
+
+def test_dates_of_other_vrs_are_kept_where_full_dates_are(tmp_path):
+    rows = "overrides: [{tag: PatientDeathDateInAlternativeCalendar, action: K, reason: a test}]"
+    policy = _policy(tmp_path, "options: [retain_long_full_dates]", rows)
+    assert policy.resolve((0x00100034,), "LO", CT).action == "K"
+
+
+def test_name_of_a_shipped_policy_is_refused_in_another_file_and_a_list_of_modalities_too(tmp_path):
+    with pytest.raises(PolicyError, match="hipaa_safe_harbor is the name of a policy of the project; choose another"):
+        load_policy(_file(tmp_path, "name: hipaa_safe_harbor\nextends: research_longitudinal\n"))
+    rows = "overrides: [{tag: PatientAge, action: X, reason: r, modality: [CT, MR]}]"
+    with pytest.raises(PolicyError, match="modality holds one value; write a row for each"):
+        _policy(tmp_path, "extends: gdpr", rows)
+
+
 def test_policy_name_is_needed_and_unknown_policy_lists_the_known(tmp_path):
-    with pytest.raises(PolicyError, match="name must be 1 to 40 letters"):
+    with pytest.raises(PolicyError, match="name must be 1 to 39 letters"):
         load_policy(_file(tmp_path, "options: []\n"))
     with pytest.raises(PolicyError, match=r"neither a known policy .*gdpr, hipaa_safe_harbor, ps3_15_basic, research_"):
         load_policy("nowhere")

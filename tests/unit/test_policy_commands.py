@@ -87,6 +87,17 @@ def test_show_tells_the_action_on_one_attribute_in_every_iod(call):
     assert "--tag takes a keyword or the tag" in err
 
 
+def test_show_tells_the_action_inside_sequences_and_on_private_attributes(call):
+    path = "SharedFunctionalGroupsSequence/DerivationImageSequence/SourceImageSequence"
+    code, out, _ = call("show", "research_longitudinal", "--tag", path, "--tag", "(0019,xx0C) SIEMENS MR HEADER")
+    assert code == 0
+    assert "(5200,9229)/(0008,9124)/(0008,2112) SourceImageSequence (SQ)" in out
+    assert "(0019,xx0C) SIEMENS MR HEADER (IS)" in out
+    assert ["K", "K", "safe_private", "R", "all"] in [line.split() for line in out.splitlines()]
+    out = call("show", "hipaa_safe_harbor", "--tag", "(0019,xx0C) SIEMENS MR HEADER")[1]
+    assert ["X", "X", "private", "R", "all"] in [line.split() for line in out.splitlines()]
+
+
 def test_show_all_has_every_attribute_of_the_dictionary(call):
     _, out, _ = call("show", "hipaa_safe_harbor", "--all")
     assert "(0008,1030)  StudyDescription" in out
@@ -208,10 +219,10 @@ def test_preview_prints_a_line_for_each_row_whole_into_a_file(call, tmp_path, mo
     monkeypatch.setenv("COLUMNS", "60")
     lines = call("preview", "--policy", "gdpr", "--input", path)[1].splitlines()
     assert "on 1 instance" in lines[0]
-    (date,) = [line for line in lines if "00080012" in line]
+    (date,) = [line for line in lines if "00080020" in line]
     assert date.split() == [
-        "00080012",
-        "InstanceCreationDate",
+        "00080020",
+        "StudyDate",
         "DA",
         "C",
         "retain_long_modified_dates",
@@ -229,8 +240,8 @@ def test_preview_does_without_columns_in_a_narrow_terminal_rather_than_to_wrap(t
     console = Console(file=stream, force_terminal=True, color_system=None, width=80)
     assert policy_commands.preview_sample("gdpr", [path], console, values=False) == 0
     lines = stream.getvalue().splitlines()
-    (date,) = [line for line in lines if "00080012" in line]
-    assert date.split() == ["00080012", "InstanceCreationDate", "DA", "C", "changed", "1"]
+    (date,) = [line for line in lines if "00080020" in line]
+    assert date.split() == ["00080020", "StudyDate", "DA", "C", "changed", "1"]
     assert [line for line in lines if line.startswith("   ") and line.strip()] == []
     assert "columns shows rule, HIPAA, count too" in stream.getvalue()
 

@@ -88,3 +88,11 @@ def test_values_of_devices_stay_where_an_option_keeps_them(tmp_path):
     assert _told(rows["00081010", ""])[2:] == (1, 0, 0)  # Station Name, an entry of the lexicon
     assert _told(rows["00181000", ""])[2:] == (1, 0, 0)  # Device Serial Number
     assert _told(_rows(tmp_path, "hipaa_safe_harbor", _instance(1))["00181000", ""])[2] == 0
+
+
+def test_what_the_scan_of_a_run_rejects_or_holds_is_told(tmp_path):
+    private, photo = _instance(1), _instance(2)
+    private.SOPClassUID, photo.SOPClassUID = "1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.1.1.77.1.4"
+    paths = [write(ds, tmp_path / f"{number}.dcm") for number, ds in enumerate((private, photo, _instance(3)))]
+    found = preview_policy(load_policy("hipaa_safe_harbor"), paths)
+    assert (found.read, found.rejected, found.held) == (2, {"unsupported_sop_class": 1}, {"photograph": 1})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
+import shutil
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from phi_deid_pipeline.ps3_15_rules import (
     TABLE_OPTIONS,
     format_tag,
     load_dictionary,
+    load_goes_with,
     load_iod_types,
     load_rules,
     parse_tag,
@@ -177,6 +179,8 @@ def test_wrong_row_is_refused_by_name(tmp_path, section, index, change, message)
         ("gaps_outside_e1_1", 0, "gaps_outside_e1_1 lacks (0008,0051) IssuerOfAccessionNumberSequence"),
         ("own_rows", 0, "own_rows lacks (0008,0010) RecognitionCode"),
         ("structured_content_e3_4_1", 0, "structured_content_e3_4_1 lacks 121022 DCM TEXT"),
+        ("iod_action_conflicts", 0, "iod_action_conflicts lacks (0070,0082) PresentationCreationDate"),
+        ("ui_attributes", 0, "ui_attributes lacks (0000,1000) AffectedSOPInstanceUID"),
     ],
 )
 def test_row_that_was_taken_away_is_asked_for_by_name(tmp_path, section, index, message):
@@ -204,11 +208,122 @@ def test_content_item_that_would_be_kept_without_an_option_is_refused(tmp_path):
         load_rules(_with_row(tmp_path, "structured_content_e3_4_1", 0, {"basic": "K"}), load_dictionary())
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "change", "message"),
+    [
+        ("table_e1_1", "(0010,0010)", {"options": {"clean_descriptors": "K"}}, "K of clean_descriptors reveals more"),
+        ("table_e1_1", "(0010,0010)", {"options": {"retain_safe_private": "K"}}, "has no retain_safe_private; use overrides"),
+        ("table_e1_1", "(0010,0010)", {"options": {"clean_descriptors": "C"}}, "C of clean_descriptors reveals more"),
+        ("table_e1_1", "(0008,1030)", {"options": {"clean_descriptors": "K"}}, "has C for clean_descriptors"),
+        (
+            "table_e1_1", "(0010,0030)",
+            {"options": {"retain_long_full_dates": "K", "retain_long_modified_dates": "C"}},
+            "K of retain_long_full_dates reveals more than the standard, which has no retain_long_full_dates",
+        ),
+        ("structured_content_e3_4_1", "121022", {"options": {"clean_descriptors": "K"}}, "K of clean_descriptors reveals"),
+        ("ui_attributes", "(0020,000D)", {"action": "K"}, "table_e1_1 decides and this row must say U"),
+        ("ui_attributes", "(0008,0018)", {"action": "X"}, "table_e1_1 decides and this row must say U"),
+        ("ui_attributes", "(0008,1167)", {"action": "K"}, "K reveals more than U"),
+        ("iod_action_conflicts", "(0070,0082)", {"action": "Z"}, "action and iods must be 'D' and '*'"),
+        ("iod_action_conflicts", "(0070,0082)", {"iods": "No such IOD"}, "action and iods must be 'D' and '*'"),
+        ("iod_action_conflicts", "(0070,0082)", {"action": "", "iods": ""}, "action and iods must be 'D' and '*'"),
+        ("option_codes", "basic", {"value": "999"}, "is (113100, DCM, Basic Application Confidentiality Profile) in CID 7050"),
+        ("safe_private_e3_10_1", "(7053,xx00)", {"private_creator": "ACME"}, "is no row of Table E.3.10-1 of this edition"),
+        ("safe_private_e3_10_1", "(7053,xx00)", {"vr": "OB"}, "has the VR DS, numbers in Table E.3.10-1"),
+        ("gaps_outside_e1_1", "(0008,0051)", {"why": " "}, "why is empty"),
+        ("own_rows", "(0008,0010)", {"basic": "K", "why": ""}, "why is empty"),
+        ("gaps_outside_e1_1", "(0010,0033)", {"options": {"clean_descriptors": "K"}}, "a birth date or time is never kept"),
+        ("gaps_outside_e1_1", "(0010,0033)", {"basic": "K", "options": {}}, "a birth date or time is never kept"),
+    ],
+)  # fmt: skip
+def test_row_that_reveals_more_than_was_published_is_refused_by_name(tmp_path, section, name, change, message):
+    first = {"option_codes": "option", "structured_content_e3_4_1": "code"}.get(section, "tag")
+    index = next(at for at, row in enumerate(RULES[section]) if row[first] == name)
+    with pytest.raises(PolicyError) as error:
+        load_rules(_with_row(tmp_path, section, index, change), load_dictionary())
+    assert str(error.value).startswith(f"ps3_15_rules.json: {section} row {index + 1} {name}: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "row", "message"),
+    [
+        ("table_e1_1", {"tag": "(0018,0050)", "keyword": "SliceThickness", "name": "Slice Thickness", "vr": "DS", "vm": "1",
+          "retired": "N", "in_standard_iod": "Y", "basic": "X", "options": {}}, "is no row of Table E.1-1 of this edition"),
+        ("safe_private_e3_10_1", {"tag": "(0011,xx01)", "private_creator": "ACME", "vr": "LO", "vm": "1", "meaning": "x",
+          "handling": "text"}, "name it under overrides of a policy, with private_creator and a reason"),
+        ("own_rows", {"tag": "(0018,9073)", "keyword": "AcquisitionDuration", "vr": "FD", "basic": "K", "options": {}, "why": ""},
+          "why is empty"),
+        ("own_rows", {"tag": "(0008,0024)", "keyword": "OverlayDate", "vr": "DA", "basic": "K", "options": {}, "why": "x"},
+          "duplicate"),
+        ("own_rows", {"tag": "(0014,0102)", "keyword": "SecondaryReviewDate", "vr": "DA", "basic": "K",
+          "options": {}, "why": "x"}, "a date would be kept without an option"),
+        ("own_rows", {"tag": "(0028,0010)", "keyword": "Rows", "vr": "US", "basic": "X", "options": {}, "why": "x"},
+          "nobody can read the instance without it"),
+        ("iod_action_conflicts", {"tag": "(0010,4000)", "keyword": "PatientComments", "basic": "X", "type": "1", "action": "D",
+          "iods": "No such IOD", "modules": ""}, "No such IOD is no IOD of iod_types.json"),
+    ],
+)  # fmt: skip
+def test_row_that_a_site_adds_is_refused_where_it_claims_to_be_the_standards(tmp_path, section, row, message):
+    shutil.copy(RULES_FOLDER / "iod_types.json", tmp_path)
+    content = {**RULES, section: [*RULES[section], row]}
+    (tmp_path / "ps3_15_rules.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(PolicyError) as error:
+        load_rules(tmp_path, load_dictionary())
+    assert f"{section} row {len(RULES[section]) + 1} " in str(error.value)
+    assert message in str(error.value)
+
+
+def test_site_may_add_rows_of_its_own_and_be_stricter(tmp_path):
+    content = json.loads(json.dumps(RULES))
+    rows = {row["keyword"]: row for row in content["table_e1_1"]}
+    rows["StudyDescription"]["options"] = {}
+    rows["PatientAge"]["options"] = {"retain_patient_characteristics": "C"}
+    content["safe_private_e3_10_1"].pop(0)
+    content["own_rows"].append(
+        {"tag": "(0018,0050)", "keyword": "SliceThickness", "vr": "DS", "basic": "K", "options": {}, "why": "a number"}
+    )
+    concept = next(row for row in content["structured_content_e3_4_1"] if "clean_descriptors" in row["options"])
+    del concept["options"]["clean_descriptors"]
+    (tmp_path / "ps3_15_rules.json").write_text(json.dumps(content), encoding="utf-8")
+    rules = load_rules(tmp_path, load_dictionary())
+    assert (len(rules.own), len(rules.safe_private)) == (160, 478)
+
+
+def test_edition_that_is_not_that_of_the_published_rows_is_refused(tmp_path):
+    (tmp_path / "ps3_15_rules.json").write_text(json.dumps({**RULES, "edition": "2031a"}), encoding="utf-8")
+    with pytest.raises(PolicyError, match="edition is not 2026d"):
+        load_rules(tmp_path, load_dictionary())
+
+
+@pytest.mark.parametrize(
+    ("value_type", "change", "message"),
+    [
+        ("TEXT", {"basic": "Z"}, "Z is not carried out for content items; one of D, K, X, X/D, X/Z/D, Z/D is"),
+        ("TEXT", {"basic": "X/Z"}, "X/Z is not carried out"),
+        ("TEXT", {"basic": "X/Z/U*"}, "X/Z/U* is not carried out"),
+        ("UIDREF", {"basic": "U"}, "U is not carried out"),
+        ("CONTAINER", {"basic": "D"}, "D is not carried out for a CONTAINER, which has no value of its own; use X"),
+        ("CONTAINER", {"basic": "X/D"}, "X/D is not carried out for a CONTAINER"),
+        ("PNAME", {"options": {"clean_descriptors": "C"}}, "C of clean_descriptors is not carried out for a PNAME"),
+        ("TEXT", {"options": {"retain_long_full_dates": "K", "retain_long_modified_dates": "C"}}, "C of retain_long_modified_dates is"),
+    ],
+)  # fmt: skip
+def test_action_on_a_content_item_that_nobody_carries_out_is_refused(tmp_path, value_type, change, message):
+    rows = RULES["structured_content_e3_4_1"]
+    index, row = next((at, row) for at, row in enumerate(rows) if row["value_type"] == value_type)
+    with pytest.raises(PolicyError) as error:
+        load_rules(_with_row(tmp_path, "structured_content_e3_4_1", index, change), load_dictionary())
+    assert f"structured_content_e3_4_1 row {index + 1} {row['code']}: {message}" in str(error.value)
+
+
 def test_the_list_of_rows_is_that_of_the_rules():
     required = json.loads((RULES_FOLDER / "required_rows.json").read_text(encoding="utf-8"))
     assert required["edition"] == RULES["edition"]
     assert [len(required[name]) for name in ("table_e1_1", "gaps_outside_e1_1", "own_rows")] == [657, 282, 159]
     assert len(required["structured_content_e3_4_1"]) == 214
+    assert [len(required[name]) for name in ("ui_attributes", "iod_action_conflicts", "option_codes")] == [106, 12, 13]
+    assert len(required["safe_private_e3_10_1"]) == 479
 
 
 def test_site_may_change_the_code_of_a_row(tmp_path):
@@ -300,3 +415,23 @@ def test_tags_are_parsed_in_both_forms_and_nothing_else():
     for wrong in ("0010,0010", "(0010,001)", "0010001g", "", "(0010,0010) "):
         with pytest.raises(ValueError, match="is no tag"):
             parse_tag(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tag": "(0010,00FF)"}, "goes_with row 1 (0010,00FF): unknown tag"),
+        ({"keyword": "Role"}, "goes_with row 1 (0010,0035): is PatientAlternativeCalendar, not Role"),
+        ({"with": []}, "goes_with row 1 (0010,0035): needs a tag of its own and, under with"),
+        ({"with": ["(0010,0035)"]}, "needs a tag of its own"),
+        ({"with": ["(0010,00FF)"]}, "needs a tag of its own"),
+        ({"with": "(0010,0033)"}, "with has the wrong type"),
+    ],
+)
+def test_wrong_row_of_what_goes_with_what_is_refused_by_name(tmp_path, change, message):
+    content = json.loads((RULES_FOLDER / "goes_with.json").read_text(encoding="utf-8"))
+    content["goes_with"][0].update(change)
+    (tmp_path / "goes_with.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(PolicyError) as error:
+        load_goes_with(tmp_path, load_dictionary())
+    assert message in str(error.value)

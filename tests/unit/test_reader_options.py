@@ -90,7 +90,7 @@ EFFECTS: dict[str, tuple[object, np.ndarray, Told, object, object]] = {
     "margin_left": (0.2, lines("ERIKA", at=(150, 60)), texts, {"ERIKA"}, set()),
     "margin_right": (0.2, lines("ERIKA", at=(20, 60)), texts, {"ERIKA"}, set()),
     "frames_to_sample": (2, np.stack([lines("ERIKA")] * 5), lambda r: r.frames_read, 5, 2),
-    "thoroughness": ("cascade", SPECKLE, lambda r: any(n.startswith(GATE) for n in r.readers), False, True),
+    "thoroughness": ("full", SPECKLE, lambda r: any(n.startswith(GATE) for n in r.readers), True, False),
     "read_label_images": (True, lines("ERIKA"), lambda r: (r.status, texts(r)), ("skipped", set()), ("read", {"ERIKA"})),
 }  # fmt: skip
 KINDS = {

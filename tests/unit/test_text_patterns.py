@@ -341,7 +341,7 @@ def test_forms_find_what_one_expression_of_all_of_them_finds(kind: str) -> None:
     forms = getattr(compile_patterns(load_languages()), kind)
     together = re.compile("|".join(form.pattern for form in forms), re.IGNORECASE)
     found = 0
-    for text in _texts(2000):
+    for text in _texts(2500):
         expected = [match.span() for match in together.finditer(text)]
         assert [match.span() for match in _matches(forms, text)] == expected
         found += len(expected)

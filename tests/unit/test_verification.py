@@ -428,6 +428,10 @@ def test_missing_identity_removed_rejects(bench: Bench) -> None:
 def test_longitudinal_statement_must_fit_the_policy(bench: Bench) -> None:
     bench.options = frozenset({"retain_long_modified_dates"})
     assert bench.residuals() == [("deid_attributes", "00280303", "")]
+    bench.original.LongitudinalTemporalInformationModified = "REMOVED"
+    assert bench.residuals() == [], "what was done before stays true"
+    bench.dataset.LongitudinalTemporalInformationModified = "MODIFIED"
+    assert bench.residuals() == [("deid_attributes", "00280303", "")]
 
 
 def test_other_file_name_rejects(bench: Bench) -> None:

@@ -12,8 +12,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from factories import write
+from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.verification_bytes import read_layout
-from phi_deid_pipeline.verification_iod import Conformance, load_required
+from phi_deid_pipeline.verification_iod import Conformance, load_goes_with, load_required
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -169,3 +170,24 @@ def test_table_covers_the_iods_that_hold_patients() -> None:
 def test_instance_compared_with_itself_lacks_nothing(name: str) -> None:
     with read_layout(Path(get_testdata_file(name))) as one, read_layout(Path(get_testdata_file(name))) as other:
         assert Conformance().problems(one, other) == ()
+
+
+def test_attribute_left_without_what_it_goes_with_is_found_at_any_depth(tmp_path):
+    def animal(name: str | None, *, nested: bool) -> Dataset:
+        ds = ct()
+        holder = ds.ReferencedImageSequence[0] if nested else ds
+        holder.ResponsiblePersonRole = "OWNER"
+        if name is not None:
+            holder.ResponsiblePerson = name
+        return ds
+
+    for nested, where in ((False, "00102298"), (True, "00081140.00102298")):
+        for name in ("", None):
+            found = compared(tmp_path, animal("Doe", nested=nested), animal(name, nested=nested))
+            assert found == [(where, "there without what it goes with")]
+            assert compared(tmp_path, animal(name, nested=nested), animal(name, nested=nested)) == []
+        assert compared(tmp_path, animal("Doe", nested=nested), animal("X", nested=nested)) == []
+
+
+def test_the_list_of_what_goes_with_what_is_that_of_the_policy():
+    assert load_goes_with() == load_policy("ps3_15_basic").goes_with

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from phi_deid_pipeline.boxes import area, clipped, grown, iou, overlap
-from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales
+from phi_deid_pipeline.burned_in_text.detect import Candidate, detect, scales, tall_from
 from phi_deid_pipeline.burned_in_text.gate import THRESHOLD, doubtful, eligible
 from phi_deid_pipeline.burned_in_text.models import have_models
 from phi_deid_pipeline.burned_in_text.prepare import Views, is_constant, prepare
@@ -17,6 +17,7 @@ from phi_deid_pipeline.burned_in_text.read import (
     UNDER_READ_DENSITY,
     Line,
     have_tesseract,
+    is_surely_text,
     is_text,
     lengthened,
     letters,
@@ -173,6 +174,7 @@ def _scan(
     rows, columns = image.shape[:2]
     views = prepare(image, invert=invert, window=window, padding=settings.padding)
     stroke_scale, window_scale = scales(max(whole))
+    tallest = tall_from(min(whole))
     candidates = _merged(
         [
             *detect(views.stroke, stroke_scale, settings, min(whole)),
@@ -183,6 +185,10 @@ def _scan(
     lines, no_text = [], []
     for candidate in candidates:
         line = read_box(views, candidate, settings)
+        if min(candidate.width, candidate.height) > tallest:
+            if is_surely_text(line):
+                lines.append(line)
+            continue
         if not is_text(line, settings):
             no_text.append(line)
             continue

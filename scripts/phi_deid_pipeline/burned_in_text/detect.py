@@ -14,7 +14,11 @@ from phi_deid_pipeline.records import Box
 TILED_ABOVE, TILE, TILE_OVERLAP = 1344, 960, 128  # pixels after scaling
 STEP = 32  # pixels; side lengths of the network's input are multiples of it
 MAX_BOXES = 1000
-HEIGHT_LIMITS = (48, 120)  # pixels; bounds of the greatest text height
+LEAST_TALLEST = 48  # pixels; lower bound of the greatest height of a box
+TALL, TALL_BOUNDS = (
+    0.14,
+    (48, 120),
+)  # share of the shorter side, and pixels, over which a box has to be read with confidence
 # (longer side up to, scale of the stroke map, scale of the window rendering)
 SCALES = ((320, 2.0, 1.5), (640, 1.5, 1.0), (1100, 1.0, 1.0), (1 << 31, 1.0, 0.5))
 
@@ -47,6 +51,14 @@ def scales(longer_side: int) -> tuple[float, float]:
     return next((stroke, window) for limit, stroke, window in SCALES if longer_side <= limit)
 
 
+def tall_from(shorter_side: int) -> float:
+    """Return the height in pixels over which a box is tall for its image: anatomy may look like that too.
+
+    A box is about 1.6 times as high as the capitals in it.
+    """
+    return min(max(TALL * shorter_side, TALL_BOUNDS[0]), TALL_BOUNDS[1])
+
+
 def detect(
     view: np.ndarray, scale: float, settings: ReaderSettings, shorter_side: int | None = None
 ) -> list[Candidate]:
@@ -59,7 +71,7 @@ def detect(
     resized = cv2.resize(view, (width, height), interpolation=cv2.INTER_LINEAR if scale >= 1 else cv2.INTER_AREA)
     probability = _tiled(resized) if max(height, width) > TILED_ABOVE else _network(resized)
     shorter = min(rows, columns) - 2 * settings.padding if shorter_side is None else shorter_side
-    tallest = min(max(settings.max_text_height * shorter, HEIGHT_LIMITS[0]), HEIGHT_LIMITS[1])
+    tallest = max(settings.max_text_height * shorter, LEAST_TALLEST)
     found = [
         candidate
         for candidate in _candidates(probability, columns / width, rows / height, settings)

@@ -15,13 +15,14 @@ from phi_deid_pipeline.boxes import area, clipped
 from phi_deid_pipeline.burned_in_text.detect import STEP, Candidate, detect, scales
 from phi_deid_pipeline.burned_in_text.models import gate_model, have_gate
 from phi_deid_pipeline.burned_in_text.prepare import MIDDLE, WHITE, Views, padded_values, stroke_map, windowed
-from phi_deid_pipeline.burned_in_text.read import Line, is_text, letters, read_box
+from phi_deid_pipeline.burned_in_text.read import Line, is_surely_text, is_text, letters, read_box
 from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
 THRESHOLD = -2.25  # logit of a tile from which it is suspicious
 STRONG = 0.0  # logit of a tile from which its crop is a wide one: tight crops hide large text from the detector
 SURE = 3.0  # logit of a tile from which no detector is asked
+SMALLER = 3  # times, for capitals of 40 pixels and more: the gate was trained on those of up to 42
 TILE = 8  # pixels; side of what one logit stands for
 GROWTH, STRONG_GROWTH = 40, 64  # pixels added around suspicious tiles
 WIDE = 0.5  # scale for which the parts are cut that others than the detector look at: multiples of 64 pixels
@@ -106,8 +107,21 @@ def passing(
     found = logits(stroke)
     yield from (Box(x * TILE, y * TILE, TILE, TILE) for y, x in np.argwhere(found > max(SURE, threshold)).tolist())
     parts = _parts(found, stroke.shape, threshold)
-    if not parts:
-        return
+    if parts:
+        yield from _in_parts(parts, image, stroke, invert=invert, window=window, settings=settings)
+    yield from _large(image, invert=invert, window=window, settings=settings)
+
+
+def _in_parts(
+    parts: Sequence[Box],
+    image: np.ndarray,
+    stroke: np.ndarray,
+    *,
+    invert: bool,
+    window: tuple[float, float] | None,
+    settings: ReaderSettings,
+) -> Iterator[Box]:
+    """Yield what looks like text in parts of the padded rendering."""
     shown = windowed(padded_values(image, settings.padding), image, invert=invert, window=window)
     rows, columns = image.shape[:2]
     by_stroke, by_window = scales(max(rows, columns))
@@ -120,6 +134,31 @@ def passing(
                 if _passes(views, candidate, settings):
                     box = candidate.box()
                     yield Box(box.x + crop.x, box.y + crop.y, box.w, box.h)
+
+
+def _large(
+    image: np.ndarray, *, invert: bool, window: tuple[float, float] | None, settings: ReaderSettings
+) -> Iterator[Box]:
+    """Yield what is surely text in the picture made smaller: letters larger than those the gate was trained on."""
+    rows, columns = image.shape[:2]
+    size = (max(round(columns / SMALLER), 1), max(round(rows / SMALLER), 1))
+    resizable = image if image.dtype in (np.uint8, np.uint16, np.int16) else image.astype(np.float32)
+    small = cv2.resize(resizable, size, interpolation=cv2.INTER_AREA)
+    stroke = gate_map(small, invert=invert, settings=settings)
+    parts = _parts(logits(stroke), stroke.shape, SURE)
+    if not parts:
+        return
+    shown = windowed(padded_values(small, settings.padding), small, invert=invert, window=window)
+    scale, shift = scales(max(size))[0], settings.padding
+    for part in parts:
+        crop = _crop(part, stroke.shape, scale)
+        here = np.s_[crop.y : crop.y + crop.h, crop.x : crop.x + crop.w]
+        views = Views(np.ascontiguousarray(stroke[here]), np.ascontiguousarray(shown[here]), 0)
+        for candidate in detect(views.stroke, scale, settings, min(size)):
+            if is_surely_text(read_box(views, candidate, settings)):
+                box = candidate.box()
+                x, y = (round((n - shift) * SMALLER) + shift for n in (box.x + crop.x, box.y + crop.y))
+                yield Box(x, y, round(box.w * SMALLER), round(box.h * SMALLER))
 
 
 def _passes(views: Views, candidate: Candidate, settings: ReaderSettings) -> bool:

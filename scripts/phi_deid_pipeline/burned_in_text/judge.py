@@ -60,9 +60,9 @@ _LANGUAGES = dict(_HEADS)  # of own_words.txt
 _CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|\bWWW\.|HTTPS?:|\+\d[\d\s()/-]{7,}")
 _TELEPHONE = re.compile(r"(?<!\d)(?:\(\d{3}\) ?|\d{3}[ -])\d{3}[ -]\d{4}(?!\d)|(?<!\d)0\d{1,4}[ /]\d{4,}")
 _LONG_NUMBER = re.compile(r"\d(?:[.,'/-]{0,2}\d){4,}")
-_OLD = re.compile(  # 45 CFR 164.514(b)(2)(i)(C); 90Y is yttrium
+_OLD = re.compile(  # 45 CFR 164.514(b)(2)(i)(C); 90Y may be yttrium, and goes
     r"(?<![\w.,])(?:0?9\d|1[0-3]\d)\s?(?:Y/O|YO|YRS?|YEARS?|JAHRE|ANS|ANNI|ANOS|AÑOS|JAAR)(?![^\W_])"
-    r"|(?<![\w.,])0?(?:9[1-9]|1[0-3]\d)(?:[AJY]|\s[AJY](?!\s?[:=]?\s?\d))(?![^\W_])"  # not in X 95 Y 102
+    r"|(?<![\w.,])0?(?:9\d|1[0-3]\d)(?:[AJY]|\s[AJY](?!\s?[:=]?\s?\d))(?![^\W_])"  # not in X 95 Y 102
     r"|(?<![\w.,])(?:[FM]/|[FMW]\s(?=0?\d+\s?[AJY]))0?(?:9\d|1[0-3]\d)(?![.,\d])"  # F/92, M 90Y
     r"|(?<![\w.,])0?(?:9\d|1[0-3]\d)\s?(?:[AJY]\s?)?[/ ]?[FM](?![^\W_]|[/.,]?\d)"  # 92/F, 95 y m
 )

@@ -23,6 +23,7 @@ TALL = 1.3  # height over width from which a box is also read turned
 UNREAD_SCORE, UNREAD_ASPECT = 0.8, 1.5
 UNDER_READ_SCORE, UNDER_READ_ASPECT, UNDER_READ_DENSITY = 0.6, 3.0, 0.6
 MIN_CHARACTERS = 2
+SURE_CONFIDENCE, SURE_SCORE, SURE_CHARACTERS = 0.9, 0.6, 3  # of boxes that are tall for their image
 MIN_BOX_SIDE = 6  # pixels; a detector box around text of 5 pixels is higher
 SPARSE = 1.0  # letters per height of length under which a line is also read upside down
 MORE_LETTERS = 1.5  # times as many letters
@@ -158,6 +159,12 @@ def is_text(line: Line, settings: ReaderSettings) -> bool:
     if not line.text and line.score >= UNREAD_SCORE and line.aspect >= UNREAD_ASPECT:
         return True
     return under_read(line.text, line.score, line.aspect)
+
+
+def is_surely_text(line: Line) -> bool:
+    """Apply the filter of boxes that are tall for their image: three letters or digits, read with confidence."""
+    sure = line.confidence >= SURE_CONFIDENCE and line.score >= SURE_SCORE
+    return sure and letters(line.text) >= SURE_CHARACTERS
 
 
 def lengthened(line: Line, stroke: np.ndarray) -> Line:

@@ -34,7 +34,7 @@ class ReaderSettings:
     padding: int = 32
     merge_iou: float = 0.5
     min_text_height: int = 3
-    max_text_height: float = 0.14  # of the shorter side, never under 48 nor over 120 pixels
+    max_text_height: float = 0.5  # of a box, a share of the shorter side, never under 48 pixels
     expansion: int = 0
     margin_top: float = 0.0
     margin_bottom: float = 0.0

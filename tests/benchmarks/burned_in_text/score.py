@@ -13,8 +13,6 @@ from benchmarks.burned_in_text.methods import Outcome, without_filter
 from benchmarks.burned_in_text.plants import APART, Line
 from benchmarks.burned_in_text.scenes import Scene, line_box
 from phi_deid_pipeline.boxes import overlap
-from phi_deid_pipeline.burned_in_text.detect import HEIGHT_LIMITS
-from phi_deid_pipeline.burned_in_text.settings import ReaderSettings
 from phi_deid_pipeline.records import Box
 
 HIDDEN, KEPT = 0.95, 0.05  # share of a line's ink from which it is hidden; up to which it is kept
@@ -181,9 +179,6 @@ def groups_of(named: Sequence[Judged], scenes: Sequence[Scene]) -> dict[str, lis
             groups[f"legible style {j.line.style}"].append(j)
     for j in counted:
         scene = scenes[j.scene]
-        if j.line.style == "large":
-            within = j.line.height <= _tallest(scene)
-            groups[f"style large, {'within' if within else 'over'} what the readers look for"].append(j)
         size = next(f"{low}-{high}" for low, high in HEIGHTS if j.line.height <= high)
         groups[f"height {size} px"].append(j)
         groups["bright on dark" if j.line.bright else "dark on bright"].append(j)
@@ -194,12 +189,6 @@ def groups_of(named: Sequence[Judged], scenes: Sequence[Scene]) -> dict[str, lis
             if j.line.legible:
                 groups[f"legible {name}"].append(j)
     return dict(groups)
-
-
-def _tallest(scene: Scene) -> float:
-    """Return the height in pixels up to which the readers take something for text, by default."""
-    low, high = HEIGHT_LIMITS
-    return min(max(ReaderSettings().max_text_height * min(scene.rows, scene.columns), low), high)
 
 
 def _mean(values: Sequence[float]) -> float:

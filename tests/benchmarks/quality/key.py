@@ -37,7 +37,8 @@ WRITTEN = {
 }
 IMAGE_GROUP, LONGEST, CONTENT = 0x0028, 400, tag("ContentSequence")
 # Dates that anybody can look up (of templates, context groups, a device's plate), or that patients share (calibrations,
-# approvals): shifted, they would tell the patient's offset, so whether they stay is not asked.
+# approvals, days on which software made or changed a cohort): shifted, they
+# would tell the patient's offset, so whether they stay is not asked.
 PUBLISHED = {
     tag(keyword)
     for keyword in (
@@ -48,6 +49,9 @@ PUBLISHED = {
         *("ProcedureCreationDate", "ProcedureExpirationDate", "ProcedureLastModifiedDate", "ExpiryDate"),
         *("ItemInventoryDateTime", "ExpirationDateTime", "EffectiveDateTime", "InformationIssueDateTime"),
         *("SelectorDAValue", "SelectorDTValue", "RouteSegmentStartTime", "RouteSegmentEndTime"),
+        *("InstanceCreationDate", "InstanceCoercionDateTime", "ContributionDateTime", "DateOfSecondaryCapture"),
+        *("AttributeModificationDateTime", "ModifiedImageDate", "StudyUpdateDateTime", "CreationDate"),
+        "OOIOwnerCreationTime",
         *("EthicsCommitteeApprovalEffectivenessStartDate", "EthicsCommitteeApprovalEffectivenessEndDate"),
     )
 }
