@@ -88,7 +88,8 @@ def _become_snakemake(parent: int, arguments: list[str]) -> None:
     if os.getppid() != parent:
         sys.exit("The process that started this one has ended.")
     if ON_SLURM not in arguments:
-        os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])
+        # -P: no module of the folder where the run was started, an attr.py for example, takes the place of one of Snakemake's.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "snakemake", *arguments])
     from slurm_patience import wait_for_answers
 
     wait_for_answers()

@@ -83,3 +83,14 @@ def test_snakemake_ends_when_the_process_that_started_it_is_killed(tmp_path: Pat
     starter.wait()
     child.wait(30)
     assert not child.is_running()
+
+
+def test_modules_of_the_folder_where_a_run_is_started_are_not_imported(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "snakemake.py").write_text("raise SystemExit('a module of the folder was imported')\n")
+    (tmp_path / "Snakefile").write_text("rule all:\n    output: 'done'\n    shell: 'touch {output}'\n")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--snakefile", "Snakefile", "--directory", str(tmp_path / "out"), "-c1"]
+    with (tmp_path / "lock").open("w") as lock:
+        process = snakemake_process.start(arguments, dict(os.environ), lock.fileno())
+        told = process.communicate()[0]
+    assert process.returncode == 0 and (tmp_path / "out" / "done").exists(), told
