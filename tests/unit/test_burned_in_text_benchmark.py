@@ -173,6 +173,24 @@ def test_large_lines_have_capitals_of_40_pixels_and_more_where_there_is_room(see
     assert plant(image[:36, :300].copy()) is None
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_line_leaves_a_trace_in_a_picture_that_is_nearly_one_value(seed):
+    image = np.random.default_rng(seed).integers(243, 245, (400, 500)).astype(np.float32)
+    image[:20, :40] = 160  # 0.4 per cent of it
+    shown = lambda i: np.clip(np.rint(i), 0, 255).astype(np.uint8)  # noqa: E731
+    line = plants.plant(
+        np.random.default_rng(seed),
+        image,
+        np.zeros(image.shape, bool),
+        "mixed",
+        "HILL",
+        shown,
+        limits=(0, 255),
+        names_someone=True,
+    )
+    assert line is not None and line.levels > 1
+
+
 def test_new_styles_are_told_apart_and_counted():
     for style in ("grouped", "aged", "day_month", "large"):
         line = replace(planted("mixed")[0], style=style, height=60 if style == "large" else 12)

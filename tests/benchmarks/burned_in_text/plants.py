@@ -26,6 +26,7 @@ TURNS = {"rotated_90": 1, "rotated_180": 2, "rotated_270": 3}
 TECHNICAL_SHARE = 0.25  # of the lines of a picture
 HEIGHTS, TINY, LARGE = (8, 30), (6, 8), (40, 110)  # pixels of a capital letter, drawn evenly on a logarithmic scale
 CONTRAST, FAINT = (0.15, 1.2), (0.06, 0.2)  # of the picture's range, likewise
+FLAT = 0.2  # of all values: the least range of a picture that is nearly one value
 FULL_INK = 64  # of 255: opacity from which a pixel is ink
 ROOM = 8  # pixels of an image that its largest line leaves free
 GAP = 8  # pixels kept free around a line
@@ -193,7 +194,7 @@ def _write(
 ) -> bool:
     """Blend ink into a part of the image, brighter or darker than it is, within what can be stored; return which."""
     low, high = (float(v) for v in np.percentile(image, (1, 99)))
-    reach = high - low or float(np.ptp(image)) or 255.0
+    reach = max(high - low, FLAT * float(np.ptp(image))) or 255.0
     step = float(np.exp(random.uniform(*np.log(contrast)))) * reach
     middle = float(np.median(part))
     bright = bool(

@@ -111,7 +111,7 @@ def reference_kinds() -> list[Kind]:
         Kind("uid/frame_of_reference", _frame, ("ct", "mr", "pt", "ect", "rtdose")),
         Kind("date/multi_valued", _multi_date, ANY, (tag("ReferencedDateTime"),)),
         Kind("date/multi_valued_dt", _multi_datetime, ANY, (0x00189516,)),
-        Kind("date/dummy_stays_dummy", _dummy, ANY, (tag("DateOfSecondaryCapture"),)),
+        Kind("date/dummy_stays_dummy", _dummy, ANY, (tag("IssueDateOfImagingServiceRequest"),)),
         Kind("date/dotted", _dotted, ANY, (tag("ContentDate"),)),
         Kind("date/dt_with_zone", _zone, ANY, (tag("AcquisitionDateTime"),)),
         Kind("person/multi_valued", _multi_person, ANY, (tag("OperatorsName"),)),
@@ -201,8 +201,8 @@ def _multi_datetime(ctx: Context) -> None:
 
 def _dummy(ctx: Context) -> None:
     # A constant that thousands of scanners write. If it were shifted, the patient's offset could be computed.
-    ctx.ds.DateOfSecondaryCapture = "19000101"
-    ctx.plant("date/dummy_stays_dummy", (tag("DateOfSecondaryCapture"),), (), nature="dummy")
+    ctx.ds.IssueDateOfImagingServiceRequest = "19000101"
+    ctx.plant("date/dummy_stays_dummy", (tag("IssueDateOfImagingServiceRequest"),), (), nature="dummy")
 
 
 def _dotted(ctx: Context) -> None:
