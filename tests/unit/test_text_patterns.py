@@ -570,3 +570,13 @@ def test_numbers_of_states_are_cut_out_of_kept_text_and_of_descriptions(number):
 )
 def test_versions_and_codes_of_kept_text_stay(text):
     assert drop_identifiers(text, EMPTY) == text
+
+
+@pytest.mark.parametrize("host", ["pacs-ct2.klinik.local", "ws12.local", "node1.internal", "srv.lan", "a.b.corp"])
+def test_host_of_an_internal_network_leaves_descriptions_whole(host: str) -> None:
+    assert _clean(f"CT chest {host} axial") == "CT chest axial"
+
+
+@pytest.mark.parametrize("text", ["No tumor.Local recurrence", "fracture.internal fixation", "C5.Internal fixation"])
+def test_word_behind_a_point_without_a_blank_is_no_host(text: str) -> None:
+    assert _clean(text) == text
