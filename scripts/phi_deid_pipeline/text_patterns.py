@@ -400,12 +400,19 @@ def _labelled(languages: Languages) -> Iterator[_Form]:
     mark = rf"(?:[ .]{{0,2}}(?:{number}\.?)?[ .]{{0,2}}[:#=]+[ ]?|[ .]{{1,3}}{number}\.?[ :#=]{{0,3}}|[ ]?#[ ]?)"
     labels, marked = languages.id_labels, languages.id_labels_with_mark
     yield _Form(rf"{_START}{_any(labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}", digits=1, starts=labels)
-    yield _Form(rf"{_START}{_any(marked)}(?:{mark}{value}|[ ]?\d{{4,}}{_END})", digits=1, starts=marked)
+    numbers = r"(?:\d{4,}(?:[/-]\d{1,6}(?!\d))?|\d\d[/-]\d{4,6})"  # 4711, 4711/23, 23-4711
+    yield _Form(rf"{_START}{_any(marked)}(?:{mark}{value}|[ ]?{numbers}{_END})", digits=1, starts=marked)
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     plates, phones = languages.plate_labels, languages.phone_labels
     yield _Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
     yield _Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
     yield _Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, marks="/")  # of pathology: E 4711/23
+    pathology = r"(?:(?:[SHPEZ]|SP)\d\d-(?!\d*00(?!\d))\d{4,6}|[SHEZ]/\d\d/\d{3,6})"  # S23-4471, H/23/4471
+    yield _Form(rf"{_START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5, marks="-/")
+    room = rf"{_START}(?-i:ch|st)\.\s?\d{{3}}(?![.,/-]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))"
+    yield _Form(
+        room, digits=3, marks=".", starts=("ch", "st")
+    )  # chambre, stanza, Station; catheters and stages have no three digits
     wards = languages.ward_labels
     code = r"(?:\d{1,3}[a-z]?|(?-i:[A-Z])\d{1,3})"
     yield _Form(rf"{_START}{_any(wards)}\.?\s{code}{_END}", digits=1, starts=wards)  # Ward 7
