@@ -82,6 +82,7 @@ class Languages:
     round_parameters: tuple[str, ...]
     counted_words: tuple[str, ...]
     id_labels: tuple[str, ...]
+    kept_id_labels: tuple[str, ...]
     id_labels_with_mark: tuple[str, ...]
     ward_labels: tuple[str, ...]
     ward_labels_with_letter: tuple[str, ...]

@@ -80,6 +80,16 @@ _HOST = (
     r"(?<![\w.-])(?:[a-z0-9-]{1,63}\.){1,4}(?:(?:com|org|net|edu|gov|mil|info|de|fr|nl|eu|uk|pl)(?![\w-])(?:/[^\s\\]*)?"
     r"|(?:us|ca|it|at|ch|es|be|se|dk|no|fi|jp|cn|io)/[^\s\\]+)"
 )
+# Hosts of a network inside; in sentences local and internal follow a point too (derotation.Internal fixation).
+_INSIDE_HOST = (
+    r"(?<![\w.-])(?-i:(?:[a-z0-9-]{1,63}\.){1,4}(?:lan|corp|intranet)"
+    r"|(?:(?:[a-z0-9-]{1,63}\.){2,4}|[a-z]{2}(?=[a-z-]{0,60}\d)[a-z0-9-]{1,60}\.)(?:local|internal))(?![\w-]|\.\w)"
+)
+_KEPT_HOST = r"(?<![\w.-])(?-i:(?:(?=[a-z0-9-]{0,62}[a-z])[a-z0-9-]{1,63}\.){2,4}(?:com|org|net|edu|gov|de|fr|nl|eu|uk|pl))(?![\w-]|\.\w)"
+_IP = r"\d{1,3}(?:\.\d{1,3}){3}"
+_INSIDE_IP = r"(?:192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2}"  # of other networks a version may be written so
+_HOME = r"(?<!\w)(?:/home|/users|[a-z]:[\\/](?:users|documents and settings))[\\/][^\s\\/,;]+"
+_USER = r"(?<![^\W_])(?:user|username|login|logname)\s?=\s?[^\s\\,;]+"
 
 
 # Numbers of states that are written like nothing else.
@@ -195,6 +205,7 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
     yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
     yield _Form(_HOST, marks=".")
+    yield _Form(_INSIDE_HOST, marks=".")
     yield _Form(_NETWORK, marks=":-.")
     yield _Form(rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
     # MTRA: xy
@@ -389,12 +400,19 @@ def _labelled(languages: Languages) -> Iterator[_Form]:
     mark = rf"(?:[ .]{{0,2}}(?:{number}\.?)?[ .]{{0,2}}[:#=]+[ ]?|[ .]{{1,3}}{number}\.?[ :#=]{{0,3}}|[ ]?#[ ]?)"
     labels, marked = languages.id_labels, languages.id_labels_with_mark
     yield _Form(rf"{_START}{_any(labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}", digits=1, starts=labels)
-    yield _Form(rf"{_START}{_any(marked)}(?:{mark}{value}|[ ]?\d{{4,}}{_END})", digits=1, starts=marked)
+    numbers = r"(?:\d{4,}(?:[/-]\d{1,6}(?!\d))?|\d\d[/-]\d{4,6})"  # 4711, 4711/23, 23-4711
+    yield _Form(rf"{_START}{_any(marked)}(?:{mark}{value}|[ ]?{numbers}{_END})", digits=1, starts=marked)
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     plates, phones = languages.plate_labels, languages.phone_labels
     yield _Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
     yield _Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
     yield _Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, marks="/")  # of pathology: E 4711/23
+    pathology = r"(?:(?:[SHPEZ]|SP)\d\d-(?!\d*00(?!\d))\d{4,6}|[SHEZ]/\d\d/\d{3,6})"  # S23-4471, H/23/4471
+    yield _Form(rf"{_START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5, marks="-/")
+    room = rf"{_START}(?-i:ch|st)\.\s?\d{{3}}(?![.,/-]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))"
+    yield _Form(
+        room, digits=3, marks=".", starts=("ch", "st")
+    )  # chambre, stanza, Station; catheters and stages have no three digits
     wards = languages.ward_labels
     code = r"(?:\d{1,3}[a-z]?|(?-i:[A-Z])\d{1,3})"
     yield _Form(rf"{_START}{_any(wards)}\.?\s{code}{_END}", digits=1, starts=wards)  # Ward 7
@@ -495,8 +513,11 @@ def _kept_forms(languages: Languages) -> Iterator[_Form]:
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
     yield _Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
+    yield _Form(r"(?<!\w)[^\W\d_][\w.-]{1,63}@[^\W\d_][\w.-]{2,63}", marks="@")  # an account without a domain
     yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+", marks=":.")  # URL
     yield _Form(_NETWORK, marks=":-.")
+    yield from _kept_computers()
+    yield from _kept_labels(languages)
     yield _Form(
         rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
         rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
@@ -508,6 +529,28 @@ def _kept_forms(languages: Languages) -> Iterator[_Form]:
     yield _Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
     yield _Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7)  # local telephone
     yield _Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", marks="0", digits=9)
+
+
+def _kept_computers() -> Iterator[_Form]:
+    """Yield hosts, addresses and accounts of computers; four numbers with points may be a version where no label stands."""
+    yield _Form(_INSIDE_HOST, marks=".")
+    yield _Form(_KEPT_HOST, marks=".")
+    yield _Form(
+        rf"{_START}(?:ip|host|gateway)(?:[ -]?addr(?:ess|\.)?)?[ .:=]{{1,3}}{_IP}(?![\w.])", marks=".", digits=4
+    )
+    yield _Form(rf"(?<![\w.]){_INSIDE_IP}(?![\w.])", marks=".", digits=7)
+    yield _Form(_HOME, marks="/\\")
+    yield _Form(_USER, marks="=")
+
+
+def _kept_labels(languages: Languages) -> Iterator[_Form]:
+    """Yield labels of wards, telephones and a person's numbers with what stands behind them."""
+    wards, phones, labels = languages.ward_labels, languages.phone_labels, languages.kept_id_labels
+    yield _Form(rf"{_START}{_any(wards)}\.?\s(?:\d{{1,3}}[a-z]?|(?-i:[A-Z])\d{{1,3}}){_END}", digits=1, starts=wards)
+    digits = r"(?=(?:\D{0,3}\d){6})\+?\(?\d[\d ()/.-]{4,20}\d"
+    yield _Form(rf"{_START}{_any(phones)}[ .:#=]{{1,3}}(?P<only8>{digits}){_END}", digits=6, starts=phones)
+    value = r"(?=(?:[A-Z./-]{0,6}\d){4})[A-Z0-9](?:[A-Z0-9]|[./-](?=[A-Z0-9])){3,24}"
+    yield _Form(rf"{_START}{_any(labels)}\.?[ .:#=-]{{1,3}}{value}{_END}", digits=4, starts=labels)
 
 
 class Patterns:
@@ -659,7 +702,7 @@ class Patterns:
         """Yield what a kept text loses: it holds names of devices, versions and codes too, so only the unmistakable."""
         for match in _matches(self.kept, text):
             if self._identifies(match[0]) and not self.measures.is_measured(text, *match.span()):
-                yield match.span()
+                yield match.span("only8" if match.groupdict().get("only8") else 0)  # the label of a telephone stays
 
     def _identifies(self, found: str) -> bool:
         """Tell whether a match is an identifier: dotted numbers as a UID is, telephone-like groups by their length."""
@@ -669,7 +712,7 @@ class Patterns:
             return len(set(found)) > 3  # 10101010101 is a mask
         if re.fullmatch(_SPANISH, found):
             return _is_spanish(found)
-        if re.fullmatch(r"[0-9]+(?:\.[0-9]+)+", found):
+        if re.fullmatch(r"[0-9]+(?:\.[0-9]+)+", found) and not re.fullmatch(_INSIDE_IP, found):
             return found.count(".") >= 4 or len(found) >= MIN_UID_LENGTH
         if re.fullmatch(r"[\d+() ./-]+", found):
             return 7 <= sum(char.isdigit() for char in found) <= 15

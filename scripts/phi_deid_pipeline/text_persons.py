@@ -4,6 +4,9 @@ The vocabulary cannot tell Mrs Hand from her hand, a title can. Behind one go pa
 all that hyphens join to it, and a word behind it that is a surname too. Behind the mark of a label for names go up to
 `MOST_WORDS` words with capitals, behind that of a label for a role the first one and surnames. A word that denies, points
 or names a modality is no name, nor is one behind a modality that is written like a title (DR CHEST, MR KNEE).
+
+A surname before a comma and a given name is a person's where a value or clause begins with it or a cue stands before it, even
+if it names a thing too (Crohn, Peter), and so is one that a thing is called after with an initial alone (Whipple J).
 """
 
 from __future__ import annotations
@@ -39,6 +42,13 @@ _BLANK = re.compile(r"[ \t]*")
 _GAP = re.compile(r"[ \t]{1,2}|,[ \t]?")
 _GAUGE = re.compile(r"\d[ \t]?$")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_INVERTED = re.compile(
+    r"(?:(?:^|[:=;(\r\n])[ \t]*|(?<![^\W_])(?P<cue>[^\W\d_]++):?[ \t]+)(?P<surname>[^\W\d_]{2,}+),[ \t]?"
+    r"(?P<given>[^\W\d_]{2,}+)(?:-[^\W\d_]+)?(?![\w'’-])"
+    r"(?:[ \t][A-ZÀ-Þ](?:\.|(?![^\W_])))*"
+)
+# Sides, grades and numbers stand behind such a surname too: Modic I, Lown A.
+_WITH_INITIAL = re.compile(r"\s*(?P<surname>[^\W\d_]{2,}),?[ \t](?:(?![ABCDILRVX])[A-Z]|(?![LR])[A-Z]\.)\s*")
 Span = tuple[int, int]
 
 
@@ -64,6 +74,18 @@ class NameWords(Protocol):
 
     def is_region(self, word: str) -> bool:
         """Tell whether a word is a region, and neither side nor modality."""
+        ...
+
+    def is_cue(self, word: str) -> bool:
+        """Tell whether a person may stand behind a word."""
+        ...
+
+    def is_given_name(self, word: str) -> bool:
+        """Tell whether a word is a given name and nothing else."""
+        ...
+
+    def is_called_after(self, word: str) -> bool:
+        """Tell whether a word is the surname of a person that a thing is called after."""
         ...
 
 
@@ -93,6 +115,7 @@ class Persons:
 
     def spans(self, text: str, words: NameWords) -> Iterator[Span]:
         """Yield where names stand, with their titles and without their labels."""
+        yield from _by_form(text, words)
         if self._heads.isdisjoint(map(fold_word, _LETTERS.findall(text))):
             return
         for match in self._title.finditer(text):
@@ -157,3 +180,18 @@ class Persons:
                 break
             at = gap.end()
         return end
+
+
+def _by_form(text: str, words: NameWords) -> Iterator[Span]:
+    """Yield surnames with the given name or initial that shows them."""
+    for match in _INVERTED.finditer(text) if "," in text else ():
+        surname, given = fold_word(match["surname"]), fold_word(match["given"])
+        if match["cue"] and not words.is_cue(fold_word(match["cue"])):
+            continue
+        called = words.may_be_called(surname) or words.is_called_after(surname)
+        written = match["surname"][0].isupper() and match["given"][0].isupper()
+        if called and written and not words.is_no_name(surname) and words.is_given_name(given):
+            yield match.start("surname"), match.end()
+    alone = _WITH_INITIAL.fullmatch(text)
+    if alone is not None and alone["surname"][0].isupper() and words.is_called_after(fold_word(alone["surname"])):
+        yield 0, len(text)

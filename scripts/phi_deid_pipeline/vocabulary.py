@@ -17,6 +17,8 @@ from phi_deid_pipeline.word_forms import WordForms
 
 _FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
 SURNAMES_FILE = _FOLDER / "name_words.txt"
+GIVEN_NAMES_FILE = _FOLDER / "given_names.txt"
+EPONYM_SURNAMES_FILE = _FOLDER / "eponym_surnames.txt"
 VOCABULARY_FILE = _FOLDER / "vocabulary.txt"
 EPONYMS_FILE = _FOLDER / "eponyms.txt"
 NEGATIONS_FILE = _FOLDER / "negations.txt"
@@ -75,6 +77,8 @@ class Vocabulary:
     negations: dict[str, bool]  # words that deny what stands behind them -> what stands before them as well?
     cues: Cues
     patterns: Patterns
+    given_names: frozenset[str]  # none of them in the vocabulary
+    called_after: frozenset[str]  # words of the vocabulary that name a thing after a person
 
     def __contains__(self, word: str) -> bool:
         return word in self.strong or word in self.plain or word in self.names
@@ -101,6 +105,18 @@ class Vocabulary:
         """Tell whether a word of a study is a region: neither side nor modality."""
         return word in self.cues.study and word not in MODALITIES and word not in SIDES
 
+    def is_cue(self, word: str) -> bool:
+        """Tell whether a person may stand behind a word: for, patient, radiologist."""
+        return word in self.cues.soft or word in self.cues.roles
+
+    def is_given_name(self, word: str) -> bool:
+        """Tell whether a word is a given name and nothing else."""
+        return word in self.given_names
+
+    def is_called_after(self, word: str) -> bool:
+        """Tell whether a word is the surname of a person that a thing is called after."""
+        return word in self.called_after
+
     def is_imaging(self, text: str) -> bool:
         """Tell whether all words of a text are in the vocabulary."""
         return all(fold_word(word) in self for word in re.findall(r"[^\W\d_]+", text))
@@ -123,10 +139,12 @@ def load_vocabulary(
         surnames & strong,
         _eponyms(EPONYMS_FILE),
         lower | _folded(rows.small_words),
-        WordForms(strong, _endings(ENDINGS_FILE), surnames | lower | _persons(rows)),
+        WordForms(strong, _listed(ENDINGS_FILE), surnames | lower | _persons(rows)),
         _negations(NEGATIONS_FILE),
         _cues(rows),
         compile_patterns(rows),
+        _listed(GIVEN_NAMES_FILE),
+        _listed(EPONYM_SURNAMES_FILE),
     )
 
 
@@ -146,9 +164,9 @@ def _negations(path: Path) -> dict[str, bool]:
     return {word: line[0] == "<" for line in lines if line and line[0] != "#" for word in line.lstrip("< ").split()}
 
 
-def _endings(path: Path) -> frozenset[str]:
+def _listed(path: Path) -> frozenset[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    return frozenset(ending for line in lines if not line.startswith("#") for ending in line.split())
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
 def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]:

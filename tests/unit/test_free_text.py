@@ -183,6 +183,21 @@ def test_cleaning_again_changes_nothing():
         ("requested by Quux", "requested by "),
         ("for Maria Quux; axial", "for ; axial"),
         ("Brain by J. Quux", "Brain by "),
+        ("syngo quux@ws12 VA40", "syngo  VA40"),
+        ("built in /home/quux/src", "built in /src"),
+        ("C:\\Users\\quux\\x", "\\x"),
+        ("v2 user=quux", "v2 "),
+        ("on pacs-ct2.klinik.local", "on "),
+        ("node1.internal v3", " v3"),
+        ("ws12.lan", ""),
+        ("pacs01.klinik.de", ""),
+        ("IP: 10.1.2.3", ""),
+        ("v3 192.168.0.12", "v3 "),
+        ("Quux Ward 7", "Quux "),
+        ("CT Zimmer 12", "CT "),
+        ("Tel 0171/4471920", "Tel "),
+        ("MRN 4471920", ""),
+        ("Pat.-Nr. 44719/20", ""),
     ],
 )
 def test_kept_text_loses_what_is_written_like_an_identifier(text, left):
@@ -199,6 +214,8 @@ def test_kept_text_loses_what_is_written_like_an_identifier(text, left):
         "X-Ray, by Contrast", "Mar", "16:1", "12:30", "2019", "1/2", "3-4-5", "512\\512\\12", "1024 1024 1", "per Acquisition",
         "MR^Brain  W/O\r\n", "0.5\\0.5", "Rev. 1999-2001", "Version 2.3.1-rc4", "ISO 10918-1", "10.1.2019.4",
         "Breast - CC/MLO", "C0205", "ABDOMEN_3.0_B31f", "^^",
+        "10.1.2.3", "SN 4471920", "OEC Mobile 9800", "Philips.NET 4.0", "syngo.via", "orthanc-server.com", "BestDiast@75%",
+        "Extra-local.internal", "pelvis.Internal os", "dcm4che-2.0.23", "Patient ID", "Unit 3", "Wards", "1.2.nl", "Home/user",
     ],
 )  # fmt: skip
 def test_kept_text_without_an_identifier_stays_byte_for_byte(text):

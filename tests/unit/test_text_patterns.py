@@ -570,3 +570,42 @@ def test_numbers_of_states_are_cut_out_of_kept_text_and_of_descriptions(number):
 )
 def test_versions_and_codes_of_kept_text_stay(text):
     assert drop_identifiers(text, EMPTY) == text
+
+
+@pytest.mark.parametrize("host", ["pacs-ct2.klinik.local", "ws12.local", "node1.internal", "srv.lan", "a.b.corp"])
+def test_host_of_an_internal_network_leaves_descriptions_whole(host: str) -> None:
+    assert _clean(f"CT chest {host} axial") == "CT chest axial"
+
+
+@pytest.mark.parametrize("text", ["No tumor.Local recurrence", "fracture.internal fixation", "C5.Internal fixation"])
+def test_word_behind_a_point_without_a_blank_is_no_host(text: str) -> None:
+    assert _clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("Anforderung 4711", "Anforderung 4711/23", "aanvraag 23-4471", "richiesta 2023/4471", "demande 2304-12"),
+        *(
+            "path no S23-4471",
+            "S23-4471",
+            "SP23-04471",
+            "H/23/4471",
+            "claim WC-2023-1182",
+            "ch. 214",
+            "st. 214",
+            "kmr 214",
+        ),
+    ],
+)
+def test_number_of_an_order_a_specimen_or_a_room_leaves_descriptions_whole(number: str) -> None:
+    assert _clean(f"CT chest {number}") == "CT chest"
+    assert _clean(f"{number} CT chest") == "CT chest"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CT Ch. 14", "T12-1000", "B50-1000", "S10-1200", "32 ch. 128 mm", "demande 3", "CH 12", "TE 23-4471", "S1-1234"],
+)
+def test_size_or_series_of_values_that_is_no_number_of_an_order_stays(text: str) -> None:
+    assert _clean(text) == text

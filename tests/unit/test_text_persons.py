@@ -77,3 +77,60 @@ def test_a_word_of_imaging_behind_a_label_of_persons_is_a_name(text: str, left: 
 )
 def test_modalities_and_what_names_nobody_stay(text: str) -> None:
     assert cleaned(text) in (text, text.replace("Radiologist: ", ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Crohn, Peter", ""),
+        ("CROHN, PETER", ""),
+        ("Siemens, Peter", ""),
+        ("Whipple, John A.", ""),
+        ("Whipple, John A. CT Abdomen", "CT Abdomen"),
+        ("Page, Thomas knee", "knee"),
+        ("CT Abdomen for Crohn, Peter", "CT Abdomen"),
+        ("CT Abdomen (Crohn, Peter)", "CT Abdomen"),
+        ("CT Abdomen; Crohn, Jürgen", "CT Abdomen"),
+        ("Crohn, Hans-Peter", ""),
+        ("Whipple J", ""),
+        ("Crohn P.", ""),
+        ("Alzheimer, A.", ""),
+        ("WHIPPLE J.", ""),
+    ],
+)
+def test_a_word_that_a_thing_is_called_after_is_a_surname_by_form(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Crohn, chronic",
+        "Crohn, Colon",
+        "Hodgkin, stage 2",
+        "Left, Hip",
+        "CT, MR",
+        "Whipple, Pancreas",
+        "Modic I",
+        "Meckel R",
+        "Crohn L.",
+        "Whipple CT",
+        "Dixon W",
+        "CT Crohn P",
+        "Morbus Crohn, Thorax",
+    ],
+)
+def test_a_word_that_a_thing_is_called_after_stays_beside_words_of_imaging(text: str) -> None:
+    assert cleaned(text) == text
+
+
+def test_thing_within_a_sentence_stays_before_a_given_name() -> None:
+    assert cleaned("Morbus Crohn, Peter") == "Morbus Crohn"
+
+
+def test_surnames_of_things_are_vocabulary_and_given_names_are_not() -> None:
+    vocabulary = load_vocabulary()
+    assert vocabulary.called_after
+    assert all(word in vocabulary for word in vocabulary.called_after)
+    assert vocabulary.given_names
+    assert not [word for word in vocabulary.given_names if word in vocabulary or word in vocabulary.eponyms]
