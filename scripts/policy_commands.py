@@ -93,7 +93,8 @@ def show_policy(name: str, tags: list[str], console: Console, *, everything: boo
     counts = Counter(entry.code for entry in policy.entries.values() if entry.rule.startswith("E.1-1"))
     _say(console, f"Table E.1-1 after options: {', '.join(f'{code} {n}' for code, n in counts.most_common())}")
     creators = len({creator for _, _, creator in policy.safe_private})
-    _say(console, f"Private attributes kept by Table E.3.10-1: {len(policy.safe_private)} of {creators} creators")
+    kept = f"{len(policy.safe_private)} of {creators} creators" if creators else "none"
+    _say(console, f"Private attributes kept by Table E.3.10-1: {kept}")
     if policy.overrides:
         table = _table("Overrides", "attribute", "action", "conditions", "reason")
         for row in policy.overrides:

@@ -88,7 +88,7 @@ _INSIDE_HOST = (
 _KEPT_HOST = r"(?<![\w.-])(?-i:(?:(?=[a-z0-9-]{0,62}[a-z])[a-z0-9-]{1,63}\.){2,4}(?:com|org|net|edu|gov|de|fr|nl|eu|uk|pl))(?![\w-]|\.\w)"
 _IP = r"\d{1,3}(?:\.\d{1,3}){3}"
 _INSIDE_IP = r"(?:192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2}"  # of other networks a version may be written so
-_HOME = r"(?<!\w)(?:/home|/users|[a-z]:[\\/](?:users|documents and settings))[\\/][^\s\\/,;]+"
+_HOME = r"(?<!\w)(?:/(?:home|users)|[a-z]:[\\/](?:users|documents and settings))[\\/][^\s\\/,;]+"
 _USER = r"(?<![^\W_])(?:user|username|login|logname)\s?=\s?[^\s\\,;]+"
 
 

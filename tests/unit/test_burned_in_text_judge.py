@@ -248,6 +248,13 @@ def test_benign_box_that_a_fill_touches_is_filled_whole():
     assert found.findings[1].verdict is Verdict.BENIGN
 
 
+def test_benign_boxes_in_a_column_do_not_go_one_for_the_other():
+    lines = ("525201", "PHILIPS", "THORAX", "SUPINE")
+    parts = reading(*(region(text, x=100, y=10 + 15 * n, w=60) for n, text in enumerate(lines)))
+    (found,) = judge([("1.2", "a", parts)], NOBODY, "all_but_benign", {})
+    assert [f.hide for f in found.findings] == [True, True, False, False]
+
+
 @pytest.mark.parametrize(
     ("hide", "hidden", "hold"),
     [

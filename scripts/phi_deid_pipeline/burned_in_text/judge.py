@@ -283,18 +283,17 @@ def _decided(finding: Finding, verdict: str | None) -> Finding:
 
 
 def _touched(findings: list[Finding], rows: int, columns: int) -> list[Finding]:
-    """Hide whole what a fill would cut: a finding that a hidden neighbour's grown box touches, until nothing changes."""
+    """Hide whole what a fill would cut: a finding that the grown box of one hidden for itself touches.
+
+    What is hidden so takes no further ones along, or a column of harmless lines would go for one.
+    """
     result = list(findings)
-    changed = True
-    while changed:
-        changed = False
-        hidden = [(f.frame, f.plane, grown(f.box, rows, columns)) for f in result if f.hide]
-        for n, finding in enumerate(result):
-            if finding.hide or finding.reason == "decided by a person" or finding.verdict is Verdict.NOT_TEXT:
-                continue
-            if any(f == finding.frame and p == finding.plane and overlap(b, finding.box) for f, p, b in hidden):
-                result[n] = replace(finding, hide=True, reason="a hidden box reaches into it")
-                changed = True
+    hidden = [(f.frame, f.plane, grown(f.box, rows, columns)) for f in findings if f.hide]
+    for n, finding in enumerate(findings):
+        if finding.hide or finding.reason == "decided by a person" or finding.verdict is Verdict.NOT_TEXT:
+            continue
+        if any(f == finding.frame and p == finding.plane and overlap(b, finding.box) for f, p, b in hidden):
+            result[n] = replace(finding, hide=True, reason="a hidden box reaches into it")
     return result
 
 
