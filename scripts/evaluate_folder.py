@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -18,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from phi_deid_pipeline.errors import ConfigError
+from run_progress import PLAIN_SECONDS
 from run_setup import make_output
 from run_tables import separator_hint
 
@@ -95,10 +97,13 @@ def evaluate(args: argparse.Namespace, console: Console) -> int:
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with silence(), Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(files))
-        results = []
+        results, told = [], monotonic()
         for result in evaluation.results(files, min(args.cores, len(files)), _be_quiet):
             results.append(result)
             progress.advance(task)
+            if not console.is_terminal and monotonic() - told >= PLAIN_SECONDS:
+                console.print(f"  evaluating: {len(results)} of {len(files)} files", highlight=False)
+                told = monotonic()
     if not any(result.is_instance or result.pixels or _is_broken(result) for result in results):
         if is_new:
             output.rmdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import evaluate_folder
 import factories
 import main as front_door
 from evaluate_folder import HEADER_REPORT, LOG, PIXEL_REPORT, SCORE, read_known
@@ -45,6 +46,15 @@ def test_findings_are_reported_and_scored(released: Path, tmp_path: Path) -> Non
     figures = json.loads((tmp_path / "out" / SCORE).read_text())
     assert (figures["score"], figures["instances"]) == (50.0, 2)
     assert rows(tmp_path / "out" / PIXEL_REPORT) == []
+
+
+def test_progress_is_told_where_no_terminal_is(
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(evaluate_folder, "PLAIN_SECONDS", 0.0)
+    evaluate(released, tmp_path / "out")
+    count = sum(path.is_file() for path in released.rglob("*"))
+    assert f"evaluating: {count} of {count} files" in capsys.readouterr().out
 
 
 def test_folder_without_findings_ends_well(released: Path, tmp_path: Path) -> None:
