@@ -139,7 +139,12 @@ def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Regio
     padding = settings.padding
     rows, columns = (n - 2 * padding for n in stroke.shape)
     views = Views(stroke, stroke, padding)
-    found = detect(stroke, scales(max(rows, columns))[0], settings)
+    tallest = tall_from(min(rows, columns))
+    found = [
+        candidate
+        for candidate in detect(stroke, scales(max(rows, columns))[0], settings)
+        if min(candidate.width, candidate.height) <= tallest
+    ]
     lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
     if eligible(rows, columns):
         lines = _without(lines, doubtful(lines, stroke, ()))

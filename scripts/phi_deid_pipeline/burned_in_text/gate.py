@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from phi_deid_pipeline.boxes import area, clipped
-from phi_deid_pipeline.burned_in_text.detect import STEP, Candidate, detect, scales
+from phi_deid_pipeline.burned_in_text.detect import STEP, Candidate, detect, scales, tall_from
 from phi_deid_pipeline.burned_in_text.models import gate_model, have_gate
 from phi_deid_pipeline.burned_in_text.prepare import MIDDLE, WHITE, Views, padded_values, stroke_map, windowed
 from phi_deid_pipeline.burned_in_text.read import Line, is_surely_text, is_text, letters, read_box
@@ -125,13 +125,14 @@ def _in_parts(
     shown = windowed(padded_values(image, settings.padding), image, invert=invert, window=window)
     rows, columns = image.shape[:2]
     by_stroke, by_window = scales(max(rows, columns))
+    tallest = tall_from(min(rows, columns))  # what is taller is looked for in the smaller picture
     for part in parts:
         for on_strokes, scale in ((True, by_stroke), (False, by_window)):
             crop = _crop(part, stroke.shape, scale)
             here = np.s_[crop.y : crop.y + crop.h, crop.x : crop.x + crop.w]
             views = Views(np.ascontiguousarray(stroke[here]), np.ascontiguousarray(shown[here]), 0)
             for candidate in detect(views.stroke if on_strokes else views.window, scale, settings, min(rows, columns)):
-                if _passes(views, candidate, settings):
+                if min(candidate.width, candidate.height) <= tallest and _passes(views, candidate, settings):
                     box = candidate.box()
                     yield Box(box.x + crop.x, box.y + crop.y, box.w, box.h)
 
