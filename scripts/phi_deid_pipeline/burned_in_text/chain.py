@@ -143,7 +143,7 @@ def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Regio
     found = [
         candidate
         for candidate in detect(stroke, scales(max(rows, columns))[0], settings)
-        if min(candidate.width, candidate.height) <= tallest
+        if candidate.thickness <= tallest
     ]
     lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
     if eligible(rows, columns):
@@ -190,7 +190,7 @@ def _scan(
     lines, no_text = [], []
     for candidate in candidates:
         line = read_box(views, candidate, settings)
-        if min(candidate.width, candidate.height) > tallest:
+        if candidate.thickness > tallest:
             if is_surely_text(line):
                 lines.append(line)
             continue

@@ -34,6 +34,11 @@ class Candidate:
     angle: float
     score: float
 
+    @property
+    def thickness(self) -> float:
+        """Return the length of the shorter side: about 1.6 times the height of its capitals."""
+        return min(self.width, self.height)
+
     def corners(self) -> np.ndarray:
         """Return the four corners as float32."""
         return cv2.boxPoints(((self.x, self.y), (self.width, self.height), self.angle))
@@ -52,10 +57,7 @@ def scales(longer_side: int) -> tuple[float, float]:
 
 
 def tall_from(shorter_side: int) -> float:
-    """Return the height in pixels over which a box is tall for its image: anatomy may look like that too.
-
-    A box is about 1.6 times as high as the capitals in it.
-    """
+    """Return the height in pixels over which a box is tall for its image: anatomy may look like that too."""
     return min(max(TALL * shorter_side, TALL_BOUNDS[0]), TALL_BOUNDS[1])
 
 
@@ -75,7 +77,7 @@ def detect(
     found = [
         candidate
         for candidate in _candidates(probability, columns / width, rows / height, settings)
-        if settings.min_text_height <= min(candidate.width, candidate.height) <= tallest
+        if settings.min_text_height <= candidate.thickness <= tallest
     ]
     return sorted(found, key=lambda c: (c.y, c.x, c.width, c.height))
 

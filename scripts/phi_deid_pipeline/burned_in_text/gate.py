@@ -73,6 +73,13 @@ def _crop(part: Box, shape: tuple[int, ...], scale: float) -> Box:
     return Box(left, top, width, height)
 
 
+def _cut(part: Box, stroke: np.ndarray, shown: np.ndarray, scale: float) -> tuple[Box, Views]:
+    """Return the crop of a part for the detector at a scale, and both renderings there."""
+    crop = _crop(part, stroke.shape, scale)
+    here = np.s_[crop.y : crop.y + crop.h, crop.x : crop.x + crop.w]
+    return crop, Views(np.ascontiguousarray(stroke[here]), np.ascontiguousarray(shown[here]), 0)
+
+
 def _dilated(tiles: np.ndarray, growth: int) -> np.ndarray:
     reach = 2 * (growth // TILE) + 1
     return cv2.dilate(tiles, np.ones((reach, reach), np.uint8))
@@ -128,11 +135,9 @@ def _in_parts(
     tallest = tall_from(min(rows, columns))  # what is taller is looked for in the smaller picture
     for part in parts:
         for on_strokes, scale in ((True, by_stroke), (False, by_window)):
-            crop = _crop(part, stroke.shape, scale)
-            here = np.s_[crop.y : crop.y + crop.h, crop.x : crop.x + crop.w]
-            views = Views(np.ascontiguousarray(stroke[here]), np.ascontiguousarray(shown[here]), 0)
+            crop, views = _cut(part, stroke, shown, scale)
             for candidate in detect(views.stroke if on_strokes else views.window, scale, settings, min(rows, columns)):
-                if min(candidate.width, candidate.height) <= tallest and _passes(views, candidate, settings):
+                if candidate.thickness <= tallest and _passes(views, candidate, settings):
                     box = candidate.box()
                     yield Box(box.x + crop.x, box.y + crop.y, box.w, box.h)
 
@@ -152,9 +157,7 @@ def _large(
     shown = windowed(padded_values(small, settings.padding), small, invert=invert, window=window)
     scale, shift = scales(max(size))[0], settings.padding
     for part in parts:
-        crop = _crop(part, stroke.shape, scale)
-        here = np.s_[crop.y : crop.y + crop.h, crop.x : crop.x + crop.w]
-        views = Views(np.ascontiguousarray(stroke[here]), np.ascontiguousarray(shown[here]), 0)
+        crop, views = _cut(part, stroke, shown, scale)
         for candidate in detect(views.stroke, scale, settings, min(size)):
             if is_surely_text(read_box(views, candidate, settings)):
                 box = candidate.box()
@@ -163,7 +166,7 @@ def _large(
 
 
 def _passes(views: Views, candidate: Candidate, settings: ReaderSettings) -> bool:
-    longer, shorter = max(candidate.width, candidate.height), min(candidate.width, candidate.height)
+    longer, shorter = max(candidate.width, candidate.height), candidate.thickness
     score, aspect = LOOKS_LIKE_TEXT
     if candidate.score >= score and longer >= aspect * shorter:
         return True
