@@ -77,7 +77,8 @@ def parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(prog="main.py", description=__doc__, epilog=exit_codes(""), formatter_class=raw)
     top.add_argument("--version", action="version", version=f"phi_deid_pipeline {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.set_defaults(parser=top)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text, epilog=exit_codes(name), formatter_class=raw)
@@ -119,17 +120,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
-    """Parse a command line; an option that its command does not have is told with the usage of that command."""
-    top = parser()
-    args, unknown = top.parse_known_args(arguments)
+    """Parse a command line; an option that its command does not have is told with the usage of that command.
+
+    Where no command is given, the help lists those that there are.
+    """
+    args, unknown = parser().parse_known_args(arguments)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if args.command is None or vars(args).get("policy_command", "") is None:
+        args.parser.print_help(sys.stderr)
+        sys.exit(USAGE)
     return args
 
 
 def _policy_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands below `policy` to its parser."""
-    commands = parser.add_subparsers(dest="policy_command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="policy_command", metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
