@@ -367,7 +367,7 @@ def releases(output: Path, console: Console) -> int:
     if not listed:
         console.print("Nothing has been released from this output yet.")
         return RELEASED
-    table = Table(title="Releases, the newest last; series added, changed and withdrawn", title_justify="left")
+    table = Table(title="Releases, the newest last; of series what was added, changed, withdrawn", title_justify="left")
     for name in ("release", "time", "instances", "added", "changed", "withdrawn", "policy", "salt", "MB"):
         left = name in ("release", "time", "policy", "salt")
         table.add_column(name, justify="left" if left else "right", overflow="fold")
@@ -385,7 +385,8 @@ def releases(output: Path, console: Console) -> int:
         )
     console.print(table)
     console.print(
-        "* is what `release` points to. Each release's manifest.json names the series by their new UIDs, and every file with its SHA-256."
+        "* is what `release` points to. A series counts once in each study that it stands in, as in the summary of a run. Each "
+        "release's manifest.json names the series by their new UIDs, and every file with its SHA-256."
     )
     return RELEASED
 
