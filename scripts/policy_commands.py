@@ -20,6 +20,7 @@ from phi_deid_pipeline.policies import Override, Policy, Resolution, load_policy
 from phi_deid_pipeline.policy_files import NAME, POLICIES_FOLDER, PolicyFile, find_policy, read_policy
 from phi_deid_pipeline.ps3_15_rules import format_tag, load_dictionary, parse_tag
 from phi_deid_pipeline.records import RejectReason
+from run_progress import counted
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policy_preview import Preview
@@ -261,8 +262,9 @@ def diff_policies(first: str, second: str, console: Console) -> int:
     if actions.row_count:
         console.print(actions, markup=False)
     concepts = _concepts(a, b)
-    rest = f"{conditional.row_count} overrides under conditions or of private attributes, {concepts} SR concepts"
-    _say(console, f"{actions.row_count} attributes, {rest} differ.")
+    overrides = counted(conditional.row_count, "override")
+    rest = f"{overrides} under conditions or of private attributes, {counted(concepts, 'SR concept')}"
+    _say(console, f"What differs: {counted(actions.row_count, 'attribute')}, {rest}.")
     return DONE
 
 
@@ -280,7 +282,10 @@ def _concepts(a: Policy, b: Policy) -> int:
 def validate_policy(name_or_file: str, console: Console) -> int:
     """Print what a valid policy file holds; PolicyError names the row that is wrong."""
     found, policy = _read(name_or_file), load_policy(name_or_file, disabled=True)
-    _say(console, f"Policy {policy.name} is valid: {len(policy.options)} options, {len(policy.overrides)} overrides.")
+    _say(
+        console,
+        f"Policy {policy.name} is valid: {counted(len(policy.options), 'option')}, {counted(len(policy.overrides), 'override')}.",
+    )
     _say(console, f"Digest {policy.digest}.{' It is disabled.' if found.disabled else ''}")
     return DONE
 
@@ -346,11 +351,10 @@ def preview_sample(name: str, inputs: list[Path], console: Console, *, values: b
 
 def _print_left_out(found: Preview, console: Console) -> None:
     for reason, number in sorted(found.rejected.items()):
-        _say(console, f"{_files(number)} left out ({reason}): {RejectReason(reason).what_to_do}")
-
-
-def _files(number: int) -> str:
-    return "1 file was" if number == 1 else f"{number} files were"
+        _say(
+            console,
+            f"{counted(number, 'file was', 'files were')} left out ({reason}): {RejectReason(reason).what_to_do}",
+        )
 
 
 def _print_rows(title: str, found: Preview, console: Console) -> bool:
@@ -401,8 +405,7 @@ def _print_legend(found: Preview, console: Console, *, whole: bool) -> None:
 
 
 def _print_preview(policy: Policy, found: Preview, console: Console, *, values: bool) -> None:
-    many = "1 instance" if found.read == 1 else f"{found.read} instances"
-    whole = _print_rows(f"Policy {policy.name} on {many}", found, console)
+    whole = _print_rows(f"Policy {policy.name} on {counted(found.read, 'instance')}", found, console)
     _print_legend(found, console, whole=whole)
     _print_left_out(found, console)
     for reason, number in sorted(found.held.items()):

@@ -21,7 +21,7 @@ from rich.table import Table
 import snakemake_process
 
 ROOT = Path(__file__).resolve().parents[1]
-_PRODUCTS = {"picture": "pictures", "image": "volumes", "mask": "masks"}
+_PRODUCTS = {"picture": "picture", "image": "volume", "mask": "mask"}
 _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full")
 # Lines of Snakemake's heading that tell where it runs and who started it.
 PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
@@ -332,22 +332,9 @@ def print_summary(output: Path, console: Console) -> int:
     console.print(table)
     if told := patients_line(summary["studies_of_several_patients"]):
         console.print(told, highlight=False)
-    files = sum(summary["rejected_by_reason"].values()) - total["rejected"]
-    if files:
-        told = (
-            "1 file that is no DICOM instance was" if files == 1 else f"{files} files that are no DICOM instances were"
-        )
-        console.print(f"Besides, {told} rejected.", highlight=False)
-    _print_counts(console, "All rejected input files, by reason", summary["rejected_by_reason"])
-    _print_counts(console, "Held for review, by reason", summary["held_by_reason"])
-    text = summary["text"]
-    console.print(
-        f"Burned-in text: {text['instances_read']} instances looked at, {text['regions_hidden']} regions hidden in "
-        f"{text['instances_redacted']} instances, {text['regions_benign_kept']} benign regions kept. "
-        f"{text['read_again']['frames']} frames were looked at again, {text['read_again']['left']} texts that identify were left. "
-        "A scan that finds no text is no proof that there is none.",
-        highlight=False,
-    )
+    for line in rejected_lines(summary, output):
+        console.print(line, highlight=False)
+    console.print(text_line(summary["text"]), highlight=False)
     console.print(links_line(summary["links"]), highlight=False)
     ct = summary["ct_series"]
     uids = summary["uids"]
@@ -363,6 +350,47 @@ def print_summary(output: Path, console: Console) -> int:
     if unused:
         console.print(f"Decisions that match nothing in this data set: {unused}; check their UIDs.", highlight=False)
     return sum(summary["rejected_by_reason"].values()) + total["held"] + unused
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """Return a number with its noun, in the plural (`more`, else with an s) where it is not 1."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def rejected_lines(summary: Mapping[str, Any], output: Path) -> list[str]:
+    """Return what was rejected and held, by reason, and which files tell of each one; nothing where nothing was."""
+    lines = []
+    rejected, held = summary["rejected_by_reason"], summary["held_by_reason"]
+    files = sum(rejected.values()) - summary["instances"]["rejected"]
+    if files:
+        told = counted(files, "file that is no DICOM instance was", "files that are no DICOM instances were")
+        lines.append(f"Besides, {told} rejected.")
+    if rejected:
+        lines.append(f"All rejected input files, by reason: {_by_name(rejected)}")
+    if held:
+        lines.append(f"Held for review, by reason: {_by_name(held)}")
+    if rejected:
+        taken = ", of duplicates also the row of decisions that takes it" if "duplicate_conflict" in rejected else ""
+        lines.append(f"What the scan rejected, and what to do{taken}: {output}/private/rejected.jsonl")
+    if held or summary["instances"]["rejected"]:
+        lines.append(f"All instances with status, reason and what to do: {output}/audits/deid/deid_audit.jsonl")
+    return lines
+
+
+def _by_name(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in sorted(counts))
+
+
+def text_line(text: Mapping[str, Any]) -> str:
+    """Return what was seen and done of burned-in text, in words."""
+    looked_at, redacted = counted(text["instances_read"], "instance"), counted(text["instances_redacted"], "instance")
+    hidden, kept = counted(text["regions_hidden"], "region"), counted(text["regions_benign_kept"], "benign region")
+    frames = counted(text["read_again"]["frames"], "frame was", "frames were")
+    left = counted(text["read_again"]["left"], "text that identifies was", "texts that identify were")
+    return (
+        f"Burned-in text: {looked_at} looked at, {hidden} hidden in {redacted}, {kept} kept. {frames} looked at again, {left} "
+        "left. A scan that finds no text is no proof that there is none."
+    )
 
 
 def patients_line(studies: Sequence[str]) -> str:
@@ -395,7 +423,7 @@ def links_line(links: Mapping[str, Any]) -> str:
 
 def stacks_line(stacks: Mapping[str, Any]) -> str:
     """Return what was made of CT stacks and what is left out and why, in words."""
-    made = ", ".join(f"{stacks[kind]} {name}" for kind, name in _PRODUCTS.items() if stacks[kind])
+    made = ", ".join(counted(stacks[kind], name) for kind, name in _PRODUCTS.items() if stacks[kind])
     reasons = Counter(f"{row['kind']}: {row['reason']}" for row in stacks["left_out"])
     return (
         "CT stacks: "
@@ -403,11 +431,6 @@ def stacks_line(stacks: Mapping[str, Any]) -> str:
         + "".join(f"; {reasons[reason]} {reason}" for reason in sorted(reasons))
         + (" (see ct_stacks.left_out of audits/summary.json)" if reasons else "")
     )
-
-
-def _print_counts(console: Console, title: str, counts: dict[str, int]) -> None:
-    if counts:
-        console.print(f"{title}: " + ", ".join(f"{counts[k]} {k}" for k in sorted(counts)), highlight=False)
 
 
 def print_places(output: Path, console: Console) -> None:

@@ -413,7 +413,7 @@ def verify_release(path: Path, salt: bytes | None = None) -> list[str]:
         if entry.is_symlink() or file_sha256(entry) != sha256:
             faults.append(f"{name}: {file} was changed")
     if extra:
-        errors.append(f"{name}: {extra} files that its manifest does not name")
+        errors.append(f"{name}: {extra} file{'s' if extra > 1 else ''} that its manifest does not name")
     return errors + faults
 
 

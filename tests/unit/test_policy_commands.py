@@ -125,7 +125,10 @@ def test_diff_shows_options_keys_and_attributes_that_differ(call, tmp_path):
     assert ["(0070,0001)", "GraphicAnnotationSequence", "SQ", "D", "C", "A"] in lines
     assert not any("(0008,1030)" in line for line in lines)
     _, out, _ = call("diff", "gdpr", "gdpr")
-    assert out.strip() == "0 attributes, 0 overrides under conditions or of private attributes, 0 SR concepts differ."
+    assert (
+        out.strip()
+        == "What differs: 0 attributes, 0 overrides under conditions or of private attributes, 0 SR concepts."
+    )
 
 
 def test_validate_names_the_row_that_is_wrong(call, tmp_path):

@@ -283,7 +283,7 @@ def test_changed_missing_and_extra_files_are_found(tmp_path):
     (path / third).symlink_to(path / "policy.json")
 
     assert verify_release(path, SALT) == [
-        "Release 0001: 1 files that its manifest does not name",
+        "Release 0001: 1 file that its manifest does not name",
         f"Release 0001: {first} was changed",
         f"Release 0001: {second} is missing",
         f"Release 0001: {third} was changed",

@@ -16,9 +16,12 @@ from run_progress import (
     SUMMARY_SCHEMA,
     Remaining,
     RunState,
+    counted,
     forget_scan_progress,
     print_summary,
     read_scan_progress,
+    rejected_lines,
+    text_line,
     work_done,
 )
 
@@ -69,6 +72,41 @@ def test_summary_of_another_version_is_not_shown(tmp_path: Path) -> None:
     console = Console(record=True, width=200)
     assert print_summary(tmp_path, console) == 0
     assert "run again" in console.export_text()
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "0 boxes"), (1, "1 box"), (2, "2 boxes")])
+def test_nouns_follow_their_number(number: int, told: str) -> None:
+    assert counted(number, "box", "boxes") == told
+    assert counted(number, "file") == f"{number} file{'' if number == 1 else 's'}"
+
+
+def test_text_is_told_in_the_number_that_it_has() -> None:
+    one = {"instances_read": 1, "regions_hidden": 1, "instances_redacted": 1, "regions_benign_kept": 1}
+    told = text_line(one | {"read_again": {"frames": 1, "left": 1}})
+    assert "1 instance looked at, 1 region hidden in 1 instance, 1 benign region kept." in told
+    assert "1 frame was looked at again, 1 text that identifies was left." in told
+
+
+def summary(rejected: dict[str, int], held: dict[str, int], instances: int) -> dict[str, object]:
+    return {"rejected_by_reason": rejected, "held_by_reason": held, "instances": {"rejected": instances}}
+
+
+def test_summary_names_the_files_that_tell_of_what_was_rejected(tmp_path: Path) -> None:
+    rejected = {"not_dicom": 1, "duplicate_conflict": 2}
+    lines = rejected_lines(summary(rejected, {}, 2), tmp_path)
+    assert lines == [
+        "Besides, 1 file that is no DICOM instance was rejected.",
+        "All rejected input files, by reason: 2 duplicate_conflict, 1 not_dicom",
+        "What the scan rejected, and what to do, of duplicates also the row of decisions that takes it: "
+        f"{tmp_path}/private/rejected.jsonl",
+        f"All instances with status, reason and what to do: {tmp_path}/audits/deid/deid_audit.jsonl",
+    ]
+
+
+def test_summary_of_a_run_that_released_all_names_no_list(tmp_path: Path) -> None:
+    assert rejected_lines(summary({}, {}, 0), tmp_path) == []
+    (text, audit) = rejected_lines(summary({}, {"photograph": 1}, 0), tmp_path)
+    assert text == "Held for review, by reason: 1 photograph" and "rejected.jsonl" not in audit
 
 
 def test_what_a_former_scan_said_is_forgotten(tmp_path: Path) -> None:
