@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import threading
@@ -27,6 +28,10 @@ _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is ful
 PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
 PLAIN_SECONDS = 10.0
 POLL_SECONDS = 0.25
+# Before so much is done, no time is told that is left: at least so many pieces, and such a share or so many more.
+FEWEST_PIECES, LEAST_SHARE, MANY_PIECES = 10, 0.1, 1000
+NEWS_WEIGHT = 2.0  # how far a piece that took a share of the time moves the end: 1 - exp(-2 share)
+NARROW = 120  # columns of a terminal below which progress is told in fewer words
 SUMMARY_SCHEMA = "summary/4"  # of the summary that is printed here
 STAGES = {
     "inventory": "reading headers",
@@ -219,22 +224,40 @@ def forget_scan_progress(output: Path) -> None:
 
 
 class Remaining:
-    """Estimates the seconds left: anew whenever a piece of work is done, counting down in between."""
+    """Estimates the seconds left: once enough is done to tell, counting down between two pieces of work.
+
+    Pieces are of unlike cost, so what the last ones say moves the end that was told by its share of the time alone.
+    """
 
     def __init__(self, now: float) -> None:
-        self._start = self._told = now
+        self._start = self._heard = now
         self._done, self._total, self._first = 0, 0, 0
-        self._left: float | None = None
+        self._end: float | None = None
 
     def seconds(self, done: int, total: int, now: float) -> float | None:
         """Return the seconds left at a time when `done` of `total` are done; None where nothing can be said yet, or any more."""
         if total != self._total or done < self._done:  # other work: what went before tells nothing of it
-            self._start, self._first, self._left = now, done, None
+            self._start, self._heard, self._first, self._end = now, now, done, None
         elif done > self._done:
-            self._left, self._told = (now - self._start) / (done - self._first) * (total - done), now
+            pieces, elapsed = done - self._first, now - self._start
+            if pieces >= FEWEST_PIECES and (pieces >= total * LEAST_SHARE or pieces >= MANY_PIECES):
+                end = now + elapsed / pieces * (total - done)
+                weight = 1 - math.exp(-NEWS_WEIGHT * (now - self._heard) / max(elapsed, 1.0))
+                self._end = end if self._end is None else self._end + weight * (end - self._end)
+            self._heard = now
         self._done, self._total = done, total
-        left = None if self._left is None else self._left - (now - self._told)
+        left = None if self._end is None else self._end - now
         return left if left is not None and left > 0 else None
+
+
+def remaining_words(seconds: float | None) -> str:
+    """Return about how long it takes, no finer than anybody can know; "" where that is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"about {max(round(seconds, -1), 10):.0f} s left"
+    minutes = seconds / 60
+    return f"about {minutes:.0f} min left" if minutes < 90 else f"about {minutes / 60:.0f} h left"
 
 
 def work_done(state: RunState) -> tuple[int, int]:
@@ -250,10 +273,10 @@ def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
     series = sum(n for n, _ in work.values())
     start = time.monotonic()
     remaining = Remaining(start)
+    narrow = console.is_terminal and console.width < NARROW
 
     def left(state: RunState) -> str:
-        seconds = remaining.seconds(*work_done(state), time.monotonic())
-        return f"about {seconds:.0f} s left" if seconds is not None and seconds >= 1 else ""
+        return remaining_words(remaining.seconds(*work_done(state), time.monotonic()))
 
     def counts(state: RunState) -> str:
         seconds = max(time.monotonic() - start, 0.001)
@@ -262,14 +285,19 @@ def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
         rate = state.instances_done / seconds
         if not state.instances_done:
             return ""
+        if narrow:
+            return f"{state.instances_done}/{instances} instances"
         return (
             f"instances {state.instances_done} of {instances}, series {state.series_done} of {series}, "
             f"{rate:.1f} instances/s"
         )
 
     if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
-        with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=console) as bar:
+        columns = (
+            *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(8 if narrow else 40)),
+            *(TextColumn("{task.fields[counts]}"), TimeElapsedColumn(), TextColumn("{task.fields[left]}")),
+        )
+        with Progress(*columns, console=console) as bar:
             task = bar.add_task("planning", total=None, counts="", left="")
 
             def draw(state: RunState) -> None:
