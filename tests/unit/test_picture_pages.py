@@ -16,8 +16,8 @@ from PIL import Image
 
 from phi_deid_pipeline import pipeline
 from phi_deid_pipeline.pictures import gather, report
-from phi_deid_pipeline.pictures.html_pages import findings_page, navigation
-from phi_deid_pipeline.pictures.pdf_file import Page, PdfFile, fitted, text_width
+from phi_deid_pipeline.pictures.html_pages import CAPTIONS, COLOURS_TOLD, CUT, FILLED_TOO, findings_page, navigation
+from phi_deid_pipeline.pictures.pdf_file import Page, PdfFile, fitted, text_width, wrapped
 from phi_deid_pipeline.pictures.render import jpeg
 from phi_deid_pipeline.records import Picture, PictureMark, PictureRow, SeriesPictures, Thumbnail, Unread
 
@@ -128,7 +128,11 @@ def test_report_holds_pages_pdfs_and_counts() -> None:
     page = Outline(files["burned_in_text.html"].decode())
     images = [attributes["src"] for tag, attributes in page.found if tag == "img"]
     assert len(images) == 3 * (3 + 1) and all(src.startswith("../pictures/b000001/") for src in images)
-    assert {"Original", "Boxes", "Result"} <= set(page.words) and "ZIMMERLIN" in page.words and "0.99" in page.words
+    assert (
+        {"Original", CAPTIONS["Boxes"], CAPTIONS["Result"], CUT} <= set(page.words)
+        and "ZIMMERLIN" in page.words
+        and "0.99" in page.words
+    )
     assert not any(attributes.get("src", "").startswith("http") for _, attributes in page.found)
     sheet = Outline(files["released.html"].decode())
     assert len([1 for tag, _ in sheet.found if tag == "img"]) == 4
@@ -279,3 +283,38 @@ def test_text_is_cut_to_the_width_it_has() -> None:
     assert fitted("short", 8, 100) == "short"
     cut = fitted("a rather long text that has no room", 8, 60)
     assert cut.endswith("…") and text_width(cut, 8) <= 60
+
+
+def test_text_is_broken_between_words_and_cut_in_its_last_line_alone() -> None:
+    text = "benign, hidden all the same: a hidden box reaches into it"
+    lines = wrapped(text, 7.5, 182, 2)
+    assert len(lines) == 2 and " ".join(lines) == text and all(text_width(line, 7.5) <= 182 for line in lines)
+    short = wrapped(text, 7.5, 60, 2)
+    assert len(short) == 2 and short[1].endswith("…") and not short[0].endswith("…")
+    assert wrapped("short", 8, 100, 2) == ["short"]
+
+
+@pytest.mark.parametrize("marks", [3, 40])
+def test_long_reasons_stand_whole_in_the_pdf_and_each_page_explains_its_colours(marks: int) -> None:
+    one = series(1)
+    (row,) = one.rows
+    many = tuple(
+        replace(row.marks[0], number=n + 1, reason="a hidden box reaches into it; filled all the same")
+        for n in range(marks)
+    )
+    files, _ = written({"b000001": [replace(one, rows=(replace(row, marks=many),))]}, [status(1, 0)])
+    text = pdf_text(files["burned_in_text.pdf"])
+    told = " ".join(text.split())
+    assert told.count("identifying: a hidden box reaches into it; filled all the same") == marks
+    assert text.count(FILLED_TOO) == pdf_pages(files["burned_in_text.pdf"]) and "…" not in text
+    page = Outline(files["burned_in_text.html"].decode())
+    assert {FILLED_TOO, COLOURS_TOLD} <= set(page.words)
+
+
+def test_text_that_fits_nowhere_in_the_pdf_is_said_to_stand_in_the_page() -> None:
+    one = series(1)
+    (row,) = one.rows
+    long = replace(row.marks[0], text="ZIMMERLIN " * 20)
+    files, _ = written({"b000001": [replace(one, rows=(replace(row, marks=(long,)),))]}, [status(1, 0)])
+    assert "for text that does not fit: the page for the browser shows it." in pdf_text(files["burned_in_text.pdf"])
+    assert "ZIMMERLIN " * 20 in files["burned_in_text.html"].decode()

@@ -19,6 +19,14 @@ HOW_TO_DECIDE = (
     "<code>#</code> and the ID of the finding, with verdict <code>keep</code> or <code>hide</code>; a row with the UID alone "
     "and verdict <code>release</code> or <code>withhold</code> decides on an instance or a series."
 )
+CAPTIONS = {
+    "Original": "Original",
+    "Boxes": "Boxes: what was found, numbered as below",
+    "Result": "Result: what was written, hidden boxes filled",
+}
+CUT = "Cut from the original"
+FILLED_TOO = "filled too, without a finding in this frame"
+COLOURS_TOLD = "In the table the number has the colour of its box. Nothing is drawn into the cuts: their colours are those of the original."
 _CSS = """
 :root{--line:#3a3f45;--soft:#9aa3ad}
 body{margin:0;background:#16191d;color:#e6e9ec;font:14px/1.45 system-ui,"Segoe UI",Roboto,"Noto Sans",sans-serif}
@@ -177,10 +185,9 @@ def _summary(totals: Totals) -> str:
 def _legend(states: Sequence[str], *, dashed: bool = False) -> str:
     items = [f'<span><i style="border-color:{_css(state)}"></i>{WORDS[state]}</span>' for state in states]
     if dashed:
-        items.append(
-            f'<span><i style="border:3px dashed {_css(HIDDEN)}"></i>filled too, without a finding in this frame</span>'
-        )
-    return f'<p class="legend">{"".join(items)}</p>\n'
+        items.append(f'<span><i style="border:3px dashed {_css(HIDDEN)}"></i>{FILLED_TOO}</span>')
+    told = f'<p class="soft">{COLOURS_TOLD}</p>\n' if dashed else ""
+    return f'<p class="legend">{"".join(items)}</p>\n{told}'
 
 
 def _css(state: str) -> str:
@@ -219,7 +226,7 @@ def _row(row: PictureRow, shown: Shown, folder: str) -> str:
     return (
         f'<div class="row{" review" if review else ""}"><h3>{escape(heading(row, shown))} · {escape(end)}</h3>'
         f'<div class="uid">SOP Instance UID (new) {escape(row.sop_uid)}</div>{warning}<div class="trio">{trio}</div>'
-        f'<table><tr><th class="num">No.</th><th>As it stands there</th><th>Read as</th><th>What became of it</th>'
+        f'<table><tr><th class="num">No.</th><th>{CUT}</th><th>Read as</th><th>What became of it</th>'
         f"<th>Verdict and reason</th><th>Category</th><th>Confidence</th><th>Reader</th><th>ID</th></tr>{marks}</table>{lines}</div>\n"
     )
 
@@ -227,9 +234,10 @@ def _row(row: PictureRow, shown: Shown, folder: str) -> str:
 def _figure(picture: Picture | None, name: str, folder: str) -> str:
     if picture is None:
         return f"<figure><figcaption>{name}: no picture</figcaption></figure>"
+    told = CAPTIONS[name]
     return (
         f'<figure><a href="{folder}/{picture.name}"><img loading="lazy" src="{folder}/{picture.name}" width="{picture.width}" '
-        f'height="{picture.height}" alt="{name}"></a><figcaption>{name}</figcaption></figure>'
+        f'height="{picture.height}" alt="{name}"></a><figcaption>{told}</figcaption></figure>'
     )
 
 

@@ -38,6 +38,22 @@ def fitted(text: str, size: float, width: float, *, bold: bool = False) -> str:
     return text + "…"
 
 
+def wrapped(text: str, size: float, width: float, lines: int, *, bold: bool = False) -> list[str]:
+    """Return text broken between words into lines of a width in points, the last of `lines` cut with an ellipsis."""
+    done: list[str] = []
+    words = text.split(" ")
+    while words:
+        last = len(done) == lines - 1
+        count = len(words) if last else 1
+        while not last and count < len(words):
+            if text_width(" ".join(words[: count + 1]), size, bold=bold) > width:
+                break
+            count += 1
+        done.append(fitted(" ".join(words[:count]), size, width, bold=bold))
+        words = words[count:]
+    return done
+
+
 @dataclass(slots=True)
 class Page:
     """A page in the making: coordinates in points from its upper left corner. Colours are RGB, 0 to 255."""
@@ -47,6 +63,7 @@ class Page:
     _drawn: list[str] = field(default_factory=list)
     _pictures: dict[Picture, str] = field(default_factory=dict)  # the batch of each
     undrawable: bool = False  # a character that the font lacks was replaced
+    shortened: bool = False  # a text did not fit
 
     def text(
         self, x: float, y: float, text: str, size: float = 9, *, bold: bool = False, colour: Iterable[int] = (0, 0, 0)

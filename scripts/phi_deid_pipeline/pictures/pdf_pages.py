@@ -7,6 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from phi_deid_pipeline.pictures.gather import PER_SHEET, SHEET_COLUMNS, SHEET_ROWS, Placed, Shown, Totals, reason_of
 from phi_deid_pipeline.pictures.html_pages import (
+    CAPTIONS,
+    COLOURS_TOLD,
+    CUT,
+    FILLED_TOO,
     FINDINGS_TITLE,
     HOW_TO_DECIDE,
     PRIVATE,
@@ -19,7 +23,7 @@ from phi_deid_pipeline.pictures.html_pages import (
     summary_rows,
     verdict_words,
 )
-from phi_deid_pipeline.pictures.pdf_file import A4, Page, fitted, text_width
+from phi_deid_pipeline.pictures.pdf_file import A4, Page, fitted, text_width, wrapped
 from phi_deid_pipeline.pictures.states import COLOURS, HIDDEN, IGNORED, KEPT, REVIEW, WORDS
 from phi_deid_pipeline.records import PictureMark, PictureRow, Unread
 
@@ -28,12 +32,15 @@ WIDTH, HEIGHT = A4
 INNER = WIDTH - 2 * MARGIN
 PICTURE_HEIGHT = 275.0  # at least as much room as pictures may take
 LINES = (21.0, 14.5, 11.5)  # points of a finding in the table; the narrow ones where they save a page
+TWO_LINES = 21.0  # points of a finding from which its texts may take two lines
+SIZE, WRAPPED_SIZE, LEAST_SIZE = 8.0, 7.5, 5.5  # of texts in the table: as a rule, in two lines, at least in one
+BELOW = 46.0  # points below the table: legend and footer
 UNREAD_PER_PAGE = 13
 GREY, RULE, BLACK, WARNING = (90, 90, 90), (210, 210, 210), (0, 0, 0), (170, 90, 0)
 # Column: title, left edge, width, in points.
 COLUMNS = (
     ("", 0.0, 18.0),
-    ("As it stands there", 20.0, 114.0),
+    (CUT, 20.0, 114.0),
     ("Read as", 138.0, 164.0),
     ("What became of it", 306.0, 92.0),
     ("Verdict and reason", 402.0, 182.0),
@@ -108,8 +115,10 @@ def _cover(totals: Totals) -> Page:
         "Each page: original, the same with boxes, what was written. Series that need review come first, what was not looked at last.",
         10,
     )
-    for number, part in enumerate(re.sub("<[^>]*>", "", HOW_TO_DECIDE).split("; ")):
-        page.text(MARGIN, y + 64 + 14 * number, part, 10)
+    told = [COLOURS_TOLD, re.sub("<[^>]*>", "", HOW_TO_DECIDE)]
+    lines = [line for text in told for line in wrapped(text, 10, INNER, 4)]
+    for number, line in enumerate(lines):
+        page.text(MARGIN, y + 64 + 14 * number, line, 10)
     return _footed(page)
 
 
@@ -118,20 +127,21 @@ def _row_pages(row: PictureRow, shown: Shown, count: int) -> Iterator[Page]:
     y = _header(page, row, shown, count)
     third = (INNER - 16) / 3
     pictures = ((row.original, "Original"), (row.boxes, "Boxes"), (row.result, "Result"))
-    room = max(PICTURE_HEIGHT, HEIGHT - y - 70 - len(row.marks) * LINES[0])
+    room = max(PICTURE_HEIGHT, HEIGHT - y - 36 - BELOW - len(row.marks) * LINES[0])
     high = min(room, max((third * p.height / p.width for p, _ in pictures if p), default=12.0))
     for place, (picture, name) in enumerate(pictures):
         x = MARGIN + place * (third + 8)
         page.rectangle(x, y, third, high, BLACK)
         if picture:
             page.picture(picture, shown.batch, x, y, third, high)
-        page.text(x, y + high + 9, name if picture else f"{name}: no picture", 7.5, colour=GREY)
+        page.text(x, y + high + 9, CAPTIONS[name] if picture else f"{name}: no picture", 7.5, colour=GREY)
     y += high + 20
     marks = list(row.marks)
     line = next((line for line in LINES if len(marks) <= _room(y, line)), LINES[1])
     while True:
         room = _room(y, line)
         _table(page, y, marks[:room], shown.batch, line)
+        _legend(page, MARGIN, HEIGHT - 26, (HIDDEN, KEPT, REVIEW, IGNORED), dashed=True)
         marks = marks[room:]
         yield _footed(page)
         if not marks:
@@ -142,7 +152,7 @@ def _row_pages(row: PictureRow, shown: Shown, count: int) -> Iterator[Page]:
 
 def _room(y: float, line: float) -> int:
     """Return how many findings fit on a page below y."""
-    return max(int((HEIGHT - 34 - y - 12) / line), 1)
+    return max(int((HEIGHT - BELOW - y - 12) / line), 1)
 
 
 def _header(page: Page, row: PictureRow, shown: Shown, count: int, *, more: bool = False) -> float:
@@ -157,7 +167,9 @@ def _header(page: Page, row: PictureRow, shown: Shown, count: int, *, more: bool
     y = 50.0
     for note, colour in ((row.note, WARNING), (alike_words(row), GREY), (further_words(row), GREY)):
         if note and not more:
-            page.text(MARGIN, y, fitted(note, 8, INNER), 8, colour=colour)
+            told = fitted(note, 8, INNER)
+            page.text(MARGIN, y, told, 8, colour=colour)
+            page.shortened |= told != note
             y += 11
     return y - 2
 
@@ -168,9 +180,8 @@ def _table(page: Page, y: float, marks: Sequence[PictureMark], batch: str, line:
     y += 11
     for mark in marks:
         page.rectangle(MARGIN, y, INNER, 0.4, RULE)
-        base = y + line / 2 + 3
         page.rectangle(MARGIN, y + 1.5, 16, line - 3, COLOURS[mark.state])
-        page.text(MARGIN + 3, base, str(mark.number), 8, bold=True)
+        page.text(MARGIN + 3, y + line / 2 + 3, str(mark.number), 8, bold=True)
         if mark.crop:
             _, x, width = COLUMNS[1]
             wide = min(width, mark.crop.width * (line - 3) / mark.crop.height)
@@ -179,9 +190,24 @@ def _table(page: Page, y: float, marks: Sequence[PictureMark], batch: str, line:
         cells = (text, WORDS[mark.state], verdict_words(mark))
         cells += (mark.category.replace("_", " "), f"{mark.confidence:.2f}", mark.reader, mark.id)
         for (_, x, width), cell in zip(COLUMNS[2:], cells, strict=True):
-            bold = cell is text
-            page.text(MARGIN + x, base, fitted(cell, 8, width, bold=bold), 8, bold=bold)
+            _cell(page, MARGIN + x, y, cell, width, line, bold=cell is text)
         y += line
+
+
+def _cell(page: Page, x: float, y: float, text: str, width: float, line: float, *, bold: bool) -> None:
+    """Write a text into a row of the table: in two lines or smaller where it is long, cut where that is not enough."""
+    size, lines = SIZE, [text]
+    if text_width(text, size, bold=bold) > width:
+        if line >= TWO_LINES:
+            size = WRAPPED_SIZE
+            lines = wrapped(text, size, width, 2, bold=bold)
+        else:
+            size = max(0.99 * size * width / text_width(text, size, bold=bold), LEAST_SIZE)
+            lines = [fitted(text, size, width, bold=bold)]
+        page.shortened |= " ".join(lines) != text
+    base = y + line / 2 + 3 - (len(lines) - 1) * size * 0.55
+    for number, part in enumerate(lines):
+        page.text(x, base + number * size * 1.1, part, size, bold=bold)
 
 
 def _unread_page(unread: Sequence[tuple[Shown, Unread]], count: int) -> Page:
@@ -205,7 +231,7 @@ def _unread_words(unread: Unread) -> str:
 def _legend(page: Page, x: float, y: float, states: Sequence[str], *, dashed: bool = False) -> None:
     items = [(WORDS[state], COLOURS[state], False) for state in states]
     if dashed:
-        items.append(("filled too, without a finding in this frame", COLOURS[HIDDEN], True))
+        items.append((FILLED_TOO, COLOURS[HIDDEN], True))
     for words, colour, broken in items:
         page.rectangle(x, y - 7, 12, 7, colour, line=1.5, dashed=broken)
         page.text(x + 16, y, words, 8, colour=GREY)
@@ -220,12 +246,12 @@ def _footed(page: Page) -> Page:
         7,
         colour=GREY,
     )
+    told = []
     if page.undrawable:
-        page.text(
-            MARGIN + 300,
-            HEIGHT - 12,
-            "? stands for a character that this font lacks: the page for the browser shows it.",
-            7,
-            colour=GREY,
-        )
+        told.append("? stands for a character that this font lacks")
+    if page.shortened:
+        told.append("… for text that does not fit")
+    if told:
+        note = f"{', '.join(told)}: the page for the browser shows it."
+        page.text(MARGIN + 300, HEIGHT - 12, note, 7, colour=GREY)
     return page
