@@ -97,10 +97,16 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", "De-identify, verify, audit and release the DICOM instances of a folder.")
     prepare_only = command("prepare", "Write input, policy, salt and config for a run by plain Snakemake.")
     for sub in (run, prepare_only):
-        run_options(sub)
+        run_options(sub, storage=sub is run)
     run_only_options(run)
     demo = command("demo", "Build the sample input and run the whole pipeline over it.")
-    demo.add_argument("--input", type=Path, default=DEMO_INPUT, metavar="DIR", help="where the sample input is built")
+    demo.add_argument(
+        "--input",
+        type=Path,
+        default=DEMO_INPUT,
+        metavar="DIR",
+        help="where the sample input is built (default: .cache/sample_input)",
+    )
     demo.add_argument("--output", type=Path, default=DEMO_OUTPUT, metavar="DIR", help="output folder (default: demo)")
     status = command("status", "Tell how far the work in an output folder is.")
     releases = command("releases", "List the releases of an output folder and what changed in each.")
@@ -112,13 +118,10 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--salt-file", type=Path, metavar="FILE", help="proves the seal too (default: OUTPUT/private/salt)"
     )
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="Look through a de-identified folder, of any tool, with readers and patterns of its own.",
-        epilog=evaluate_folder.EPILOG,
-        formatter_class=raw,
+    evaluate = command(
+        "evaluate", "Look through a de-identified folder, of any tool, with readers and patterns of its own."
     )
-    evaluate.set_defaults(parser=evaluate)
+    evaluate.epilog = evaluate_folder.EPILOG
     evaluate_folder.add_options(evaluate)
     for sub in (demo, evaluate):
         sub.add_argument(
@@ -144,10 +147,11 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 def _policy_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands below `policy` to its parser."""
+    raw = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="policy_command", metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
+        made = commands.add_parser(name, help=text, description=text, epilog=exit_codes(name), formatter_class=raw)
         made.set_defaults(parser=made)
         return made
 
@@ -163,11 +167,12 @@ def _policy_commands(parser: argparse.ArgumentParser) -> None:
     )
     show.add_argument("--all", action="store_true", help="the action on every attribute of the dictionary")
     diff = command("diff", "Show what two policies do differently.")
-    diff.add_argument("first", metavar="A")
-    diff.add_argument("second", metavar="B")
-    command("validate", "Check a policy file; the row that is wrong is named.").add_argument("name", metavar="FILE")
+    diff.add_argument("first", metavar="A", help="name or file of a policy")
+    diff.add_argument("second", metavar="B", help="name or file of another one")
+    validate = command("validate", "Check a policy file; the row that is wrong is named.")
+    validate.add_argument("name", metavar="FILE", help="a policy file, or the name of a policy")
     clone = command("clone", "Write a new policy that extends A, to be changed by hand.")
-    clone.add_argument("first", metavar="A")
+    clone.add_argument("first", metavar="A", help="name or file of a policy")
     clone.add_argument("second", metavar="B", help="name of a new policy in config/policies/, or a new file (.yaml)")
     clone.add_argument("--copy", action="store_true", help="write all of A out, so that no later change of A counts")
     preview = command("preview", "Show what a policy would do to each attribute of a sample; nothing is kept.")

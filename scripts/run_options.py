@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 
-def run_options(sub: argparse.ArgumentParser) -> None:
-    """Add what says what is de-identified, by which rules, to where."""
+def run_options(sub: argparse.ArgumentParser, *, storage: bool) -> None:
+    """Add what says what is de-identified, by which rules, to where; `storage` where the input may be a bucket."""
     sub.add_argument(
         "--input",
         required=True,
         metavar="DIR",
-        help="folder with DICOM instances, or s3://BUCKET/PREFIX; never modified",
+        help=f"folder with DICOM instances{', or s3://BUCKET/PREFIX' if storage else ''}; never modified",
     )
     sub.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for private/, audits/, releases/"

@@ -180,6 +180,30 @@ def test_page_of_the_config_is_as_rendered() -> None:
     assert CONFIG_PAGE.read_text(encoding="utf-8") == render_config(), "run workflow/schemas/render_config_readme.py"
 
 
+def test_page_of_the_config_says_of_every_group_what_runs_again() -> None:
+    schema = yaml.safe_load(CONFIG_SCHEMA.read_text(encoding="utf-8"))
+    groups = {f"{name}.*" if entry.get("type") == "object" else name for name, entry in schema["properties"].items()}
+    table = CONFIG_PAGE.read_text(encoding="utf-8").partition("## What a change of a key makes run again")[2]
+    assert set(re.findall(r"^\| `([a-z_.*]+)` \|", table, re.M)) == groups - {"run_id"}
+
+
+@pytest.mark.parametrize(
+    ("parsers", "name"),
+    [(commands(), name) for name in commands()]
+    + [(below(commands()["policy"]), name) for name in below(commands()["policy"])],
+)
+def test_help_says_what_a_command_does_and_what_each_argument_is(
+    parsers: dict[str, argparse.ArgumentParser], name: str
+) -> None:
+    parser = parsers[name]
+    assert parser.description and "exit codes:" in parser.format_help()
+    assert [action.dest for action in parser._actions if not action.help and not action.choices] == []
+
+
+def test_bucket_as_input_is_offered_where_it_is_taken() -> None:
+    assert {name for name, parser in commands().items() if "or s3://" in parser.format_help()} == {"run"}
+
+
 def test_page_of_the_config_names_every_key_with_its_default() -> None:
     schema = yaml.safe_load(CONFIG_SCHEMA.read_text(encoding="utf-8"))
     page = CONFIG_PAGE.read_text(encoding="utf-8")

@@ -41,8 +41,11 @@ _RERUNS = """
 | `inventory.*` | the scan; then only batches whose manifest changed (`target_work`, `spread`, `max_batches`: new series only) |
 | `free_text.*` | cleaning, verification and what follows |
 | `ocr.*` | reading of pixels, and what follows from a reading that changed |
+| `redaction.*` | cleaning, verification and what follows, of `allow_list` also judging of text; no picture is read again |
+| `faces.*` | cleaning, verification and what follows |
 | `verification.*` | verification and the assembly of audits |
 | `geometry.*` | CT geometry, pictures, volumes and the assembly of audits; of `pictures`, `resample` and `format` what they name |
+| `reports.*` | pages with pictures |
 | `container` | nothing |
 
 Policies are described in [policies/README.md](policies/README.md).
