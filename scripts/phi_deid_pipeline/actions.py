@@ -18,6 +18,7 @@ from phi_deid_pipeline.dicom_utils import (
     encode_text,
 )
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers
 from phi_deid_pipeline.records import RejectReason
 
@@ -92,7 +93,7 @@ _REPERTOIRES = {
     "AE": b"",
     "UR": b"",
 }
-_TIME = re.compile(
+_TIME = Expression(
     rb"(?:(?:[01]\d|2[0-3])(?:(:?)[0-5]\d(?:\1(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?)?",
 )
 
@@ -294,7 +295,7 @@ def is_well_formed(vr: str, value: bytes) -> bool:
 
 
 # A word with letters beyond ASCII, long enough not to come about by misreading another encoding; or ideographs, kana.
-_MISREAD = re.compile(r"(?=[a-zA-Z]*[^\W\d_a-zA-Z])[^\W\d_]{4,}|[\u3040-\u9fff\uac00-\ud7af]{2}")
+_MISREAD = Expression(r"(?=[a-zA-Z]*[^\W\d_a-zA-Z])[^\W\d_]{4,}|[\u3040-\u9fff\uac00-\ud7af]{2}")
 
 
 def _without_misread(value: bytes, charset: tuple[str, ...], lexicon: Lexicon) -> bytes:

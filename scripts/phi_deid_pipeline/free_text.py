@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.measures import is_window, unit_chains
@@ -30,22 +31,22 @@ MAX_NUMBER_DIGITS = 4
 YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date element
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
-_TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
+_TOKEN = Expression(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
 _OF_THE, _MIN_STEM = frozenset({"des", "eines"}), 4
-_MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
-_GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
-_TWO_LETTERS = re.compile(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
-_PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
-_CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
-_OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
+_MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, Expression("(?<![aeq])[aou]e"), Expression("[ao]e")
+_GAUGE_BEFORE = Expression(r"(?<![\d.,/-])\d{1,2} ?$")
+_TWO_LETTERS = Expression(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
+_LETTERS = Expression(r"[^\W\d_]+")
+_POWER, _SUPERSCRIPTS = Expression("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
+_PIECE = Expression(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
+_CAMEL = Expression(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
+_OLD = Expression(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
-_ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
+_ENDS = Expression(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION, _PAIR = 24, 2
-_CLOSING = re.compile(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
+_CLOSING = Expression(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
 
 
 def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import permutations, product, takewhile
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.lexicon_numbers import address_numbers, address_pairs, dotted_forms, id_forms, is_round_or_year
 from phi_deid_pipeline.lexicon_words import (
@@ -59,9 +60,9 @@ _SHORT_TERMS = frozenset(_TERMS.split())
 _MOST_WORDS = 6  # of a name that are joined
 _MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
-_PREFIXED = re.compile(r"(ma?c|o|fitz)([^\W\d_]{4,})")
+_PREFIXED = Expression(r"(ma?c|o|fitz)([^\W\d_]{4,})")
 MIN_GLUED = 6  # letters of a name that counts in one word with a code
-_VERBATIM = re.compile(r"(?![ctls]\d{1,2}[/-]\d)[a-z]{1,2}[/#.-]\d{2,4}|\d{2,4}[/#-][a-z]{1,2}")  # no level: L4/51
+_VERBATIM = Expression(r"(?![ctls]\d{1,2}[/-]\d)[a-z]{1,2}[/#.-]\d{2,4}|\d{2,4}[/#-][a-z]{1,2}")  # no level: L4/51
 _MIN_SIGNED = 3  # initials that may leave out others between them
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")

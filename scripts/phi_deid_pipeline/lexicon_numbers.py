@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
 from phi_deid_pipeline.written_dates import normal_date
 
@@ -16,16 +17,16 @@ MIN_POINTED = 8  # digits in two groups that a point may divide: 2024.77123 of 2
 MIN_PART = 4  # digits of a number of an address
 MIN_DIVIDED = 5  # digits of a number of an address that is written in groups: 582 22
 MIN_JOINED = 6  # digits of a number that counts with any marks between its digits, where the whole run is that number
-_UID = re.compile(r"\d+(?:\.\d+){4,}")
-_RUN_OF_GROUPS = re.compile(r"(?<![^\W_])\d++(?:(?:[^\w\n]{1,3}|_{1,3}| ?x ?)\d++(?!(?!x\d)[^\W_]))+")
-_GROUPS = re.compile(r"\d+(?:[ ./-]\d+)*")
-_POSTCODES = re.compile(
+_UID = Expression(r"\d+(?:\.\d+){4,}")
+_RUN_OF_GROUPS = Expression(r"(?<![^\W_])\d++(?:(?:[^\w\n]{1,3}|_{1,3}| ?x ?)\d++(?!(?!x\d)[^\W_]))+")
+_GROUPS = Expression(r"\d+(?:[ ./-]\d+)*")
+_POSTCODES = Expression(
     r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2}"
     r"|[ac-fhknprtv-y]\d[\dw] ?(?=[a-z]*\d)[\dac-fhknprtv-y]{4})(?![^\W_])"
 )  # British, Canadian, Dutch, Irish
-_FIRST_HALF = re.compile(r"(?<![^\W_])([a-z]{2}\d[a-z\d]?|[a-z]\d[a-z]) ?\d[a-z][a-z\d](?![^\W_])")
+_FIRST_HALF = Expression(r"(?<![^\W_])([a-z]{2}\d[a-z\d]?|[a-z]\d[a-z]) ?\d[a-z][a-z\d](?![^\W_])")
 # First halves of postcodes that name series, views and sides too.
-_IMAGING_HALF = re.compile(r"(?:cr|ct|ll|pa|se|sl|sp|ss|st|te|ti|tr)\d+")
+_IMAGING_HALF = Expression(r"(?:cr|ct|ll|pa|se|sl|sp|ss|st|te|ti|tr)\d+")
 
 
 def joined_runs(folded: str) -> Iterator[tuple[int, int, str]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property, lru_cache
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.measures import Measures
 from phi_deid_pipeline.text_persons import Persons
@@ -24,17 +25,17 @@ _COUNTED = (
     r"|ann[ée]es?|heures?|semaines?|mois|cortes|semanas?|d[ií]as?|a[ñn]os?|horas?|mes|meses|giorn[io]|settiman[ae]|mesi|mese"
     r"|ann[io]|or[ae]|weken|week|dag|dagen|maand|maanden|jaar|uur|day|month|year|hour)"
 )
-_DAY_AND_MONTH = re.compile(
+_DAY_AND_MONTH = Expression(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
 _LOOK_BACK = 40  # characters in which the words before a day are looked for
 _THIRDS = frozenset({(1, 3), (2, 3)})  # of a bone
-_CLAUSE_ENDS = re.compile(r"\s*(?:$|[,;:)\r\n]|\.(?:\s|$))")
-_DATE_BEHIND = re.compile(
+_CLAUSE_ENDS = Expression(r"\s*(?:$|[,;:)\r\n]|\.(?:\s|$))")
+_DATE_BEHIND = Expression(
     rf" (?:{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})$"
 )
-_SHORT_VALUE = re.compile(r"\d{1,4}(?:[./x-]\d{1,3})?")
+_SHORT_VALUE = Expression(r"\d{1,4}(?:[./x-]\d{1,3})?")
 _WEEK = "(?:0?[1-9]|[1-4][0-9]|5[0-3])"
 _ROMAN = "(?-i:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})"  # a month
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
@@ -142,11 +143,11 @@ class _Form:
     def compiled(self) -> re.Pattern[str]:
         return re.compile(self.pattern, re.IGNORECASE)
 
-    def may_match(self, text: str, digits: int, beginnings: frozenset[str]) -> bool:
-        """Tell whether a text may match; `beginnings` of its words in lower case, none where it is not of ASCII alone."""
+    def may_match(self, text: str, digits: int, beginnings: frozenset[str] | None) -> bool:
+        """Tell whether a text may match; `beginnings` of its words in lower case, None where it is not of ASCII alone."""
         if digits < self._digits or (self._marks and self._marks.isdisjoint(text)):
             return False
-        if not beginnings or not self._asks_words or not self._starts.isdisjoint(beginnings):
+        if beginnings is None or not self._asks_words or not self._starts.isdisjoint(beginnings):
             return True
         if not self._holds:
             return False
@@ -163,7 +164,7 @@ def _heads(rows: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
     """Yield what one expression of all forms as alternatives would find: the leftmost, of several the first form's."""
-    digits, beginnings = sum(map(str.isdigit, text)), frozenset[str]()
+    digits, beginnings = sum(map(str.isdigit, text)), None
     if text.isascii():
         words = re.findall(r"[^\W_]+", text.lower())
         beginnings = frozenset(word[:end] for word in words for end in range(1, min(len(word), _HEAD) + 1))

@@ -16,39 +16,40 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Protocol
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, fold_word, spellings
 
 MOST_WORDS = 3
 _START, _END = r"(?<![^\W_])(?<![^\W_]-)", r"(?![^\W_])"
-_CHAIN = re.compile(r"[^\W\d_]++(?:['’-][^\W\d_]++)*+(?![^\W_])")
-_OF_THINGS = re.compile(
+_CHAIN = Expression(r"[^\W\d_]++(?:['’-][^\W\d_]++)*+(?![^\W_])")
+_OF_THINGS = Expression(
     r"(?:series|sequence|protocol|study|file|exam|procedure|scan|site|trial|drug|product|model|device|protokoll|séquence|serie)"
     r"[ \t]?$",
     re.IGNORECASE,
 )  # what stands before a name that is none of a person
-_PARTICLE = re.compile(
+_PARTICLE = Expression(
     r"(?:van|von|vom|der|den|de|del|della|dell['’]|di|da|dos|du|des|d['’]|el|al|ter|ten|zu|zum|zur|le|la|lo|las|los|y|['’]t)"
     r"(?:(?<=['’])|[ \t]+)(?=[^\W\d_])",
     re.IGNORECASE,
 )
 # What stands between a title and the name: an academic degree, another title's ending, initials.
-_BETWEEN = re.compile(
+_BETWEEN = Expression(
     r"(?:(?:med|dent|phil|rer|nat|vet|habil|univ|jur|ing|dipl|theol|hon|n|h\.c|ssa|ra|re)\.[ \t]*(?:h\.c\.[ \t]*)?"
     r"|(?:med|dent)[ \t]+)",
     re.IGNORECASE,
 )
-_INITIAL = re.compile(r"(?-i:[A-ZÀ-Þ])(?:\.[ \t]?|[ \t]+)(?=[^\W\d_])")
-_BLANK = re.compile(r"[ \t]*")
-_GAP = re.compile(r"[ \t]{1,2}|,[ \t]?")
-_GAUGE = re.compile(r"\d[ \t]?$")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_INVERTED = re.compile(
+_INITIAL = Expression(r"(?-i:[A-ZÀ-Þ])(?:\.[ \t]?|[ \t]+)(?=[^\W\d_])")
+_BLANK = Expression(r"[ \t]*")
+_GAP = Expression(r"[ \t]{1,2}|,[ \t]?")
+_GAUGE = Expression(r"\d[ \t]?$")
+_LETTERS = Expression(r"[^\W\d_]+")
+_INVERTED = Expression(
     r"(?:(?:^|[:=;(\r\n])[ \t]*|(?<![^\W_])(?P<cue>[^\W\d_]++):?[ \t]+)(?P<surname>[^\W\d_]{2,}+),[ \t]?"
     r"(?P<given>[^\W\d_]{2,}+)(?:-[^\W\d_]+)?(?![\w'’-])"
     r"(?:[ \t][A-ZÀ-Þ](?:\.|(?![^\W_])))*"
 )
 # Sides, grades and numbers stand behind such a surname too: Modic I, Lown A.
-_WITH_INITIAL = re.compile(r"\s*(?P<surname>[^\W\d_]{2,}),?[ \t](?:(?![ABCDILRVX])[A-Z]|(?![LR])[A-Z]\.)\s*")
+_WITH_INITIAL = Expression(r"\s*(?P<surname>[^\W\d_]{2,}),?[ \t](?:(?![ABCDILRVX])[A-Z]|(?![LR])[A-Z]\.)\s*")
 Span = tuple[int, int]
 
 
