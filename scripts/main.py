@@ -22,7 +22,16 @@ from phi_deid_pipeline import __version__
 from phi_deid_pipeline.errors import ConfigError, DeidError
 from phi_deid_pipeline.uid_mapping import salt_id
 from run_options import positive, run_only_options, run_options
-from run_progress import RunState, failure_lines, print_places, print_summary, read_counts, read_work, run_snakemake
+from run_progress import (
+    RunState,
+    counted,
+    failure_lines,
+    print_places,
+    print_summary,
+    read_counts,
+    read_work,
+    run_snakemake,
+)
 from run_setup import (
     COPY_OF_INPUT,
     DISK_FULL,
@@ -77,7 +86,8 @@ def parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(prog="main.py", description=__doc__, epilog=exit_codes(""), formatter_class=raw)
     top.add_argument("--version", action="version", version=f"phi_deid_pipeline {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.set_defaults(parser=top)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text, epilog=exit_codes(name), formatter_class=raw)
@@ -119,17 +129,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
-    """Parse a command line; an option that its command does not have is told with the usage of that command."""
-    top = parser()
-    args, unknown = top.parse_known_args(arguments)
+    """Parse a command line; an option that its command does not have is told with the usage of that command.
+
+    Where no command is given, the help lists those that there are.
+    """
+    args, unknown = parser().parse_known_args(arguments)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if args.command is None or vars(args).get("policy_command", "") is None:
+        args.parser.print_help(sys.stderr)
+        sys.exit(USAGE)
     return args
 
 
 def _policy_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands below `policy` to its parser."""
-    commands = parser.add_subparsers(dest="policy_command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="policy_command", metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
@@ -193,7 +208,8 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
         request.input.mkdir(parents=True, mode=0o700, exist_ok=True)
         with only_run(args.output.resolve()):
             counts = copy_input(storage, found["input"], request.input, args.output / "private" / "source.json")
-        console.print("Input: {listed} objects, {fetched} fetched, {deleted} gone".format(**counts), highlight=False)
+        listed = counted(counts["listed"], "object")
+        console.print(f"Input: {listed}, {counts['fetched']} fetched, {counts['deleted']} gone", highlight=False)
     options = {"cores": args.cores, "profile": args.profile, "dry_run": args.dry_run, "software": args.sdm}
     code = run(request, **options, console=console)
     if storage and code in (RELEASED, NOT_ALL_RELEASED) and not args.dry_run:
@@ -201,11 +217,13 @@ def run_with_storage(args: argparse.Namespace, console: Console) -> int:
         if "publish" in found and (output / "release").exists():
             release = (output / "release").resolve()
             sent = publish(storage, release, found["publish"])
-            told = f"{sent} objects sent" if sent else "was there already, as it is here"
+            told = f"{counted(sent, 'object')} sent" if sent else "was there already, as it is here"
             console.print(f"Published: release {release.name}, {told}", highlight=False)
         if "archive" in found:
             counts = archive(storage, output, found["archive"])
-            console.print("Archived: {sent} objects sent, {deleted} deleted".format(**counts), highlight=False)
+            console.print(
+                f"Archived: {counted(counts['sent'], 'object')} sent, {counts['deleted']} deleted", highlight=False
+            )
     return code
 
 
@@ -274,18 +292,18 @@ def _profile_folder(profile: str) -> Path:
 def _set_back(times: OutputTimes, console: Console) -> None:
     """Make results that are dated ahead of the clock ones that Snakemake works with, and say so."""
     if number := times.set_back():
-        console.print(
-            f"The clock went back: {number} results were dated ahead of it and are dated now.", highlight=False
-        )
+        dated = counted(number, "result was dated ahead of it and is", "results were dated ahead of it and are")
+        console.print(f"The clock went back: {dated} dated now.", highlight=False)
 
 
 def _print_gone(former: Mapping[str, int], found: Mapping[str, int], console: Console) -> None:
     """Say what an input that shrank since the last scan means for the release: the folder may be a wrong one."""
-    gone = {what: former.get(what, 0) - found[what] for what in ("series", "instances")}
-    if max(gone.values()) > 0:
+    series, instances = (former.get(what, 0) - found[what] for what in ("series", "instances"))
+    gone = [f"{series} series"] * (series > 0) + [counted(instances, "instance")] * (instances > 0)
+    if gone:
         console.print(
-            f"The input holds {gone['series']} series and {gone['instances']} instances fewer than at the last scan: what is "
-            "gone is withdrawn from the next release.",
+            f"The input holds {' and '.join(gone)} fewer than at the last scan: what is gone is withdrawn from the next "
+            "release.",
             highlight=False,
         )
 
@@ -293,7 +311,8 @@ def _print_gone(former: Mapping[str, int], found: Mapping[str, int], console: Co
 def _clear_stale_lock(output: Path, console: Console) -> None:
     """End what a killed run left on a cluster, then remove its lock files; the caller holds this output's own lock."""
     if ended := end_orphans(output):
-        console.print(f"{ended} cluster jobs of a run that was killed were ended; their work is done again.")
+        told = counted(ended, "cluster job of a run that was killed was", "cluster jobs of a run that was killed were")
+        console.print(f"{told} ended; what they did is done again.")
     for lock in sorted((output / ".snakemake" / "locks").glob("*.lock")):
         lock.unlink()
 
@@ -324,7 +343,7 @@ def demo(args: argparse.Namespace, console: Console) -> int:
 
     sample = build_sample(args.input)
     if sample["written"]:
-        console.print(f"Sample input: {sample['files']} files in {args.input}", highlight=False)
+        console.print(f"Sample input: {counted(sample['files'], 'file')} in {args.input}", highlight=False)
     request = RunRequest(input=args.input, output=args.output)
     code = run(request, cores=args.cores, profile="default", dry_run=False, console=console)
     if code == NOT_ALL_RELEASED:
@@ -342,9 +361,9 @@ def status(output: Path, console: Console) -> int:
     done = [batch for batch in work if (output / "private" / "verification" / f"{batch}.jsonl").exists()]
     console.print("A run is at work." if is_running(output) else "No run is at work.")
     console.print(
-        f"{len(done)} of {len(work)} batches verified: "
+        f"{len(done)} of {counted(len(work), 'batch', 'batches')} verified: "
         f"{sum(work[b][0] for b in done)} of {sum(s for s, _ in work.values())} series, "
-        f"{sum(work[b][1] for b in done)} of {sum(n for _, n in work.values())} instances",
+        f"{sum(work[b][1] for b in done)} of {counted(sum(n for _, n in work.values()), 'instance')}",
         highlight=False,
     )
     if (output / "audits" / "summary.json").exists():
@@ -361,7 +380,7 @@ def releases(output: Path, console: Console) -> int:
     if not listed:
         console.print("Nothing has been released from this output yet.")
         return RELEASED
-    table = Table(title="Releases, the newest last; series added, changed and withdrawn", title_justify="left")
+    table = Table(title="Releases, the newest last; of series what was added, changed, withdrawn", title_justify="left")
     for name in ("release", "time", "instances", "added", "changed", "withdrawn", "policy", "salt", "MB"):
         left = name in ("release", "time", "policy", "salt")
         table.add_column(name, justify="left" if left else "right", overflow="fold")
@@ -379,7 +398,8 @@ def releases(output: Path, console: Console) -> int:
         )
     console.print(table)
     console.print(
-        "* is what `release` points to. Each release's manifest.json names the series by their new UIDs, and every file with its SHA-256."
+        "* is what `release` points to. A series counts once in each study that it stands in, as in the summary of a run. Each "
+        "release's manifest.json names the series by their new UIDs, and every file with its SHA-256."
     )
     return RELEASED
 
@@ -426,7 +446,9 @@ def verify(output: Path, salt_file: Path | None, console: Console) -> int:
     if salt is None:
         console.print("The seals were not checked: no salt file was given.")
     if errors:
-        console.print(f"{len(errors)} faults: audits or releases are not what the run wrote.", highlight=False)
+        console.print(
+            f"{counted(len(errors), 'fault')}: audits or releases are not what the run wrote.", highlight=False
+        )
         return FAILED
     console.print("Audits fulfil their schemas, chain and seals hold, every released file is as it was written.")
     return RELEASED

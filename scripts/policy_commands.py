@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from phi_deid_pipeline.policies import Override, Policy, Resolution, load_policy
 from phi_deid_pipeline.policy_files import NAME, POLICIES_FOLDER, PolicyFile, find_policy, read_policy
 from phi_deid_pipeline.ps3_15_rules import format_tag, load_dictionary, parse_tag
 from phi_deid_pipeline.records import RejectReason
+from run_progress import counted
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policy_preview import Preview
@@ -29,6 +30,38 @@ KEYS = ("hide", "dates", "max_age", "pseudonyms", "clinical_trial", "hold")
 PREVIEW_COLUMNS = ("path", "keyword", "VR", "action", "rule", "HIPAA", "count", "became")
 SPARED = ("rule", "HIPAA", "count")  # columns that a narrow terminal does without
 WIDEST = 1000  # columns; no table of these is as wide
+ACTIONS = {
+    "D": "dummy",
+    "Z": "empty, or a pseudonym",
+    "X": "remove",
+    "K": "keep; known identifiers in it go all the same",
+    "C": "clean",
+    "U": "new UID",
+    "in parentheses": "what the rule says, before the Type of the attribute or its VR decided",
+}
+RULES = {  # words of Resolution.rule
+    "E.1-1": "row of PS3.15 Table E.1-1",
+    "gap": "row of this project: outside the table, can carry identifiers",
+    "own": "row of this project: another attribute outside the table",
+    "site": "override of the policy",
+    "published": "a date that many patients share, or a time without a day: never kept where dates are changed",
+    "default": "in no row: kept, text cleaned under clean_descriptors",
+    "date": "in no row, a date or time: what the policy does with dates",
+    "name": "in no row, a name of a person",
+    "uid": "a UID by its own list, or in no row",
+    "url": "in no row, an address on the web",
+    "device": "in no row, an AE title",
+    "age": "in no row, an age",
+    "unknown": "not in the data dictionary, or bytes of unknown VR",
+    "private": "private attribute that nothing keeps",
+    "safe_private": "private attribute of Table E.3.10-1, known to be safe",
+    "graphics": "curve or overlay",
+    "group_length": "length of a group",
+    "command": "group 0000",
+    "file_meta": "group 0002, written anew",
+    "dicomdir": "group 0004",
+}
+OPTION = "option of the policy, see config/policies/README.md"
 NO_CLASS = ""  # a SOP class that no IOD is known of: the most demanding action
 _PRIVATE_TAG = re.compile(r"\(?([0-9A-Fa-f]{3}[13579BDFbdf]),[xX]{2}([0-9A-Fa-f]{2})\)?\s+(\S.*)")
 
@@ -100,8 +133,7 @@ def show_policy(name: str, tags: list[str], console: Console, *, everything: boo
         for row in policy.overrides:
             table.add_row(_place(row), row.action, _conditions(row), row.reason)
         console.print(table, markup=False)
-    for path, creator in asked:
-        _show_tag(policy, path, creator, dictionary, console)
+    shown = {rule for path, creator in asked for rule in _show_tag(policy, path, creator, dictionary, console)}
     if everything:
         table = _table(
             "Every attribute, where no IOD is known", "tag", "keyword", "VR", "code", "action", "rule", "HIPAA"
@@ -109,13 +141,31 @@ def show_policy(name: str, tags: list[str], console: Console, *, everything: boo
         for tag, (vr, keyword) in sorted(dictionary.items()):
             r = policy.resolve((tag,), vr.split("|")[0], NO_CLASS)
             table.add_row(format_tag(tag), keyword, vr, r.code, str(r.action), r.rule, r.hipaa)
+            shown.add(r.rule)
         console.print(table, markup=False)
+    _print_rules(shown, console)
     return DONE
+
+
+def _print_rules(rules: Iterable[str], console: Console) -> None:
+    words = {word for rule in rules for word in rule.split(":")}
+    _print_words("rule", {word: told for word, told in RULES.items() if word in words}, console)
+    options = ", ".join(sorted(words - RULES.keys()))
+    if options:
+        _say(console, f"  {options}: {OPTION}")
+
+
+def _print_words(column: str, meanings: Mapping[str, str], console: Console) -> None:
+    if meanings:
+        _say(console, f"Words of the column {column}:")
+    for word, meaning in meanings.items():
+        _say(console, f"  {word}: {meaning}")
 
 
 def _show_tag(
     policy: Policy, path: tuple[int, ...], creator: str, dictionary: dict[int, tuple[str, str]], console: Console
-) -> None:
+) -> set[str]:
+    """Print the action on one attribute in every IOD; return the rules that it comes from."""
     place = "/".join(map(format_tag, path))
     if creator:
         vr, keyword = policy.private_vr(path[-1], creator), creator
@@ -133,6 +183,7 @@ def _show_tag(
         fallback = str(resolution.fallback) if resolution.action == "C" else ""
         table.add_row(resolution.code, str(resolution.action), fallback, resolution.rule, resolution.hipaa, names)
     console.print(table, markup=False)
+    return {resolution.rule for resolution in found}
 
 
 def _asked(text: str, dictionary: dict[int, tuple[str, str]]) -> tuple[tuple[int, ...], str]:
@@ -211,8 +262,9 @@ def diff_policies(first: str, second: str, console: Console) -> int:
     if actions.row_count:
         console.print(actions, markup=False)
     concepts = _concepts(a, b)
-    rest = f"{conditional.row_count} overrides under conditions or of private attributes, {concepts} SR concepts"
-    _say(console, f"{actions.row_count} attributes, {rest} differ.")
+    overrides = counted(conditional.row_count, "override")
+    rest = f"{overrides} under conditions or of private attributes, {counted(concepts, 'SR concept')}"
+    _say(console, f"What differs: {counted(actions.row_count, 'attribute')}, {rest}.")
     return DONE
 
 
@@ -230,7 +282,10 @@ def _concepts(a: Policy, b: Policy) -> int:
 def validate_policy(name_or_file: str, console: Console) -> int:
     """Print what a valid policy file holds; PolicyError names the row that is wrong."""
     found, policy = _read(name_or_file), load_policy(name_or_file, disabled=True)
-    _say(console, f"Policy {policy.name} is valid: {len(policy.options)} options, {len(policy.overrides)} overrides.")
+    _say(
+        console,
+        f"Policy {policy.name} is valid: {counted(len(policy.options), 'option')}, {counted(len(policy.overrides), 'override')}.",
+    )
     _say(console, f"Digest {policy.digest}.{' It is disabled.' if found.disabled else ''}")
     return DONE
 
@@ -296,43 +351,62 @@ def preview_sample(name: str, inputs: list[Path], console: Console, *, values: b
 
 def _print_left_out(found: Preview, console: Console) -> None:
     for reason, number in sorted(found.rejected.items()):
-        _say(console, f"{_files(number)} left out ({reason}): {RejectReason(reason).what_to_do}")
+        _say(
+            console,
+            f"{counted(number, 'file was', 'files were')} left out ({reason}): {RejectReason(reason).what_to_do}",
+        )
 
 
-def _files(number: int) -> str:
-    return "1 file was" if number == 1 else f"{number} files were"
+def _print_rows(title: str, found: Preview, console: Console) -> bool:
+    """Print one line for each row: whole where it goes into a file, without what can be spared in a narrow terminal.
 
-
-def _print_rows(title: str, found: Preview, console: Console) -> None:
-    """Print one line for each row: whole where it goes into a file, without what can be spared in a narrow terminal."""
+    Returns whether all columns were printed.
+    """
     table = _rows_table(title, found, PREVIEW_COLUMNS)
     wide = console.measure(table, options=console.options.update(width=WIDEST, max_width=WIDEST)).maximum
     if not console.is_terminal:
         console.width = max(console.width, wide)
     if wide <= console.width:
         console.print(table, markup=False)
-        return
+        return True
     console.print(_rows_table(title, found, [name for name in PREVIEW_COLUMNS if name not in SPARED]), markup=False)
     _say(console, f"A window of {wide} columns shows {', '.join(SPARED)} too.")
+    return False
 
 
 def _rows_table(title: str, found: Preview, columns: Sequence[str]) -> Table:
+    from phi_deid_pipeline.policy_preview import Outcome
+
     table = _table(title, *columns)
     for column in table.columns:
         column.no_wrap, column.overflow = column.header != "keyword", "ellipsis"
     for row in found.rows:
-        became = {"same": row.same, "changed": row.changed, "removed": row.removed}
         r = row.resolution
         cells = {"path": row.written_path, "keyword": row.keyword, "VR": row.vr, "action": _action(r)}
         cells |= {"rule": r.rule.rpartition(":")[2], "HIPAA": r.hipaa, "count": str(row.count)}
-        cells["became"] = ", ".join(f"{name} {number}" for name, number in became.items() if number)
+        cells["became"] = ", ".join(f"{name} {row.became[name]}" for name in Outcome if row.became[name])
         table.add_row(*(cells[name] for name in columns))
     return table
 
 
+def _print_legend(found: Preview, console: Console, *, whole: bool) -> None:
+    """Say what the words of the rows mean; `whole` where they were printed with all columns."""
+    from phi_deid_pipeline.policy_preview import Outcome
+
+    actions = {str(row.resolution.action) for row in found.rows}
+    if any(row.resolution.code != row.resolution.action for row in found.rows):
+        actions.add("in parentheses")
+    _print_words("action", {code: told for code, told in ACTIONS.items() if code in actions}, console)
+    if whole:
+        _print_rules({row.resolution.rule.rpartition(":")[2] for row in found.rows}, console)
+        _print_words("HIPAA", {"A to R": "kind of identifier, 45 CFR 164.514(b)(2)(i)"}, console)
+    became = {outcome for row in found.rows for outcome, number in row.became.items() if number}
+    _print_words("became", {word: word.meaning for word in Outcome if word in became}, console)
+
+
 def _print_preview(policy: Policy, found: Preview, console: Console, *, values: bool) -> None:
-    many = "1 instance" if found.read == 1 else f"{found.read} instances"
-    _print_rows(f"Policy {policy.name} on {many}", found, console)
+    whole = _print_rows(f"Policy {policy.name} on {counted(found.read, 'instance')}", found, console)
+    _print_legend(found, console, whole=whole)
     _print_left_out(found, console)
     for reason, number in sorted(found.held.items()):
         _say(console, f"{number} of them would wait for a person's decision ({reason}).")
@@ -342,5 +416,8 @@ def _print_preview(policy: Policy, found: Preview, console: Console, *, values: 
     if values:
         for row in found.rows:
             for old, new in row.values:
-                _say(console, f"{row.written_path} {row.keyword}: {old} -> {'(removed)' if new is None else new}")
+                _say(
+                    console,
+                    f"{row.written_path} {row.keyword}: {old} -> {'(removed)' if new is None else new or '(empty)'}",
+                )
         _say(console, "The values above identify patients: do not pass this output on.")

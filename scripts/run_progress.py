@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import threading
@@ -21,12 +22,16 @@ from rich.table import Table
 import snakemake_process
 
 ROOT = Path(__file__).resolve().parents[1]
-_PRODUCTS = {"picture": "pictures", "image": "volumes", "mask": "masks"}
+_PRODUCTS = {"picture": "picture", "image": "volume", "mask": "mask"}
 _DISK_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full")
 # Lines of Snakemake's heading that tell where it runs and who started it.
 PLACES = tuple(f"  {name}:" for name in ("Command", "Run directory", "Working directory", "Host", "User"))
 PLAIN_SECONDS = 10.0
 POLL_SECONDS = 0.25
+# Before so much is done, no time is told that is left: at least so many pieces, and such a share or so many more.
+FEWEST_PIECES, LEAST_SHARE, MANY_PIECES = 10, 0.1, 1000
+NEWS_WEIGHT = 2.0  # how far a piece that took a share of the time moves the end: 1 - exp(-2 share)
+NARROW = 120  # columns of a terminal below which progress is told in fewer words
 SUMMARY_SCHEMA = "summary/4"  # of the summary that is printed here
 STAGES = {
     "inventory": "reading headers",
@@ -219,22 +224,40 @@ def forget_scan_progress(output: Path) -> None:
 
 
 class Remaining:
-    """Estimates the seconds left: anew whenever a piece of work is done, counting down in between."""
+    """Estimates the seconds left: once enough is done to tell, counting down between two pieces of work.
+
+    Pieces are of unlike cost, so what the last ones say moves the end that was told by its share of the time alone.
+    """
 
     def __init__(self, now: float) -> None:
-        self._start = self._told = now
+        self._start = self._heard = now
         self._done, self._total, self._first = 0, 0, 0
-        self._left: float | None = None
+        self._end: float | None = None
 
     def seconds(self, done: int, total: int, now: float) -> float | None:
         """Return the seconds left at a time when `done` of `total` are done; None where nothing can be said yet, or any more."""
         if total != self._total or done < self._done:  # other work: what went before tells nothing of it
-            self._start, self._first, self._left = now, done, None
+            self._start, self._heard, self._first, self._end = now, now, done, None
         elif done > self._done:
-            self._left, self._told = (now - self._start) / (done - self._first) * (total - done), now
+            pieces, elapsed = done - self._first, now - self._start
+            if pieces >= FEWEST_PIECES and (pieces >= total * LEAST_SHARE or pieces >= MANY_PIECES):
+                end = now + elapsed / pieces * (total - done)
+                weight = 1 - math.exp(-NEWS_WEIGHT * (now - self._heard) / max(elapsed, 1.0))
+                self._end = end if self._end is None else self._end + weight * (end - self._end)
+            self._heard = now
         self._done, self._total = done, total
-        left = None if self._left is None else self._left - (now - self._told)
+        left = None if self._end is None else self._end - now
         return left if left is not None and left > 0 else None
+
+
+def remaining_words(seconds: float | None) -> str:
+    """Return about how long it takes, no finer than anybody can know; "" where that is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"about {max(round(seconds, -1), 10):.0f} s left"
+    minutes = seconds / 60
+    return f"about {minutes:.0f} min left" if minutes < 90 else f"about {minutes / 60:.0f} h left"
 
 
 def work_done(state: RunState) -> tuple[int, int]:
@@ -250,10 +273,10 @@ def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
     series = sum(n for n, _ in work.values())
     start = time.monotonic()
     remaining = Remaining(start)
+    narrow = console.is_terminal and console.width < NARROW
 
     def left(state: RunState) -> str:
-        seconds = remaining.seconds(*work_done(state), time.monotonic())
-        return f"about {seconds:.0f} s left" if seconds is not None and seconds >= 1 else ""
+        return remaining_words(remaining.seconds(*work_done(state), time.monotonic()))
 
     def counts(state: RunState) -> str:
         seconds = max(time.monotonic() - start, 0.001)
@@ -262,14 +285,19 @@ def _progress(console: Console, work: dict[str, tuple[int, int]]) -> Iterator:
         rate = state.instances_done / seconds
         if not state.instances_done:
             return ""
+        if narrow:
+            return f"{state.instances_done}/{instances} instances"
         return (
             f"instances {state.instances_done} of {instances}, series {state.series_done} of {series}, "
             f"{rate:.1f} instances/s"
         )
 
     if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
-        with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=console) as bar:
+        columns = (
+            *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(8 if narrow else 40)),
+            *(TextColumn("{task.fields[counts]}"), TimeElapsedColumn(), TextColumn("{task.fields[left]}")),
+        )
+        with Progress(*columns, console=console) as bar:
             task = bar.add_task("planning", total=None, counts="", left="")
 
             def draw(state: RunState) -> None:
@@ -332,22 +360,9 @@ def print_summary(output: Path, console: Console) -> int:
     console.print(table)
     if told := patients_line(summary["studies_of_several_patients"]):
         console.print(told, highlight=False)
-    files = sum(summary["rejected_by_reason"].values()) - total["rejected"]
-    if files:
-        told = (
-            "1 file that is no DICOM instance was" if files == 1 else f"{files} files that are no DICOM instances were"
-        )
-        console.print(f"Besides, {told} rejected.", highlight=False)
-    _print_counts(console, "All rejected input files, by reason", summary["rejected_by_reason"])
-    _print_counts(console, "Held for review, by reason", summary["held_by_reason"])
-    text = summary["text"]
-    console.print(
-        f"Burned-in text: {text['instances_read']} instances looked at, {text['regions_hidden']} regions hidden in "
-        f"{text['instances_redacted']} instances, {text['regions_benign_kept']} benign regions kept. "
-        f"{text['read_again']['frames']} frames were looked at again, {text['read_again']['left']} texts that identify were left. "
-        "A scan that finds no text is no proof that there is none.",
-        highlight=False,
-    )
+    for line in rejected_lines(summary, output):
+        console.print(line, highlight=False)
+    console.print(text_line(summary["text"]), highlight=False)
     console.print(links_line(summary["links"]), highlight=False)
     ct = summary["ct_series"]
     uids = summary["uids"]
@@ -363,6 +378,47 @@ def print_summary(output: Path, console: Console) -> int:
     if unused:
         console.print(f"Decisions that match nothing in this data set: {unused}; check their UIDs.", highlight=False)
     return sum(summary["rejected_by_reason"].values()) + total["held"] + unused
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """Return a number with its noun, in the plural (`more`, else with an s) where it is not 1."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def rejected_lines(summary: Mapping[str, Any], output: Path) -> list[str]:
+    """Return what was rejected and held, by reason, and which files tell of each one; nothing where nothing was."""
+    lines = []
+    rejected, held = summary["rejected_by_reason"], summary["held_by_reason"]
+    files = sum(rejected.values()) - summary["instances"]["rejected"]
+    if files:
+        told = counted(files, "file that is no DICOM instance was", "files that are no DICOM instances were")
+        lines.append(f"Besides, {told} rejected.")
+    if rejected:
+        lines.append(f"All rejected input files, by reason: {_by_name(rejected)}")
+    if held:
+        lines.append(f"Held for review, by reason: {_by_name(held)}")
+    if rejected:
+        taken = ", of duplicates also the row of decisions that takes it" if "duplicate_conflict" in rejected else ""
+        lines.append(f"What the scan rejected, and what to do{taken}: {output}/private/rejected.jsonl")
+    if held or summary["instances"]["rejected"]:
+        lines.append(f"All instances with status, reason and what to do: {output}/audits/deid/deid_audit.jsonl")
+    return lines
+
+
+def _by_name(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in sorted(counts))
+
+
+def text_line(text: Mapping[str, Any]) -> str:
+    """Return what was seen and done of burned-in text, in words."""
+    looked_at, redacted = counted(text["instances_read"], "instance"), counted(text["instances_redacted"], "instance")
+    hidden, kept = counted(text["regions_hidden"], "region"), counted(text["regions_benign_kept"], "benign region")
+    frames = counted(text["read_again"]["frames"], "frame was", "frames were")
+    left = counted(text["read_again"]["left"], "text that identifies was", "texts that identify were")
+    return (
+        f"Burned-in text: {looked_at} looked at, {hidden} hidden in {redacted}, {kept} kept. {frames} looked at again, {left} "
+        "left. A scan that finds no text is no proof that there is none."
+    )
 
 
 def patients_line(studies: Sequence[str]) -> str:
@@ -395,7 +451,7 @@ def links_line(links: Mapping[str, Any]) -> str:
 
 def stacks_line(stacks: Mapping[str, Any]) -> str:
     """Return what was made of CT stacks and what is left out and why, in words."""
-    made = ", ".join(f"{stacks[kind]} {name}" for kind, name in _PRODUCTS.items() if stacks[kind])
+    made = ", ".join(counted(stacks[kind], name) for kind, name in _PRODUCTS.items() if stacks[kind])
     reasons = Counter(f"{row['kind']}: {row['reason']}" for row in stacks["left_out"])
     return (
         "CT stacks: "
@@ -403,11 +459,6 @@ def stacks_line(stacks: Mapping[str, Any]) -> str:
         + "".join(f"; {reasons[reason]} {reason}" for reason in sorted(reasons))
         + (" (see ct_stacks.left_out of audits/summary.json)" if reasons else "")
     )
-
-
-def _print_counts(console: Console, title: str, counts: dict[str, int]) -> None:
-    if counts:
-        console.print(f"{title}: " + ", ".join(f"{counts[k]} {k}" for k in sorted(counts)), highlight=False)
 
 
 def print_places(output: Path, console: Console) -> None:

@@ -32,6 +32,7 @@ from phi_deid_pipeline.uid_mapping import UidMapper
 _MARKING = ("SEG", "RTSTRUCT")  # modalities of objects that mark places in images of other series
 # Rejected copies that leave nothing missing in their series.
 _SUPERFLUOUS = (RejectReason.DUPLICATE_IDENTICAL.value, RejectReason.DUPLICATE_NOT_CHOSEN.value)
+_CAN_BE_TAKEN = (RejectReason.DUPLICATE_CONFLICT, RejectReason.DUPLICATE_NOT_CHOSEN)
 DUPLICATES = frozenset({*_SUPERFLUOUS, RejectReason.DUPLICATE_CONFLICT.value})
 MAX_PERSONS = 8  # of a study: more of them share a UID, and no study
 MAX_OTHERS = 20  # other paths that the line of a duplicate names
@@ -253,12 +254,33 @@ class InventoryFiles:
             " modality"
         )
         rows = self.db.execute(f"SELECT {names} FROM files WHERE verdict <> '' ORDER BY path")
-        lines = (
-            _json_line(_rejected_file(row, self._others(*row[:2], row[5], row[9]))).encode("utf-8", "backslashreplace")
-            for row in rows
-        )
+        lines = (_json_line(self._rejected(row)).encode("utf-8", "backslashreplace") for row in rows)
         self.side.put_lines("rejected.jsonl", lines)
         return "rejected.jsonl"
+
+    def _rejected(self, row: tuple[Any, ...]) -> RejectedFile:
+        path, verdict, note, is_dicom, size, sha256, patient, *identity = row
+        reason, sop_uid = RejectReason(verdict), identity[2]
+        return RejectedFile(
+            os.fsdecode(path),
+            reason,
+            reason.what_to_do + self._row_that_takes(reason, sop_uid, sha256),
+            note,
+            bool(is_dicom),
+            max(size, 0),
+            sha256,
+            f"p{patient:06d}" if patient is not None else "",
+            *identity,
+            self._others(path, verdict, sha256, sop_uid),
+        )
+
+    def _row_that_takes(self, reason: RejectReason, sop_uid: str, sha256: str) -> str:
+        """Return the row for the table of decisions that takes a content of several, "" where none can; new UIDs alone."""
+        if reason not in _CAN_BE_TAKEN:
+            return ""
+        instead = " instead" if reason is RejectReason.DUPLICATE_NOT_CHOSEN else ""
+        what = f"{self.mapper.new_uid(sop_uid)}@{sha256[:12]}"
+        return f" Row of decisions that takes this file{instead}: {what},release,WHO,YYYY-MM-DD,WHY"
 
     def _others(self, path: bytes, verdict: str, sha256: str, sop_uid: str) -> tuple[str, ...]:
         """Return the paths that a duplicate is one of: those of the same bytes where it is identical, of other bytes elsewhere."""
@@ -297,24 +319,6 @@ def _instance_entry(row: tuple[Any, ...], patient: str) -> InstanceEntry:
         tuple(uses),
         bool(head),
         slice_mm,
-    )
-
-
-def _rejected_file(row: tuple[Any, ...], others: tuple[str, ...]) -> RejectedFile:
-    path, verdict, note, is_dicom, size, sha256, patient, *identity = row
-    reason = RejectReason(verdict)
-    name = f"p{patient:06d}" if patient is not None else ""
-    return RejectedFile(
-        os.fsdecode(path),
-        reason,
-        reason.what_to_do,
-        note,
-        bool(is_dicom),
-        max(size, 0),
-        sha256,
-        name,
-        *identity,
-        others,
     )
 
 

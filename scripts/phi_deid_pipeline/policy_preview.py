@@ -8,13 +8,17 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
+from phi_deid_pipeline.actions import ENCAPSULATED_DOCUMENT, dummy_value
 from phi_deid_pipeline.dates import offset_days
+from phi_deid_pipeline.deid_plans import ADDRESSES, PATIENT_AGE
 from phi_deid_pipeline.dicom_utils import STRING_VRS, decode_text, format_path, keyword_of
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.input_facts import header_facts
-from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
+from phi_deid_pipeline.instance_deid import InstanceDeidentifier, InstanceResult, PatientContext
+from phi_deid_pipeline.instance_rewrite import IDENTITY_REMOVED, LONGITUDINAL, METHOD_CODES, METHOD_TEXTS
 from phi_deid_pipeline.lexicon import Lexicon, harvest
 from phi_deid_pipeline.policies import Policy, Resolution
 from phi_deid_pipeline.raw_elements import Element, RawInstance, read_instance
@@ -24,7 +28,46 @@ SOP_CLASS, MODALITY, MANUFACTURER, PATIENT_ID = 0x00080016, 0x00080060, 0x000800
 LONG_VALUE = 1 << 16  # bytes
 VALUES_SHOWN = 3  # pairs of old and new text per path
 
+STATEMENTS = frozenset({(tag,) for tag in (IDENTITY_REMOVED, LONGITUDINAL, METHOD_CODES, METHOD_TEXTS)})
+ITEMS = b"items"  # stands for the items of a sequence, which have rows of their own
+
 Place = tuple[tuple[int, ...], str, str]  # path of tags, VR, private creator
+
+
+class Outcome(StrEnum):
+    """What became of a value."""
+
+    KEPT = "kept"
+    EMPTIED = "emptied"
+    DUMMY = "dummy"
+    PSEUDONYM = "pseudonym"
+    NEW_UID = "new UID"
+    SHIFTED = "shifted"
+    YEAR = "year only"
+    GENERALIZED = "generalized"
+    CLEANED = "cleaned"
+    STATED = "stated"
+    REMOVED = "removed"
+
+    @property
+    def meaning(self) -> str:
+        """Return what the word says, for the legend."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Outcome.KEPT: "as it was; of a sequence: it stays, and its attributes have rows of their own",
+    Outcome.EMPTIED: "there, without a value or items",
+    Outcome.DUMMY: "replaced by a dummy, the same for everybody",
+    Outcome.PSEUDONYM: "replaced by the pseudonym of the patient",
+    Outcome.NEW_UID: "mapped to a new UID, the same wherever the old one stands",
+    Outcome.SHIFTED: "a date moved by the offset of the patient",
+    Outcome.YEAR: "a date cut to its year",
+    Outcome.GENERALIZED: "an age or a ZIP code as coarse as the policy asks",
+    Outcome.CLEANED: "what may identify is gone from the text or number, the rest stays",
+    Outcome.STATED: "says now what was done",
+    Outcome.REMOVED: "gone",
+}
 
 
 @dataclass
@@ -35,14 +78,12 @@ class PreviewRow:
     vr: str
     creator: str
     resolution: Resolution
-    same: int = 0
-    changed: int = 0
-    removed: int = 0
+    became: Counter[Outcome] = field(default_factory=Counter)
     values: list[tuple[str, str | None]] = field(default_factory=list)  # identifying: old and new text, None: removed
 
     @property
     def count(self) -> int:
-        return self.same + self.changed + self.removed
+        return self.became.total()
 
     @property
     def written_path(self) -> str:
@@ -97,9 +138,9 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
             patient = PatientContext(pseudonyms.patient_id(key), lexicons[key].without(policy.kept_categories), offset)
             try:
                 with read_instance(path) as source:
-                    _run(engine, source, target, patient)
+                    done = _run(engine, source, target, patient)
                     with read_instance(target) as result:
-                        _compare(policy, source, result, rows, values)
+                        _compare(_Changes(policy, patient, done), source, result, rows, values)
                 read += 1
             except UnreadableInstance as error:
                 rejected[error.reason.value] += 1
@@ -107,18 +148,52 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
     return Preview([rows[key] for key in ordered], read, dict(rejected), dict(held))
 
 
-def _run(engine: InstanceDeidentifier, source: RawInstance, target: Path, patient: PatientContext) -> None:
-    engine.deidentify(source, target, patient, None, text_scan_found_nothing_left=False, redacted=False)
+def _run(engine: InstanceDeidentifier, source: RawInstance, target: Path, patient: PatientContext) -> InstanceResult:
+    return engine.deidentify(source, target, patient, None, text_scan_found_nothing_left=False, redacted=False)
+
+
+class _Changes:
+    """Tells by a value what the engine made of it, in the instances of one patient."""
+
+    def __init__(self, policy: Policy, patient: PatientContext, done: InstanceResult) -> None:
+        self.policy = policy
+        self._dates = {"shift": Outcome.SHIFTED, "year": Outcome.YEAR}.get(policy.dates, Outcome.CLEANED)
+        self._pseudonym = patient.pseudonym.encode("ascii")
+        self._dummy_items = {row.path for row in done.replaced if row.vr == "SQ" and row.action == "D"}
+
+    def of(self, row: PreviewRow, old: bytes, new: bytes, element: Element) -> Outcome:
+        """Return what became of one value; `element` is that of the result."""
+        tag = row.path[-1]
+        if element.items is not None and old and new and row.written_path in self._dummy_items:
+            return Outcome.DUMMY
+        if old == new:
+            return Outcome.KEPT
+        if row.path in STATEMENTS:
+            return Outcome.STATED
+        text = new.strip(b" \x00")
+        if (not text and element.vr in STRING_VRS) or not new:
+            return Outcome.EMPTIED
+        if text == self._pseudonym:
+            return Outcome.PSEUDONYM
+        if element.vr == "UI":
+            return Outcome.NEW_UID
+        if tag == ENCAPSULATED_DOCUMENT or new == dummy_value(tag, element.vr, old, element.little):
+            return Outcome.DUMMY
+        if element.vr in ("DA", "DT"):
+            return self._dates
+        aged = element.vr == "AS" or tag == PATIENT_AGE or tag in ADDRESSES
+        return Outcome.GENERALIZED if aged else Outcome.CLEANED
 
 
 def _compare(
-    policy: Policy,
+    changes: _Changes,
     source: RawInstance,
     result: RawInstance,
     rows: dict[tuple[Place, Resolution], PreviewRow],
     values: bool,
 ) -> None:
-    """Count per path what stayed, changed or went; SOP classes that resolve a path differently have rows of their own."""
+    """Count per path what became of it; SOP classes that resolve a path differently have rows of their own."""
+    policy = changes.policy
     scene = {"modality": source.text(MODALITY), "manufacturer": source.text(MANUFACTURER)}
     sop_class = source.text(SOP_CLASS)
     after: dict[tuple[tuple[int, ...], str], list[tuple[Element, tuple[str, ...]]]] = {}
@@ -135,7 +210,9 @@ def _compare(
             resolution = policy.resolve(path, vr, sop_class, **scene)
         row = rows.setdefault((place, resolution), PreviewRow(path, vr, creator, resolution))
         left = after.get((_without_blocks(path), creator), [])
-        _count(row, source, result, found, left, values)
+        _count(row, changes, source, result, found, left)
+        if values and row.vr in STRING_VRS:
+            _show(row, source, result, found, left)
 
 
 def _without_blocks(path: tuple[int, ...]) -> tuple[int, ...]:
@@ -145,35 +222,49 @@ def _without_blocks(path: tuple[int, ...]) -> tuple[int, ...]:
 
 def _count(
     row: PreviewRow,
+    changes: _Changes,
     source: RawInstance,
     result: RawInstance,
     found: list[tuple[Element, tuple[str, ...]]],
     left: list[tuple[Element, tuple[str, ...]]],
-    values: bool,
 ) -> None:
     """Pair the occurrences of a path in order; where some are gone, those that are left are matched by their bytes."""
-    row.removed += max(0, len(found) - len(left))
-    new = [_content(result, element) for element, _ in left]
-    old = [_content(source, element) for element, _ in found]
-    if len(old) == len(new):
-        same = sum(1 for a, b in zip(old, new, strict=True) if a == b)
-    else:
-        pool = list(old)
-        same = sum(1 for value in new if value in pool and not pool.remove(value))
-    row.same += same
-    row.changed += min(len(new), len(old)) - same
-    if values and row.vr in STRING_VRS and len(row.values) < VALUES_SHOWN:
-        for number, (element, charset) in enumerate(found):
-            paired = left[number] if len(left) == len(found) else None
-            pair = (_text(source, element, charset), _text(result, *paired) if paired else None)
-            if pair not in row.values and len(row.values) < VALUES_SHOWN:
-                row.values.append(pair)
+    row.became[Outcome.REMOVED] += max(0, len(found) - len(left))
+    pool = [_content(source, element) for element, _ in found]
+    paired = len(found) == len(left)
+    others = []
+    for number, (element, _) in enumerate(left):
+        new = _content(result, element)
+        if paired:
+            row.became[changes.of(row, pool[number], new, element)] += 1
+        elif new in pool:
+            pool.remove(new)
+            row.became[Outcome.KEPT] += 1
+        else:
+            others.append((new, element))
+    for new, element in others[: len(pool)]:
+        row.became[changes.of(row, b"", new, element)] += 1
 
 
-def _content(instance: RawInstance, element: Element) -> bytes | None:
-    """Return the value, a digest where it is long, None for a sequence."""
+def _show(
+    row: PreviewRow,
+    source: RawInstance,
+    result: RawInstance,
+    found: list[tuple[Element, tuple[str, ...]]],
+    left: list[tuple[Element, tuple[str, ...]]],
+) -> None:
+    """Keep the first pairs of old and new text."""
+    for number, (element, charset) in enumerate(found):
+        paired = left[number] if len(left) == len(found) else None
+        pair = (_text(source, element, charset), _text(result, *paired) if paired else None)
+        if pair not in row.values and len(row.values) < VALUES_SHOWN:
+            row.values.append(pair)
+
+
+def _content(instance: RawInstance, element: Element) -> bytes:
+    """Return the value, a digest where it is long; of a sequence whether it has items."""
     if element.items is not None:
-        return None
+        return ITEMS if element.items else b""
     value = instance.value(element)
     return bytes(value) if len(value) <= LONG_VALUE else hashlib.sha256(value).digest()
 

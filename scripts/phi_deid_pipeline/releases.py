@@ -28,7 +28,8 @@ from phi_deid_pipeline.seal import canonical, file_sha256, seal_errors, signed
 from phi_deid_pipeline.uid_mapping import salt_id
 
 MANIFEST = "manifest.json"
-SCHEMA = "release_manifest/1"
+SCHEMA = "release_manifest/2"
+READABLE = frozenset({"release_manifest/1", SCHEMA})  # the first one names what changed by Series Instance UID alone
 _NUMBER = re.compile(r"\d{4,}")
 _BUILDING = ".building-"
 _FILES_START, _FILES_END = b'"files": {\n', b"}\n"
@@ -227,7 +228,7 @@ def _head(
 
 
 def _changes(previous: Released | None, listing: BinaryIO) -> dict[str, list[str]]:
-    """Return the new Series Instance UIDs that are added, changed and withdrawn."""
+    """Return the series that are added, changed and withdrawn, each as {new Study}/{new Series Instance UID}."""
 
     def before() -> Iterator[tuple[str, str]]:
         return _series(previous.entries()) if previous else iter(())
@@ -235,23 +236,16 @@ def _changes(previous: Released | None, listing: BinaryIO) -> dict[str, list[str
     def after() -> Iterator[tuple[str, str]]:
         return _series(_listed(listing))
 
-    added, changed, withdrawn = set(), set(), set()
+    changes: dict[str, list[str]] = {"added": [], "changed": [], "withdrawn": []}
     sides = heapq.merge(((*one, False) for one in before()), ((*one, True) for one in after()))
     for folder, group in itertools.groupby(sides, key=lambda one: one[0]):
         (_, digest, is_new), *other = group
+        name = folder.removeprefix("dicom/").removesuffix("/")
         if not other:
-            (added if is_new else withdrawn).add(_uid(folder))
+            changes["added" if is_new else "withdrawn"].append(name)
         elif digest != other[0][1]:
-            changed.add(_uid(folder))
-    # A series may stand in several studies, or move from one to another.
-    moved = {_uid(folder) for folder, _ in after()} & withdrawn if withdrawn else set()
-    moved |= {_uid(folder) for folder, _ in before() if _uid(folder) in added} if added else set()
-    changed |= moved
-    return {"added": sorted(added - moved), "changed": sorted(changed), "withdrawn": sorted(withdrawn - moved)}
-
-
-def _uid(folder: str) -> str:
-    return folder.split("/")[2]
+            changes["changed"].append(name)
+    return {change: sorted(names) for change, names in changes.items()}
 
 
 def _as_parent(release: Released) -> dict[str, str]:
@@ -362,7 +356,7 @@ def read_head(path: Path) -> dict[str, Any]:
 def read_release(path: Path) -> Released:
     """Return a release as its manifest tells; raises AuditContractError."""
     head = read_head(path)
-    if head.get("schema") != SCHEMA or "content_digest" not in head:
+    if head.get("schema") not in READABLE or "content_digest" not in head:
         raise AuditContractError(f"Release {path.name}: its manifest is of another version; restore or delete it.")
     return Released(path, head)
 
@@ -419,7 +413,7 @@ def verify_release(path: Path, salt: bytes | None = None) -> list[str]:
         if entry.is_symlink() or file_sha256(entry) != sha256:
             faults.append(f"{name}: {file} was changed")
     if extra:
-        errors.append(f"{name}: {extra} files that its manifest does not name")
+        errors.append(f"{name}: {extra} file{'s' if extra > 1 else ''} that its manifest does not name")
     return errors + faults
 
 

@@ -116,7 +116,7 @@ def test_line_of_the_summary_says_what_several_patients_in_a_study_mean_and_what
 def test_line_of_the_summary_names_what_of_ct_stacks_is_left_out() -> None:
     left = [{"kind": "image", "reason": "grid"}, {"kind": "image", "reason": "grid"}]
     assert stacks_line({"picture": 3, "image": 0, "mask": 1, "left_out": left}) == (
-        "CT stacks: 3 pictures, 1 masks; 2 image: grid (see ct_stacks.left_out of audits/summary.json)"
+        "CT stacks: 3 pictures, 1 mask; 2 image: grid (see ct_stacks.left_out of audits/summary.json)"
     )
     assert stacks_line({"picture": 0, "image": 0, "mask": 0, "left_out": []}) == (
         "CT stacks: neither pictures nor volumes"

@@ -14,6 +14,7 @@ import policy_commands
 from factories import canaries, ct_instance, write
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.policy_files import POLICIES_FOLDER
+from phi_deid_pipeline.ps3_15_rules import OPTIONS
 
 
 @pytest.fixture
@@ -124,7 +125,10 @@ def test_diff_shows_options_keys_and_attributes_that_differ(call, tmp_path):
     assert ["(0070,0001)", "GraphicAnnotationSequence", "SQ", "D", "C", "A"] in lines
     assert not any("(0008,1030)" in line for line in lines)
     _, out, _ = call("diff", "gdpr", "gdpr")
-    assert out.strip() == "0 attributes, 0 overrides under conditions or of private attributes, 0 SR concepts differ."
+    assert (
+        out.strip()
+        == "What differs: 0 attributes, 0 overrides under conditions or of private attributes, 0 SR concepts."
+    )
 
 
 def test_validate_names_the_row_that_is_wrong(call, tmp_path):
@@ -187,9 +191,9 @@ def test_preview_tells_what_would_happen_and_no_value(call, tmp_path):
     code, out, _ = call("preview", "--policy", "hipaa_safe_harbor", "--input", sample)
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
-    assert ["00100010", "PatientName", "PN", "Z", "E.1-1", "A", "2", "changed", "2"] in lines
-    assert ["00081030", "StudyDescription", "LO", "C", "clean_descriptors", "A", "2", "changed", "2"] in lines
-    assert ["00280010", "Rows", "US", "K", "default", "2", "same", "2"] in lines
+    assert ["00100010", "PatientName", "PN", "Z", "E.1-1", "A", "2", "pseudonym", "2"] in lines
+    assert ["00081030", "StudyDescription", "LO", "C", "clean_descriptors", "A", "2", "cleaned", "2"] in lines
+    assert ["00280010", "Rows", "US", "K", "default", "2", "kept", "2"] in lines
     assert "1 file was left out (not_dicom): No DICOM content found" in out
     assert [text for text in canaries() if text.lower() in out.lower()] == []
     assert sorted(tmp_path.rglob("*")) == before
@@ -200,6 +204,7 @@ def test_preview_shows_values_only_when_asked_and_says_what_they_are(call, tmp_p
     code, out, _ = call("preview", "--policy", "research_longitudinal", "--input", path, "--values")
     assert code == 0
     assert "CT thorax [/b] for Ottoline ->" in out
+    assert "00080050 AccessionNumber: " in out and " -> (empty)" in out
     assert "The values above identify patients" in out
     assert "Codes of a table" not in out
     assert "Codes of a table" in call("preview", "--policy", "clinical_trial", "--input", path)[1]
@@ -228,7 +233,8 @@ def test_preview_prints_a_line_for_each_row_whole_into_a_file(call, tmp_path, mo
         "retain_long_modified_dates",
         "C",
         "1",
-        "changed",
+        "year",
+        "only",
         "1",
     ]
     assert [line for line in lines if line.startswith("   ") and line.strip()] == []
@@ -241,9 +247,41 @@ def test_preview_does_without_columns_in_a_narrow_terminal_rather_than_to_wrap(t
     assert policy_commands.preview_sample("gdpr", [path], console, values=False) == 0
     lines = stream.getvalue().splitlines()
     (date,) = [line for line in lines if "00080020" in line]
-    assert date.split() == ["00080020", "StudyDate", "DA", "C", "changed", "1"]
+    assert date.split() == ["00080020", "StudyDate", "DA", "C", "year", "only", "1"]
     assert [line for line in lines if line.startswith("   ") and line.strip()] == []
     assert "columns shows rule, HIPAA, count too" in stream.getvalue()
+
+
+def test_preview_explains_the_words_that_it_uses_and_no_others(call, tmp_path):
+    path = write(ct_instance(), tmp_path / "1.dcm")
+    out = call("preview", "--policy", "research_longitudinal", "--input", path)[1]
+    (at,) = [n for n, line in enumerate(out.splitlines()) if line.startswith("Words of the column became")]
+    told = out.splitlines()[at + 1 :]
+    assert "  shifted: a date moved by the offset of the patient" in told
+    assert "  published: a date that many patients share" in out
+    assert "  C: clean" in out
+    assert "dicomdir" not in out
+    assert "year only" not in out
+
+
+def test_every_rule_that_a_policy_can_give_is_explained():
+    words = set()
+    for path in POLICIES_FOLDER.glob("*.yaml"):
+        policy = load_policy(path.stem, disabled=True)
+        found = [policy.resolve((tag,), vr, "") for tag, vr in policy.dictionary.items()]
+        found += [policy.resolve((tag,), "LO", "") for tag in (0x10, 0x20010, 0x41200, 0x190010, 0x60003000, 0x280000)]
+        found += [policy.resolve((0x00080999,), "LO", "")]
+        found += [policy.resolve((0x00280010,), vr, "") for vr in ("AE", "AS", "UR")]  # Rows, wrongly written
+        found += [policy.resolve_private((group << 16 | 0x1023,), "DS", "GEMS_ACQU_01", "") for group in (0x19, 0x21)]
+        words |= {word for resolution in found for word in resolution.rule.split(":")}
+    assert words - set(OPTIONS) == policy_commands.RULES.keys()
+
+
+def test_show_explains_the_rules_of_what_was_asked_for(call):
+    out = call("show", "gdpr", "--tag", "StudyDate")[1]
+    assert "  E.1-1: row of PS3.15 Table E.1-1" in out
+    assert "  retain_long_modified_dates: option of the policy" in out
+    assert "Words of the column" not in call("show", "gdpr")[1]
 
 
 def test_preview_without_any_instance_is_a_wrong_call(call, tmp_path):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from pydicom.dataset import Dataset
 
 from factories import ct_instance, write
 from phi_deid_pipeline.policies import load_policy
-from phi_deid_pipeline.policy_preview import preview_policy
+from phi_deid_pipeline.policy_preview import Outcome, preview_policy
 
 CREATOR = "GEMS_ACQU_01"
 
@@ -30,24 +31,25 @@ def _rows(tmp_path, policy, *instances, values=False):
 
 
 def _told(row):
-    return row.resolution.action.value, row.resolution.rule, row.same, row.changed, row.removed
+    became = {str(outcome): number for outcome, number in row.became.items() if number}
+    return row.resolution.action.value, row.resolution.rule, became
 
 
 def test_rows_tell_rule_and_outcome_at_any_depth(tmp_path):
     rows = _rows(tmp_path, "ps3_15_basic", _instance(1), _instance(2))
-    assert _told(rows["00280010", ""]) == ("K", "default", 2, 0, 0)
-    assert _told(rows["0018A001", ""]) == ("K", "gap", 2, 0, 0)
-    assert _told(rows["0018A001.00080080", ""]) == ("X", "E.1-1", 0, 0, 2)
-    assert _told(rows["0018A001.00080070", ""]) == ("K", "own", 2, 0, 0)
-    assert _told(rows["0020000D", ""]) == ("U", "E.1-1", 0, 2, 0)
-    assert _told(rows["00191023", CREATOR]) == ("X", "private", 0, 0, 2)
+    assert _told(rows["00280010", ""]) == ("K", "default", {"kept": 2})
+    assert _told(rows["0018A001", ""]) == ("K", "gap", {"kept": 2})
+    assert _told(rows["0018A001.00080080", ""]) == ("X", "E.1-1", {"removed": 2})
+    assert _told(rows["0018A001.00080070", ""]) == ("K", "own", {"kept": 2})
+    assert _told(rows["0020000D", ""]) == ("U", "E.1-1", {"new UID": 2})
+    assert _told(rows["00191023", CREATOR]) == ("X", "private", {"removed": 2})
 
 
 def test_private_attributes_are_told_by_creator(tmp_path):
     rows = _rows(tmp_path, "research_longitudinal", _instance(1), _instance(2, block=0x11))
-    assert _told(rows["00191023", CREATOR]) == ("K", "safe_private", 1, 0, 0)
-    assert _told(rows["00191123", CREATOR]) == ("K", "safe_private", 1, 0, 0)
-    assert _told(rows["00191003", CREATOR]) == ("X", "private", 0, 0, 1)
+    assert _told(rows["00191023", CREATOR]) == ("K", "safe_private", {"kept": 1})
+    assert _told(rows["00191123", CREATOR]) == ("K", "safe_private", {"kept": 1})
+    assert _told(rows["00191003", CREATOR]) == ("X", "private", {"removed": 1})
     assert rows["00191023", CREATOR].keyword == CREATOR
 
 
@@ -57,7 +59,7 @@ def test_a_path_that_iods_resolve_differently_has_a_row_for_each(tmp_path):
     paths = [write(ds, tmp_path / f"{number}.dcm") for number, ds in enumerate((_instance(1), pet))]
     found = preview_policy(load_policy("ps3_15_basic"), paths)
     told = [(*_told(row), row.count) for row in found.rows if row.written_path == "00080021"]
-    assert told == [("D", "E.1-1", 0, 1, 0, 1), ("X", "E.1-1", 0, 0, 1, 1)]  # Series Date is Type 1 in PET
+    assert told == [("D", "E.1-1", {"dummy": 1}, 1), ("X", "E.1-1", {"removed": 1}, 1)]  # Series Date is Type 1 in PET
 
 
 def test_values_are_kept_only_when_asked_for(tmp_path):
@@ -73,7 +75,39 @@ def test_dates_are_shifted_as_in_a_run(tmp_path):
     ((old, new),) = rows["00080020", ""].values
     assert old != new
     assert len(new) == 8
-    assert rows["00080020", ""].changed == 1
+    assert rows["00080020", ""].became == {Outcome.SHIFTED: 1, Outcome.REMOVED: 0}
+
+
+@pytest.mark.parametrize(
+    ("policy", "path", "became"),
+    [
+        ("hipaa_safe_harbor", "00100010", "pseudonym"),
+        ("hipaa_safe_harbor", "00100020", "pseudonym"),
+        ("hipaa_safe_harbor", "00080090", "emptied"),  # Referring Physician's Name
+        ("hipaa_safe_harbor", "00081140", "kept"),  # Referenced Image Sequence, walked item by item
+        ("hipaa_safe_harbor", "00081140.00081155", "new UID"),
+        ("hipaa_safe_harbor", "00080021", "dummy"),  # Series Date, of Type 1 in PET
+        ("hipaa_safe_harbor", "00120062", "stated"),  # Patient Identity Removed
+        ("hipaa_safe_harbor", "00081030", "cleaned"),
+        ("hipaa_safe_harbor", "00101010", "removed"),  # Patient's Age
+        ("ps3_15_basic", "00400555", "emptied"),  # Acquisition Context Sequence
+        ("ps3_15_basic", "00081110", "removed"),  # Referenced Study Sequence
+        ("gdpr", "00080021", "year only"),
+        ("gdpr", "00101010", "generalized"),
+        ("research_longitudinal", "00080021", "shifted"),
+    ],
+)
+def test_what_became_of_a_value_is_named(tmp_path, policy, path, became):
+    ds = _instance(1)
+    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.128"
+    ds.ReferringPhysicianName, ds.PatientIdentityRemoved, ds.PatientAge = "Doe^Jane", "NO", "095Y"
+    ds.StudyDescription = "CT thorax for Ottoline"
+    study, image = Dataset(), Dataset()
+    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = ds.SOPClassUID, "1.2.3.4"
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", "1.2.3.5"
+    ds.ReferencedImageSequence, ds.ReferencedStudySequence, ds.AcquisitionContextSequence = [image], [study], [study]
+    rows = _rows(tmp_path, policy, ds)
+    assert _told(rows[path, ""])[2] == {became: 1}
 
 
 def test_unreadable_files_are_counted_by_reason(tmp_path):
@@ -85,9 +119,9 @@ def test_unreadable_files_are_counted_by_reason(tmp_path):
 
 def test_values_of_devices_stay_where_an_option_keeps_them(tmp_path):
     rows = _rows(tmp_path, "research_longitudinal", _instance(1))
-    assert _told(rows["00081010", ""])[2:] == (1, 0, 0)  # Station Name, an entry of the lexicon
-    assert _told(rows["00181000", ""])[2:] == (1, 0, 0)  # Device Serial Number
-    assert _told(_rows(tmp_path, "hipaa_safe_harbor", _instance(1))["00181000", ""])[2] == 0
+    assert _told(rows["00081010", ""])[2] == {"kept": 1}  # Station Name, an entry of the lexicon
+    assert _told(rows["00181000", ""])[2] == {"kept": 1}  # Device Serial Number
+    assert "kept" not in _told(_rows(tmp_path, "hipaa_safe_harbor", _instance(1))["00181000", ""])[2]
 
 
 def test_what_the_scan_of_a_run_rejects_or_holds_is_told(tmp_path):

@@ -165,6 +165,17 @@ def test_unknown_option_shows_the_usage_of_its_command(
     assert told.startswith(usage) and "--unheard-of" in told
 
 
+@pytest.mark.parametrize(("call", "parser"), [([], front_door.parser()), (["policy"], commands()["policy"])])
+def test_call_without_a_command_shows_the_help_with_all_commands(
+    call: list[str], parser: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        front_door.parsed(call)
+    assert ended.value.code == front_door.USAGE
+    assert capsys.readouterr().err == parser.format_help()
+    assert all(f"\n    {name} " in parser.format_help() for name in below(parser))
+
+
 def test_page_of_the_config_is_as_rendered() -> None:
     assert CONFIG_PAGE.read_text(encoding="utf-8") == render_config(), "run workflow/schemas/render_config_readme.py"
 

@@ -74,7 +74,7 @@ def test_first_release_holds_the_files_and_a_manifest_that_fits_its_schema(tmp_p
     assert content["files"]["policy.json"] == {"sha256": file_sha256(path / "policy.json"), "size": 2}
     assert sorted(content["files"]) == sorted([*A, *DOC])
     assert (content["parent"], content["added"], content["changed"], content["withdrawn"]) == (
-        None, ["2.25.2", "2.25.5"], [], [],
+        None, ["2.25.1/2.25.2", "2.25.1/2.25.5"], [], [],
     )  # fmt: skip
     assert (tmp_path / "release").readlink() == Path("releases/0001")
     assert verify_releases(tmp_path, SALT) == []
@@ -154,7 +154,7 @@ def test_next_release_names_what_was_added_changed_and_withdrawn(tmp_path):
 
     content = manifest(second)
     assert (second.name, content["added"], content["changed"], content["withdrawn"]) == (
-        "0002", ["2.25.8"], ["2.25.2"], ["2.25.5"],
+        "0002", ["2.25.9/2.25.8"], ["2.25.1/2.25.2"], ["2.25.1/2.25.5"],
     )  # fmt: skip
     assert content["parent"]["release"] == "0001"
     assert tree(first) == sorted([*A, "manifest.json"])
@@ -283,7 +283,7 @@ def test_changed_missing_and_extra_files_are_found(tmp_path):
     (path / third).symlink_to(path / "policy.json")
 
     assert verify_release(path, SALT) == [
-        "Release 0001: 1 files that its manifest does not name",
+        "Release 0001: 1 file that its manifest does not name",
         f"Release 0001: {first} was changed",
         f"Release 0001: {second} is missing",
         f"Release 0001: {third} was changed",
@@ -371,18 +371,26 @@ def test_release_of_nothing_is_possible_when_everything_was_withdrawn(tmp_path):
     build(tmp_path, A)
 
     path = build(tmp_path, {})
-    assert manifest(path)["withdrawn"] == ["2.25.2", "2.25.5"]
+    assert manifest(path)["withdrawn"] == ["2.25.1/2.25.2", "2.25.1/2.25.5"]
     assert verify_releases(tmp_path, SALT) == []
 
 
-def test_series_that_stands_in_two_studies_or_moves_counts_as_changed(tmp_path):
-    build(tmp_path, {f"dicom/2.25.{study}/2.25.2/2.25.3.dcm": "a" for study in (1, 4)})
+def test_series_under_two_studies_is_two_as_it_is_for_the_summary(tmp_path):
+    first = manifest(build(tmp_path, {f"dicom/2.25.{study}/2.25.2/2.25.3.dcm": "a" for study in (1, 4)}))
+    assert (first["added"], first["changed"], first["withdrawn"]) == (["2.25.1/2.25.2", "2.25.4/2.25.2"], [], [])
     one = manifest(build(tmp_path, {"dicom/2.25.1/2.25.2/2.25.3.dcm": "a"}))
+    assert (one["added"], one["changed"], one["withdrawn"]) == ([], [], ["2.25.4/2.25.2"])
     moved = manifest(build(tmp_path, {"dicom/2.25.7/2.25.2/2.25.3.dcm": "a"}))
-    both = manifest(build(tmp_path, {f"dicom/2.25.{study}/2.25.2/2.25.3.dcm": "a" for study in (7, 9)}))
+    assert (moved["added"], moved["changed"], moved["withdrawn"]) == (["2.25.7/2.25.2"], [], ["2.25.1/2.25.2"])
 
-    for content in (one, moved, both):
-        assert (content["added"], content["changed"], content["withdrawn"]) == ([], ["2.25.2"], [])
+
+def test_release_of_the_former_schema_is_read_and_followed(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(releases, "SCHEMA", "release_manifest/1")
+        build(tmp_path, A)
+    assert manifest(build(tmp_path, DOC))["withdrawn"] == ["2.25.1/2.25.2", "2.25.1/2.25.5"]
+    assert verify_releases(tmp_path, SALT) == []
+    assert [entry["series_added"] for entry in list_releases(tmp_path)] == [2, 0]
 
 
 def test_studies_whose_uids_begin_alike_keep_their_series_apart(tmp_path):
@@ -390,7 +398,7 @@ def test_studies_whose_uids_begin_alike_keep_their_series_apart(tmp_path):
     build(tmp_path, {f"{name}": name for name in names})
     content = manifest(build(tmp_path, {name: "x" if "2.25.1.5/1/" in name else name for name in names}))
 
-    assert (content["added"], content["changed"], content["withdrawn"]) == ([], ["1"], [])
+    assert (content["added"], content["changed"], content["withdrawn"]) == ([], ["2.25.1.5/1"], [])
     assert verify_releases(tmp_path, SALT) == []
 
 

@@ -203,6 +203,7 @@ class Decided:
         self.first = run(source, self.output)
         self.held = {Path(row["input_path"]).parent.name: row for row in audit(self.output)}
         self.photo = self.held["photo"]["series_instance_uid"]
+        self.study = self.held["photo"]["study_instance_uid"]
         self.second = self._decide(source, folder, "release")
         self.rows_after_release = {Path(row["input_path"]).parent.name: row for row in audit(self.output)}
         self.files_after_release = [path.name for path in released(self.output)]
@@ -245,7 +246,7 @@ def test_a_withhold_row_takes_it_back_from_the_next_release(decided: Decided) ->
     assert (rows["photo"]["status"], rows["photo"]["reason"]) == ("held", "withheld")
     newest = decided.output / "release"
     assert newest.readlink() == Path("releases/0003")
-    assert json.loads((newest / "manifest.json").read_bytes())["withdrawn"] == [decided.photo]
+    assert json.loads((newest / "manifest.json").read_bytes())["withdrawn"] == [f"{decided.study}/{decided.photo}"]
     assert len(released(decided.output)) == 2
 
 
