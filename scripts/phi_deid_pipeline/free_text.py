@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.languages import fold_word
-from phi_deid_pipeline.lexicon_words import SIDES
+from phi_deid_pipeline.lexicon_misspelt import MIN_MISSPELT
+from phi_deid_pipeline.lexicon_words import GENERIC, SIDES
 from phi_deid_pipeline.measures import is_window, unit_chains
 from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled, drop_single_sides, keep_answers
 from phi_deid_pipeline.text_tidy import tidy
@@ -58,6 +59,7 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
         spans += _named(text, vocabulary, lexicon.short_parts)
     if lexicon.short_parts:
         spans += _unknown_shorts(text, lexicon.short_parts, vocabulary)
+    spans += _misspelt(text, lexicon, vocabulary)
     for start, end in _with_denied(text, _merged(spans), vocabulary):
         parts.append(text[position:start])
         position = end
@@ -80,6 +82,9 @@ def clean_descriptor(
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging, vocabulary.negations)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
+    for token in tokens:
+        if token.keep and len(token.word) >= MIN_MISSPELT and _is_misspelt(token.word, lexicon, vocabulary):
+            token.keep, token.named = False, True  # known by its form alone
     _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_persons(text, tokens, vocabulary)
@@ -167,6 +172,17 @@ def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -
     """Return where parts of names of two letters that are no words (Wu) stand in kept text as one word with one capital."""
     found = (match for match in _TWO_LETTERS.finditer(text) if match[0].istitle() and fold(match[0]) in shorts)
     return [match.span() for match in found if fold(match[0]) not in vocabulary]
+
+
+def _misspelt(text: str, lexicon: Lexicon, vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Return where a name of the patient stands with one slip in it, and is no word of the vocabulary."""
+    found = (match for match in _LETTERS.finditer(text) if len(match[0]) >= MIN_MISSPELT)
+    return [match.span() for match in found if _is_misspelt(fold(match[0]), lexicon, vocabulary)]
+
+
+def _is_misspelt(word: str, lexicon: Lexicon, vocabulary: Vocabulary) -> bool:
+    listed = word in vocabulary or word in vocabulary.small or word in GENERIC
+    return not listed and lexicon.misspelt.means(word)
 
 
 def _drop_short_parts(text: str, tokens: list[Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:

@@ -20,6 +20,7 @@ from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
+from phi_deid_pipeline.lexicon_misspelt import Misspelt
 from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs
 from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, SIDES, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
@@ -100,6 +101,12 @@ class Lexicon(Identifiers):
         words = {word for word in index.alone if len(word) >= MIN_WORD}
         least = {True: MIN_NUMBER, False: MIN_CODE}
         return frozenset(words | index.dates | {n for n in index.numbers if len(n) >= least[n.isdigit()]})
+
+    @cached_property
+    def misspelt(self) -> Misspelt:
+        """Return what tells that a word is a known name with one slip in it."""
+        persons = (Category.NAME, Category.PERSON)
+        return Misspelt(word for word, category in self._index.alone.items() if category in persons and word.isalpha())
 
     @cached_property
     def _index(self) -> Index:
