@@ -372,7 +372,8 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
 def _keep_eponyms(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Keep the names of things such as Baker's cyst, which would go as names of persons."""
     for index, token in enumerate(tokens):
-        for phrase in vocabulary.eponyms.get(token.word, ()) if token.word else ():
+        written = vocabulary.eponyms.get(token.text, ()) if token.text.isupper() else ()  # NASH, which Nash is not
+        for phrase in (*vocabulary.eponyms.get(token.word, ()), *written) if token.word else ():
             found = _phrase_at(text, tokens[index : index + 2 * len(phrase)], phrase)
             for one in found:
                 small = one.text.islower() and one.word in vocabulary.small  # Knie li
@@ -393,7 +394,7 @@ def _phrase_at(text: str, tokens: list[Token], phrase: tuple[str, ...]) -> list[
             found.append(token)
             continue
         number = token.keep and (token.text == rest[0] or (rest[0] == "#" and re.fullmatch(r"[0-9]{1,2}", token.text)))
-        if not (number or (token.word == rest[0] and (token.keep or token.unknown))):
+        if not (number or (rest[0] in (token.word, token.text) and (token.keep or token.unknown))):
             return []
         if (
             found

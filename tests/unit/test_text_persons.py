@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
-from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
 
 
 def cleaned(text: str) -> str:
@@ -134,3 +135,31 @@ def test_surnames_of_things_are_vocabulary_and_given_names_are_not() -> None:
     assert all(word in vocabulary for word in vocabulary.called_after)
     assert vocabulary.given_names
     assert not [word for word in vocabulary.given_names if word in vocabulary or word in vocabulary.eponyms]
+
+
+@pytest.mark.parametrize(
+    "text", ["Perthes", "V.a. Perthes rechts", "NASH", "CT Abdomen NASH", "PAU", "Aorta mit PAU", "Dupuytren", "MRT Hüfte: FAI"]
+)
+def test_an_eponym_or_acronym_stays_alone_where_nothing_points_to_a_person(text: str) -> None:
+    assert cleaned(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Nash", ""),
+        ("CT Abdomen Nash", "CT Abdomen"),
+        ("CT ABDOMEN DR NASH", "CT ABDOMEN"),
+        ("Frau Perthes MRT Knie", "MRT Knie"),
+        ("Perthes Glarfmann", ""),
+        ("CT Abdomen for Perthes", "CT Abdomen"),
+        ("CT Kowalska NASH", "CT"),
+    ],
+)
+def test_an_eponym_or_acronym_goes_where_something_does(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+def test_an_eponym_that_is_the_name_of_the_patient_goes() -> None:
+    patient = Lexicon([Entry(Category.NAME, "Perthes^Nash")])
+    assert clean_descriptor("CT Perthes NASH", patient, load_vocabulary()) == "CT"
