@@ -21,7 +21,7 @@ from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
 from phi_deid_pipeline.lexicon_misspelt import Misspelt
-from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs
+from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs, odd_runs
 from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, SIDES, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
@@ -333,6 +333,10 @@ class Lexicon(Identifiers):
                 yield start, end, index.numbers[digits][0]
             elif len(digits) == 8 and any(not index.dates.isdisjoint(days) for _, _, days in find_dates(digits)):
                 yield start, end, Category.DATE
+        if index.own:
+            for start, end, digits in odd_runs(folded, index.longest_own):
+                if digits in index.own:
+                    yield start, end, index.own[digits]
 
     def _may_be_divided(self, known: tuple[Category, bool], number: str, gaps: list[str], written: str) -> bool:
         """Tell whether a known number may be written with these gaps; one point between digits makes a decimal number."""

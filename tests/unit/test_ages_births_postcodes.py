@@ -303,7 +303,18 @@ def test_a_dutch_postcode_goes_without_a_town(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1234 HU", "TE 1234 MS", "1200 AB", "TR 2381 TE 91", "1234 ML", "1013 GY", "TR 2381 FS", "Matrix 1023 AP", "1225 KV"]
+    "text",
+    [
+        "1234 HU",
+        "TE 1234 MS",
+        "1200 AB",
+        "TR 2381 TE 91",
+        "1234 ML",
+        "1013 GY",
+        "TR 2381 FS",
+        "Matrix 1023 AP",
+        "1225 KV",
+    ],
 )
 def test_values_before_two_capitals_stay(text: str) -> None:
     assert _left(text) == text

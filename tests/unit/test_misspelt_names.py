@@ -9,13 +9,29 @@ from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
 
 LEXICON = Lexicon(
-    [Entry(Category.NAME, "Müllner^Katharina"), Entry(Category.PERSON, "Ostrowski^Jan"), Entry(Category.NAME, "Haas^Arvitis")]
+    [
+        Entry(Category.NAME, "Müllner^Katharina"),
+        Entry(Category.PERSON, "Ostrowski^Jan"),
+        Entry(Category.NAME, "Haas^Arvitis"),
+    ]
 )
 
 
 @pytest.mark.parametrize(
     "word",
-    ["Mullner", "Mulner", "Müllnner", "Müllenr", "Mullmer", "MUELNER", "Katarina", "Kahtarina", "Ostrovski", "OSTROWSKY", "Haass"],
+    [
+        "Mullner",
+        "Mulner",
+        "Müllnner",
+        "Müllenr",
+        "Mullmer",
+        "MUELNER",
+        "Katarina",
+        "Kahtarina",
+        "Ostrovski",
+        "OSTROWSKY",
+        "Haass",
+    ],
 )
 def test_a_name_with_one_slip_goes(word: str) -> None:
     vocabulary = load_vocabulary()

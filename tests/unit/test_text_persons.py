@@ -138,7 +138,17 @@ def test_surnames_of_things_are_vocabulary_and_given_names_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Perthes", "V.a. Perthes rechts", "NASH", "CT Abdomen NASH", "PAU", "Aorta mit PAU", "Dupuytren", "MRT Hüfte: FAI"]
+    "text",
+    [
+        "Perthes",
+        "V.a. Perthes rechts",
+        "NASH",
+        "CT Abdomen NASH",
+        "PAU",
+        "Aorta mit PAU",
+        "Dupuytren",
+        "MRT Hüfte: FAI",
+    ],
 )
 def test_an_eponym_or_acronym_stays_alone_where_nothing_points_to_a_person(text: str) -> None:
     assert cleaned(text) == text
