@@ -117,7 +117,7 @@ def test_a_word_that_a_thing_is_called_after_is_a_surname_by_form(text: str, lef
         "Crohn L.",
         "Whipple CT",
         "Dixon W",
-        "CT Crohn P",
+        "CT Crohn I",
         "Morbus Crohn, Thorax",
     ],
 )
@@ -173,3 +173,50 @@ def test_an_eponym_or_acronym_goes_where_something_does(text: str, left: str) ->
 def test_an_eponym_that_is_the_name_of_the_patient_goes() -> None:
     patient = Lexicon([Entry(Category.NAME, "Perthes^Nash")])
     assert clean_descriptor("CT Perthes NASH", patient, load_vocabulary()) == "CT"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Whipple J CT", "CT"),
+        ("CT Whipple J", "CT"),
+        ("Brown J CT", "CT"),
+        ("MRT Brown K. Knie", "MRT Knie"),
+        ("Crohn Peter", ""),
+        ("Peter Crohn", ""),
+        ("PETER CROHN", ""),
+        ("CT Crohn Peter rechts", "CT rechts"),
+        ("Thomas Hand", ""),
+        ("mrs hand", ""),
+        ("CT Knie mrs hand, Fraktur", "CT Knie Fraktur"),
+        ("CT ABDOMEN DR HAND", "CT ABDOMEN"),
+        ("CT knee dr hand", "CT knee"),
+        ("Dr hand knee", "knee"),
+        ("Frau Klein Abdomen", "Abdomen"),
+        ("frau klein abdomen", "abdomen"),
+    ],
+)
+def test_a_surname_or_region_beside_a_given_name_an_initial_or_a_title_is_a_person(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DR HAND AP",
+        "DR FOOT",
+        "CT DR CHEST",
+        "MR FOOT",
+        "mr knee",
+        "dr hand",
+        "Fallot T 4",
+        "Views T CT",
+        "Type B CT",
+        "Lown A",
+        "Neck CT",
+        "Morbus Crohn CT",
+        "Spine C CT",
+    ],
+)
+def test_the_same_words_stay_where_nothing_makes_them_a_person(text: str) -> None:
+    assert cleaned(text) == text
