@@ -615,6 +615,8 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
                 side = token.text in ("L", "R") and other.text.islower() and text[token.end : token.end + 1] != "."
                 if side and other.unknown:
                     continue  # plantar fasciitis L foot
+                if other.start > token.start and other.unknown and other.text.islower() and not text.islower():
+                    continue  # V.a. Perthes, with a word behind that is no name
                 if _touches_name(text, token, other) and not _is_title_behind(text, token, other, vocabulary):
                     token.keep, changed = False, True
                     break

@@ -220,3 +220,18 @@ def test_a_surname_or_region_beside_a_given_name_an_initial_or_a_title_is_a_pers
 )
 def test_the_same_words_stay_where_nothing_makes_them_a_person(text: str) -> None:
     assert cleaned(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("V.a. Perthes glarfig", "V.a. Perthes"),
+        ("Knie: Perthes glarfig, Erguss", "Knie: Perthes Erguss"),
+        ("MRT Brown glarfig", "MRT Brown"),
+        ("Perthes Glarf", ""),
+        ("perthes glarf", ""),
+        ("keine Fraktur glarfig", ""),
+    ],
+)
+def test_an_unknown_word_in_lower_case_takes_no_finding_along(text: str, left: str) -> None:
+    assert cleaned(text) == left
