@@ -359,6 +359,17 @@ def described_codes(
     return None if joined == value else padded(vr, joined.rstrip(b" \x00"))
 
 
+def described_part(vr: str, value: bytes, lexicon: Lexicon, vocabulary: Vocabulary) -> bytes | None:
+    """Clean a well-formed code of a region as a description, underscores as blanks; None if it stays, the dummy if nothing is left."""
+    text = value.decode("ascii").strip(" \x00")
+    written = text.replace("_", " ")
+    cleaned = clean_descriptor(written, lexicon, vocabulary)
+    if cleaned == written or clean_descriptor(text, lexicon, vocabulary) == text:
+        return None
+    left = cleaned.encode("ascii")
+    return padded(vr, left if left and is_well_formed("CS", left) else dummy_string("CS"))
+
+
 def cleaned_text(
     vr: str,
     value: bytes,

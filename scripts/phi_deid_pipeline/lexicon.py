@@ -21,7 +21,8 @@ from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
-from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs
+from phi_deid_pipeline.lexicon_misspelt import Misspelt
+from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs, odd_runs
 from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, SIDES, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
@@ -101,6 +102,12 @@ class Lexicon(Identifiers):
         words = {word for word in index.alone if len(word) >= MIN_WORD}
         least = {True: MIN_NUMBER, False: MIN_CODE}
         return frozenset(words | index.dates | {n for n in index.numbers if len(n) >= least[n.isdigit()]})
+
+    @cached_property
+    def misspelt(self) -> Misspelt:
+        """Return what tells that a word is a known name with one slip in it."""
+        persons = (Category.NAME, Category.PERSON)
+        return Misspelt(word for word, category in self._index.alone.items() if category in persons and word.isalpha())
 
     @cached_property
     def _index(self) -> Index:
@@ -327,6 +334,10 @@ class Lexicon(Identifiers):
                 yield start, end, index.numbers[digits][0]
             elif len(digits) == 8 and any(not index.dates.isdisjoint(days) for _, _, days in find_dates(digits)):
                 yield start, end, Category.DATE
+        if index.own:
+            for start, end, digits in odd_runs(folded, index.longest_own):
+                if digits in index.own:
+                    yield start, end, index.own[digits]
 
     def _may_be_divided(self, known: tuple[Category, bool], number: str, gaps: list[str], written: str) -> bool:
         """Tell whether a known number may be written with these gaps; one point between digits makes a decimal number."""
