@@ -19,13 +19,14 @@ from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.policies import Override, Policy, Resolution, load_policy
 from phi_deid_pipeline.policy_files import NAME, POLICIES_FOLDER, PolicyFile, find_policy, read_policy
 from phi_deid_pipeline.ps3_15_rules import format_tag, load_dictionary, parse_tag
-from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.records import HoldReason, RejectReason
 from run_progress import counted
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policy_preview import Preview
 
 DONE, WRONG = 0, 2
+FACES = HoldReason.RECOGNIZABLE_VISUAL_FEATURES.value
 KEYS = ("hide", "dates", "max_age", "pseudonyms", "clinical_trial", "hold")
 PREVIEW_COLUMNS = ("path", "keyword", "VR", "action", "rule", "HIPAA", "count", "became")
 SPARED = ("rule", "HIPAA", "count")  # columns that a narrow terminal does without
@@ -410,6 +411,15 @@ def _print_preview(policy: Policy, found: Preview, console: Console, *, values: 
     _print_left_out(found, console)
     for reason, number in sorted(found.held.items()):
         _say(console, f"{number} of them would wait for a person's decision ({reason}).")
+    if found.faces:
+        waits = "waits for a person's decision" if FACES in policy.hold else "is flagged"
+        _say(
+            console,
+            f"{found.faces} of them name a head in thin slices: a series with enough of them {waits} ({FACES}).",
+        )
+    if found.concepts:
+        told = ", ".join(f"{action} {number}" for action, number in sorted(found.concepts.items()))
+        _say(console, f"Content items go by their concept's rule, whatever their path says above: {told}.")
     _say(console, "Headers only: pixels are not searched here. Nothing was kept.")
     if policy.pseudonyms != "keyed":
         _say(console, "Codes of a table and attributes of a trial are not known here: a run writes them.")

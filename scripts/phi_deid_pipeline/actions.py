@@ -18,6 +18,7 @@ from phi_deid_pipeline.dicom_utils import (
     encode_text,
 )
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers
 from phi_deid_pipeline.records import RejectReason
 
@@ -92,7 +93,7 @@ _REPERTOIRES = {
     "AE": b"",
     "UR": b"",
 }
-_TIME = re.compile(
+_TIME = Expression(
     rb"(?:(?:[01]\d|2[0-3])(?:(:?)[0-5]\d(?:\1(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?)?",
 )
 
@@ -294,7 +295,7 @@ def is_well_formed(vr: str, value: bytes) -> bool:
 
 
 # A word with letters beyond ASCII, long enough not to come about by misreading another encoding; or ideographs, kana.
-_MISREAD = re.compile(r"(?=[a-zA-Z]*[^\W\d_a-zA-Z])[^\W\d_]{4,}|[\u3040-\u9fff\uac00-\ud7af]{2}")
+_MISREAD = Expression(r"(?=[a-zA-Z]*[^\W\d_a-zA-Z])[^\W\d_]{4,}|[\u3040-\u9fff\uac00-\ud7af]{2}")
 
 
 def _without_misread(value: bytes, charset: tuple[str, ...], lexicon: Lexicon) -> bytes:
@@ -356,6 +357,17 @@ def described_codes(
         new = [dummy] * len(new)
         joined = b"\\".join(new)
     return None if joined == value else padded(vr, joined.rstrip(b" \x00"))
+
+
+def described_part(vr: str, value: bytes, lexicon: Lexicon, vocabulary: Vocabulary) -> bytes | None:
+    """Clean a well-formed code of a region as a description, underscores as blanks; None if it stays, the dummy if nothing is left."""
+    text = value.decode("ascii").strip(" \x00")
+    written = text.replace("_", " ")
+    cleaned = clean_descriptor(written, lexicon, vocabulary)
+    if cleaned == written or clean_descriptor(text, lexicon, vocabulary) == text:
+        return None
+    left = cleaned.encode("ascii")
+    return padded(vr, left if left and is_well_formed("CS", left) else dummy_string("CS"))
 
 
 def cleaned_text(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.records import Category
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ _LETTERS = {
     Category.CONTACT: "D",
     Category.DEVICE: "M",
 }
-_URL = re.compile(r"\w+://|www\.", re.IGNORECASE)
-_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
-_DAY = re.compile(
+_URL = Expression(r"\w+://|www\.", re.IGNORECASE)
+_IP = Expression(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
+_DAY = Expression(
     r"(?<!\d)(?:\d{1,2}([-/. ])\d{1,2}\1\d{2,4}|\d{4}([-/. ])\d{1,2}\2\d{1,2}|(?:19|20)\d{6})(?!\d)", re.ASCII
 )
-_TELEPHONE = re.compile(r"\+?(?=[\d() ./-]*\d[() ./-])\d[\d() ./-]{5,}\d", re.ASCII)  # in groups
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_TELEPHONE = Expression(r"\+?(?=[\d() ./-]*\d[() ./-])\d[\d() ./-]{5,}\d", re.ASCII)  # in groups
+_WORD = Expression(r"[^\W\d_]{2,}")
 
 
 def letters_of(categories: Iterable[str]) -> str:

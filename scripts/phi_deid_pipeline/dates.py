@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.uid_mapping import derive_key
 
 LEAST_WEEKS, MOST_WEEKS = 52, 520  # dates move into the past, by one year to ten
@@ -29,10 +30,10 @@ CONSTANT_DATES = (
     | {"19691231", "19800106", "19991231", "20380119", "20491231", "20991231", "21001231"}
 )
 
-_DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)
-_TIME = re.compile(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
-_ZONE = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d", re.ASCII)
-_YEAR = re.compile(r"(\d{4})(?:\d\d){0,5}(?:\.\d{1,6})?(?:[+-]\d{4})?", re.ASCII)
+_DATE = Expression(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)
+_TIME = Expression(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
+_ZONE = Expression(r"[+-](?:0\d|1[0-4])[0-5]\d", re.ASCII)
+_YEAR = Expression(r"(\d{4})(?:\d\d){0,5}(?:\.\d{1,6})?(?:[+-]\d{4})?", re.ASCII)
 
 
 def offset_days(salt: bytes, patient_key: str) -> int:

@@ -12,8 +12,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import fold_word
-from phi_deid_pipeline.lexicon_words import SIDES
+from phi_deid_pipeline.lexicon_misspelt import MIN_MISSPELT
+from phi_deid_pipeline.lexicon_words import GENERIC, SIDES
 from phi_deid_pipeline.measures import is_window, unit_chains
 from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled, drop_single_sides, keep_answers
 from phi_deid_pipeline.text_tidy import tidy
@@ -30,22 +32,22 @@ MAX_NUMBER_DIGITS = 4
 YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date element
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
-_TOKEN = re.compile(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
+_TOKEN = Expression(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
 _OF_THE, _MIN_STEM = frozenset({"des", "eines"}), 4
-_MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, re.compile("(?<![aeq])[aou]e"), re.compile("[ao]e")
-_GAUGE_BEFORE = re.compile(r"(?<![\d.,/-])\d{1,2} ?$")
-_TWO_LETTERS = re.compile(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_POWER, _SUPERSCRIPTS = re.compile("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
-_PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
-_CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
-_OLD = re.compile(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
+_MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, Expression("(?<![aeq])[aou]e"), Expression("[ao]e")
+_GAUGE_BEFORE = Expression(r"(?<![\d.,/-])\d{1,2} ?$")
+_TWO_LETTERS = Expression(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
+_LETTERS = Expression(r"[^\W\d_]+")
+_POWER, _SUPERSCRIPTS = Expression("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
+_PIECE = Expression(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
+_CAMEL = Expression(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
+_OLD = Expression(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
 _APOSTROPHES = ("'", "\u2019")
 _SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
-_ENDS = re.compile(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
+_ENDS = Expression(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION, _PAIR = 24, 2
-_CLOSING = re.compile(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
+_CLOSING = Expression(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
 
 
 def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> str:
@@ -58,6 +60,7 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
         spans += _named(text, vocabulary, lexicon.short_parts)
     if lexicon.short_parts:
         spans += _unknown_shorts(text, lexicon.short_parts, vocabulary)
+    spans += _misspelt(text, lexicon, vocabulary)
     for start, end in _with_denied(text, _merged(spans), vocabulary):
         parts.append(text[position:start])
         position = end
@@ -80,6 +83,9 @@ def clean_descriptor(
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging, vocabulary.negations)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
+    for token in tokens:
+        if token.keep and len(token.word) >= MIN_MISSPELT and _is_misspelt(token.word, lexicon, vocabulary):
+            token.keep, token.named = False, True  # known by its form alone
     _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_persons(text, tokens, vocabulary)
@@ -167,6 +173,17 @@ def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -
     """Return where parts of names of two letters that are no words (Wu) stand in kept text as one word with one capital."""
     found = (match for match in _TWO_LETTERS.finditer(text) if match[0].istitle() and fold(match[0]) in shorts)
     return [match.span() for match in found if fold(match[0]) not in vocabulary]
+
+
+def _misspelt(text: str, lexicon: Lexicon, vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Return where a name of the patient stands with one slip in it, and is no word of the vocabulary."""
+    found = (match for match in _LETTERS.finditer(text) if len(match[0]) >= MIN_MISSPELT)
+    return [match.span() for match in found if _is_misspelt(fold(match[0]), lexicon, vocabulary)]
+
+
+def _is_misspelt(word: str, lexicon: Lexicon, vocabulary: Vocabulary) -> bool:
+    listed = word in vocabulary or word in vocabulary.small or word in GENERIC
+    return not listed and lexicon.misspelt.means(word)
 
 
 def _drop_short_parts(text: str, tokens: list[Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:
@@ -356,7 +373,8 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
 def _keep_eponyms(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Keep the names of things such as Baker's cyst, which would go as names of persons."""
     for index, token in enumerate(tokens):
-        for phrase in vocabulary.eponyms.get(token.word, ()) if token.word else ():
+        written = vocabulary.eponyms.get(token.text, ()) if token.text.isupper() else ()  # NASH, which Nash is not
+        for phrase in (*vocabulary.eponyms.get(token.word, ()), *written) if token.word else ():
             found = _phrase_at(text, tokens[index : index + 2 * len(phrase)], phrase)
             for one in found:
                 small = one.text.islower() and one.word in vocabulary.small  # Knie li
@@ -377,7 +395,7 @@ def _phrase_at(text: str, tokens: list[Token], phrase: tuple[str, ...]) -> list[
             found.append(token)
             continue
         number = token.keep and (token.text == rest[0] or (rest[0] == "#" and re.fullmatch(r"[0-9]{1,2}", token.text)))
-        if not (number or (token.word == rest[0] and (token.keep or token.unknown))):
+        if not (number or (rest[0] in (token.word, token.text) and (token.keep or token.unknown))):
             return []
         if (
             found
@@ -598,6 +616,8 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
                 side = token.text in ("L", "R") and other.text.islower() and text[token.end : token.end + 1] != "."
                 if side and other.unknown:
                     continue  # plantar fasciitis L foot
+                if other.start > token.start and other.unknown and other.text.islower() and not text.islower():
+                    continue  # V.a. Perthes, with a word behind that is no name
                 if _touches_name(text, token, other) and not _is_title_behind(text, token, other, vocabulary):
                     token.keep, changed = False, True
                     break

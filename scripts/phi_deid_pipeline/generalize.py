@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import fold_word, load_languages
 
 # First three digits of areas of 20,000 people or fewer, by the censuses of 2000 and of 2010: they become 000.
@@ -12,8 +13,8 @@ RESTRICTED_ZIP3 = frozenset(
     {"036", "059", "063", "102", "203", "556", "692", "790", "821", "823", "830", "831", "878", "879", "884", "890"}
     | {"893", "205", "369"}
 )
-_AGE = re.compile(rb"0*(\d{1,9}) *([DWMYdwmy]?)")  # years where no unit stands
-_NUMBER = re.compile(rb"[+-]?(?:\d{1,16}(?:\.\d{0,16})?|\.\d{1,16})(?:[eE][+-]?\d{1,3})?")
+_AGE = Expression(rb"0*(\d{1,9}) *([DWMYdwmy]?)")  # years where no unit stands
+_NUMBER = Expression(rb"[+-]?(?:\d{1,16}(?:\.\d{0,16})?|\.\d{1,16})(?:[eE][+-]?\d{1,3})?")
 _LONGER = {b"D": (b"W", 1, 7), b"W": (b"M", 12, 52), b"M": (b"Y", 1, 12)}
 _PER_AS_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 _PER_YEAR = {"a": 1, "mo": 12, "wk": 52, "d": 365}  # UCUM
@@ -48,12 +49,12 @@ _FIRST_DIGITS = {
     for name in names.lower().replace("_", " ").split("=")
 }
 # A ZIP code stands behind a state, or anywhere in an address in the United States, with or without four further digits.
-_CODE = re.compile(r"(?<![\w-])(\d{5})(?:-?\d{4})?(?![\w-])", re.ASCII)
-_STATE = re.compile(
+_CODE = Expression(r"(?<![\w-])(\d{5})(?:-?\d{4})?(?![\w-])", re.ASCII)
+_STATE = Expression(
     rf"(?<![^\W_])({'|'.join(sorted(filter(str.strip, _FIRST_DIGITS), key=len, reverse=True))})[ ,.^]+$", re.IGNORECASE
 )
-_UNITED_STATES = re.compile(r"(?<![^\W_])(?:USA|U\.\s?S\.\s?A\.?|US|U\.S\.|(?i:united states))(?![^\W_])")
-_COUNTRIES = re.compile(
+_UNITED_STATES = Expression(r"(?<![^\W_])(?:USA|U\.\s?S\.\s?A\.?|US|U\.S\.|(?i:united states))(?![^\W_])")
+_COUNTRIES = Expression(
     r"\b(?:germany|deutschland|allemagne|alemania|france|frankreich|francia|italy|italia|italie|italien|spain|espana|españa"
     r"|spanien|mexico|méxico|turkey|turkiye|türkiye|poland|polska|finland|suomi|sweden|sverige|greece|croatia|hrvatska"
     r"|estonia|ukraine|serbia|morocco|maroc|algeria|algérie|egypt|israel|saudi arabia|korea|thailand|malaysia|indonesia"
@@ -61,7 +62,7 @@ _COUNTRIES = re.compile(
     r"|deu|fra|ita|esp|mex|tur|fin|swe|grc|hrv|est|ukr|dza|egy|isr|sau|kor|tha|mys|idn|pak)\b",
     re.IGNORECASE,
 )
-_BOX = re.compile(r"\b(?:box|pob|postfach|apartado)\W*$", re.IGNORECASE)
+_BOX = Expression(r"\b(?:box|pob|postfach|apartado)\W*$", re.IGNORECASE)
 
 
 def capped_age(value: bytes, max_age: int) -> bytes | None:

@@ -16,11 +16,13 @@ from collections.abc import Collection, Iterator
 from functools import cached_property
 from itertools import pairwise
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
 from phi_deid_pipeline.lexicon_index import MIN_GLUED, PARTICLES, Index
-from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs
+from phi_deid_pipeline.lexicon_misspelt import Misspelt
+from phi_deid_pipeline.lexicon_numbers import is_in_thousands, joined_runs, odd_runs
 from phi_deid_pipeline.lexicon_words import CODES, IMAGING, RUN, SIDES, WORD, compacted, fold, fold_with_index
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import MONTH_NAMES, find_dates, normal_date, written_dates
@@ -38,28 +40,28 @@ __all__ = [
 ]
 
 _SIGNED = r"(?:o['`\u2019]|ma?c)?[^\W\d_]\."  # an initial, also of O'Brien and McAllister
-_SIGNATURE = re.compile(rf"(?<![^\W_])(?<!\w\.)(?:{_SIGNED}[ -]{{0,2}}){{1,6}}{_SIGNED}(?![^\W_])")
-_OF_MC = re.compile(r"ma?c[^\W\d_]\.")
-_BESIDE_SIGNATURE = re.compile(r"[ ,]{0,2}")
+_SIGNATURE = Expression(rf"(?<![^\W_])(?<!\w\.)(?:{_SIGNED}[ -]{{0,2}}){{1,6}}{_SIGNED}(?![^\W_])")
+_OF_MC = Expression(r"ma?c[^\W\d_]\.")
+_BESIDE_SIGNATURE = Expression(r"[ ,]{0,2}")
 MIN_WORD, MIN_CODE, MIN_NUMBER = 4, 5, 6  # characters of what counts as a whole code
 MAX_FRONT = 3  # letters in front of a name in one word
 MAX_GAP = 3  # characters between two parts of a name
 # Initials before and behind a birth date, with points or without.
-_INITIALS_BEFORE = re.compile(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
-_INITIALS_BEHIND = re.compile(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
-_BIRTH_YEAR = re.compile(
+_INITIALS_BEFORE = Expression(rf"(?<![^\W\d_])(?:[^\W\d_]\.?){{2,3}}[\W_]{{0,{MAX_GAP}}}$")
+_INITIALS_BEHIND = Expression(rf"[\W_]{{0,{MAX_GAP}}}(?:[^\W\d_]\.?){{2,3}}(?![^\W\d_])")
+_BIRTH_YEAR = Expression(
     r"(?<![^\W_])(?:\*|b\.|(?:born|birth(?:[ -]?(?:date|day|year))?|year of birth|geb(?:oren|oortejaar)?|geburtsjahr|jahrgang|jg"
     r"|gebjahr|nee?|nac(?:id[oa])?|nat[ao]|naissance|d\.?o\.?b|y\.?o\.?b)\.?[:=]?)"
     r"\s?(?:(?:in|im|en|nel)\s)?(\d{4})(?![^\W_]|[.,/-]\d)"
 )  # b 1952 without a point may be a series of diffusion
-_MONTH_AND_YEAR = re.compile(r"(?<![\w./-])(0?[1-9]|1[0-2])(?:[./-](?=\d{4})|/)(\d{4}|\d\d)(?![\w/]|[.,-]\d)")
-_PREFIX = re.compile(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
-_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
+_MONTH_AND_YEAR = Expression(r"(?<![\w./-])(0?[1-9]|1[0-2])(?:[./-](?=\d{4})|/)(\d{4}|\d\d)(?![\w/]|[.,-]\d)")
+_PREFIX = Expression(r"(?<![^\W_])(?!te|tr|ti)[^\W\d_]{2,}$")  # CT4711; an echo time of 4711 ms is TE4711
+_LONG_WORD = Expression(r"[^\W\d_]{4,}")
 _IMAGING = tuple(sorted(IMAGING))
 _DIVIDERS = frozenset(" -/_")  # of a short number; a point makes a decimal of it
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 MIN_SPELLED = 4  # letters of a name that is written letter by letter
-_SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
+_SPELLED = Expression(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
 Span = tuple[int, int, Category]
 
 
@@ -100,6 +102,12 @@ class Lexicon(Identifiers):
         words = {word for word in index.alone if len(word) >= MIN_WORD}
         least = {True: MIN_NUMBER, False: MIN_CODE}
         return frozenset(words | index.dates | {n for n in index.numbers if len(n) >= least[n.isdigit()]})
+
+    @cached_property
+    def misspelt(self) -> Misspelt:
+        """Return what tells that a word is a known name with one slip in it."""
+        persons = (Category.NAME, Category.PERSON)
+        return Misspelt(word for word, category in self._index.alone.items() if category in persons and word.isalpha())
 
     @cached_property
     def _index(self) -> Index:
@@ -326,6 +334,10 @@ class Lexicon(Identifiers):
                 yield start, end, index.numbers[digits][0]
             elif len(digits) == 8 and any(not index.dates.isdisjoint(days) for _, _, days in find_dates(digits)):
                 yield start, end, Category.DATE
+        if index.own:
+            for start, end, digits in odd_runs(folded, index.longest_own):
+                if digits in index.own:
+                    yield start, end, index.own[digits]
 
     def _may_be_divided(self, known: tuple[Category, bool], number: str, gaps: list[str], written: str) -> bool:
         """Tell whether a known number may be written with these gaps; one point between digits makes a decimal number."""
@@ -439,7 +451,7 @@ def _end(positions: list[int], end: int) -> int:
     return max(positions[end - 1] + 1, positions[end])
 
 
-_INTEGER_PART = re.compile(r"(?:^|[^\d.])\d{1,4}[.,]$")
+_INTEGER_PART = Expression(r"(?:^|[^\d.])\d{1,4}[.,]$")
 
 
 def _stands_alone(folded: str, start: int, end: int, *, whole_word: bool, prefixed: bool) -> bool:

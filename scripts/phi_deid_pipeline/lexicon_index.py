@@ -7,8 +7,16 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import permutations, product, takewhile
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.identifiers import Entry
-from phi_deid_pipeline.lexicon_numbers import address_numbers, address_pairs, dotted_forms, id_forms, is_round_or_year
+from phi_deid_pipeline.lexicon_numbers import (
+    address_numbers,
+    address_pairs,
+    dotted_forms,
+    id_forms,
+    is_round_or_year,
+    own_digits,
+)
 from phi_deid_pipeline.lexicon_words import (
     CODES,
     GENERIC,
@@ -59,11 +67,12 @@ _SHORT_TERMS = frozenset(_TERMS.split())
 _MOST_WORDS = 6  # of a name that are joined
 _MOST_PARTS = 8  # of a name that is written as one word
 _MIN_JOINED = 5  # letters of a name written as one word
-_PREFIXED = re.compile(r"(ma?c|o|fitz)([^\W\d_]{4,})")
+_PREFIXED = Expression(r"(ma?c|o|fitz)([^\W\d_]{4,})")
 MIN_GLUED = 6  # letters of a name that counts in one word with a code
-_VERBATIM = re.compile(r"(?![ctls]\d{1,2}[/-]\d)[a-z]{1,2}[/#.-]\d{2,4}|\d{2,4}[/#-][a-z]{1,2}")  # no level: L4/51
+_VERBATIM = Expression(r"(?![ctls]\d{1,2}[/-]\d)[a-z]{1,2}[/#.-]\d{2,4}|\d{2,4}[/#-][a-z]{1,2}")  # no level: L4/51
 _MIN_SIGNED = 3  # initials that may leave out others between them
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
+_MIN_OWN = {Category.RECORD_NUMBER: 4, Category.ACCESSION: 6}  # digits that count however they are divided
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
 
@@ -86,12 +95,14 @@ class Index:
         self.sequences: dict[str, list[tuple[tuple[str, ...], Category]]] = {}
         self.numbers: dict[str, tuple[Category, bool]] = {}  # compact form -> category, may be split by separators
         self.verbatim: dict[str, Category] = {}  # short orders, with the mark that divides them
+        self.own: dict[str, Category] = {}  # digits of IDs and long orders, however they are divided
         self.dotted: set[str] = set()  # numbers that are split by a point and no decimals
         self.dates: set[str] = set()
         self.inside: dict[str, Category] = {}  # matched anywhere: scripts without blanks, e-mails, URLs
         order = list(Category)
         for entry in sorted(entries, key=lambda e: (order.index(e.category), e.value)):
             self._add(entry)
+        self.longest_own = max(map(len, self.own), default=0)
         self.starts = {number[:3] for number in self.numbers}
         self.longest = max(map(len, self.numbers), default=0)
         inside = sorted(self.inside, key=lambda text: (-len(text), text))
@@ -282,6 +293,12 @@ class Index:
                     self.numbers.setdefault(form, (entry.category, len(form) >= 7))
 
     def _add_number(self, value: str, category: Category) -> None:
+        least = _MIN_OWN.get(category)
+        if least and (digits := own_digits(value, least)):
+            self.own.setdefault(digits, category)
+        self._add_code(value, category)
+
+    def _add_code(self, value: str, category: Category) -> None:
         compact = compacted(value)
         digits, letters = sum(c.isdigit() for c in compact), sum(c.isalpha() for c in compact)
         if NO_BLANKS.search(compact):

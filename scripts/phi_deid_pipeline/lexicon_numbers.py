@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
 from phi_deid_pipeline.written_dates import normal_date
 
@@ -16,16 +18,18 @@ MIN_POINTED = 8  # digits in two groups that a point may divide: 2024.77123 of 2
 MIN_PART = 4  # digits of a number of an address
 MIN_DIVIDED = 5  # digits of a number of an address that is written in groups: 582 22
 MIN_JOINED = 6  # digits of a number that counts with any marks between its digits, where the whole run is that number
-_UID = re.compile(r"\d+(?:\.\d+){4,}")
-_RUN_OF_GROUPS = re.compile(r"(?<![^\W_])\d++(?:(?:[^\w\n]{1,3}|_{1,3}| ?x ?)\d++(?!(?!x\d)[^\W_]))+")
-_GROUPS = re.compile(r"\d+(?:[ ./-]\d+)*")
-_POSTCODES = re.compile(
+_UID = Expression(r"\d+(?:\.\d+){4,}")
+_ODD_RUN = Expression(r"\d++(?:[ ./_,:\u2013-]{1,3}\d++)*+")
+_MOST_ZEROS = 6  # in front
+_RUN_OF_GROUPS = Expression(r"(?<![^\W_])\d++(?:(?:[^\w\n]{1,3}|_{1,3}| ?x ?)\d++(?!(?!x\d)[^\W_]))+")
+_GROUPS = Expression(r"\d+(?:[ ./-]\d+)*")
+_POSTCODES = Expression(
     r"(?<![^\W_])(?:[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2}"
     r"|[ac-fhknprtv-y]\d[\dw] ?(?=[a-z]*\d)[\dac-fhknprtv-y]{4})(?![^\W_])"
 )  # British, Canadian, Dutch, Irish
-_FIRST_HALF = re.compile(r"(?<![^\W_])([a-z]{2}\d[a-z\d]?|[a-z]\d[a-z]) ?\d[a-z][a-z\d](?![^\W_])")
+_FIRST_HALF = Expression(r"(?<![^\W_])([a-z]{2}\d[a-z\d]?|[a-z]\d[a-z]) ?\d[a-z][a-z\d](?![^\W_])")
 # First halves of postcodes that name series, views and sides too.
-_IMAGING_HALF = re.compile(r"(?:cr|ct|ll|pa|se|sl|sp|ss|st|te|ti|tr)\d+")
+_IMAGING_HALF = Expression(r"(?:cr|ct|ll|pa|se|sl|sp|ss|st|te|ti|tr)\d+")
 
 
 def joined_runs(folded: str) -> Iterator[tuple[int, int, str]]:
@@ -40,6 +44,55 @@ def joined_runs(folded: str) -> Iterator[tuple[int, int, str]]:
             digits = "".join(filter(str.isdigit, match[0][start:end]))
             if len(digits) >= MIN_JOINED and digits not in "0123456789":
                 yield match.start() + start, match.start() + end, digits
+
+
+def own_digits(value: str, least: int) -> str:
+    """Return the digits of an ID or order without zeros in front, "" where they are too few to point at it."""
+    own = next((part for part in re.split(r"[\^&]", fold(value)) if any(map(str.isdigit, part))), "")
+    digits = "".join(filter(str.isdigit, own)).lstrip("0")
+    telling = len(digits) >= least and len(set(digits)) > 1 and not is_round_or_year(digits)
+    return digits if telling and not _UID.fullmatch(own) and not (len(digits) == 8 and normal_date(digits)) else ""
+
+
+def odd_runs(folded: str, longest: int) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, digits without zeros in front) of digits in groups or with zeros in front.
+
+    A run of groups counts as a whole; its parts between blanks from `MIN_JOINED` digits on. No digits that count on (1 2 3
+    4 5), and no decimal number but behind a letter or more zeros than one.
+    """
+    for match in _ODD_RUN.finditer(folded):
+        groups = [(match.start() + group.start(), match.start() + group.end()) for group in RUN.finditer(match[0])]
+        for first, last in _windows(folded, groups, longest):
+            start, end = groups[first][0], groups[last][1]
+            digits = "".join(folded[low:high] for low, high in groups[first : last + 1])
+            bare = digits.lstrip("0")
+            lettered = folded[max(0, start - 1) : start].isalpha()
+            if last == first and bare == digits and not (lettered and len(digits) >= MIN_RUN):
+                continue  # as it is: other rules know better
+            if last - first + 1 == len(digits) and digits in "0123456789":
+                continue
+            decimal = last == first + 1 and folded[groups[first][1] : groups[last][0]] in (".", ",")
+            if decimal and not lettered and not re.match(r"0\d", digits[: groups[first][1] - start]):
+                continue
+            if len(bare) < MIN_JOINED and folded[end : end + 1].isalpha():
+                continue
+            yield start, end, bare
+
+
+def _windows(folded: str, groups: list[tuple[int, int]], longest: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and last of the groups that may be a number: all of them, and those that blanks divide from the rest."""
+    apart = [" " in folded[one[1] : other[0]] or "_" in folded[one[1] : other[0]] for one, other in pairwise(groups)]
+    starts = [0, *(at + 1 for at, parted in enumerate(apart) if parted)]
+    ends = {*(at for at, parted in enumerate(apart) if parted), len(groups) - 1}
+    for first in starts:
+        digits = 0
+        for last in range(first, len(groups)):
+            digits += groups[last][1] - groups[last][0]
+            if digits > longest + _MOST_ZEROS and (first, last) != (0, len(groups) - 1):
+                break
+            whole = (first, last) == (0, len(groups) - 1)
+            if last in ends and (whole or digits >= MIN_JOINED):
+                yield first, last
 
 
 def is_round_or_year(digits: str) -> bool:

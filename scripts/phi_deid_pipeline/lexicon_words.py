@@ -7,6 +7,7 @@ import unicodedata
 from functools import lru_cache
 from itertools import combinations, islice, product
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.han_forms import folded_forms
 
 # --------------------------------------------------------------------------- words that identify nobody
@@ -93,7 +94,7 @@ WARDS = _words(
     stat stn unit unite ward zaal zimmer zi
     """
 )
-_MOST_OF_WARD, _WARD_CODE = 4, re.compile(r"\d{1,3}[a-z]?|[a-z]\d{1,3}")
+_MOST_OF_WARD, _WARD_CODE = 4, Expression(r"\d{1,3}[a-z]?|[a-z]\d{1,3}")
 
 # --------------------------------------------------------------------------- folding and words
 
@@ -115,10 +116,10 @@ _TRANSLITERATED = str.maketrans(
 )
 _VOICING = "\u3099\u309a"  # voicing marks of kana are no accents
 _HIRAGANA, _TO_KATAKANA = frozenset(map(chr, (*range(0x3041, 0x3097), 0x309D, 0x309E))), 0x60
-WORD = re.compile(r"[^\W_]+")
-RUN = re.compile(r"\d+|[^\W\d_]+")
+WORD = Expression(r"[^\W_]+")
+RUN = Expression(r"\d+|[^\W\d_]+")
 # Scripts without blanks between words (Thai to Khmer, kana, ideographs, Hangul): their values match inside a run too.
-NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+NO_BLANKS = Expression("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
 @lru_cache(maxsize=8192)
@@ -214,7 +215,7 @@ def variants(text: str) -> set[str]:
     return forms | romanised(text)
 
 
-_CYRILLIC_LETTER = re.compile("[\u0400-\u04ff]")
+_CYRILLIC_LETTER = Expression("[\u0400-\u04ff]")
 
 
 def romanised(text: str) -> set[str]:
@@ -249,10 +250,10 @@ _ENDINGS = (  # of a man's and a woman's family name, in Cyrillic and in Latin l
     ("skiy", "skaya"),
 )
 _MIN_INFLECTED = 5  # letters
-_JAPANESE = re.compile(
+_JAPANESE = Expression(
     r"(?:(?:[kgsztdnhbpmrjfwy]|[kgnhbpmr]y|sh|ch|ts)?[aiueo]|n(?![aiueoy])|(?<=o)h(?=[kstnmrgzdbj]h?[aiueoy]|$))+"
 )
-_LONG_O, _LONG_U = re.compile(r"ou|^oo|oh(?![aiueoy])"), re.compile(r"uu")
+_LONG_O, _LONG_U = Expression(r"ou|^oo|oh(?![aiueoy])"), Expression(r"uu")
 _MIN_JAPANESE = 4
 _MOST_LONG = 4  # vowels that are tried
 _NO_NAMES = frozenset(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, spellings
 
 _LOOK_BACK = 80  # characters before a number in which its parameter is looked for
@@ -29,31 +30,31 @@ _FIGURE = (
     r"(?<![\w.,/-])(?:[<>≤≥~±+-]\s?)?\d{1,3}(?:[.,]\d{1,3})*\d{0,3}(?:\s?-\s?\d{1,4}(?:[.,]\d{1,3})?)?"
     r"(?:\s?[x×*]\s?10[\^*e]?\d{1,2})?"
 )
-_CHAINED = re.compile(rf"(?:{_FIGURE}[ \t]?)?(?<![^\W\d_])(?<![/.]){_CHAIN}(?![^\W_]|/)")
-_CHAINED_CAPITALS = re.compile(rf"{_FIGURE}[ \t]?{_CHAIN}(?![^\W_]|/)", re.IGNORECASE)
-_TOLD = re.compile(rf"{_FIGURE}[ \t]?(?:{_TELLING})(?![^\W_]|/|\.[A-Za-z])")
+_CHAINED = Expression(rf"(?:{_FIGURE}[ \t]?)?(?<![^\W\d_])(?<![/.]){_CHAIN}(?![^\W_]|/)")
+_CHAINED_CAPITALS = Expression(rf"{_FIGURE}[ \t]?{_CHAIN}(?![^\W_]|/)", re.IGNORECASE)
+_TOLD = Expression(rf"{_FIGURE}[ \t]?(?:{_TELLING})(?![^\W_]|/|\.[A-Za-z])")
 _VALUES = r"(?:\d+(?:\.\d+)?(?:[ \t]*[/,;-][ \t]*|[ \t]+)){0,12}"  # each blank in one way only, so that long gaps cost nothing
 _ASSIGNED = r"[ \t_]*[=:]?[ \t]*[(\[]?"
-_UNIT_BEHIND = re.compile(rf"[ \t]?(?![Mm][SM]?[ .]+[A-Z][a-z])(?:{_UNITS})(?![^\W_])(?!/p|\.)", re.IGNORECASE)
-_LENGTH_BEHIND = re.compile(r"[ \t]?(?:[cm]m|ml|cc)(?![^\W_])(?!\.)")
-_POSITION = re.compile(r"(?:1[0-2]|[1-9]):[03]0")  # of a finding, as on a clock
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
-_LASTS_BEHIND = re.compile(r"[ \t]?(?:min|mins|s|secs?)(?![^\W_])(?!/p|\.)", re.IGNORECASE)
-_LASTS_BEFORE = re.compile(r"(?<![^\W_])(?:t|ta)[ \t]?=[ \t]?$", re.IGNORECASE)
-_PART_BEFORE = re.compile(r"(?<![\w.,/-])(\d{1,4})[ /-]$")
-_ONE_LETTER = re.compile(rf"(?<![^\W_])(?:[a-z]|times?){_ASSIGNED}$", re.IGNORECASE)  # w may be a woman, b may be born
-_DIFFUSION = re.compile(r"(?<![^\W_])(?:dwi|diff\w*|adc|dti|ivim|ep2d\w*)[\W_]+b[ =:]{0,2}$", re.IGNORECASE)
-_WINDOW = re.compile(r"(?<![^\W_])W[0-9]{1,5}[ ,/]{0,2}L-?[0-9]{1,4}(?![^\W_])", re.IGNORECASE)
-_ROUND_PART_BEFORE = re.compile(r"(?<!\d)(\d+00)[/-]$")
+_UNIT_BEHIND = Expression(rf"[ \t]?(?![Mm][SM]?[ .]+[A-Z][a-z])(?:{_UNITS})(?![^\W_])(?!/p|\.)", re.IGNORECASE)
+_LENGTH_BEHIND = Expression(r"[ \t]?(?:[cm]m|ml|cc)(?![^\W_])(?!\.)")
+_POSITION = Expression(r"(?:1[0-2]|[1-9]):[03]0")  # of a finding, as on a clock
+_CLOCK = Expression(r"\d{1,2}:\d{2}(?::\d{2})?")
+_LASTS_BEHIND = Expression(r"[ \t]?(?:min|mins|s|secs?)(?![^\W_])(?!/p|\.)", re.IGNORECASE)
+_LASTS_BEFORE = Expression(r"(?<![^\W_])(?:t|ta)[ \t]?=[ \t]?$", re.IGNORECASE)
+_PART_BEFORE = Expression(r"(?<![\w.,/-])(\d{1,4})[ /-]$")
+_ONE_LETTER = Expression(rf"(?<![^\W_])(?:[a-z]|times?){_ASSIGNED}$", re.IGNORECASE)  # w may be a woman, b may be born
+_DIFFUSION = Expression(r"(?<![^\W_])(?:dwi|diff\w*|adc|dti|ivim|ep2d\w*)[\W_]+b[ =:]{0,2}$", re.IGNORECASE)
+_WINDOW = Expression(r"(?<![^\W_])W[0-9]{1,5}[ ,/]{0,2}L-?[0-9]{1,4}(?![^\W_])", re.IGNORECASE)
+_ROUND_PART_BEFORE = Expression(r"(?<!\d)(\d+00)[/-]$")
 
 
 def _any(rows: Iterable[str]) -> str:
     return "|".join(re.escape(row).replace(r"\ ", r"[ .-]{0,3}") for row in spellings(rows)) or "(?!)"
 
 
-def _behind(parameters: Iterable[str], values: str = "") -> re.Pattern[str]:
+def _behind(parameters: Iterable[str], values: str = "") -> Expression:
     """Return the expression of a text that ends in a parameter, and values, before the value in question."""
-    return re.compile(rf"(?<![^\W_])(?:{_any(parameters)}){_ASSIGNED}{values}$", re.IGNORECASE)
+    return Expression(rf"(?<![^\W_])(?:{_any(parameters)}){_ASSIGNED}{values}$", re.IGNORECASE)
 
 
 class Measures:
@@ -64,10 +65,10 @@ class Measures:
         self._one = _behind(languages.plain_parameters, r"(?:\d+(?:\.\d+)?[/-]){0,6}")
         self._round = _behind(languages.round_parameters, _VALUES)
         counted, personal = _any(languages.counted_words), _any(languages.personal_words)
-        self._counted_before = re.compile(rf"(?<![^\W_])(?:{counted})[ \t_.:#]{{0,2}}$", re.IGNORECASE)
-        self._counted_behind = re.compile(rf"[ \t]?(?:{counted})(?![^\W_])", re.IGNORECASE)
-        self._clock_behind = re.compile(rf"[ \t]?(?:{_any(languages.clock_words)})(?![^\W_])", re.IGNORECASE)
-        self._personal = re.compile(rf"(?:(?<![^\W_])(?:{personal})|[*])[\W_]{{0,3}}$", re.IGNORECASE)
+        self._counted_before = Expression(rf"(?<![^\W_])(?:{counted})[ \t_.:#]{{0,2}}$", re.IGNORECASE)
+        self._counted_behind = Expression(rf"[ \t]?(?:{counted})(?![^\W_])", re.IGNORECASE)
+        self._clock_behind = Expression(rf"[ \t]?(?:{_any(languages.clock_words)})(?![^\W_])", re.IGNORECASE)
+        self._personal = Expression(rf"(?:(?<![^\W_])(?:{personal})|[*])[\W_]{{0,3}}$", re.IGNORECASE)
 
     def is_measured(self, text: str, start: int, end: int) -> bool:
         """Tell whether text[start:end], written like a telephone number, date or time, is a series of values or a duration.

@@ -22,9 +22,11 @@ from phi_deid_pipeline.instance_rewrite import IDENTITY_REMOVED, LONGITUDINAL, M
 from phi_deid_pipeline.lexicon import Lexicon, harvest
 from phi_deid_pipeline.policies import Policy, Resolution
 from phi_deid_pipeline.raw_elements import Element, RawInstance, read_instance
+from phi_deid_pipeline.recognizable import MIN_SLICES, Slices, shows_face
 from phi_deid_pipeline.uid_mapping import Pseudonyms, UidMapper
 
 SOP_CLASS, MODALITY, MANUFACTURER, PATIENT_ID = 0x00080016, 0x00080060, 0x00080070, 0x00100020
+VALUE_TYPE, CONCEPT_NAME, CODE_VALUE, CODING_SCHEME = 0x0040A040, 0x0040A043, 0x00080100, 0x00080102
 LONG_VALUE = 1 << 16  # bytes
 VALUES_SHOWN = 3  # pairs of old and new text per path
 
@@ -96,12 +98,18 @@ class PreviewRow:
 
 @dataclass
 class Preview:
-    """All rows, and how many files were looked at and left out, or would be held for themselves (reason -> number)."""
+    """All rows, and how many files were looked at and left out, or would be held for themselves (reason -> number).
+
+    `faces` instances name a head and have thin slices: with enough of these in a series a face can be rebuilt. `concepts`
+    are content items of structured documents by the action of the rule for their concept.
+    """
 
     rows: list[PreviewRow]
     read: int
     rejected: dict[str, int]
     held: dict[str, int] = field(default_factory=dict)
+    faces: int = 0
+    concepts: dict[str, int] = field(default_factory=dict)
 
 
 def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = False) -> Preview:
@@ -111,7 +119,7 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
     of old and new text, which identify. Subjects of a table are not known here, so pseudonyms are keyed ones under a salt of
     this call alone.
     """
-    files, rejected, held = list(files), Counter[str](), Counter[str]()
+    files, rejected, held, concepts, faces = list(files), Counter[str](), Counter[str](), Counter[str](), 0
     lexicons: dict[str, Lexicon] = {}
     readable = []
     for path in files:
@@ -122,6 +130,10 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
                     rejected[reason] += 1
                     continue
                 held.update(reason for reason in str(facts["hold"]).split(",") if reason)
+                seen = Slices(MIN_SLICES, float(facts.get("slice_mm", 0)), bool(facts.get("head")))  # type: ignore[arg-type]
+                faces += shows_face([seen])[0]
+                if "clean_structured_content" in policy.options:
+                    concepts.update(_concept_actions(source, source.elements, policy))
                 key = source.text(PATIENT_ID)
                 lexicons[key] = lexicons.get(key, Lexicon()) | Lexicon(harvest(source))
             readable.append((path, key))
@@ -145,7 +157,25 @@ def preview_policy(policy: Policy, files: Iterable[Path], *, values: bool = Fals
             except UnreadableInstance as error:
                 rejected[error.reason.value] += 1
     ordered = sorted(rows, key=lambda k: (k[0], k[1].code, k[1].action))
-    return Preview([rows[key] for key in ordered], read, dict(rejected), dict(held))
+    return Preview([rows[key] for key in ordered], read, dict(rejected), dict(held), faces, dict(concepts))
+
+
+def _concept_actions(source: RawInstance, elements: list[Element], policy: Policy) -> Iterator[str]:
+    """Yield the action of each content item whose concept has a rule of its own (Table E.3.4-1)."""
+    for item in (item for element in elements for item in element.items or ()):
+        found = {element.tag: element for element in item.elements}
+        named = found.get(CONCEPT_NAME)
+        if named is not None and named.items:
+            concept = {element.tag: element for element in named.items[0].elements}
+            texts = [_of(source, concept.get(tag)) for tag in (CODE_VALUE, CODING_SCHEME)]
+            resolution = policy.resolve_concept(*texts, _of(source, found.get(VALUE_TYPE)))
+            if resolution is not None:
+                yield str(resolution.action)
+        yield from _concept_actions(source, item.elements, policy)
+
+
+def _of(source: RawInstance, element: Element | None) -> str:
+    return _text(source, element, ()) if element is not None and element.items is None else ""
 
 
 def _run(engine: InstanceDeidentifier, source: RawInstance, target: Path, patient: PatientContext) -> InstanceResult:

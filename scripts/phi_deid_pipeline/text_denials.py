@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ CONTRAST = frozenset(
 )
 _NO_AGENT = frozenset({"con", "cm", "iv", "ivc"})
 _SIDES_JOINED = frozenset({"u", "und", "and", "et", "y", "e", "en", "i", "vs", "versus", "than", "als"})
-_COMPARED = re.compile(r"[.]?\s*[><=≥≤/+&]{1,3}\s*")
-_ANSWERED = re.compile(r"[ \t]*(?:$|[,;.)\r\n])")
+_COMPARED = Expression(r"[.]?\s*[><=≥≤/+&]{1,3}\s*")
+_ANSWERED = Expression(r"[ \t]*(?:$|[,;.)\r\n])")
 
 
 def drop_bare(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:

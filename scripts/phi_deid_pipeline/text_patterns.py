@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property, lru_cache
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.measures import Measures
 from phi_deid_pipeline.text_persons import Persons
@@ -24,17 +25,22 @@ _COUNTED = (
     r"|ann[ée]es?|heures?|semaines?|mois|cortes|semanas?|d[ií]as?|a[ñn]os?|horas?|mes|meses|giorn[io]|settiman[ae]|mesi|mese"
     r"|ann[io]|or[ae]|weken|week|dag|dagen|maand|maanden|jaar|uur|day|month|year|hour)"
 )
-_DAY_AND_MONTH = re.compile(
+_DAY_AND_MONTH = Expression(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
 _LOOK_BACK = 40  # characters in which the words before a day are looked for
 _THIRDS = frozenset({(1, 3), (2, 3)})  # of a bone
-_CLAUSE_ENDS = re.compile(r"\s*(?:$|[,;:)\r\n]|\.(?:\s|$))")
-_DATE_BEHIND = re.compile(
+# Behind a fraction or two levels: am 3/4 Übergang, vom 4/5 Segment.
+_PLACES = Expression(
+    r"\s(?:[üu]e?bergang|segment|schaft|drittel|viertel|rippe|strahl|wirbel|bandscheibe|etage|zirkumferenz|niveau|[bhl]w[ks]|level|schacht)",
+    re.IGNORECASE,
+)
+_CLAUSE_ENDS = Expression(r"\s*(?:$|[,;:)\r\n]|\.(?:\s|$))")
+_DATE_BEHIND = Expression(
     rf" (?:{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})$"
 )
-_SHORT_VALUE = re.compile(r"\d{1,4}(?:[./x-]\d{1,3})?")
+_SHORT_VALUE = Expression(r"\d{1,4}(?:[./x-]\d{1,3})?")
 _WEEK = "(?:0?[1-9]|[1-4][0-9]|5[0-3])"
 _ROMAN = "(?-i:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})"  # a month
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
@@ -47,6 +53,11 @@ _IMAGING_AREAS = frozenset({"cr", "ct", "ll", "pa", "se", "sl", "sp", "ss", "st"
 _IMAGING_STATES = frozenset({"CT", "LA", "PA"})  # without a town these are a modality and views
 _NO_SMALL_INWARD = r"(?!1st|2nd|3rd|\dth|[2-4]d|\d(?:ap|ax|pa|se|te|tr|ft|fx|gy|hr|hu|hz|ns|px|ul|us|wk|yr))"
 _NO_INWARD = r"(?!1ST|2ND|3RD|\dTH|[2-4]D|\d(?:AP|AX|PA|SE|TE|TR))"
+# Two capitals behind four digits that are no end of a Dutch postcode: units, parameters, modalities, views, short words.
+_NO_DUTCH_END = (
+    "A[MNPTX]|B[HQWY]|C[CDEMRTV]|D[AEIWX]|E[LNPSTV]|F[ABFHLST]|G[BERSYZ]|H[BEFRUZ]|I[EFLMNRSUV]|K[BGMVW]|L[ABEILRTV]|M[ABGLMRSTUVW]"
+    "|N[AMOS]|O[FNPRT]|P[ACDEHLOTX]|R[AEFLRTV]|S[ADEILRST]|T[BEIOR]|U[LNS]|V[S]|W[LW]|X[A]|Z[U]"
+)
 # Units of ages in languages whose words are not asked for: Nordic, Russian, Chinese, Japanese, Korean, Thai.
 _AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
 _HEAD = 32  # characters of a word that are looked at before an expression is
@@ -142,11 +153,11 @@ class _Form:
     def compiled(self) -> re.Pattern[str]:
         return re.compile(self.pattern, re.IGNORECASE)
 
-    def may_match(self, text: str, digits: int, beginnings: frozenset[str]) -> bool:
-        """Tell whether a text may match; `beginnings` of its words in lower case, none where it is not of ASCII alone."""
+    def may_match(self, text: str, digits: int, beginnings: frozenset[str] | None) -> bool:
+        """Tell whether a text may match; `beginnings` of its words in lower case, None where it is not of ASCII alone."""
         if digits < self._digits or (self._marks and self._marks.isdisjoint(text)):
             return False
-        if not beginnings or not self._asks_words or not self._starts.isdisjoint(beginnings):
+        if beginnings is None or not self._asks_words or not self._starts.isdisjoint(beginnings):
             return True
         if not self._holds:
             return False
@@ -163,7 +174,7 @@ def _heads(rows: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
     """Yield what one expression of all forms as alternatives would find: the leftmost, of several the first form's."""
-    digits, beginnings = sum(map(str.isdigit, text)), frozenset[str]()
+    digits, beginnings = sum(map(str.isdigit, text)), None
     if text.isascii():
         words = re.findall(r"[^\W_]+", text.lower())
         beginnings = frozenset(word[:end] for word in words for end in range(1, min(len(word), _HEAD) + 1))
@@ -281,8 +292,9 @@ def _extensions(languages: Languages) -> Iterator[_Form]:
     # x4711; not a size (512 x4096) nor round
     size = r"(?:\d+00|1024|1536|2048|3072|4096)\b"
     yield _Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
-    # Durchwahl; a round number is a series of diffusion
-    direct = rf"(?:\s-\d{{2,5}}|[ .:]{{1,3}}(?!\d*[05]0{_END})\d{{3,5}}(?![.,/-]?\d))"
+    # Durchwahl; a round number is a series of diffusion, and 120 where a value begins with it or behind its kind
+    weighted = rf"(?:(?<=^DW )|(?<=MR DW )|(?<=MRT DW )|(?<=MRI DW )|(?<=\d DW ))\d\d0{_END}"
+    direct = rf"(?:\s-\d{{2,5}}|[ .:]{{1,3}}(?!\d*[05]0{_END})(?!{weighted})\d{{3,5}}(?![.,/-]?\d))"
     yield _Form(rf"{_START}(?-i:DW){direct}{_END}", digits=2, starts=("dw",))
     inside, short = languages.extension_labels, languages.short_phone_labels
     yield _Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
@@ -459,6 +471,9 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     yield _Form(rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}", digits=4)  # 1234 AB Town
     country = r"(?:A|AT|BE|CH|DK|FI|FL|HU|LI|LU|NL|NO|SI)-\d{4}|(?:D|DE|E|ES|F|FR|I|IT)-\d{5}|SE-\d{3} ?\d\d"
     yield _Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, marks="-")  # A-6060
+    dutch = rf"(?-i:[1-9]\d\d[1-9]\s(?!(?:{_NO_DUTCH_END}){_END})[A-Z]{{2}})"  # 1234 AB, which names one street
+    parameter = r"(?<!t[eir] )(?<!t[eir]=)(?<!b )(?<!b=)(?<!series )(?<!image )(?<!slice )"
+    yield _Form(rf"(?<![\w.,/=-]){parameter}{dutch}(?![^\W_]|[./-]\w)", digits=4)
     yield from _postcodes(languages)
 
 
@@ -678,6 +693,8 @@ class Patterns:
             return own and (bool(point) if mark == "." else zero or high)
         ends = _CLAUSE_ENDS.match(text, match.end()) is not None
         third = mark == "/" and (int(one), int(other)) in _THIRDS
+        if mark == "/" and not (own or zero or high) and _PLACES.match(text, match.end()):
+            return bool(before["birth"])
         if before["birth"] or since:
             return bool(before["birth"]) or ends or not third
         if before["prior"]:

@@ -6,7 +6,9 @@ all that hyphens join to it, and a word behind it that is a surname too. Behind 
 or names a modality is no name, nor is one behind a modality that is written like a title (DR CHEST, MR KNEE).
 
 A surname before a comma and a given name is a person's where a value or clause begins with it or a cue stands before it, even
-if it names a thing too (Crohn, Peter), and so is one that a thing is called after with an initial alone (Whipple J).
+if it names a thing too (Crohn, Peter), and so is one that a thing is called after with an initial (Whipple J) or a given name
+beside it (Peter Crohn). A region in lower case is a name behind a title that is nothing else (mrs hand), and one behind DR
+where another modality or a cue stands before it (CT ABDOMEN DR HAND).
 """
 
 from __future__ import annotations
@@ -16,39 +18,65 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Protocol
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, fold_word, spellings
 
 MOST_WORDS = 3
 _START, _END = r"(?<![^\W_])(?<![^\W_]-)", r"(?![^\W_])"
-_CHAIN = re.compile(r"[^\W\d_]++(?:['’-][^\W\d_]++)*+(?![^\W_])")
-_OF_THINGS = re.compile(
+_CHAIN = Expression(r"[^\W\d_]++(?:['’-][^\W\d_]++)*+(?![^\W_])")
+_OF_THINGS = Expression(
     r"(?:series|sequence|protocol|study|file|exam|procedure|scan|site|trial|drug|product|model|device|protokoll|séquence|serie)"
     r"[ \t]?$",
     re.IGNORECASE,
 )  # what stands before a name that is none of a person
-_PARTICLE = re.compile(
+_PARTICLE = Expression(
     r"(?:van|von|vom|der|den|de|del|della|dell['’]|di|da|dos|du|des|d['’]|el|al|ter|ten|zu|zum|zur|le|la|lo|las|los|y|['’]t)"
     r"(?:(?<=['’])|[ \t]+)(?=[^\W\d_])",
     re.IGNORECASE,
 )
 # What stands between a title and the name: an academic degree, another title's ending, initials.
-_BETWEEN = re.compile(
+_BETWEEN = Expression(
     r"(?:(?:med|dent|phil|rer|nat|vet|habil|univ|jur|ing|dipl|theol|hon|n|h\.c|ssa|ra|re)\.[ \t]*(?:h\.c\.[ \t]*)?"
     r"|(?:med|dent)[ \t]+)",
     re.IGNORECASE,
 )
-_INITIAL = re.compile(r"(?-i:[A-ZÀ-Þ])(?:\.[ \t]?|[ \t]+)(?=[^\W\d_])")
-_BLANK = re.compile(r"[ \t]*")
-_GAP = re.compile(r"[ \t]{1,2}|,[ \t]?")
-_GAUGE = re.compile(r"\d[ \t]?$")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_INVERTED = re.compile(
+_INITIAL = Expression(r"(?-i:[A-ZÀ-Þ])(?:\.[ \t]?|[ \t]+)(?=[^\W\d_])")
+_BLANK = Expression(r"[ \t]*")
+_GAP = Expression(r"[ \t]{1,2}|,[ \t]?")
+_GAUGE = Expression(r"\d[ \t]?$")
+_LETTERS = Expression(r"[^\W\d_]+")
+_INVERTED = Expression(
     r"(?:(?:^|[:=;(\r\n])[ \t]*|(?<![^\W_])(?P<cue>[^\W\d_]++):?[ \t]+)(?P<surname>[^\W\d_]{2,}+),[ \t]?"
     r"(?P<given>[^\W\d_]{2,}+)(?:-[^\W\d_]+)?(?![\w'’-])"
     r"(?:[ \t][A-ZÀ-Þ](?:\.|(?![^\W_])))*"
 )
 # Sides, grades and numbers stand behind such a surname too: Modic I, Lown A.
-_WITH_INITIAL = re.compile(r"\s*(?P<surname>[^\W\d_]{2,}),?[ \t](?:(?![ABCDILRVX])[A-Z]|(?![LR])[A-Z]\.)\s*")
+_INITIAL_BEHIND = Expression(
+    r"(?:^|[:=;,(\r\n][ \t]*|(?<![^\W_])(?P<study>[^\W\d_]++)[ \t])(?P<surname>[^\W\d_]{2,}),?[ \t](?![ABCDILRVX](?![^\W_]))[A-Z]"
+    r"\.?(?=[ \t]*(?:$|[,;)\r\n]|(?P<behind>[^\W\d_]++)))(?![^\W_])"
+)
+_PAIR = Expression(r"(?<![^\W_])(?<![^\W_][-'’])(?P<one>[^\W\d_]{2,}+)[ \t](?=(?P<other>[^\W\d_]{2,}+)(?![\w'’-]))")
+_MODALITY_TITLES = frozenset({"dr"})
+_OF_SIGNALS = frozenset({"dixon"})  # a letter behind it is what it shows: water, fat
+# Before the surname of whom a disease is called after.
+_DISEASE = frozenset(
+    {
+        "morbus",
+        "mb",
+        "m",
+        "maladie",
+        "ziekte",
+        "malattia",
+        "enfermedad",
+        "morbo",
+        "syndrom",
+        "syndrome",
+        "de",
+        "di",
+        "van",
+    }
+)
+_WITH_INITIAL = Expression(r"\s*(?P<surname>[^\W\d_]{2,}),?[ \t](?:(?![ABCDILRVX])[A-Z]|(?![LR])[A-Z]\.)\s*")
 Span = tuple[int, int]
 
 
@@ -88,6 +116,18 @@ class NameWords(Protocol):
         """Tell whether a word is the surname of a person that a thing is called after."""
         ...
 
+    def is_surname(self, word: str) -> bool:
+        """Tell whether a word is a surname or place first, and no plural."""
+        ...
+
+    def is_modality(self, word: str) -> bool:
+        """Tell whether a word is a modality."""
+        ...
+
+    def is_study(self, word: str) -> bool:
+        """Tell whether a word is one of a study, as its modality and region."""
+        ...
+
 
 class Persons:
     """The titles and labels of some languages."""
@@ -120,6 +160,7 @@ class Persons:
             return
         for match in self._title.finditer(text):
             end = self._behind_title(text, match, words)
+            end = end if end > match.end() else self._in_other_letters(text, match, words)
             if end > match.end():
                 yield match.start(), end
         for match in self._label.finditer(text) if ":" in text or "=" in text else ():
@@ -150,6 +191,22 @@ class Persons:
                 break
             at = _BLANK.match(text, found.end()).end()  # type: ignore[union-attr]
         return self._name(text, at, words)
+
+    def _in_other_letters(self, text: str, match: re.Match[str], words: NameWords) -> int:
+        """Return where a region behind a title ends that is a name: mrs hand, CT ABDOMEN DR HAND; -1 where it is a region."""
+        chain = _CHAIN.match(text, _BLANK.match(text, match.end()).end())  # type: ignore[union-attr]
+        if chain is None or not words.is_region(fold_word(chain[0])):
+            return -1
+        word = fold_word(match[1])
+        if word in self._plain or (match[1].istitle() and word in _MODALITY_TITLES):
+            return chain.end() if chain[0].islower() else -1
+        if word not in _MODALITY_TITLES or _GAUGE.search(text[: match.start()]):
+            return -1
+        before = [fold_word(one) for one in _LETTERS.findall(text[: match.start()])]
+        if not before or words.is_modality(before[-1]):
+            return -1
+        called = words.is_cue(before[-1]) or any(map(words.is_modality, before))
+        return chain.end() if called else -1
 
     def _name(self, text: str, at: int, words: NameWords) -> int:
         """Return where the name that begins at a place ends, -1 if none does."""
@@ -192,6 +249,33 @@ def _by_form(text: str, words: NameWords) -> Iterator[Span]:
         written = match["surname"][0].isupper() and match["given"][0].isupper()
         if called and written and not words.is_no_name(surname) and words.is_given_name(given):
             yield match.start("surname"), match.end()
+    yield from _beside_initials(text, words)
+    yield from _beside_given_names(text, words)
     alone = _WITH_INITIAL.fullmatch(text)
     if alone is not None and alone["surname"][0].isupper() and words.is_called_after(fold_word(alone["surname"])):
         yield 0, len(text)
+
+
+def _beside_initials(text: str, words: NameWords) -> Iterator[Span]:
+    """Yield surnames with an initial behind them among words of a study: Whipple J CT, CT Brown J."""
+    for match in _INITIAL_BEHIND.finditer(text):
+        surname, beside = fold_word(match["surname"]), (match["study"], match["behind"])
+        if not match["surname"].istitle() or any(word and not words.is_study(fold_word(word)) for word in beside):
+            continue
+        if surname not in _OF_SIGNALS and (words.is_called_after(surname) or words.is_surname(surname)):
+            yield match.start("surname"), match.end()
+
+
+def _beside_given_names(text: str, words: NameWords) -> Iterator[Span]:
+    """Yield a given name with the surname of a thing beside it, and with a region where nothing else stands: Peter Crohn."""
+    before = ""
+    for match in _PAIR.finditer(text):
+        one, other = fold_word(match["one"]), fold_word(match["other"])
+        alike = match["one"].istitle() and match["other"].istitle()
+        alike = alike or match[0].isupper() == match["other"].isupper() or text.islower()
+        given, called = (one, other) if words.is_given_name(one) else (other, one)
+        if alike and words.is_given_name(given) and not words.is_given_name(called) and before not in _DISEASE:
+            alone = given == one and text.strip() == f"{match['one']} {match['other']}"
+            if words.is_called_after(called) or (alone and (words.is_region(called) or words.may_be_called(called))):
+                yield match.start(), match.end("other")
+        before = one

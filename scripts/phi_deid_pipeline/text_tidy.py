@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from phi_deid_pipeline.expressions import Expression
+
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
-_SIGN = re.compile(r"(?<=[^\W_])[+-]+(?![^\W_])")  # of a receptor: PR-
-_EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
+_SIGN = Expression(r"(?<=[^\W_])[+-]+(?![^\W_])")  # of a receptor: PR-
+_EMPTY_BRACKETS = Expression(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>|\"\s*\"")
 
 
 def tidy(text: str) -> str:

@@ -9,6 +9,7 @@ from phi_deid_pipeline.actions import (
     ENCAPSULATED_DOCUMENT,
     cleaned_text,
     described_codes,
+    described_part,
     dummy_document,
     dummy_value,
     is_well_formed,
@@ -34,7 +35,7 @@ from phi_deid_pipeline.uid_mapping import names_definition
 if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 
-CHARACTER_SET, STUDY_DATE = 0x00080005, 0x00080020
+CHARACTER_SET, STUDY_DATE, BODY_PART = 0x00080005, 0x00080020, 0x00180015
 TEXT_VALUE, CONCEPT_CODE = 0x0040A160, 0x0040A168
 CODE_VRS = frozenset({"CS", "DS", "IS"})
 FORMED_VRS = CODE_VRS | {"AS", "DA", "DT", "TM"}  # what is not well formed for them is no value of theirs
@@ -74,6 +75,8 @@ class ValueRewrite:
             if kind is Kind.CHECKED and is_well_formed(plan.form, value):
                 known = plan.form in CODE_VRS and len(value) >= MIN_WORD
                 new = self._known_code(plan, value) if known else None
+                if new is None and plan.tag == BODY_PART and plan.form == "CS":
+                    new = self._body_part(plan, value)
             elif plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
                 new = self._described(plan, value, charset)
             else:
@@ -213,6 +216,13 @@ class ValueRewrite:
         if found is NOTHING:
             found = self.memo[plan.vr, value] = without_codes(plan.vr, value, self._known)
         return found  # type: ignore[return-value]
+
+    def _body_part(self, plan: Plan, value: bytes) -> bytes | None:
+        """Return a body part without words that the vocabulary lacks, as devices let people write there; None if it stays."""
+        key = ("body part", plan.vr, value)
+        if key not in self.memo:
+            self.memo[key] = described_part(plan.vr, value, self.patient.lexicon, self.engine.vocabulary)
+        return self.memo[key]  # type: ignore[return-value]
 
     def _known_days(self) -> KnownDays:
         if self._days is None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from phi_deid_pipeline.data_dictionary import scheme_uids
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.identifiers import Identifiers
@@ -73,6 +74,10 @@ _STRUCTURAL_UIDS = frozenset(
     | {0x00080117, 0x00080118, 0x0008040E, 0x00081150, 0x0008115A, 0x00083002, 0x00089123, 0x00340003}
     | {0x04000010, 0x04000510, 0x3010001F, 0x30100052, 0x30100053}
 )
+# Of these a scheme, context or extension of a site says who made it: registered ones alone stay.
+_DEFINITION_UIDS = frozenset({0x0008010C, 0x0008010D, 0x00080117, 0x00080118})
+_OF_HL7 = re.compile(rb"2\.16\.840\.1\.113883\.[56]\.\d{1,4}")
+_MADE = re.compile(rb"2\.25\.\d{30,39}")  # as new UIDs are
 
 _PATIENT_AGE = 0x00101010
 _DATE_VRS = frozenset({"DA", "DT"})
@@ -134,7 +139,8 @@ class SeriesVerifier:
         kept_tags = frozenset().union(*(_KEPT_TAGS.get(option, frozenset()) for option in options))
         sources = {uid for uid in (*uid_map, *source_uids) if uid and not is_standard_uid(uid)}
         known = {uid for uid in uid_map.values() if uid}
-        if "retain_uids" in options:
+        self._keeps_uids = "retain_uids" in options
+        if self._keeps_uids:
             known, sources = known | sources, set()
         self._known = {uid.encode("ascii", "replace") for uid in known}
         self._sources = {uid.encode("ascii", "replace") for uid in sources - known}
@@ -237,7 +243,7 @@ class SeriesVerifier:
             if value.vr == "AS" or value.path[-1] == _PATIENT_AGE:
                 found.update(age_problems(value, layout.bytes_of(value), self._max_age))
             if value.vr == "UI":
-                found.update(self._uids(layout, value))
+                found.update(self._uids(layout, value, original))
             if value.vr in NUMBER_VRS and not self._search.allows(value.path, Category.DATE):
                 found.update(numeric.problems(value, layout.bytes_of(value), little=layout.little))
         found.update(self._identifiers(layout, values, dates, charsets, original))
@@ -253,7 +259,7 @@ class SeriesVerifier:
             modality, manufacturer = original.layout.text(0x00080060), original.layout.text(0x00080070)
             yield from private_problems(layout, private, self._policy, modality, manufacturer)
 
-    def _uids(self, layout: Layout, value: Value) -> Iterator[Residual]:
+    def _uids(self, layout: Layout, value: Value, original: Source) -> Iterator[Residual]:
         structural = value.path[-1] in _STRUCTURAL_UIDS
         for uid in layout.bytes_of(value).split(b"\\"):
             uid = uid.strip(b" \x00")
@@ -263,6 +269,8 @@ class SeriesVerifier:
                 yield Residual("source_uids", format_path(value.path), "uid")
             elif not structural:
                 yield Residual("known_uids", format_path(value.path), "uid")
+            elif value.path[-1] in _DEFINITION_UIDS and not self._keeps_uids and _is_of_a_site(uid, original):
+                yield Residual("source_uids", format_path(value.path), "uid")
 
     def _dates(self, original: Source) -> frozenset[str]:
         """Return the source dates that must not be in the result."""
@@ -322,6 +330,16 @@ class SeriesVerifier:
                 if category not in told:
                     told.add(category)
                     yield Residual("pixel_comments", path, category, where)
+
+
+def _is_of_a_site(uid: bytes, original: Source) -> bool:
+    """Tell whether a UID of a definition is neither registered nor a new one: one that the source has too is none."""
+    if _OF_HL7.fullmatch(uid) or uid.decode("ascii", "replace") in scheme_uids():
+        return False
+    read = original.layout.bytes_of
+    return not _MADE.fullmatch(uid) or any(
+        uid in read(value) for value in original.values if value.path[-1] in _DEFINITION_UIDS
+    )
 
 
 def verify_instance(

@@ -117,6 +117,18 @@ class Vocabulary:
         """Tell whether a word is the surname of a person that a thing is called after."""
         return word in self.called_after
 
+    def is_surname(self, word: str) -> bool:
+        """Tell whether a word is a surname or place first, and neither a plural nor a word of a study."""
+        return word in self.names and not word.endswith("s") and word not in self.cues.study
+
+    def is_modality(self, word: str) -> bool:
+        """Tell whether a word is a modality."""
+        return word in MODALITIES
+
+    def is_study(self, word: str) -> bool:
+        """Tell whether a word is one of a study, as its modality and region."""
+        return word in self.cues.study or word in MODALITIES
+
     def is_imaging(self, text: str) -> bool:
         """Tell whether all words of a text are in the vocabulary."""
         return all(fold_word(word) in self for word in re.findall(r"[^\W\d_]+", text))

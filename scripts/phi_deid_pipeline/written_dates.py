@@ -6,6 +6,8 @@ import datetime
 import re
 from collections.abc import Iterator
 
+from phi_deid_pipeline.expressions import Expression
+
 MONTH_NAMES = (
     "january jan januar janvier janv enero ene gennaio gen januari janeiro janner i",
     "february feb februar fevrier fevr febrero febbraio februari fevereiro fev ii",
@@ -23,29 +25,29 @@ MONTH_NAMES = (
 _MONTHS = {name: number for number, names in enumerate(MONTH_NAMES, 1) for name in names.split()}
 _MONTH = "(" + "|".join(sorted(_MONTHS, key=lambda name: (-len(name), name))) + ")"
 _SEP = r"\s?[-/. _,]\s?"
-_DIGITS = re.compile(r"(?<!\d)(\d{14}|\d{12}|\d{8}|\d{6})(?!\d)")
-_NUMERIC = re.compile(rf"(?<!\d)(?=(\d{{4}}|\d{{1,2}})({_SEP})(\d{{1,2}})({_SEP})(\d{{4}}|\d{{1,2}})(?!\d))")
-_BY_BARS = re.compile(r"(?<![\d|:])(\d{4}|\d{1,2})([|:])(\d{1,2})\2(\d{4}|\d{1,2})(?![\d|:])")  # 17|03|1952
-_SHORT_YEAR = re.compile(r"(?<!\d)(\d{1,2})[-/. ]{1,2}(\d{1,2})[-/. ]{0,2}['\u2019`](\d\d)(?!\d)")  # 17-03-'52
-_DAY_MONTH = re.compile(
+_DIGITS = Expression(r"(?<!\d)(\d{14}|\d{12}|\d{8}|\d{6})(?!\d)")
+_NUMERIC = Expression(rf"(?<!\d)(?=(\d{{4}}|\d{{1,2}})({_SEP})(\d{{1,2}})({_SEP})(\d{{4}}|\d{{1,2}})(?!\d))")
+_BY_BARS = Expression(r"(?<![\d|:])(\d{4}|\d{1,2})([|:])(\d{1,2})\2(\d{4}|\d{1,2})(?![\d|:])")  # 17|03|1952
+_SHORT_YEAR = Expression(r"(?<!\d)(\d{1,2})[-/. ]{1,2}(\d{1,2})[-/. ]{0,2}['\u2019`](\d\d)(?!\d)")  # 17-03-'52
+_DAY_MONTH = Expression(
     rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|[oº°])?[-/. _,]{{0,2}}(?:(?:of|de|di) )?{_MONTH}[-/. _,']{{0,3}}"
     rf"(?:(?:of|de|del|di) )?(\d{{4}}|\d\d)(?!\d)"
 )
-_MONTH_DAY = re.compile(
+_MONTH_DAY = Expression(
     rf"(?<![^\W\d_]){_MONTH}[-/. _]{{0,2}}(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,']{{1,3}}(\d{{4}}|\d\d)(?!\d)"
 )
-_YEAR_MONTH = re.compile(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{_MONTH}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)")
-_WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")  # 2020-W03-4 (ISO 8601)
+_YEAR_MONTH = Expression(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{_MONTH}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)")
+_WEEK_DAY = Expression(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")  # 2020-W03-4 (ISO 8601)
 _HAN_DIGITS = {char: number for number, char in enumerate("〇一二三四五六七八九")} | {"零": 0, "元": 1}
 _HAN = "[〇零一二三四五六七八九十百]"
-_EAST_ASIAN = re.compile(
+_EAST_ASIAN = Expression(
     rf"(?<!\d)(\d{{4}}|{_HAN}{{4}})\s?[年년]\s?(\d{{1,2}}|{_HAN}{{1,3}})\s?[月월]\s?(\d{{1,2}}|{_HAN}{{1,3}})\s?[日일]"
 )
 # Japanese eras by letter and name, with the year before their first; the first year is written as 元, too.
 _ERAS = {"m明明治": 1867, "t大大正": 1911, "s昭昭和": 1925, "h平平成": 1988, "r令令和": 2018}
 _ERA_OF = {name: start for (letter, short, *whole), start in _ERAS.items() for name in (letter, short, "".join(whole))}
 _ERA_OF |= dict.fromkeys(("民", "民国", "中华民国"), 1911)
-_ERA = re.compile(
+_ERA = Expression(
     rf"(?<![^\W_])([mtshr]|明治|大正|昭和|平成|令和|中华民国|民国|[明大昭平令民])[ .]?(\d{{1,3}}|元|{_HAN}{{1,5}})\s?[年./-]"
     rf"\s?(\d{{1,2}}|{_HAN}{{1,3}})\s?[月./-]\s?(\d{{1,2}}|{_HAN}{{1,3}})(?:\s?日)?(?!\d)"
 )

@@ -248,7 +248,6 @@ def test_postcode_in_lower_case_or_without_a_town_goes(text: str, left: str) -> 
         "t12 l1",
         "po2 5gy",
         "2500 CT",
-        "1234 AB",
         "2048 MB",
         "3000 AP",
         "1200 TE",
@@ -296,3 +295,26 @@ def test_an_age_above_89_beside_a_sign_or_letter_goes(text: str) -> None:
 )
 def test_numbers_beside_letters_that_are_no_age_above_89_stay(text: str) -> None:
     assert re.findall(r"\d+", clean_descriptor(text, Lexicon(), VOCABULARY)) == re.findall(r"\d+", text)
+
+
+@pytest.mark.parametrize("text", ["1234 AB", "CT Thorax 3511 BK", "Knie links, 9713 GZ", "MR knie 1017 XN rechts"])
+def test_a_dutch_postcode_goes_without_a_town(text: str) -> None:
+    assert not re.search(r"\d{4}", _left(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1234 HU",
+        "TE 1234 MS",
+        "1200 AB",
+        "TR 2381 TE 91",
+        "1234 ML",
+        "1013 GY",
+        "TR 2381 FS",
+        "Matrix 1023 AP",
+        "1225 KV",
+    ],
+)
+def test_values_before_two_capitals_stay(text: str) -> None:
+    assert _left(text) == text

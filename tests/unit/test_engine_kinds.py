@@ -283,6 +283,25 @@ def test_codes_and_numbers_that_are_identifiers_become_dummies(run, policy, synt
     assert "00180015" in {row.path for row in result.cleaned}
 
 
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ("SMITHSON", "DEIDENTIFIED"),
+        ("CHEST SMITHSON", "CHEST"),
+        ("KNEE_OCONNOR", "KNEE"),
+        ("MULNER J HEAD", "HEAD"),
+        ("NECKCHESTABDPELV", "NECKCHESTABDPELV"),
+        ("CIRCLE_OF_WILLIS", "CIRCLE_OF_WILLIS"),
+        ("L_SPINE", "L_SPINE"),
+        ("CTSPINE", "CTSPINE"),
+        ("", ""),
+    ],
+)
+def test_a_body_part_is_cleaned_like_a_description(run, policy, value: str, left: str) -> None:
+    out, _, _ = run(base(BodyPartExamined=value), policy(SHIFT))
+    assert out.BodyPartExamined == left
+
+
 def test_codes_that_are_words_of_imaging_stay_whoever_is_called_so(run, policy) -> None:
     ds = base(PatientName="Primary^Axial", PatientID="12345", ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], KVP="12345")
     ds.OperatorsName = "Head^First"

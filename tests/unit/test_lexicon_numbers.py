@@ -62,3 +62,47 @@ def test_parts_of_an_id_that_is_a_uid_are_no_identifiers() -> None:
     assert drop_identifiers("code 10008 and 99123", Lexicon([entry])) == "code 10008 and 99123"
     assert list(Needles([entry], frozenset()).hits("code 10008 and 99123")) == []
     assert drop_identifiers("code 1.2.840.10008.5.99123", Lexicon([entry])) == "code "
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        ("4711", "47 11"),
+        ("4711", "4-7-1-1"),
+        ("4711", "0047 / 11"),
+        ("4711", "X0004711"),
+        ("0004711", "CT471_1"),
+        ("58213", "5, 82, 13"),
+        ("58213", "CT5 8.2 1/3"),
+        ("AB-12345", "X12345"),
+        ("AB-12345", "12_3/45"),
+        ("448821", "0 0 0 4 4 8 8 2 1"),
+        ("00448821", "X4 - 4 - 8 - 8 - 2 - 1"),
+        ("MRN 0077120", "77_1_2_0"),
+        ("H/2291-83", "PID22.9183"),
+        ("1000234", "01.000234"),
+    ],
+)
+def test_an_id_goes_however_its_digits_are_divided(number: str, written: str) -> None:
+    lexicon = Lexicon([Entry(Category.RECORD_NUMBER, number)])
+    for text in (written, f"CT Thorax {written}", f"{written} Knie"):
+        left = text
+        for start, end, _ in reversed(lexicon.hits(text)):
+            left = left[:start] + left[end:]
+        assert not any(map(str.isdigit, left)), text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("4711", "47.11"),
+        ("4711", "47 11 23"),
+        ("4711", "4711.5 x 2"),
+        ("12345", "1 2 3 4 5"),
+        ("2010", "20 10"),
+        ("58213", "b 5 82 13 99"),
+        ("58213", "TE 0.58213"),
+    ],
+)
+def test_values_with_the_digits_of_an_id_among_others_stay(number: str, text: str) -> None:
+    assert not Lexicon([Entry(Category.RECORD_NUMBER, number)]).hits(text)

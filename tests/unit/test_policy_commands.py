@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydicom.dataset import Dataset
 from rich.console import Console
 
 import main as front_door
@@ -208,6 +209,27 @@ def test_preview_shows_values_only_when_asked_and_says_what_they_are(call, tmp_p
     assert "The values above identify patients" in out
     assert "Codes of a table" not in out
     assert "Codes of a table" in call("preview", "--policy", "clinical_trial", "--input", path)[1]
+
+
+def test_preview_tells_of_faces_and_of_rules_for_concepts(call, tmp_path):
+    head = ct_instance(BodyPartExamined="HEAD", SliceThickness="1")
+    path = write(head, tmp_path / "head.dcm")
+    held = "1 of them name a head in thin slices: a series with enough of them {} (recognizable_visual_features)."
+    assert held.format("waits for a person's decision") in call("preview", "--policy", "gdpr", "--input", path)[1]
+    out = call("preview", "--policy", "hipaa_safe_harbor", "--input", path)[1]
+    assert held.format("is flagged") in out
+    assert "Content items" not in out
+    items = []
+    for code, value_type in (("121008", "PNAME"), ("121070", "TEXT"), ("121030", "TEXT")):
+        concept, item = Dataset(), Dataset()
+        concept.CodeValue, concept.CodingSchemeDesignator, concept.CodeMeaning = code, "DCM", "a concept"
+        item.ValueType, item.ConceptNameCodeSequence = value_type, [concept]
+        items.append(item)
+    report = ct_instance(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.22", Modality="SR", ContentSequence=items)
+    out = call("preview", "--policy", "hipaa_safe_harbor", "--input", write(report, tmp_path / "sr.dcm"))[1]
+    assert "Content items go by their concept's rule, whatever their path says above: " in out
+    strict = call("preview", "--policy", "ps3_15_basic", "--input", tmp_path / "sr.dcm")[1]
+    assert "Content items" not in strict
 
 
 def test_preview_of_what_is_no_dicom_says_so_and_shows_no_empty_table(call, tmp_path):

@@ -88,12 +88,26 @@ def test_suspicious_part_lies_in_the_map_holds_the_text_and_has_sides_for_the_de
 
 def test_crops_of_strong_tiles_are_wider():
     scores = np.full((60, 60), -9.0, np.float32)
-    scores[30, 30] = gate.THRESHOLD + 0.1
+    scores[30, 30] = gate.LONE + 0.1
     (narrow,) = gate._parts(scores, (480, 480), gate.THRESHOLD)
     scores[30, 30] = gate.STRONG + 0.1
     (wide,) = gate._parts(scores, (480, 480), gate.THRESHOLD)
     assert (narrow.w, narrow.h, wide.w, wide.h) == (88, 88, 136, 136)
     assert wide.x <= narrow.x and wide.y <= narrow.y
+
+
+def test_weak_tile_with_no_other_near_it_is_noise():
+    scores = np.full((40, 40), -5.0, np.float32)
+    weak = (gate.LONE + gate.THRESHOLD) / 2
+    scores[20, 20] = weak
+    assert gate._parts(scores, (320, 320), gate.THRESHOLD) == []
+    scores[20, 22] = weak
+    assert len(gate._parts(scores, (320, 320), gate.THRESHOLD)) == 1
+    scores[20, 20] = scores[20, 22] = -5.0
+    scores[20, 20] = gate.LONE + 0.1
+    scores[5, 35] = weak
+    (part,) = gate._parts(scores, (320, 320), gate.THRESHOLD)
+    assert part.x <= 160 < part.x + part.w and part.y <= 160 < part.y + part.h
 
 
 def test_tile_that_is_sure_passes_without_the_detector(monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
-from phi_deid_pipeline.lexicon import Lexicon
+from phi_deid_pipeline.lexicon import Entry, Lexicon
+from phi_deid_pipeline.records import Category
 
 
 def cleaned(text: str) -> str:
@@ -116,7 +117,7 @@ def test_a_word_that_a_thing_is_called_after_is_a_surname_by_form(text: str, lef
         "Crohn L.",
         "Whipple CT",
         "Dixon W",
-        "CT Crohn P",
+        "CT Crohn I",
         "Morbus Crohn, Thorax",
     ],
 )
@@ -134,3 +135,103 @@ def test_surnames_of_things_are_vocabulary_and_given_names_are_not() -> None:
     assert all(word in vocabulary for word in vocabulary.called_after)
     assert vocabulary.given_names
     assert not [word for word in vocabulary.given_names if word in vocabulary or word in vocabulary.eponyms]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Perthes",
+        "V.a. Perthes rechts",
+        "NASH",
+        "CT Abdomen NASH",
+        "PAU",
+        "Aorta mit PAU",
+        "Dupuytren",
+        "MRT Hüfte: FAI",
+    ],
+)
+def test_an_eponym_or_acronym_stays_alone_where_nothing_points_to_a_person(text: str) -> None:
+    assert cleaned(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Nash", ""),
+        ("CT Abdomen Nash", "CT Abdomen"),
+        ("CT ABDOMEN DR NASH", "CT ABDOMEN"),
+        ("Frau Perthes MRT Knie", "MRT Knie"),
+        ("Perthes Glarfmann", ""),
+        ("CT Abdomen for Perthes", "CT Abdomen"),
+        ("CT Kowalska NASH", "CT"),
+    ],
+)
+def test_an_eponym_or_acronym_goes_where_something_does(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+def test_an_eponym_that_is_the_name_of_the_patient_goes() -> None:
+    patient = Lexicon([Entry(Category.NAME, "Perthes^Nash")])
+    assert clean_descriptor("CT Perthes NASH", patient, load_vocabulary()) == "CT"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Whipple J CT", "CT"),
+        ("CT Whipple J", "CT"),
+        ("Brown J CT", "CT"),
+        ("MRT Brown K. Knie", "MRT Knie"),
+        ("Crohn Peter", ""),
+        ("Peter Crohn", ""),
+        ("PETER CROHN", ""),
+        ("CT Crohn Peter rechts", "CT rechts"),
+        ("Thomas Hand", ""),
+        ("mrs hand", ""),
+        ("CT Knie mrs hand, Fraktur", "CT Knie Fraktur"),
+        ("CT ABDOMEN DR HAND", "CT ABDOMEN"),
+        ("CT knee dr hand", "CT knee"),
+        ("Dr hand knee", "knee"),
+        ("Frau Klein Abdomen", "Abdomen"),
+        ("frau klein abdomen", "abdomen"),
+    ],
+)
+def test_a_surname_or_region_beside_a_given_name_an_initial_or_a_title_is_a_person(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DR HAND AP",
+        "DR FOOT",
+        "CT DR CHEST",
+        "MR FOOT",
+        "mr knee",
+        "dr hand",
+        "Fallot T 4",
+        "Views T CT",
+        "Type B CT",
+        "Lown A",
+        "Neck CT",
+        "Morbus Crohn CT",
+        "Spine C CT",
+    ],
+)
+def test_the_same_words_stay_where_nothing_makes_them_a_person(text: str) -> None:
+    assert cleaned(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("V.a. Perthes glarfig", "V.a. Perthes"),
+        ("Knie: Perthes glarfig, Erguss", "Knie: Perthes Erguss"),
+        ("MRT Brown glarfig", "MRT Brown"),
+        ("Perthes Glarf", ""),
+        ("perthes glarf", ""),
+        ("keine Fraktur glarfig", ""),
+    ],
+)
+def test_an_unknown_word_in_lower_case_takes_no_finding_along(text: str, left: str) -> None:
+    assert cleaned(text) == left

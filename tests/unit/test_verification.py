@@ -498,6 +498,29 @@ def test_structural_uids_of_others_are_no_entities(bench: Bench) -> None:
     assert bench.residuals() == []
 
 
+@pytest.mark.parametrize(
+    ("uid", "held"),
+    [
+        ("2.16.840.1.113883.6.96", False),
+        ("1.2.840.10008.2.16.4", False),
+        (f"2.25.{10**37 + 7}", False),
+        ("1.2.276.448812907.19530817", True),
+        ("2.16.840.1.113883.3.19530817", True),
+        ("2.25.1953", True),
+    ],
+)
+@pytest.mark.parametrize(
+    "keyword", ["CodingSchemeUID", "ContextGroupExtensionCreatorUID", "ContextUID", "MappingResourceUID"]
+)
+def test_uid_of_a_definition_that_nobody_registered_holds(bench: Bench, keyword: str, uid: str, held: bool) -> None:
+    item = Dataset()
+    setattr(item, keyword, uid)
+    bench.dataset.CodingSchemeIdentificationSequence = Sequence([item])
+    assert [check for check, _, _ in bench.residuals()] == ["source_uids"] * held
+    bench.options = frozenset({"retain_uids"})
+    assert bench.residuals() == []
+
+
 def test_retained_uids_are_known(bench: Bench) -> None:
     bench.options = frozenset({"retain_uids"})
     bench.dataset.FrameOfReferenceUID = FRAME

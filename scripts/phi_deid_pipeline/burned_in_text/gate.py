@@ -22,6 +22,7 @@ from phi_deid_pipeline.records import Box
 THRESHOLD = -2.25  # logit of a tile from which it is suspicious
 STRONG = 0.0  # logit of a tile from which its crop is a wide one: tight crops hide large text from the detector
 SURE = 3.0  # logit of a tile from which no detector is asked
+LONE = -1.25  # logit under which a suspicious tile with no other near it is noise: letters reach over two or more
 SMALLER = 3  # times, for capitals of 40 pixels and more: the gate was trained on those of up to 42
 TILE = 8  # pixels; side of what one logit stands for
 GROWTH, STRONG_GROWTH = 40, 64  # pixels added around suspicious tiles
@@ -60,8 +61,14 @@ def _parts(scores: np.ndarray, shape: tuple[int, ...], threshold: float) -> list
     if not tiles.any():
         return []
     near = _dilated(tiles, GROWTH) | _dilated((scores > STRONG).astype(np.uint8), STRONG_GROWTH)
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(near)
-    tiled = (Box(x * TILE, y * TILE, w * TILE, h * TILE) for x, y, w, h in boxes[1:count, :4].tolist())
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(near)
+    several = np.bincount(labels[tiles > 0], minlength=count) > 1
+    several[labels[scores > max(LONE, threshold)]] = True
+    tiled = (
+        Box(x * TILE, y * TILE, w * TILE, h * TILE)
+        for (x, y, w, h), kept in zip(boxes[1:, :4].tolist(), several[1:].tolist(), strict=True)
+        if kept
+    )
     return sorted((clipped(part, *shape) for part in tiled), key=lambda b: (b.y, b.x, b.h, b.w))
 
 
