@@ -92,7 +92,7 @@ class LogReader:
         state.disk_full |= _DISK_FULL.search(line) is not None
         if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", line):
             state._rule, state._error = match[1], ""
-            state.stage = STAGES.get(match[1], match[1])
+            state.stage = STAGES.get(match[1], state.stage)
             state.planned.setdefault(match[1], [])
         elif match := re.match(r"\s+jobid: (\d+)", line):
             state._job = match[1]

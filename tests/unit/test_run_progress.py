@@ -17,6 +17,7 @@ from run_progress import (
     ROOT,
     STAGES,
     SUMMARY_SCHEMA,
+    LogReader,
     Remaining,
     RunState,
     counted,
@@ -129,6 +130,13 @@ def test_every_rule_with_a_step_has_words_for_the_user() -> None:
     }
     assert len(rules) > 15
     assert rules - {"all"} == STAGES.keys()
+
+
+def test_rule_that_asks_for_all_is_no_stage() -> None:
+    reader = LogReader({})
+    for line in ("rule release:", "localrule all:"):
+        reader.feed(line)
+    assert reader.state.stage == STAGES["release"]
 
 
 def test_summary_of_another_version_is_not_shown(tmp_path: Path) -> None:
