@@ -9,21 +9,27 @@ import pytest
 
 import sample_input
 
-# Modules in whose tests each makes runs of its own: the tests of other modules share what is costly, and so a worker.
+# Modules in whose tests each is long by itself: the tests of other modules share what is costly, and so a worker.
 APART = frozenset(
     f"test_{name}.py"
     for name in (
-        "determinism",
-        "every_file",
-        "faults",
-        "interruption",
-        "object_storage_run",
-        "reruns",
+        "determinism", "every_file", "faults", "instance_deid_reference", "interruption", "object_storage_run", "reruns",
         "stack_products_run",
     )
-)
+)  # fmt: skip
 # The longest first, so that no worker has to wait for them in the end.
-FIRST = ("test_containers.py", "test_slurm.py", "test_canaries.py", "test_front_door.py", "test_bad_input.py")
+FIRST = tuple(
+    f"test_{name}.py"
+    for name in (
+        "containers",
+        "slurm",
+        "canaries",
+        "front_door",
+        "bad_input",
+        "instance_deid_reference",
+        "interruption",
+    )
+)
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 
