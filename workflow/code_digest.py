@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +27,31 @@ def code_digest(rule: str) -> str:
     _follow(entry, seen)
     joined = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+def remembered_digests(memory: Path) -> Callable[[str], str]:
+    """Return `code_digest` with a memory: a file that holds the digests of the code as it stands, to the byte.
+
+    Every start of Snakemake asks for all rules' digests, and on a cluster every job is such a start.
+    """
+    whole = hashlib.sha256(f"{sys.version_info[:2]}".encode() + Path(__file__).read_bytes())
+    for path in sorted(SCRIPTS.rglob("*.py")):
+        content = path.read_bytes()
+        whole.update(f"{path.relative_to(SCRIPTS.parent)} {len(content)} ".encode() + content)
+    key = whole.hexdigest()
+    kept = json.loads(memory.read_bytes()) if memory.exists() else {}
+    digests: dict[str, str] = kept.get(key, {})
+
+    def digest(rule: str) -> str:
+        if rule not in digests:
+            digests[rule] = code_digest(rule)
+            memory.parent.mkdir(mode=0o700, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False) as new:
+                json.dump({key: digests}, new)
+            Path(new.name).replace(memory)
+        return digests[rule]
+
+    return digest
 
 
 @dataclass(frozen=True)
@@ -60,7 +89,6 @@ def _follow_pipeline(user: _Code, seen: dict[str, str]) -> None:
             todo += [other for other in functions if other in functions[name].names]
 
 
-# Every start of Snakemake asks for all rules' digests, and on a cluster every job is such a start: each file is looked at once.
 @cache
 def _module(path: Path) -> _Code:
     return _code(ast.parse(path.read_text(encoding="utf-8")))

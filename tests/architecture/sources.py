@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -11,6 +12,7 @@ SCRIPTS = ROOT / "scripts"
 PACKAGE = SCRIPTS / "phi_deid_pipeline"
 
 
+@cache
 def project_files() -> list[Path]:
     """Return every file that is or would be in git, sorted; without git, every file outside hidden folders."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]

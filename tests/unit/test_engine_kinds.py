@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Policy]:
         path.write_text(f"name: site\nextends: hipaa_safe_harbor\n{text}\n", encoding="utf-8")
         return load_policy(path)
 
-    return make
+    return cache(make)
 
 
 def base(**attributes: Any) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,16 @@ from phi_deid_pipeline.raw_elements import parse_instance
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
-@pytest.fixture
-def policy(tmp_path: Path) -> Callable[[str], Policy]:
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Policy]:
     """Return a policy from the text of a policy file, without its name."""
 
     def make(text: str) -> Policy:
-        path = tmp_path / "site.yaml"
+        path = tmp_path_factory.mktemp("policy") / "site.yaml"
         path.write_text(f"name: site\nextends: hipaa_safe_harbor\n{text}\n", encoding="utf-8")
         return load_policy(path)
 
-    return make
+    return cache(make)
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ BATCH_RESULTS = (
     "pictures", "figures",
 )  # fmt: skip
 RELEASED, NOT_ALL_RELEASED = 0, 3
+ONE_BATCH = ("--set", "inventory.spread=1")  # fewer jobs
 _EVERY_RUN = frozenset({"inventory", "all"})  # the scan looks at the input in every run; `all` does nothing
 
 Job = tuple[str, str]  # rule, and batch or ""

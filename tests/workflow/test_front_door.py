@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -219,7 +219,9 @@ class Decided:
 
 @pytest.fixture(scope="module")
 def decided(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Decided:
-    return Decided(source, tmp_path_factory.mktemp("decided"))
+    made = Decided(source, tmp_path_factory.mktemp("decided"))
+    assert main("verify", "--output", made.output).code == RELEASED
+    return made
 
 
 def test_a_photograph_is_held_and_the_run_says_so(decided: Decided) -> None:
@@ -270,11 +272,10 @@ def test_verify_of_a_folder_without_a_finished_run_is_refused(tmp_path: Path) ->
 
 
 @pytest.fixture
-def copy(decided: Decided, tmp_path: Path) -> Iterator[Path]:
+def copy(decided: Decided, tmp_path: Path) -> Path:
     output = tmp_path / "output"
     shutil.copytree(decided.output, output, symlinks=True)
-    assert main("verify", "--output", output).code == RELEASED
-    yield output
+    return output
 
 
 def _rewrite(path: Path, change: Callable[[list[str]], list[str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -18,8 +19,10 @@ from run_setup import is_running
 
 pytestmark = pytest.mark.workflow
 
-TRIES = 10
+KILLS = 10  # moments spread over a run; at the end of each third of them the run is let go on to its end
+CHAINS = 3
 TWO_BATCHES = ("--set", "inventory.spread=1", "--set", "inventory.target_work=6.5")
+SCANNED = "(Rule: inventory)"  # ended, says Snakemake
 LONGEST = 300  # seconds without an end: the test is broken
 SOON = 30  # seconds until a run that is told to stop has stopped, on a busy machine
 
@@ -42,20 +45,23 @@ def uninterrupted(finished: Workplace, salt_file: Path, base_folder: Path) -> tu
     return place, len(harness.jobs(batches()))
 
 
-@pytest.mark.parametrize("attempt", range(TRIES))
+@pytest.mark.parametrize("chain", range(CHAINS))
 def test_killed_run_ends_as_an_uninterrupted_one_when_run_again(
-    attempt: int, uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path
+    chain: int, uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path
 ) -> None:
+    """One output is killed at several moments, each time further on, and run to its end."""
     reference, steps = uninterrupted
-    place, chance = fresh("killed"), random.Random(f"interruption {attempt}")
-    # The moment counts ended jobs, so that it means the same on a busy machine; a fraction of a job's time is added.
-    moment = chance.uniform(attempt, attempt + 1) / TRIES * (steps - 2)
-    process = place.start("--salt-file", str(salt_file), *TWO_BATCHES)
-    pace = _wait_for_jobs(place, process, int(moment)) / (int(moment) + 6)
-    time.sleep((moment - int(moment)) * pace)
-    assert harness.kill_group(process), "the run was over before it was to be killed"
-    assert_nothing_half_written(place, reference)
-    place.run("--salt-file", str(salt_file), *TWO_BATCHES)
+    place, options = fresh("killed"), ("--salt-file", str(salt_file), *TWO_BATCHES)
+    for attempt in range(chain, KILLS, CHAINS):
+        # The moment counts ended jobs, so that it means the same on a busy machine; a fraction of a job's time is added.
+        moment = random.Random(f"interruption {attempt}").uniform(attempt, attempt + 1) / KILLS * (steps - 2)
+        before = _ended_jobs(place)
+        process = place.start(*options)
+        seconds = _wait_for_jobs(place, process, int(moment))
+        time.sleep((moment - int(moment)) * seconds / (max(0, int(moment) - before) + 6))
+        assert harness.kill_group(process), "the run was over before it was to be killed"
+        assert_nothing_half_written(place, reference)
+    place.run(*options)
     assert_same_results(place, reference)
     assert place.releases() == ["0001"]
     assert _leftovers(place.output) == []
@@ -80,14 +86,14 @@ def test_a_run_that_is_told_to_stop_ends_its_jobs_and_the_next_goes_on(
     for way, (number, send) in STOPS.items():
         with (tmp_path / way).open("w") as shown:
             process = place.start(*options, shown=shown)
-            _wait_for_jobs(place, process, place.log_text().count("Finished jobid") + 2)
+            _wait_for_jobs(place, process, _ended_jobs(place) + 2)
             send(process.pid, number)
             assert process.wait(SOON) == 1, way
         _wait_until_it_ends(place, process)  # what was told to end may need a moment for it
         assert "Stopping: running jobs are ended; the next run goes on from here." in (tmp_path / way).read_text()
         assert not (place.output / "release").exists()
     process = place.start(*options)
-    _wait_for_jobs(place, process, place.log_text().count("Finished jobid") + 2)
+    _wait_for_jobs(place, process, _ended_jobs(place) + 2)
     process.kill()
     process.wait()
     code, shown = harness.execute(place.command(*options), place.product)
@@ -130,10 +136,15 @@ def _leftovers(output: Path) -> list[str]:
     return sorted(path.as_posix() for path in hidden if path.parts[0] != ".snakemake")
 
 
+def _ended_jobs(place: Workplace) -> int:
+    """Return how many jobs of all runs so far have ended, scans not counted."""
+    return len(re.findall(r"Finished jobid: \d+ \(Rule: (?!inventory\b)", place.log_text()))
+
+
 def _wait_for_jobs(place: Workplace, process: subprocess.Popen, number: int) -> float:
-    """Wait until a number of jobs of the run, the scan not counted, have ended; return the seconds that took."""
-    start = time.monotonic()
-    while place.log_text().count("Finished jobid") - 1 < number and process.poll() is None:
+    """Wait until the run has looked at its input and a number of jobs has ended; return the seconds that took."""
+    start, scans = time.monotonic(), place.log_text().count(SCANNED)
+    while (place.log_text().count(SCANNED) == scans or _ended_jobs(place) < number) and process.poll() is None:
         assert time.monotonic() - start < LONGEST
         time.sleep(0.02)
     return time.monotonic() - start

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import harness
 import pytest
-from harness import Workplace, assert_same_results
+from harness import ONE_BATCH, Workplace, assert_same_results
 
 pytest.importorskip("boto3", reason="storage.lock is not installed: make storage")
 server = pytest.importorskip("moto.server", reason="moto is not installed: make dev-env")
@@ -69,7 +69,14 @@ def test_a_run_from_and_to_buckets_gives_the_same_bytes_and_sees_every_change(
     fill(client, finished.source)
     place = fresh("s3")
     source, place.source = place.source, "s3://scans/ct"
-    places = ("--publish", "s3://open-data/study", "--archive", "s3://hospital-private/study", "--path-style")
+    places = (
+        "--publish",
+        "s3://open-data/study",
+        "--archive",
+        "s3://hospital-private/study",
+        "--path-style",
+        *ONE_BATCH,
+    )
     place.run("--salt-file", str(salt_file), *places)
     assert_same_results(place, finished)
     number = place.newest().name

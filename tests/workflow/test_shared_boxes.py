@@ -15,7 +15,8 @@ pytestmark = pytest.mark.workflow
 
 UPPER = (BARNABY.printed_name,)
 LOWER = ("", "", f"ID {BARNABY.patient_id}")
-# Input path -> transducer, lines of text. Each is a series, and a batch, of its own.
+TWO_BATCHES = ("--set", "inventory.spread=1", "--set", "inventory.target_work=5.5")
+# Input path -> transducer, lines of text. Each is a series of its own.
 PICTURES = {
     "one/upper.dcm": ("C5-1", UPPER),
     "one/other.dcm": ("L12-3", ()),
@@ -51,17 +52,31 @@ def filled(place: Workplace) -> Boxes:
     return {row["input_path"]: frozenset(tuple(box.values()) for _, box in row["boxes"]) for row in rows}
 
 
+def batches(place: Workplace) -> dict[str, str]:
+    """Return {input path: batch}."""
+    found = {}
+    for path in sorted((place.output / "private" / "manifests").glob("b*.json")):
+        found |= {row["instances"][0]["path"]: path.stem for row in json.loads(path.read_bytes())["series"]}
+    return found
+
+
 def test_boxes_are_shared_by_transducer_and_by_folder_across_series(finished: Workplace, tmp_path: Path) -> None:
     place = Workplace(finished.product, tmp_path / "input", tmp_path / "output")
     build(place.source)
-    alone = place.run()
+    alone = place.run(*TWO_BATCHES)
+    batch = batches(place)
+    assert len(set(batch.values())) == 2 and batch["one/upper.dcm"] not in {
+        batch["one/other.dcm"],
+        batch["two/lower.dcm"],
+    }
+    assert batch["two/lower.dcm"] != batch["two/empty.dcm"] and batch["one/upper.dcm"] != batch["three/empty.dcm"]
     assert ("gather_boxes", "") not in alone.jobs
     own = filled(place)
     upper, lower = own["one/upper.dcm"], own["two/lower.dcm"]
     assert upper and lower and not upper & lower
     assert own == dict.fromkeys([*PICTURES, SMALLER], frozenset()) | {"one/upper.dcm": upper, "two/lower.dcm": lower}
 
-    by_transducer = place.run("--set", "ocr.group_by=transducer")
+    by_transducer = place.run(*TWO_BATCHES, "--set", "ocr.group_by=transducer")
     assert filled(place) == own | dict.fromkeys(
         ("one/upper.dcm", "two/lower.dcm", "two/empty.dcm", "three/empty.dcm"), upper | lower
     )
@@ -69,5 +84,5 @@ def test_boxes_are_shared_by_transducer_and_by_folder_across_series(finished: Wo
     assert {"gather_boxes", *PATIENT_RULES} - {"measure_ct_geometry", "draw_stacks"} <= ran
     assert not ran & (set(BATCH_RULES) - set(PATIENT_RULES)), "no picture is read again"
 
-    place.run("--set", "ocr.group_by=folder")
+    place.run(*TWO_BATCHES, "--set", "ocr.group_by=folder")
     assert filled(place) == own | {"one/other.dcm": upper} | dict.fromkeys(("two/empty.dcm", "two/unnamed.dcm"), lower)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import harness
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -21,20 +22,41 @@ def of_kind(place: Workplace, kind: str) -> set[str]:
     return {name for name in place.manifest()["files"] if name.startswith(f"{kind}/")}
 
 
-def test_volumes_are_made_when_asked_for_and_gone_from_the_next_release_when_not(place: Workplace) -> None:
-    pictures = of_kind(place, "figures")
-    assert of_kind(place, "volumes") == set() and "figures/overview.png" in pictures and len(pictures) > 1
-    run = place.run(*ASKED)
-    assert run.jobs == jobs(place.batches().values(), ["resample"], CLOSING)
-    made = of_kind(place, "volumes")
+@pytest.fixture(scope="session")
+def with_volumes(finished: Workplace, base_folder: Path) -> Workplace:
+    """Return the finished output after a run that was asked for volumes; tests must not change it."""
+    place = Workplace(finished.product, finished.source, base_folder / "with_volumes")
+
+    def make() -> None:
+        harness.copy_tree(finished.output, place.output)
+        pictures = of_kind(place, "figures")
+        assert of_kind(place, "volumes") == set() and "figures/overview.png" in pictures and len(pictures) > 1
+        run = place.run(*ASKED)
+        assert run.jobs == jobs(place.batches().values(), ["resample"], CLOSING)
+        assert of_kind(place, "figures") == pictures
+
+    harness.make_once(base_folder / "with_volumes.done", make)
+    return place
+
+
+@pytest.fixture
+def asked(with_volumes: Workplace, tmp_path: Path) -> Workplace:
+    """Return a copy of the output with volumes, free to be changed."""
+    output = harness.copy_tree(with_volumes.output, tmp_path / "output")
+    return Workplace(with_volumes.product, with_volumes.source, output)
+
+
+def test_volumes_are_made_when_asked_for_and_gone_from_the_next_release_when_not(
+    asked: Workplace, tmp_path: Path
+) -> None:
+    pictures, made = of_kind(asked, "figures"), of_kind(asked, "volumes")
     assert made and {name.rsplit("/", 1)[0].replace("volumes", "figures") for name in made} <= {
         name.rsplit("/", 1)[0] for name in pictures
     }
-    assert of_kind(place, "figures") == pictures
-    assert advised_volumes(place, place.source.parent / "elsewhere") == {name for name in made if is_image(name)}
-    assert place.run(*ASKED).jobs == []
-    assert place.run().jobs == jobs([], closing=CLOSING)
-    assert of_kind(place, "volumes") == set() and of_kind(place, "figures") == pictures
+    assert advised_volumes(asked, tmp_path / "elsewhere") == {name for name in made if is_image(name)}
+    assert asked.run(*ASKED).jobs == []
+    assert asked.run().jobs == jobs([], closing=CLOSING)
+    assert of_kind(asked, "volumes") == set() and of_kind(asked, "figures") == pictures
 
 
 def is_image(name: str) -> bool:
@@ -63,26 +85,25 @@ def same_grid(one: sitk.Image, other: sitk.Image) -> bool:
     return grids[0] == grids[1]
 
 
-def test_withheld_slice_is_part_of_no_figure_no_volume_and_no_geometry(place: Workplace) -> None:
-    place.run(*ASKED)
-    before, rows = place.manifest()["files"], geometry(place)
+def test_withheld_slice_is_part_of_no_figure_no_volume_and_no_geometry(asked: Workplace, tmp_path: Path) -> None:
+    before, rows = asked.manifest()["files"], geometry(asked)
     row = max(rows.values(), key=lambda row: row["series_num_instances"])
     assert row["series_num_instances"] > 2
     folder = f"{row['study_instance_uid']}/{row['series_instance_uid']}"
     withheld = sorted(name for name in before if name.startswith(f"dicom/{folder}/"))[1]
     uid = withheld.rpartition("/")[2].removesuffix(".dcm")
-    decisions = place.source.parent / "decisions.csv"
+    decisions = tmp_path / "decisions.csv"
     decisions.write_text(f"what,verdict,who,when,why\n{uid},withhold,A Reader,2026-01-01,a test\n", encoding="utf-8")
-    run = place.run("--decisions", str(decisions), *ASKED, expect=NOT_ALL_RELEASED)
+    run = asked.run("--decisions", str(decisions), *ASKED, expect=NOT_ALL_RELEASED)
     assert "resample" not in {rule for rule, _ in run.jobs} and "draw_stacks" not in {rule for rule, _ in run.jobs}
-    after, again = place.manifest()["files"], geometry(place)
+    after, again = asked.manifest()["files"], geometry(asked)
     assert set(before) - set(after) == {withheld}
     made = {name for name in after if name.startswith((f"figures/{folder}/", f"volumes/{folder}/"))}
     assert len(made) >= 2 and all(after[name] != before[name] for name in made)
     lacking = again.pop(row["series_instance_uid"])
     assert lacking["series_num_instances"] == row["series_num_instances"] - 1 and "withheld_slices" in lacking["flags"]
     assert {key: rows[key] for key in again} == again
-    assert place.run("--decisions", str(decisions), *ASKED, expect=NOT_ALL_RELEASED).jobs == []
+    assert asked.run("--decisions", str(decisions), *ASKED, expect=NOT_ALL_RELEASED).jobs == []
 
 
 def geometry(place: Workplace) -> dict[str, dict]:

@@ -4,7 +4,9 @@ from functools import lru_cache
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from code_digest import code_digest, files_digest, resources_digest
+from code_digest import files_digest, remembered_digests, resources_digest
+
+code_digest = remembered_digests(Path(".snakemake") / "code_digests.json")
 
 # The scan runs in every run: its parameter changes. The front door hands one id to its two calls of Snakemake.
 RUN_ID = config.get("run_id") or (
