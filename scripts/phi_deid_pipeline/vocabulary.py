@@ -153,7 +153,8 @@ def _eponyms(path: Path) -> dict[str, tuple[tuple[str, ...], ...]]:
     found: dict[str, list[tuple[str, ...]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and line[0] != "#":
-            for phrase in product(*(word.split("|") for word in line.split())):
+            words = line.split()
+            for phrase in product(*(word.split("|") for word in words)) if "|" in line else (tuple(words),):
                 found.setdefault(phrase[0], []).append(phrase)
     return {first: tuple(sorted(phrases, key=len, reverse=True)) for first, phrases in found.items()}
 
