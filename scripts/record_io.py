@@ -35,6 +35,7 @@ _TEMPORARY = ".writing"
 _counter = itertools.count()
 MOST_ROWS = 1024
 MOST_LISTS = 64
+MOST_BYTES = 4096  # of a dictionary whose JSON is remembered
 _PLAIN_MARSHAL = 2  # the format without references to earlier objects: equal data give equal bytes
 _known_rows: dict[int, tuple[tuple[TagAction, ...], str]] = {}  # by identity, which the row held here keeps taken
 
@@ -89,8 +90,7 @@ def _json_text(value: Any) -> str:
     if kind is tuple or kind is list:
         return _rows_text(value) if value and type(value[0]) is TagAction else f"[{','.join(map(_json_text, value))}]"
     if kind is dict:
-        items = sorted({_key(key): item for key, item in value.items()}.items(), key=itemgetter(0))
-        return "{" + ",".join([f"{encode_basestring(key)}:{_json_text(item)}" for key, item in items]) + "}"
+        return _dict_text(value)
     if (names := _json_names(kind)) is not None:
         values = [(quoted, getattr(value, name)) for quoted, name in names]
         texts = [f"{q}:{encode_basestring(v) if type(v) is str else _json_text(v)}" for q, v in values]
@@ -98,6 +98,25 @@ def _json_text(value: Any) -> str:
     if isinstance(value, StrEnum):
         return encode_basestring(value.value)
     return json.dumps(to_data(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _dict_text(value: dict[Any, Any]) -> str:
+    """Return the JSON of a dictionary; the instances of a series share most of them, which then cost a look at their bytes."""
+    try:
+        data = marshal.dumps(value, _PLAIN_MARSHAL)
+    except ValueError:  # it holds more than plain data
+        return _items_text(value)
+    return _known_dict_text(data) if len(data) <= MOST_BYTES else _items_text(value)
+
+
+@lru_cache(maxsize=MOST_ROWS)
+def _known_dict_text(data: bytes) -> str:
+    return _items_text(marshal.loads(data))
+
+
+def _items_text(value: dict[Any, Any]) -> str:
+    items = sorted({_key(key): item for key, item in value.items()}.items(), key=itemgetter(0))
+    return "{" + ",".join([f"{encode_basestring(key)}:{_json_text(item)}" for key, item in items]) + "}"
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,7 @@ class ElementRewrite(ValueRewrite):
         self.keeps_private = engine.planner.keeps_private
         self.cleans_local = "clean_descriptors" in engine.policy.options
         self.schemes = coding_schemes()
-        self._done: Counter[tuple[Plan, str]] = Counter()
+        self._done: dict[tuple[Plan, str], int] = defaultdict(int)
         self._beside: tuple[list[Element], Plan] = [], Plan((), "SQ")  # the item at hand, its plan
 
     def _plan_of(self, parent: Plan, tag: int, vr: str) -> Plan:
@@ -202,7 +202,7 @@ class ElementRewrite(ValueRewrite):
     def _outcome(self, handle: Callable[[Output], None]) -> Outcome:
         """Handle elements by themselves: what is counted on the way is their own."""
         counted = self._done, self.private_elements, self.uids_replaced, self.unknown
-        self._done, self.private_elements, self.uids_replaced, self.unknown = Counter(), 0, 0, []
+        self._done, self.private_elements, self.uids_replaced, self.unknown = defaultdict(int), 0, 0, []
         inner = Output(self.buffer)
         try:
             handle(inner)

@@ -25,10 +25,12 @@ Places = dict[int, tuple[int, int]]  # tag -> number of the run, of the element 
 class Run:
     """Neighbouring elements, parsed where the first one began at `start`; `changes` where a unit was seen to differ.
 
+    `again` once it was handled, which the next one that looks alike may tell by.
+
     A unit is an element, or the private elements of a group, which are handled together: creators name blocks.
     """
 
-    __slots__ = ("changes", "count", "data", "elements", "start", "units")
+    __slots__ = ("again", "changes", "count", "data", "elements", "start", "units")
 
     def __init__(self, data: bytes, elements: list[Element], start: int, units: list[Unit], *, changes: bool) -> None:
         self.data = data
@@ -36,7 +38,8 @@ class Run:
         self.start = start
         self.units = units
         self.changes = changes
-        self.count = sum(count for _, _, count in units)
+        self.again = False
+        self.count = units[0][2] if len(units) == 1 else sum(count for _, _, count in units)
 
     def at(self, start: int) -> list[Element]:
         """Return the elements as they lie where the run begins at `start`."""
@@ -149,6 +152,11 @@ class HeaderMemo:
     def _split(reader: _Units, run: Run, at: int) -> list[Run] | None:
         """Return what stands where a run was expected: its stretches that are there, and what changed."""
         data, found, first = reader.data, list[Run](), 0
+        if len(run.units) == 1:
+            unit, count = reader.unit(at)
+            if unit[0].tag != run.elements[0].tag:
+                return None
+            return [Run(data[at : unit[-1].end], unit, at, [(0, len(unit), count)], changes=True)]
         for number, (low, high, count) in enumerate(run.units):
             elements = run.elements[low:high]
             old = run.data[elements[0].start - run.start : elements[-1].end - run.start]

@@ -209,7 +209,8 @@ class InstanceRewrite(ElementRewrite):
         written = frozenset(self.overrides.items())
         for run, start in zip(header.runs, header.starts, strict=True):
             if run.changes:
-                self._top_level(run.at(start), known.elements, pending, out)
+                self._top_level(run.at(start), known.elements if run.again else None, pending, out)
+                run.again = True
                 continue
             key = (run, written, len(pending))
             found = known.runs.get(key)
@@ -225,8 +226,13 @@ class InstanceRewrite(ElementRewrite):
             new = found[0].new
             out.put(run.data if new is None else new)
 
-    def _top_level(self, elements: list[Element], known: dict[bytes, Outcome], pending: list[int], out: Output) -> None:
-        """Handle elements; those to be written anew or beside them (`pending`, the last one first) go in between."""
+    def _top_level(
+        self, elements: list[Element], known: dict[bytes, Outcome] | None, pending: list[int], out: Output
+    ) -> None:
+        """Handle elements; those to be written anew or beside them (`pending`, the last one first) go in between.
+
+        Without `known` nothing is remembered of them: what has just changed rarely comes again.
+        """
         for element in self._with_runs(elements):
             if isinstance(element, list):
                 while pending and pending[-1] < element[0].tag:
@@ -244,9 +250,9 @@ class InstanceRewrite(ElementRewrite):
             else:
                 self._top_element(element, known, out)
 
-    def _top_element(self, element: Element, known: dict[bytes, Outcome], out: Output) -> None:
+    def _top_element(self, element: Element, known: dict[bytes, Outcome] | None, out: Output) -> None:
         """Handle an element, or repeat what became of the same bytes."""
-        if element.end - element.start > LONGEST:
+        if known is None or element.end - element.start > LONGEST:
             self._element(element, self.root, self.charset, self.source.little, out)
             return
         data = bytes(self.buffer[element.start : element.end])
@@ -274,7 +280,7 @@ class InstanceRewrite(ElementRewrite):
     def _count(self, outcome: Outcome) -> None:
         done = self._done
         for key, count in outcome.done:
-            done[key] = done.get(key, 0) + count
+            done[key] += count
         self.private_elements += outcome.private_elements
         self.uids_replaced += outcome.uids_replaced
         self.unknown += outcome.unknown

@@ -103,6 +103,7 @@ class Languages:
 
 
 KEYS = field_names(Languages)
+_TRANSLITERATED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
 @lru_cache(maxsize=8)
@@ -131,8 +132,9 @@ def spellings(rows: Iterable[str]) -> list[str]:
     """Return rows as written, without accents and with ä as ae, the longest first."""
     found = set()
     for row in rows:
-        transliterated = row.translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}))
-        found |= {row, fold_word(row), transliterated}
+        found.add(row)
+        found.add(fold_word(row))
+        found.add(row.translate(_TRANSLITERATED))
     return sorted(found, key=lambda row: (-len(row), row))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import attribute, tag_of
@@ -42,10 +42,6 @@ _BY_KEYWORD: dict[Category, str] = {
         TreatmentMachineName ReceivingAE RequestingAE Originator DestinationAE ModifyingSystem NTPSourceAddress
         DeviceAlternateIdentifier ManufacturerDeviceIdentifier""",
 }
-_CATEGORY: dict[int, Category] = {
-    tag: category for category, words in _BY_KEYWORD.items() for word in words.split() if (tag := tag_of(word))
-}
-_CATEGORY[0x00100012] = Category.NAME  # Name to Use (LT), younger than the dictionary
 _BIRTH_DATE = 0x00100030
 _CODE_VALUE, _CODE_MEANING = 0x00080100, 0x00080104
 # Code sequences that name a person or a place: the meaning is the name.
@@ -91,13 +87,21 @@ def _is_other_utf8(value: bytes) -> bool:
     return True
 
 
+@cache
+def _categories() -> dict[int, Category]:
+    """Return the category of each attribute that is known by its keyword."""
+    named = ((tag_of(word), category) for category, words in _BY_KEYWORD.items() for word in words.split())
+    found = {tag: category for tag, category in named if tag}
+    return found | {0x00100012: Category.NAME}  # Name to Use (LT), younger than the dictionary
+
+
 def _category(path: tuple[int, ...], vr: str) -> Category | None:
     tag = path[-1]
     if vr == "PN":
         return Category.NAME if any(part >> 16 == 0x0010 for part in path) else Category.PERSON
     if vr in ("DA", "DT"):
         return Category.DATE
-    category = _CATEGORY.get(tag)
+    category = _categories().get(tag)
     if category is None and tag in (_CODE_VALUE, _CODE_MEANING) and len(path) > 1:
         category = _CODED.get(path[-2])
         if category is not None and tag == _CODE_VALUE:

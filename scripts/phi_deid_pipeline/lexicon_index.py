@@ -21,7 +21,6 @@ from phi_deid_pipeline.lexicon_words import (
     CODES,
     GENERIC,
     IMAGING,
-    NO_BLANKS,
     SIDES,
     WARDS,
     WEAK_NAME_WORDS,
@@ -29,6 +28,7 @@ from phi_deid_pipeline.lexicon_words import (
     compacted,
     distinctive,
     fold,
+    lacks_blanks,
     name_variants,
     plain_forms,
     variants,
@@ -161,7 +161,7 @@ class Index:
         for short in (*shorts, *SIDES.intersection(plain)):
             for other in (word for word in plain if word != short and word[0].isalpha()):
                 self.pointed.setdefault((other[0], short), entry.category)
-        if NO_BLANKS.search(fold(name)) and len(whole := compacted(name)) >= 2:
+        if lacks_blanks(fold(name)) and len(whole := compacted(name)) >= 2:
             self.inside.setdefault(whole, entry.category)
             parts = [part for part in map(fold, re.split(r"[\s^,;_]+", name)) if part]
             for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
@@ -213,7 +213,7 @@ class Index:
         if (
             not 2 <= len(parts) <= _MOST_PARTS
             or not all(part.isalpha() for part in parts)
-            or NO_BLANKS.search("".join(parts))
+            or lacks_blanks("".join(parts))
         ):
             return
         orders = {tuple(parts), (*parts[1:], parts[0]), (parts[-1], *parts[:-1])}
@@ -232,7 +232,7 @@ class Index:
 
     def _add_name_word(self, form: str, number: int, category: Category) -> None:
         letters = sum(char.isalpha() for char in form)
-        if NO_BLANKS.search(form):
+        if lacks_blanks(form):
             if letters >= 2:
                 self.inside.setdefault(form, category)
             return
@@ -253,7 +253,7 @@ class Index:
         if entry.category is Category.INSTITUTION:
             self._add_ward(entry.value)
         for word in distinctive(entry.value):
-            if NO_BLANKS.search(word):
+            if lacks_blanks(word):
                 self.inside.setdefault(fold(word), entry.category)
             elif any(char.isdigit() for char in word):
                 self._add_number(word, entry.category)
@@ -301,7 +301,7 @@ class Index:
     def _add_code(self, value: str, category: Category) -> None:
         compact = compacted(value)
         digits, letters = sum(c.isdigit() for c in compact), sum(c.isalpha() for c in compact)
-        if NO_BLANKS.search(compact):
+        if lacks_blanks(compact):
             if len(compact) >= 2:
                 self.inside.setdefault(compact, category)
             return
@@ -375,7 +375,7 @@ def _joined_components(name: str) -> list[str]:
         families |= {form for form in whole if len(form) >= _MIN_JOINED}
         for family, given in product(families, plain_forms(components[1][0])):
             joined |= {given[0] + family, *([family + given[0]] if given[0] != "s" else [])}
-    return sorted(one for one in joined if len(one) >= _MIN_JOINED and one.isalpha() and not NO_BLANKS.search(one))
+    return sorted(one for one in joined if len(one) >= _MIN_JOINED and one.isalpha() and not lacks_blanks(one))
 
 
 def _families(words: list[str]) -> set[str]:

@@ -119,7 +119,12 @@ _HIRAGANA, _TO_KATAKANA = frozenset(map(chr, (*range(0x3041, 0x3097), 0x309D, 0x
 WORD = Expression(r"[^\W_]+")
 RUN = Expression(r"\d+|[^\W\d_]+")
 # Scripts without blanks between words (Thai to Khmer, kana, ideographs, Hangul): their values match inside a run too.
-NO_BLANKS = Expression("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_NO_BLANKS = Expression("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+
+
+def lacks_blanks(text: str) -> bool:
+    """Tell whether a character of a text is of a script without blanks between words."""
+    return not text.isascii() and _NO_BLANKS.search(text) is not None
 
 
 @lru_cache(maxsize=8192)
@@ -183,7 +188,7 @@ def ward_codes(text: str) -> list[str]:
 
 
 def is_distinctive(word: str) -> bool:
-    return word not in GENERIC and sum(c.isalpha() for c in word) >= (2 if NO_BLANKS.search(word) else 4)
+    return word not in GENERIC and sum(c.isalpha() for c in word) >= (2 if lacks_blanks(word) else 4)
 
 
 # Romanisation letter by letter: as passports and hospitals write it, and other ways that are mixed with these.

@@ -108,7 +108,7 @@ def changed_frames(boxes: Sequence[tuple[int, Box]], count: int) -> list[int]:
 def frames_to_reread(new_sop_uid: str, frames: int, share: float) -> list[int]:
     """Return the frames of an instance that are read again if nothing changed them, by the hash of its UID and the frame."""
     limit = round(share * (1 << 32))
-    return [n for n in range(frames) if _rank(new_sop_uid, n) < limit]
+    return [n for n in range(frames) if _rank(new_sop_uid, n) < limit] if limit else []
 
 
 def frames_to_read_whole(new_sop_uid: str, changed: Sequence[int], share: float) -> list[int]:
@@ -179,14 +179,16 @@ class SecondLook:
 
         Every changed frame is looked at, a share of them whole; a share of the others is read.
         """
+        if self._ocr is None:
+            return _NOT_ASKED
         count = max(instance.frames, 1)
         boxes = made.replacement.boxes if made.replacement else ()
         changed = changed_frames(boxes, count) if made.kind == REDACTED else []
         same = (
             sorted({*frames_to_reread(new_sop_uid, count, self.share)} - {*changed}) if found.status == "read" else []
         )
-        if self._ocr is None or not (changed or same):
-            return Again([], False, _note())
+        if not (changed or same):
+            return _NOT_ASKED
         from phi_deid_pipeline.redaction_proof import WIDENINGS, widened
 
         proof, matcher = self._tools(lexicon)
@@ -225,3 +227,6 @@ def _note(*looks: Left) -> dict[str, Any]:
         "readers": list(dict.fromkeys(name for look in looks for name in look.readers)),
         "left": sum(len(look.boxes) for look in looks),
     }
+
+
+_NOT_ASKED = Again([], False, _note())

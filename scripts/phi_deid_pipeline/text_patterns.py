@@ -9,6 +9,8 @@ from functools import cached_property, lru_cache
 from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.measures import Measures
+from phi_deid_pipeline.text_forms import Form as _Form
+from phi_deid_pipeline.text_forms import matches as _matches
 from phi_deid_pipeline.text_persons import Persons
 from phi_deid_pipeline.written_dates import month_number
 
@@ -60,7 +62,6 @@ _NO_DUTCH_END = (
 )
 # Units of ages in languages whose words are not asked for: Nordic, Russian, Chinese, Japanese, Korean, Thai.
 _AGE_UNITS_ELSEWHERE = r"(?:år|årig\w{0,2}|лет|года?)(?![^\W_])|[歳才岁歲세살]|ปี"
-_HEAD = 32  # characters of a word that are looked at before an expression is
 # A telephone number with the code of its country: 0049 171 1234567, +31 (0)6 12345678.
 _IN_GROUPS = r"(?:[ ./-]{1,2}\d{1,9}){0,6}"
 _ABROAD = rf"(?=(?:[ ()./-]{{0,3}}\d){{7}})00[1-9]\d{{0,2}}(?:[ ./-]{{0,2}}\(0\)[ ./-]{{0,2}}|[ ./-]{{1,2}})\d{{1,9}}{_IN_GROUPS}"
@@ -76,6 +77,14 @@ def _any(rows: Iterable[str]) -> str:
     return f"(?:{'|'.join(found)})" if found else _NEVER
 
 
+# What forms need that take long to compile; each finds something in every match of those that name it.
+_YEAR_THERE = Expression(r"(?:19|20)\d\d")
+_OLD_AGE_THERE = Expression(rf"(?<!\d)(?:89|{_OLD})(?!\d)")
+_POSTCODE_THERE = Expression(r"[a-z]\d[a-z\d]?\s?\d[abd-hjlnp-uw-z]{2}", re.IGNORECASE)
+_TOWN_AND_AREA_THERE = Expression(r"[a-z]{3},?\s[a-z]{2}\d", re.IGNORECASE)
+_NUMBER_THEN_WORD = Expression(r"\d\.?[-\s./,']{0,2}[^\W\d_]")
+_WORD_THEN_NUMBER = Expression(r"[^\W\d_][-\s./]{1,4}\d")
+_FIVE_DIGITS_THERE = Expression(r"(?<!\d)\d{5}(?!\d)")
 _NUMERIC_BY_OTHER_MARKS = (
     rf"(?<![\d,.]){_DAY},{_DAY},{_YEAR}(?!,?\d)",  # 31,01,2020
     rf"(?<!\d)(?<!\d_)(?:{_TWO_DAY}_{_TWO_MONTH}|{_TWO_MONTH}_{_TWO_DAY})_(?:{_YEAR}|\d\d)(?!_?\d|[^\W_])",  # 31_01_20
@@ -129,62 +138,6 @@ _HAN = r"(?:\d{1,3}|[〇零一二三四五六七八九十百元]{1,5})"  # a num
 _ERA_NAME = rf"(?:明治|大正|昭和|平成|令和|[㍾㍽㍼㍻㋿]|中[華华]民[國国]|民[國国])\s?{_HAN}\s?年(?:\s?{_HAN}\s?月(?:\s?{_HAN}\s?日)?)?"
 _EAST_ASIAN = rf"(?:\d{{4}}|[〇零一二三四五六七八九]{{4}})\s?[年년]\s?{_HAN}\s?[月월]\s?{_HAN}\s?[日일]"
 _OTHER_ERAS = r"(?:พ\.ศ\.|ค\.ศ\.|佛[曆历]|檀紀|단기)\s?\d{4}"
-
-
-class _Form:
-    """An expression, compiled when a text comes that may match, and what every match has in it.
-
-    `marks`: one of these characters; `digits`: so many digits; `starts`: one of these words (or its part in front of a blank) where
-    a word begins; `holds`: one of them anywhere. The words are asked for in texts of ASCII alone, where lower case is all
-    that the expression ignores.
-    """
-
-    def __init__(
-        self, pattern: str, *, marks: str = "", digits: int = 0, starts: Iterable[str] = (), holds: Iterable[str] = ()
-    ) -> None:
-        self.pattern = pattern
-        self._marks = frozenset(marks)
-        self._digits = digits
-        self._starts, first = _heads(starts)
-        self._holds = first | frozenset[str]().union(*_heads(holds))
-        self._asks_words = bool(self._starts or self._holds)
-
-    @cached_property
-    def compiled(self) -> re.Pattern[str]:
-        return re.compile(self.pattern, re.IGNORECASE)
-
-    def may_match(self, text: str, digits: int, beginnings: frozenset[str] | None) -> bool:
-        """Tell whether a text may match; `beginnings` of its words in lower case, None where it is not of ASCII alone."""
-        if digits < self._digits or (self._marks and self._marks.isdisjoint(text)):
-            return False
-        if beginnings is None or not self._asks_words or not self._starts.isdisjoint(beginnings):
-            return True
-        if not self._holds:
-            return False
-        lower = text.lower()
-        return any(head in lower for head in self._holds)
-
-
-def _heads(rows: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return what rows hold in front of their first blank: letters and digits alone, and with other characters."""
-    heads = {row.partition(" ")[0].lower()[:_HEAD] for row in spellings(rows)}
-    plain = frozenset(filter(str.isalnum, heads))
-    return plain, frozenset(heads - plain)
-
-
-def _matches(forms: Iterable[_Form], text: str) -> Iterator[re.Match[str]]:
-    """Yield what one expression of all forms as alternatives would find: the leftmost, of several the first form's."""
-    digits, beginnings = sum(map(str.isdigit, text)), None
-    if text.isascii():
-        words = re.findall(r"[^\W_]+", text.lower())
-        beginnings = frozenset(word[:end] for word in words for end in range(1, min(len(word), _HEAD) + 1))
-    found = [(form.compiled, form.compiled.search(text)) for form in forms if form.may_match(text, digits, beginnings)]
-    at = 0
-    while found := [(form, match) for form, match in found if match is not None]:
-        best = min((match for _, match in found if match is not None), key=lambda match: match.start())
-        yield best
-        at = best.end()
-        found = [(form, m if m is not None and m.start() >= at else form.search(text, at)) for form, m in found]
 
 
 def _national() -> Iterator[_Form]:
@@ -246,11 +199,15 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
         yield _Form(pattern, marks="-/. ,_", digits=4)
     yield _Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ")  # S M I T H, known or not
     yield _Form(
-        rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])", digits=1, holds=months
+        rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",
+        digits=1,
+        needs=_NUMBER_THEN_WORD,
+        holds=months,
     )
     yield _Form(
         rf"(?<![^\W_]){month}\.?[-\s./]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:[-\s./,]{{1,2}}\d{{2,4}})?(?![^\W_])",
         digits=1,
+        needs=_WORD_THEN_NUMBER,
         starts=months,
     )
     ambiguous = languages.ambiguous_months
@@ -316,7 +273,9 @@ def _ages(languages: Languages) -> Iterator[_Form]:
     labels, births, words = languages.age_labels, languages.birth_labels, languages.old_ages
     aged = rf"{_START}{_any(labels)}[ :=>]{{1,3}}"
     yield _Form(rf"{_START}{_any(labels)}_?(?:0\d\d|{_OLD})y?{_END}", digits=2, starts=labels)  # AGE093Y
-    yield _Form(rf"(?<![\w.,]){_OLD}\.\s?(?:{units or _NEVER}){_END}\.?", digits=2, marks=".")  # 93. Lebensjahr
+    yield _Form(
+        rf"(?<![\w.,]){_OLD}\.\s?(?:{units or _NEVER}){_END}\.?", digits=2, marks=".", needs=_OLD_AGE_THERE
+    )  # 93. Lebensjahr
     yield _Form(rf"{aged}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{_END}", digits=1, starts=labels)  # aged 1080 months
     yield _Form(
         rf"{aged}(?:{_OLD}|\d{{4,5}})(?:[- ]?(?:{units or _NEVER}|{short}\.?))?(?!\.?\d|[^\W_])",
@@ -331,11 +290,14 @@ def _ages(languages: Languages) -> Iterator[_Form]:
     )
     yield _Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=1)
     yield _Form(
-        rf"(?<![\w.,/-]){_OLD}(?:st|nd|rd|th|[.eº°])\s?{_any(births)}{_END}", digits=2, holds=births
+        rf"(?<![\w.,/-]){_OLD}(?:st|nd|rd|th|[.eº°])\s?{_any(births)}{_END}",
+        digits=2,
+        needs=_OLD_AGE_THERE,
+        holds=births,
     )  # 97th birthday
     yield _Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
     counted = rf"(?!\s?(?:{_COUNTED})(?![^\W_]))"
-    yield _Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2)  # F 95
+    yield _Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2, needs=_OLD_AGE_THERE)  # F 95
     yield _Form(rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){_END}", digits=2)  # 100 F is a size or a temperature
     yield _Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2)  # 95a, anni
     # Ages above 89 beside the sex; Tc-99m is no age.
@@ -354,13 +316,24 @@ def _old_persons(languages: Languages) -> Iterator[_Form]:
     above = rf"(?:{_START}{over}|[>≥]=?)\s?(?:89|{old})[+]?"
     counted = rf"(?!\s?(?:{_COUNTED}|hu|grad|degrees?)(?![^\W_])|\s?%|[.,/-]?\d|[^\W_])"
     age = rf"(?:{above}|{old}[+]?(?:\sa(?![^\W_]))?){counted}(?:\s?(?:{units}){_END})?"
-    yield _Form(rf"{_START}{persons}[ ,:(]{{1,3}}(?P<only1>{age})", digits=2, starts=languages.person_words)
+    yield _Form(
+        rf"{_START}{persons}[ ,:(]{{1,3}}(?P<only1>{age})",
+        digits=2,
+        needs=_OLD_AGE_THERE,
+        starts=languages.person_words,
+    )
     behind = rf"(?<![\w.,/-])(?P<only2>{age})[ ,)]{{1,2}}{persons}{_END}"
-    yield _Form(behind, digits=2, starts=languages.person_words)
+    yield _Form(behind, digits=2, needs=_OLD_AGE_THERE, starts=languages.person_words)
     signs = (*languages.over_words, ">", "≥")
-    yield _Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){_END})", digits=2, holds=signs)
-    yield _Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){_END}", digits=2, holds=signs)
-    yield _Form(rf"{_APART}{old}[+]{_PART_END}|(?<![\w.,/-]){old}[+]\s?(?:{units}){_END}", digits=2, marks="+")
+    there = {"digits": 2, "needs": _OLD_AGE_THERE, "holds": signs}
+    yield _Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){_END})", **there)
+    yield _Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){_END}", **there)
+    yield _Form(
+        rf"{_APART}{old}[+]{_PART_END}|(?<![\w.,/-]){old}[+]\s?(?:{units}){_END}",
+        digits=2,
+        marks="+",
+        needs=_OLD_AGE_THERE,
+    )
     yield from _persons_linked(
         languages, rf"{age}(?!\s?(?:[mk]?w|percent|mmhg)\b)", rf"{words}(?:[- ]{_any(languages.number_words)})?"
     )
@@ -381,12 +354,17 @@ def _ages_beside_signs(units: str, counted: str) -> Iterator[_Form]:
     yield _Form(
         rf"[♀♂]\s?(?:d[ei]\s)?{old}(?!\d)(?:\s?(?:{units}|a){_END})?|(?<![\w.,/-]){old}\s?[♀♂]", marks="♀♂", digits=2
     )
-    yield _Form(rf"{_APART}(?-i:[mwfh])(?:,?\s|\s?/\s?){old}{counted}", digits=2, starts=("m", "w", "f", "h"))
-    yield _Form(rf"{_APART}(?-i:H)\s{old}{counted}", digits=2, starts=("h",))
+    yield _Form(
+        rf"{_APART}(?-i:[mwfh])(?:,?\s|\s?/\s?){old}{counted}",
+        digits=2,
+        needs=_OLD_AGE_THERE,
+        starts=("m", "w", "f", "h"),
+    )
+    yield _Form(rf"{_APART}(?-i:H)\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("h",))
     yield _Form(rf"(?<![\w.,/-]){old}\s?/\s?(?-i:[mwfh])(?![^\W_]|/)", marks="/", digits=2)
-    yield _Form(rf"{_START}(?-i:aa)\.?\s{old}{counted}", digits=2, starts=("aa",))
+    yield _Form(rf"{_START}(?-i:aa)\.?\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("aa",))
     half = r"(?:[.,]\d|\s?½|\s1/2)"
-    yield _Form(rf"(?<![\w.,/-]){old}{half}[- ]?(?:{units}|y[./-]{{0,2}}o){_END}", digits=2)
+    yield _Form(rf"(?<![\w.,/-]){old}{half}[- ]?(?:{units}|y[./-]{{0,2}}o){_END}", digits=2, needs=_OLD_AGE_THERE)
 
 
 def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[_Form]:
@@ -394,10 +372,10 @@ def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[_
     link, titles = _any(languages.person_links), languages.person_titles
     persons = (*languages.person_words, *languages.pronouns, *titles)
     linked = rf"{_START}{_any(persons)}(?:['’]s|\.?\s{link})\s"
-    yield _Form(rf"{linked}(?P<only3>{age})", digits=2, starts=persons)
-    yield _Form(rf"{_START}{_any(titles)}[ .,:]{{1,2}}(?P<only4>{age})", digits=2, starts=titles)
+    yield _Form(rf"{linked}(?P<only3>{age})", digits=2, needs=_OLD_AGE_THERE, starts=persons)
+    yield _Form(rf"{_START}{_any(titles)}[ .,:]{{1,2}}(?P<only4>{age})", digits=2, needs=_OLD_AGE_THERE, starts=titles)
     verbs = languages.birthday_verbs
-    yield _Form(rf"{_START}{_any(verbs)}\s(?!90)(?P<only5>{age})", digits=2, starts=verbs)
+    yield _Form(rf"{_START}{_any(verbs)}\s(?!90)(?P<only5>{age})", digits=2, needs=_OLD_AGE_THERE, starts=verbs)
     spelled = languages.old_ages
     yield _Form(rf"{_START}{_any(languages.age_labels)}\s(?P<only6>{in_words}){_END}", starts=languages.age_labels)
     yield _Form(rf"{linked}(?P<only7>{in_words}){_END}(?! ?%)", starts=persons)
@@ -463,7 +441,12 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     states = [code.upper() for code in languages.states]
     alone = "|".join(code for code in states if code not in _IMAGING_STATES) or _NEVER
     state = rf"{_NAME}(?:\s{_NAME}){{0,2}},\s?(?-i:{'|'.join(states) or _NEVER})|(?-i:{alone})"
-    yield _Form(rf"(?<!\w)(?:{state}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)", digits=5, starts=languages.states)
+    yield _Form(
+        rf"(?<!\w)(?:{state}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)",
+        digits=5,
+        needs=_FIVE_DIGITS_THERE,
+        starts=languages.states,
+    )
     town = rf"(?<![\w.-])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}}|\d\d-\d{{3}}|\d{{4}}-\d{{3}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
     yield _Form(town, digits=4)
     letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
@@ -481,19 +464,21 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     """Yield British postcodes: whole ones, and the first half behind a town."""
     areas = [area.upper() for area in languages.postcode_areas]
     half = rf"(?:{'|'.join(areas) or _NEVER})\d[\dA-Z]?"
-    halves = [f"{area}{digit}" for area in languages.postcode_areas for digit in range(10)]
     inward = r"\d[ABD-HJLNP-UW-Z]{2}"
     whole = rf"{_START}(?-i:{half}\s?{_NO_INWARD}{inward}){_END}"  # LS9 7TF
-    yield _Form(whole, digits=2, starts=halves)
+    yield _Form(whole, digits=2, needs=_POSTCODE_THERE)
     # Halves that name no vertebra, series or view: SW1A 2AP, B33 8TH.
     long = "|".join(area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS) or _NEVER
     lettered = rf"(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z]\s?{inward}"
     whose = rf"(?:{long})\d[\dA-Z]?\s?\d(?:AP|AX|PA|SE|TE|TR)"  # LS1 4AP
-    yield _Form(rf"{_START}(?-i:{lettered}|{whose}|(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH){_END}", digits=2, starts=halves)
+    halves = [f"{area}{digit}" for area in languages.postcode_areas for digit in range(10)]
+    eighth = rf"(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH"  # of an area that there is: T12 8TH is a rib
+    named = rf"{_START}(?-i:{lettered}|{whose}|{eighth}){_END}"
+    yield _Form(named, digits=2, needs=_POSTCODE_THERE, starts=halves)
     # In lower case no halves of a letter and a digit, which levels and branches have: sw1a 1aa, m13 9pl.
     one, small = "|".join(area for area in areas if len(area) == 1) or _NEVER, inward.lower()
     outward = rf"(?:(?:{long})\d[\dA-Z]?|(?:{one})\d\d|(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z])".lower()
-    yield _Form(rf"{_START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){_END}", digits=2, starts=halves)
+    yield _Form(rf"{_START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){_END}", digits=2, needs=_POSTCODE_THERE)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
     yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
     london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]
@@ -501,7 +486,7 @@ def _postcodes(languages: Languages) -> Iterator[_Form]:
     telling = [area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS]
     areas_of_towns = rf"(?:{'|'.join(telling) or _NEVER})\d[\dA-Z]?"
     town = rf"{_START}(?-i:(?P<street8>[A-Z][A-Za-z]{{2,}}),?\s{areas_of_towns}){_END}"  # Leeds LS9
-    yield _Form(town, digits=1, starts=[f"{area.lower()}{digit}" for area in telling for digit in range(10)])
+    yield _Form(town, digits=1, needs=_TOWN_AND_AREA_THERE)
 
 
 def _full_date(languages: Languages) -> str:
@@ -537,6 +522,7 @@ def _kept_forms(languages: Languages) -> Iterator[_Form]:
         rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
         rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
         digits=5,
+        needs=_YEAR_THERE,
     )
     yield _Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", marks=".", digits=3)  # UID: checked for its length
     groups = r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])"  # checked for digits
@@ -642,14 +628,16 @@ class Patterns:
         return date.start() + 1 if values else start
 
     @cached_property
-    def _before_day(self) -> re.Pattern[str]:
+    def _before_day(self) -> _Form:
         birth, on, since = map(
             _any, (self.languages.birth_labels, self.languages.date_words, self.languages.since_words)
         )
         blank = r"\s{1,2}"
         ends = rf"(?P<birth>{birth}[ .:=]{{1,3}}(?:(?:{on}|{since}){blank})?)|(?P<since>{since}){blank}|{on}{blank}"
         prior = rf"(?P<prior>{_any(self.languages.personal_words)})[ .:]{{1,3}}"
-        return re.compile(rf"{_START}(?:{ends}|{prior})$", re.IGNORECASE)
+        words = self.languages
+        starts = (*words.birth_labels, *words.date_words, *words.since_words, *words.personal_words)
+        return _Form(rf"{_START}(?:{ends}|{prior})$", starts=starts)
 
     @cached_property
     def _range(self) -> re.Pattern[str]:
@@ -671,7 +659,7 @@ class Patterns:
         yield from self._known_days_in_words(text, known)
         last = -1
         for match in _DAY_AND_MONTH.finditer(text):
-            before = self._before_day.search(text[max(0, match.start() - _LOOK_BACK) : match.start()])
+            before = next(_matches((self._before_day,), text[max(0, match.start() - _LOOK_BACK) : match.start()]), None)
             ranged = 0 <= last < match.start() and self._range.fullmatch(text, last, match.start())
             if not ranged and not self._is_day_without_year(text, match, before, known):
                 continue

@@ -48,16 +48,18 @@ class UidMapper:
 
     def new_uid(self, uid: str) -> str:
         """Return the new UID; a UID under the DICOM root and the empty string are returned as they are."""
-        uid = uid.strip("\x00 ")
-        if not uid or is_standard_uid(uid):
-            return uid
         new = self._known.get(uid)
         if new is None:
-            digest = bytearray(hmac.digest(self._key, uid.encode("utf-8", "surrogateescape"), "sha256")[:16])
-            digest[6] = digest[6] & 0x0F | 0x80  # version 8: vendor-specific content (RFC 9562)
-            digest[8] = digest[8] & 0x3F | 0x80
-            new = self._known[uid] = f"2.25.{int.from_bytes(digest, 'big')}"
+            new = self._known[uid] = self._mapped(uid.strip("\x00 "))
         return new
+
+    def _mapped(self, uid: str) -> str:
+        if not uid or is_standard_uid(uid):
+            return uid
+        digest = bytearray(hmac.digest(self._key, uid.encode("utf-8", "surrogateescape"), "sha256")[:16])
+        digest[6] = digest[6] & 0x0F | 0x80  # version 8: vendor-specific content (RFC 9562)
+        digest[8] = digest[8] & 0x3F | 0x80
+        return f"2.25.{int.from_bytes(digest, 'big')}"
 
 
 class Pseudonyms:

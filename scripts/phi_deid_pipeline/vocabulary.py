@@ -9,6 +9,7 @@ from itertools import compress, product
 from pathlib import Path
 
 from phi_deid_pipeline.errors import ConfigError, PolicyError
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_languages, spellings
 from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
@@ -60,7 +61,7 @@ class Cues:
     numbered: frozenset[str]
     conjunctions: frozenset[str]
     kept: frozenset[str]
-    any_kept: re.Pattern[str]
+    any_kept: Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ def _eponyms(path: Path) -> dict[str, tuple[tuple[str, ...], ...]]:
     found: dict[str, list[tuple[str, ...]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and line[0] != "#":
-            for phrase in product(*(word.split("|") for word in line.split())):
+            words = line.split()
+            for phrase in product(*(word.split("|") for word in words)) if "|" in line else (tuple(words),):
                 found.setdefault(phrase[0], []).append(phrase)
     return {first: tuple(sorted(phrases, key=len, reverse=True)) for first, phrases in found.items()}
 
@@ -254,5 +256,5 @@ def _cues(rows: Languages) -> Cues:
         numbered=_folded(rows.numbered_words),
         conjunctions=_folded(rows.conjunctions),
         kept=_folded(rows.kept_cues),
-        any_kept=re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
+        any_kept=Expression(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
     )

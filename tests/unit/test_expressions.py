@@ -4,8 +4,35 @@ import re
 
 import pytest
 
-from phi_deid_pipeline import text_patterns
+from phi_deid_pipeline import text_forms, text_patterns
 from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.languages import load_languages
+
+# One or more for each form that needs something.
+NEEDING = (
+    *(
+        "3 January",
+        "3. Mai 2020",
+        "4th of July",
+        "January 3",
+        "sept. 3",
+        "Mai 03 2020",
+        "seen 20240229 in",
+        "3 May 2020",
+    ),
+    *("im 93. Lebensjahr", "97th birthday", "F 95", "Patient 94", "94, male patient", "90+", "m, 93", "H 93", "aa 93"),
+    *(
+        "93.5 yo",
+        "she is 94",
+        "dhr 95",
+        "turned 95",
+        "over 90 years",
+        "in the ward >89",
+        "a woman of 97",
+        "Patient over 89",
+    ),
+    *("LS9 7TF", "LS1 4AP", "LS1 8TH", "sw1a 1aa", "Leeds LS9", "Springfield, NY 12345", "2020-01-31 12:00"),
+)
 
 
 def test_it_does_what_a_compiled_expression_does() -> None:
@@ -38,6 +65,15 @@ def test_a_mistake_is_told_and_no_other_name_is_made_up() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "--", "+"])
 def test_texts_without_words_ask_for_no_expression_of_words(text: str) -> None:
-    form = text_patterns._Form("(?:patient|age) 9[0-9]", starts=("patient", "age"))
-    assert list(text_patterns._matches((form,), text)) == []
+    form = text_forms.Form("(?:patient|age) 9[0-9]", starts=("patient", "age"))
+    assert list(text_forms.matches((form,), text)) == []
     assert "compiled" not in vars(form)
+
+
+def test_what_a_form_needs_is_in_every_match() -> None:
+    patterns = text_patterns.compile_patterns(load_languages())
+    groups = (patterns.described, patterns.labelled, patterns.addresses, patterns.kept)
+    forms = [form for group in groups for form in group if form.needs is not None]
+    matched = {(form, text) for form in forms for text in NEEDING if form.compiled.search(text)}
+    assert [text for form, text in matched if form.needs.search(text) is None] == []
+    assert {form for form, _ in matched} == set(forms)
