@@ -443,6 +443,8 @@ def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
                 break
             if not title and follower.text.islower() and follower.word in cues.sides:
                 break  # invece di destra
+            if not title and follower.text.islower() and not text.islower() and vocabulary.is_region(follower.word):
+                break  # kyste du rein
             weak = follower.word in vocabulary.plain or follower.word in vocabulary.small
             if not title and weak and follower.text.islower():
                 continue  # a name has a capital

@@ -194,9 +194,15 @@ class Persons:
     def _in_other_letters(self, text: str, match: re.Match[str], words: NameWords) -> int:
         """Return where a region behind a title ends that is a name: mrs hand, CT ABDOMEN DR HAND; -1 where it is a region."""
         chain = _CHAIN.match(text, _BLANK.match(text, match.end()).end())  # type: ignore[union-attr]
-        if chain is None or not words.is_region(fold_word(chain[0])):
+        if chain is None:
             return -1
         word = fold_word(match[1])
+        if not words.is_region(fold_word(chain[0])):
+            cue = _LETTERS.findall(text[: match.start()])[-1:]
+            small = (
+                text.islower() and cue and words.is_cue(fold_word(cue[0])) and words.may_be_called(fold_word(chain[0]))
+            )
+            return chain.end() if small and word in self._written else -1  # patient mr brown
         if word in self._plain or (match[1].istitle() and word in _MODALITY_TITLES):
             return chain.end() if chain[0].islower() else -1
         if word not in _MODALITY_TITLES or _GAUGE.search(text[: match.start()]):
