@@ -194,6 +194,10 @@ def test_an_eponym_that_is_the_name_of_the_patient_goes() -> None:
         ("Dr hand knee", "knee"),
         ("Frau Klein Abdomen", "Abdomen"),
         ("frau klein abdomen", "abdomen"),
+        ("dhr de groot ct", "ct"),
+        ("mw klein mri", "mri"),
+        ("knie, 1016 gv amsterdam", "knie"),
+        ("knie afdeling b4", "knie"),
         ("patient mr brown, ct knee", "ct knee"),
     ],
 )
