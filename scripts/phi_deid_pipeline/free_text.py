@@ -33,6 +33,7 @@ YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date el
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
 _TOKEN = Expression(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
+_OF = frozenset({"de", "di", "du", "of", "van"})
 _OF_THE, _MIN_STEM = frozenset({"des", "eines"}), 4
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, Expression("(?<![aeq])[aou]e"), Expression("[ao]e")
 _GAUGE_BEFORE = Expression(r"(?<![\d.,/-])\d{1,2} ?$")
@@ -440,14 +441,26 @@ def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
             capital = follower.text[0].isupper() or (text.islower() and follower.word in vocabulary.surnames)
             if not title and token.phrase and follower.phrase:
                 break  # kyste de Baker
+            if not title and follower.eponym and previous is cue and _is_of_a_thing(tokens, index, vocabulary):
+                break  # lesión de Hill-Sachs
             if vocabulary.is_sure(follower.word) and not (named and capital):
                 break
             if not title and follower.text.islower() and follower.word in cues.sides:
                 break  # invece di destra
+            if not title and follower.text.islower() and not text.islower() and vocabulary.is_region(follower.word):
+                break  # kyste du rein
             weak = follower.word in vocabulary.plain or follower.word in vocabulary.small
             if not title and weak and follower.text.islower():
                 continue  # a name has a capital
             follower.keep, follower.named = False, True
+
+
+def _is_of_a_thing(tokens: list[Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a preposition stands behind a sure word for a thing, which is called after somebody."""
+    before = tokens[index - 1] if index else None
+    if before is None or tokens[index].word not in _OF or not before.keep or before.word in vocabulary.cues.study:
+        return False
+    return before.word in vocabulary.strong and before.word not in vocabulary.cues.soft | vocabulary.cues.roles
 
 
 def _drop_persons(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:

@@ -122,10 +122,11 @@ def dotted_abbreviations() -> frozenset[str]:
 
 
 def fold_word(word: str) -> str:
-    """Return a word in lower case without accents (ä as a, ß as ss)."""
+    """Return a word in lower case without accents (ä as a, ß as ss, œ as oe)."""
     if word.isascii():
         return word.lower()
-    return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
+    folded = word.casefold().replace("œ", "oe").replace("æ", "ae")
+    return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
 
 def spellings(rows: Iterable[str]) -> list[str]:

@@ -404,8 +404,8 @@ def _labelled(languages: Languages) -> Iterator[_Form]:
         room, digits=3, marks=".", starts=("ch", "st")
     )  # chambre, stanza, Station; catheters and stages have no three digits
     wards = languages.ward_labels
-    code = r"(?:\d{1,3}[a-z]?|(?-i:[A-Z])\d{1,3})"
-    yield _Form(rf"{_START}{_any(wards)}\.?\s{code}{_END}", digits=1, starts=wards)  # Ward 7
+    code = r"(?:\d{1,3}[a-z]?|[A-Z]-?\d{1,3})"
+    yield _Form(rf"{_START}{_any(wards)}\.?\s{code}{_END}", digits=1, starts=wards)  # Ward 7, Room B-214
     # Station 3B; not a vertebra, 3D, 3T or the 4R of lymph nodes.
     lettered, code = languages.ward_labels_with_letter, r"(?:\d{1,2}[abcefijnopquvwz]|(?-i:[ABD-KM-RU-Z])\d{1,2})"
     no_node = r"(?<!node )(?<!nodal )(?<!nodes )(?<!lymph )(?<!LN )"
@@ -451,7 +451,11 @@ def _addresses(languages: Languages) -> Iterator[_Form]:
     yield _Form(town, digits=4)
     letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
     yield _Form(rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){_END}", digits=4)  # CH3012 Bern, D 72076 Ulm
-    yield _Form(rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>{_NAME}){_END}", digits=4)  # 1234 AB Town
+    yield _Form(
+        rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>(?:den |de )?{_NAME}){_END}", digits=4
+    )  # 1234 AB Town
+    small = rf"(?<![\w.,-])[1-9]\d{{3}} (?!(?:{_NO_DUTCH_END}){_END})[A-Z]{{2}} (?P<street10>[^\W\d_]{{4,}}){_END}"
+    yield _Form(small, digits=4)  # 1016 gv amsterdam
     country = r"(?:A|AT|BE|CH|DK|FI|FL|HU|LI|LU|NL|NO|SI)-\d{4}|(?:D|DE|E|ES|F|FR|I|IT)-\d{5}|SE-\d{3} ?\d\d"
     yield _Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, marks="-")  # A-6060
     dutch = rf"(?-i:[1-9]\d\d[1-9]\s(?!(?:{_NO_DUTCH_END}){_END})[A-Z]{{2}})"  # 1234 AB, which names one street

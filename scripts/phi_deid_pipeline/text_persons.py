@@ -56,6 +56,7 @@ _INITIAL_BEHIND = Expression(
     r"\.?(?=[ \t]*(?:$|[,;)\r\n]|(?P<behind>[^\W\d_]++)))(?![^\W_])"
 )
 _PAIR = Expression(r"(?<![^\W_])(?<![^\W_][-'’])(?P<one>[^\W\d_]{2,}+)[ \t](?=(?P<other>[^\W\d_]{2,}+)(?![\w'’-]))")
+_SURE_IN_SMALL = frozenset({"mw"})
 _MODALITY_TITLES = frozenset({"dr"})
 _OF_SIGNALS = frozenset({"dixon"})  # a letter behind it is what it shows: water, fat
 # Before the surname of whom a disease is called after.
@@ -118,6 +119,10 @@ class NameWords(Protocol):
 
     def is_surname(self, word: str) -> bool:
         """Tell whether a word is a surname or place first, and no plural."""
+        ...
+
+    def is_called_in_capitals(self, word: str) -> bool:
+        """Tell whether a word is a surname or place where it has a capital."""
         ...
 
     def is_modality(self, word: str) -> bool:
@@ -194,10 +199,21 @@ class Persons:
 
     def _in_other_letters(self, text: str, match: re.Match[str], words: NameWords) -> int:
         """Return where a region behind a title ends that is a name: mrs hand, CT ABDOMEN DR HAND; -1 where it is a region."""
-        chain = _CHAIN.match(text, _BLANK.match(text, match.end()).end())  # type: ignore[union-attr]
-        if chain is None or not words.is_region(fold_word(chain[0])):
+        at = _BLANK.match(text, match.end()).end()  # type: ignore[union-attr]
+        particle = _PARTICLE.match(text, at)
+        chain = _CHAIN.match(text, particle.end() if particle else at)
+        if chain is None:
             return -1
         word = fold_word(match[1])
+        sure = word in self._plain or word in _SURE_IN_SMALL
+        if text.islower() and sure and words.is_called_in_capitals(fold_word(chain[0])):
+            return chain.end()  # dhr de groot
+        if not words.is_region(fold_word(chain[0])):
+            cue = _LETTERS.findall(text[: match.start()])[-1:]
+            small = (
+                text.islower() and cue and words.is_cue(fold_word(cue[0])) and words.may_be_called(fold_word(chain[0]))
+            )
+            return chain.end() if small and word in self._written else -1  # patient mr brown
         if word in self._plain or (match[1].istitle() and word in _MODALITY_TITLES):
             return chain.end() if chain[0].islower() else -1
         if word not in _MODALITY_TITLES or _GAUGE.search(text[: match.start()]):

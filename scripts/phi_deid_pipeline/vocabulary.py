@@ -122,6 +122,10 @@ class Vocabulary:
         """Tell whether a word is a surname or place first, and neither a plural nor a word of a study."""
         return word in self.names and not word.endswith("s") and word not in self.cues.study
 
+    def is_called_in_capitals(self, word: str) -> bool:
+        """Tell whether a word is a surname or place where it has a capital, and neither denies nor points."""
+        return (word in self.small or self.may_be_called(word)) and not self.is_no_name(word)
+
     def is_modality(self, word: str) -> bool:
         """Tell whether a word is a modality."""
         return word in MODALITIES

@@ -221,3 +221,17 @@ def test_a_number_that_only_holds_known_digits_is_a_measure(text: str) -> None:
     known = Lexicon({*SPLIT.entries, *entries_of(Category.RECORD_NUMBER, "123456")})
     assert drop_identifiers(text, known) == text
     assert not list(Needles(known.entries, frozenset()).hits(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Kontrolle den 4.6.", "Kontrolle"),
+        ("MR Room B-214", "MR"),
+        ("knie 2511 CV Den Haag", "knie"),
+        ("Schichtdicke den 4.6 mm", "Schichtdicke den 4.6 mm"),
+        ("in den 4/5 Segmenten", "in den 4/5 Segmenten"),
+    ],
+)
+def test_day_behind_an_article_room_and_town_of_two_words_go(text: str, left: str) -> None:
+    assert _clean(text) == left

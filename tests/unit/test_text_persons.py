@@ -194,6 +194,11 @@ def test_an_eponym_that_is_the_name_of_the_patient_goes() -> None:
         ("Dr hand knee", "knee"),
         ("Frau Klein Abdomen", "Abdomen"),
         ("frau klein abdomen", "abdomen"),
+        ("dhr de groot ct", "ct"),
+        ("mw klein mri", "mri"),
+        ("knie, 1016 gv amsterdam", "knie"),
+        ("knie afdeling b4", "knie"),
+        ("patient mr brown, ct knee", "ct knee"),
     ],
 )
 def test_a_surname_or_region_beside_a_given_name_an_initial_or_a_title_is_a_person(text: str, left: str) -> None:
