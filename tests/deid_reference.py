@@ -378,6 +378,16 @@ class Reference:
             and any(self._is_known(vr, t, tag) for t in self._texts(element))
         ):
             self._each(element, lambda text: DUMMIES[vr][0] if self._is_known(vr, text, tag) else text)
+        elif tag == 0x00180015 and vr == "CS":
+            self._each(element, self._region)
+
+    def _region(self, text: str) -> str:
+        """Return a body part without words that the vocabulary lacks."""
+        code = text.strip(" \0")
+        kept = [clean_descriptor(form, self.lexicon, self.vocabulary) for form in (code, code.replace("_", " "))]
+        if kept[0] == code or kept[1] == code.replace("_", " "):
+            return text
+        return kept[1] if kept[1] and set(kept[1]) <= set(f"{ALLOWED['CS']} ") else DUMMIES["CS"][0]
 
     def _without_births(self, vr: str, text: str) -> str:
         day = text.strip(" \0")

@@ -359,15 +359,19 @@ def described_codes(
     return None if joined == value else padded(vr, joined.rstrip(b" \x00"))
 
 
-def described_part(vr: str, value: bytes, lexicon: Lexicon, vocabulary: Vocabulary) -> bytes | None:
-    """Clean a well-formed code of a region as a description, underscores as blanks; None if it stays, the dummy if nothing is left."""
-    text = value.decode("ascii").strip(" \x00")
-    written = text.replace("_", " ")
-    cleaned = clean_descriptor(written, lexicon, vocabulary)
-    if cleaned == written or clean_descriptor(text, lexicon, vocabulary) == text:
-        return None
-    left = cleaned.encode("ascii")
-    return padded(vr, left if left and is_well_formed("CS", left) else dummy_string("CS"))
+def described_part(value: bytes, lexicon: Lexicon, vocabulary: Vocabulary) -> bytes | None:
+    """Clean well-formed codes of regions as descriptions, underscores as blanks; None if all stay, the dummy where nothing is left."""
+    parts = [part.strip(b" \x00").decode("ascii") for part in value.split(b"\\")]
+    new = [_without_strangers(part, lexicon, vocabulary) for part in parts]
+    return None if new == parts else padded("CS", "\\".join(new).encode("ascii"))
+
+
+def _without_strangers(part: str, lexicon: Lexicon, vocabulary: Vocabulary) -> str:
+    written = part.replace("_", " ")
+    left = clean_descriptor(written, lexicon, vocabulary)
+    if left == written or clean_descriptor(part, lexicon, vocabulary) == part:
+        return part
+    return left if left and left.isascii() and is_well_formed("CS", left.encode("ascii")) else _STRING_DUMMIES["CS"][0]
 
 
 def cleaned_text(

@@ -76,7 +76,7 @@ class ValueRewrite:
                 known = plan.form in CODE_VRS and len(value) >= MIN_WORD
                 new = self._known_code(plan, value) if known else None
                 if new is None and plan.tag == BODY_PART and plan.form == "CS":
-                    new = self._body_part(plan, value)
+                    new = self._body_part(value)
             elif plan.form in FORMED_VRS and plan.tag != CHARACTER_SET:
                 new = self._described(plan, value, charset)
             else:
@@ -217,11 +217,11 @@ class ValueRewrite:
             found = self.memo[plan.vr, value] = without_codes(plan.vr, value, self._known)
         return found  # type: ignore[return-value]
 
-    def _body_part(self, plan: Plan, value: bytes) -> bytes | None:
+    def _body_part(self, value: bytes) -> bytes | None:
         """Return a body part without words that the vocabulary lacks, as devices let people write there; None if it stays."""
-        key = ("body part", plan.vr, value)
+        key = ("body part", value)
         if key not in self.memo:
-            self.memo[key] = described_part(plan.vr, value, self.patient.lexicon, self.engine.vocabulary)
+            self.memo[key] = described_part(value, self.patient.lexicon, self.engine.vocabulary)
         return self.memo[key]  # type: ignore[return-value]
 
     def _known_days(self) -> KnownDays:
