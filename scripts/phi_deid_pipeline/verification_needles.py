@@ -39,6 +39,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.records import Category
@@ -88,7 +89,7 @@ MIN_BINARY_RUN = 8
 MAX_GAP = 3  # characters between two parts of a name
 MAX_GROUPS = 6  # of a number or code
 
-_NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_NO_BLANKS = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
 _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
@@ -194,7 +195,7 @@ class Needles:
                 self._add_phrase([front, rest], category)
         for word in sorted(forms):
             self._add_name_word(word, category)
-            if word not in PARTICLES and len(word) >= (1 if _NO_BLANKS.search(word) else 2):
+            if word not in PARTICLES and len(word) >= (1 if _lacks_blanks(word) else 2):
                 self.parts.setdefault(word, {}).setdefault(self._names, category)
         self._names += 1
         self._add_joined([fold(word) for word in originals], category)
@@ -233,7 +234,7 @@ class Needles:
             f + i for f in glued | whole for i in initials - {"s"}
         }
         for word in sorted(accounts | glued):
-            if len(word) >= MIN_ACCOUNT and word.isalpha() and not _NO_BLANKS.search(word):
+            if len(word) >= MIN_ACCOUNT and word.isalpha() and not _lacks_blanks(word):
                 self.letters.setdefault(word, category)
 
     def _add_initialed(self, parts: list[str], category: Category) -> None:
@@ -258,14 +259,14 @@ class Needles:
                 joined = first + second
                 if first == second or (first in self._harmless and second in self._harmless):
                     continue
-                if _NO_BLANKS.search(joined):
+                if _lacks_blanks(joined):
                     self.inside.setdefault(joined, category)
                 elif len(joined) >= MIN_DIGIT_RUN and joined.isalpha() and min(len(first), len(second)) >= 2:
                     self.letters.setdefault(joined, category)
 
     def _add_joined(self, parts: list[str], category: Category) -> None:
         """Add a name of several parts as one word; one of short parts counts as a whole value, in both orders."""
-        if len(parts) < 2 or not all(part.isalpha() for part in parts) or _NO_BLANKS.search("".join(parts)):
+        if len(parts) < 2 or not all(part.isalpha() for part in parts) or _lacks_blanks("".join(parts)):
             return
         if all(part in self._harmless for part in parts):
             return
@@ -280,7 +281,7 @@ class Needles:
     def _add_name_word(self, word: str, category: Category) -> None:
         if word in self._harmless or word in PARTICLES:
             return
-        if _NO_BLANKS.search(word):
+        if _lacks_blanks(word):
             if len(word) >= 2:
                 self.inside.setdefault(word, category)
         elif word.isalpha():
@@ -294,7 +295,7 @@ class Needles:
             self.digits.setdefault(word, category)
 
     def _add_original(self, word: str, category: Category) -> None:
-        if len(word) >= (2 if _NO_BLANKS.search(word) else MIN_NAME):
+        if len(word) >= (2 if _lacks_blanks(word) else MIN_NAME):
             for form in (word, word.lower(), word.upper(), word.title(), *ideograph_forms(word)):
                 self._originals.setdefault(unicodedata.normalize("NFC", form), category)
 
@@ -312,7 +313,7 @@ class Needles:
             for word in sorted(spellings(original)):
                 if word in self._generic:
                     continue
-                if _NO_BLANKS.search(word) and len(word) >= 2:
+                if _lacks_blanks(word) and len(word) >= 2:
                     self.inside.setdefault(word, category)
                 elif word.isalpha() and len(word) >= MIN_PLACE_WORD:
                     self.letters.setdefault(word, category)
@@ -350,7 +351,7 @@ class Needles:
         compact = "".join(words)
         if not compact or all(word in self._generic for word in words) or len(set(compact)) == 1:
             return
-        if _NO_BLANKS.search(compact):
+        if _lacks_blanks(compact):
             if len(compact) >= 2:
                 self.inside.setdefault(compact, category)
             return
@@ -584,6 +585,16 @@ class Needles:
         if wanted & components:
             found.add(Category.DATE)
         return found
+
+
+@cache
+def _without_blanks() -> re.Pattern[str]:
+    return re.compile(_NO_BLANKS)  # takes long: 60,000 characters
+
+
+def _lacks_blanks(text: str) -> bool:
+    """Tell whether a character of a text is of a script without blanks between words."""
+    return not text.isascii() and _without_blanks().search(text) is not None
 
 
 def _is_cued(folded: str, words: list[tuple[int, str]], at: int, cues: frozenset[str] = NUMBER_CUES) -> bool:
