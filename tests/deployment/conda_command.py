@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def main(root: str, arguments: list[str]) -> None:
             print(json.dumps({"get": {"channel_priority": "strict"}}))
         case ["env", "create", *options]:
             asyncio.run(_create(Path(_option(options, "--file")), _option(options, "--prefix")))
+            sys.stdout.flush()
+            os._exit(0)  # py-rattler's threads can crash an interpreter that shuts down, when all is done
         case ["clean", *_]:
             pass
         case _:
