@@ -19,6 +19,8 @@ class Expression:
         return re.compile(*self._source)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what copying and pickling ask of an object that is not made yet
+            raise AttributeError(name)
         found = getattr(self.compiled, name)
         setattr(self, name, found)  # the next call finds it without coming here
         return found

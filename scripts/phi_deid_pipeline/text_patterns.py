@@ -145,7 +145,7 @@ def _national() -> Iterator[_Form]:
     yield _Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6)
     yield _Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7)
     yield _Form(rf"{_START}{_CANADIAN}{_END}", digits=3)
-    yield _Form(rf"{_START}{_IRISH}{_END}", digits=3)
+    yield _Form(rf"{_START}{_IRISH}{_END}", digits=2)
     yield _Form(rf"{_ERA_NAME}|{_EAST_ASIAN}", marks="年년")
     yield _Form(_OTHER_ERAS, marks="ศ佛檀단", digits=4)
 
@@ -196,7 +196,7 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
         r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
     )
     for pattern in (*numeric, *_NUMERIC_BY_OTHER_MARKS):
-        yield _Form(pattern, marks="-/. ,_", digits=4)
+        yield _Form(pattern, marks="-/. ,_", digits=3)
     yield _Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ")  # S M I T H, known or not
     yield _Form(
         rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",

@@ -1,5 +1,7 @@
 """Expressions that are compiled when a text first asks for them."""
 
+import copy
+import pickle
 import re
 
 import pytest
@@ -77,3 +79,8 @@ def test_what_a_form_needs_is_in_every_match() -> None:
     matched = {(form, text) for form in forms for text in NEEDING if form.compiled.search(text)}
     assert [text for form, text in matched if form.needs.search(text) is None] == []
     assert {form for form, _ in matched} == set(forms)
+
+
+def test_an_expression_can_be_copied_and_pickled_before_its_first_use() -> None:
+    for made in (copy.copy(Expression("a+")), pickle.loads(pickle.dumps(Expression("a+")))):
+        assert made.search("baa").group() == "aa"

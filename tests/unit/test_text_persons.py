@@ -240,3 +240,8 @@ def test_the_same_words_stay_where_nothing_makes_them_a_person(text: str) -> Non
 )
 def test_an_unknown_word_in_lower_case_takes_no_finding_along(text: str, left: str) -> None:
     assert cleaned(text) == left
+
+
+@pytest.mark.parametrize("text", ["Patient murphy", "Dr. de groot", "peter murphy", "anna lang", "D6W VA3W", "H8.5.5"])
+def test_surnames_in_lower_case_and_short_forms_go(text: str) -> None:
+    assert cleaned(text) == ""
