@@ -9,8 +9,7 @@ from functools import cached_property, lru_cache
 from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.measures import Measures
-from phi_deid_pipeline.text_forms import Form as _Form
-from phi_deid_pipeline.text_forms import matches as _matches
+from phi_deid_pipeline.text_forms import Form, matches
 from phi_deid_pipeline.text_persons import Persons
 from phi_deid_pipeline.written_dates import month_number
 
@@ -140,54 +139,54 @@ _EAST_ASIAN = rf"(?:\d{{4}}|[〇零一二三四五六七八九]{{4}})\s?[年년]
 _OTHER_ERAS = r"(?:พ\.ศ\.|ค\.ศ\.|佛[曆历]|檀紀|단기)\s?\d{4}"
 
 
-def _national() -> Iterator[_Form]:
+def _national() -> Iterator[Form]:
     """Yield numbers of states, postcodes of Canada and Ireland and dates of East Asia, Japanese and Chinese eras too."""
-    yield _Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6)
-    yield _Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7)
-    yield _Form(rf"{_START}{_CANADIAN}{_END}", digits=3)
-    yield _Form(rf"{_START}{_IRISH}{_END}", digits=2)
-    yield _Form(rf"{_ERA_NAME}|{_EAST_ASIAN}", marks="年년")
-    yield _Form(_OTHER_ERAS, marks="ศ佛檀단", digits=4)
+    yield Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6)
+    yield Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7)
+    yield Form(rf"{_START}{_CANADIAN}{_END}", digits=3)
+    yield Form(rf"{_START}{_IRISH}{_END}", digits=2)
+    yield Form(rf"{_ERA_NAME}|{_EAST_ASIAN}", marks="年년")
+    yield Form(_OTHER_ERAS, marks="ศ佛檀단", digits=4)
 
 
-def _births(languages: Languages) -> Iterator[_Form]:
+def _births(languages: Languages) -> Iterator[Form]:
     """Yield days of birth in numbers, with blanks or marks between them: DOB 4 3 51, né(e) le 4/3/51, * 4 3 1951."""
     labels, on = languages.birth_labels + languages.birth_date_labels, _any(languages.date_words)
     day = rf"(?:{_DAY}[ ./-]{{1,2}}{_DAY}[ ./-]{{1,2}}(?:{_YEAR}|\d\d)|{_YEAR}[ ./-]{_MONTH_NUMBER}[ ./-]{_DAY})(?![.,]?\d|[^\W_])"
     label = rf"{_START}{_any(labels)}(?:\([a-z]{{1,2}}\))?[ .:=]{{0,3}}(?:{on}\s{{1,2}})?"
-    yield _Form(rf"{label}{day}", digits=4, starts=labels)
-    yield _Form(rf"(?<![\w*])\*\s?{day}", digits=4, marks="*")
+    yield Form(rf"{label}{day}", digits=4, starts=labels)
+    yield Form(rf"(?<![\w*])\*\s?{day}", digits=4, marks="*")
 
 
-def _known_forms(languages: Languages) -> Iterator[_Form]:
+def _known_forms(languages: Languages) -> Iterator[Form]:
     yield from _national()
     yield from _births(languages)
     month = _any(languages.months)
     of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
     months = languages.months
-    yield _Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}", marks="@")  # e-mail
-    yield _Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
-    yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
-    yield _Form(_HOST, marks=".")
-    yield _Form(_INSIDE_HOST, marks=".")
-    yield _Form(_NETWORK, marks=":-.")
-    yield _Form(rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
+    yield Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}", marks="@")  # e-mail
+    yield Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
+    yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
+    yield Form(_HOST, marks=".")
+    yield Form(_INSIDE_HOST, marks=".")
+    yield Form(_NETWORK, marks=":-.")
+    yield Form(rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
     # MTRA: xy
-    yield _Form(
+    yield Form(
         rf"{_START}{_any(languages.role_labels)}\s?[:=]\s?(?P<initials>[^\W\d_]{{1,3}}){_END}",
         starts=languages.role_labels,
     )
     # quinze mars
     day = rf"{_START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{_END}"
-    yield _Form(day, starts=languages.day_words)
-    yield _Form(r"(?<![\w])[a-z]?#[ ]?\d{4,}(?![^\W_])", marks="#", digits=1)  # #4711, A#4711
-    yield _Form(rf"{_START}(?-i:[A-Z]{{2}}-\d{{3}}-[A-Z]{{2}}){_END}", marks="-", digits=3)  # a French or Italian plate
+    yield Form(day, starts=languages.day_words)
+    yield Form(r"(?<![\w])[a-z]?#[ ]?\d{4,}(?![^\W_])", marks="#", digits=1)  # #4711, A#4711
+    yield Form(rf"{_START}(?-i:[A-Z]{{2}}-\d{{3}}-[A-Z]{{2}}){_END}", marks="-", digits=3)  # a French or Italian plate
     beneficiary = r"(?-i:[1-9][A-Z][0-9A-Z][0-9]-?[A-Z][0-9A-Z][0-9]-?[A-Z]{2}[0-9]{2})"  # of Medicare
-    yield _Form(rf"{_START}{beneficiary}{_END}", digits=5)
-    yield _Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", digits=4)  # IP address
-    yield _Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", digits=5)  # UID
+    yield Form(rf"{_START}{beneficiary}{_END}", digits=5)
+    yield Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", digits=4)  # IP address
+    yield Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", digits=5)  # UID
     roman = rf"(?<!\w){_DAY}(?P<mark>[-./ ]?){_ROMAN}(?P=mark){_YEAR}{_END}|(?<![\w./-]){_DAY}(?P<short>[./-]){_ROMAN}(?P=short)\d\d"
-    yield _Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
+    yield Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
     numeric = (
         r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
         r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.]['’`´]?(?:(?:19|20)\d\d|\d\d)(?![\d.])",
@@ -196,119 +195,117 @@ def _known_forms(languages: Languages) -> Iterator[_Form]:
         r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
     )
     for pattern in (*numeric, *_NUMERIC_BY_OTHER_MARKS):
-        yield _Form(pattern, marks="-/. ,_", digits=3)
-    yield _Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ")  # S M I T H, known or not
-    yield _Form(
+        yield Form(pattern, marks="-/. ,_", digits=3)
+    yield Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ")  # S M I T H, known or not
+    yield Form(
         rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",
         digits=1,
         needs=_NUMBER_THEN_WORD,
         holds=months,
     )
-    yield _Form(
+    yield Form(
         rf"(?<![^\W_]){month}\.?[-\s./]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:[-\s./,]{{1,2}}\d{{2,4}})?(?![^\W_])",
         digits=1,
         needs=_WORD_THEN_NUMBER,
         starts=months,
     )
     ambiguous = languages.ambiguous_months
-    yield _Form(
+    yield Form(
         rf"(?<!\w)\d{{1,2}}(?:er|\.)?[-\s./]{{1,2}}{_any(ambiguous)}[-\s./]{{1,2}}{_YEAR}{_END}",
         digits=1,
         starts=ambiguous,
     )
     yield from _weeks(languages)
     clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
-    yield _Form(clock, marks=":", digits=1)
+    yield Form(clock, marks=":", digits=1)
     # Telephone, SSN: checked for seven digits.
-    yield _Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
-    yield _Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
-    yield _Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?![^\W_])", marks="0+", digits=7)
+    yield Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
+    yield Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+    yield Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?![^\W_])", marks="0+", digits=7)
     yield from _extensions(languages)
     yield from _ages(languages)
 
 
-def _weeks(languages: Languages) -> Iterator[_Form]:
+def _weeks(languages: Languages) -> Iterator[Form]:
     """Yield weeks of a year."""
     weeks = languages.week_labels
-    yield _Form(
-        rf"(?<![\w.-]){_YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{_END}", digits=6, holds=("w",)
-    )  # 2020-W03
-    yield _Form(rf"{_START}(?-i:W){_WEEK}[-/]{_YEAR}(?!\d)", marks="-/", digits=5, starts=("w",))
+    yield Form(rf"(?<![\w.-]){_YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{_END}", digits=6, holds=("w",))  # 2020-W03
+    yield Form(rf"{_START}(?-i:W){_WEEK}[-/]{_YEAR}(?!\d)", marks="-/", digits=5, starts=("w",))
     link = rf"(?:\s?[-/.,]\s?|\s(?:{_any(languages.date_links)}\s)?)"
-    yield _Form(rf"{_START}{_any(weeks)}[ .:]{{0,2}}{_WEEK}{link}{_YEAR}(?!\d)", digits=5, starts=weeks)
+    yield Form(rf"{_START}{_any(weeks)}[ .:]{{0,2}}{_WEEK}{link}{_YEAR}(?!\d)", digits=5, starts=weeks)
     alone = rf"{_START}(?<!\d )(?-i:KW)[ .]{{0,2}}{_WEEK}(?:/\d\d)?(?![.,]?\d|[^\W_])"  # Kalenderwoche
-    yield _Form(alone, digits=1, starts=("kw",))
+    yield Form(alone, digits=1, starts=("kw",))
 
 
-def _extensions(languages: Languages) -> Iterator[_Form]:
+def _extensions(languages: Languages) -> Iterator[Form]:
     """Yield extensions of telephones."""
     extension = rf"{_any(languages.extension_marks)}\.?\s?\d{{1,6}}{_END}"
-    yield _Form(
+    yield Form(
         rf"(?<=\d{{3}}[-. ]\d{{4}})[ ,;]{{1,2}}{extension}", marks="-. ", digits=8, starts=languages.extension_marks
     )
     # x4711; not a size (512 x4096) nor round
     size = r"(?:\d+00|1024|1536|2048|3072|4096)\b"
-    yield _Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
+    yield Form(rf"{_START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
     # Durchwahl; a round number is a series of diffusion, and 120 where a value begins with it or behind its kind
     weighted = rf"(?:(?<=^DW )|(?<=MR DW )|(?<=MRT DW )|(?<=MRI DW )|(?<=\d DW ))\d\d0{_END}"
     direct = rf"(?:\s-\d{{2,5}}|[ .:]{{1,3}}(?!\d*[05]0{_END})(?!{weighted})\d{{3,5}}(?![.,/-]?\d))"
-    yield _Form(rf"{_START}(?-i:DW){direct}{_END}", digits=2, starts=("dw",))
+    yield Form(rf"{_START}(?-i:DW){direct}{_END}", digits=2, starts=("dw",))
     inside, short = languages.extension_labels, languages.short_phone_labels
-    yield _Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
+    yield Form(rf"{_START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{_END}", digits=1, starts=inside)
     number = (
         rf"(?:{_any(languages.number_marks)}[ .:]{{0,2}})?\d{{3,6}}(?![.,/-]?\d|[^\W_]|\s?(?:{_COUNTED})(?![^\W_]))"
     )
-    yield _Form(rf"{_START}{_any(short)}[ .:=#]{{1,3}}{number}", digits=3, starts=short)  # bip 123; not ring 120 mm
+    yield Form(rf"{_START}{_any(short)}[ .:=#]{{1,3}}{number}", digits=3, starts=short)  # bip 123; not ring 120 mm
 
 
-def _ages(languages: Languages) -> Iterator[_Form]:
+def _ages(languages: Languages) -> Iterator[Form]:
     """Yield ages with a unit, and those above 89 in other forms."""
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
     old, units_of = _any(languages.age_words), languages.age_units
     short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
     age = rf"(?<!\w)\d{{1,3}}[+]?[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}"
-    yield _Form(age, digits=1, holds=units_of)
+    yield Form(age, digits=1, holds=units_of)
     yield from _old_persons(languages)
-    yield _Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
+    yield Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
     labels, births, words = languages.age_labels, languages.birth_labels, languages.old_ages
     aged = rf"{_START}{_any(labels)}[ :=>]{{1,3}}"
-    yield _Form(rf"{_START}{_any(labels)}_?(?:0\d\d|{_OLD})y?{_END}", digits=2, starts=labels)  # AGE093Y
-    yield _Form(
+    yield Form(rf"{_START}{_any(labels)}_?(?:0\d\d|{_OLD})y?{_END}", digits=2, starts=labels)  # AGE093Y
+    yield Form(
         rf"(?<![\w.,]){_OLD}\.\s?(?:{units or _NEVER}){_END}\.?", digits=2, marks=".", needs=_OLD_AGE_THERE
     )  # 93. Lebensjahr
-    yield _Form(rf"{aged}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{_END}", digits=1, starts=labels)  # aged 1080 months
-    yield _Form(
+    yield Form(rf"{aged}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{_END}", digits=1, starts=labels)  # aged 1080 months
+    yield Form(
         rf"{aged}(?:{_OLD}|\d{{4,5}})(?:[- ]?(?:{units or _NEVER}|{short}\.?))?(?!\.?\d|[^\W_])",
         digits=1,
         starts=labels,
     )
-    yield _Form(  # 92 J.; 90Y: tracer
+    yield Form(  # 92 J.; 90Y: tracer
         rf"(?<![\w.,])(?!(?-i:90Y\b))(?:{_OLD}[- ]?{short}|(?:10[89]|1[1-5]\d)\d[- ]?{of_months}){_END}\.?", digits=1
     )
-    yield _Form(  # Jahrgang 31
+    yield Form(  # Jahrgang 31
         rf"{_START}{_any(births)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])", digits=1, starts=births
     )
-    yield _Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=1)
-    yield _Form(
+    yield Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=1)
+    yield Form(
         rf"(?<![\w.,/-]){_OLD}(?:st|nd|rd|th|[.eº°])\s?{_any(births)}{_END}",
         digits=2,
         needs=_OLD_AGE_THERE,
         holds=births,
     )  # 97th birthday
-    yield _Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
+    yield Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
     counted = rf"(?!\s?(?:{_COUNTED})(?![^\W_]))"
-    yield _Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2, needs=_OLD_AGE_THERE)  # F 95
-    yield _Form(rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){_END}", digits=2)  # 100 F is a size or a temperature
-    yield _Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2)  # 95a, anni
+    yield Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2, needs=_OLD_AGE_THERE)  # F 95
+    yield Form(rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){_END}", digits=2)  # 100 F is a size or a temperature
+    yield Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2)  # 95a, anni
     # Ages above 89 beside the sex; Tc-99m is no age.
-    yield _Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=1)
-    yield _Form(
+    yield Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=1)
+    yield Form(
         rf"{_START}{_any(words)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{_END}",
         starts=words,
     )
 
 
-def _old_persons(languages: Languages) -> Iterator[_Form]:
+def _old_persons(languages: Languages) -> Iterator[Form]:
     """Yield ages above 89 that a person, a sex or a word such as "over" shows: Patient 94 a, 94, female, 90+, in her 90s."""
     persons, over, words = _any(languages.person_words), _any(languages.over_words), _any(languages.old_ages)
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units)) or _NEVER
@@ -316,19 +313,19 @@ def _old_persons(languages: Languages) -> Iterator[_Form]:
     above = rf"(?:{_START}{over}|[>≥]=?)\s?(?:89|{old})[+]?"
     counted = rf"(?!\s?(?:{_COUNTED}|hu|grad|degrees?)(?![^\W_])|\s?%|[.,/-]?\d|[^\W_])"
     age = rf"(?:{above}|{old}[+]?(?:\sa(?![^\W_]))?){counted}(?:\s?(?:{units}){_END})?"
-    yield _Form(
+    yield Form(
         rf"{_START}{persons}[ ,:(]{{1,3}}(?P<only1>{age})",
         digits=2,
         needs=_OLD_AGE_THERE,
         starts=languages.person_words,
     )
     behind = rf"(?<![\w.,/-])(?P<only2>{age})[ ,)]{{1,2}}{persons}{_END}"
-    yield _Form(behind, digits=2, needs=_OLD_AGE_THERE, starts=languages.person_words)
+    yield Form(behind, digits=2, needs=_OLD_AGE_THERE, starts=languages.person_words)
     signs = (*languages.over_words, ">", "≥")
     there = {"digits": 2, "needs": _OLD_AGE_THERE, "holds": signs}
-    yield _Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){_END})", **there)
-    yield _Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){_END}", **there)
-    yield _Form(
+    yield Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){_END})", **there)
+    yield Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){_END}", **there)
+    yield Form(
         rf"{_APART}{old}[+]{_PART_END}|(?<![\w.,/-]){old}[+]\s?(?:{units}){_END}",
         digits=2,
         marks="+",
@@ -337,160 +334,159 @@ def _old_persons(languages: Languages) -> Iterator[_Form]:
     yield from _persons_linked(
         languages, rf"{age}(?!\s?(?:[mk]?w|percent|mmhg)\b)", rf"{words}(?:[- ]{_any(languages.number_words)})?"
     )
-    yield _Form(rf"{_APART}{old}\sa\.(?=\s)", digits=2, starts=("a",))  # 93 a. con caída
-    yield _Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2, starts=("a",))  # 94 a, mit Sturz; not HR 94 a riposo
-    yield _Form(rf"{_START}{over}\s{words}{_END}", starts=languages.over_words)
+    yield Form(rf"{_APART}{old}\sa\.(?=\s)", digits=2, starts=("a",))  # 93 a. con caída
+    yield Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2, starts=("a",))  # 94 a, mit Sturz; not HR 94 a riposo
+    yield Form(rf"{_START}{over}\s{words}{_END}", starts=languages.over_words)
     decades = languages.decade_words
-    yield _Form(rf"{_START}(?:{_any(decades)}[ -]{{1,2}}){{1,3}}(?:9\d['’]?s|{words}){_END}", starts=decades)
+    yield Form(rf"{_START}(?:{_any(decades)}[ -]{{1,2}}){{1,3}}(?:9\d['’]?s|{words}){_END}", starts=decades)
     sexes = rf"{_APART}(?-i:[MFWmfw]),\s?{old}{_PART_END}|{_APART}{old}\s(?-i:w){_PART_END}"
-    yield _Form(sexes, digits=2, starts=("m", "f", "w"))
+    yield Form(sexes, digits=2, starts=("m", "f", "w"))
     yield from _ages_beside_signs(units, counted)
-    yield _Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2, marks="åÅлЛгГ歳才岁歲세살ป")
+    yield Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2, marks="åÅлЛгГ歳才岁歲세살ป")
 
 
-def _ages_beside_signs(units: str, counted: str) -> Iterator[_Form]:
+def _ages_beside_signs(units: str, counted: str) -> Iterator[Form]:
     """Yield ages above 89 beside a sign or letter of the sex or of years, and with a half: ♀ 93, w/93, m, 93, aa 93, 93.5 yo."""
     old = r"(?:9\d|1[01]\d)"
-    yield _Form(
+    yield Form(
         rf"[♀♂]\s?(?:d[ei]\s)?{old}(?!\d)(?:\s?(?:{units}|a){_END})?|(?<![\w.,/-]){old}\s?[♀♂]", marks="♀♂", digits=2
     )
-    yield _Form(
+    yield Form(
         rf"{_APART}(?-i:[mwfh])(?:,?\s|\s?/\s?){old}{counted}",
         digits=2,
         needs=_OLD_AGE_THERE,
         starts=("m", "w", "f", "h"),
     )
-    yield _Form(rf"{_APART}(?-i:H)\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("h",))
-    yield _Form(rf"(?<![\w.,/-]){old}\s?/\s?(?-i:[mwfh])(?![^\W_]|/)", marks="/", digits=2)
-    yield _Form(rf"{_START}(?-i:aa)\.?\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("aa",))
+    yield Form(rf"{_APART}(?-i:H)\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("h",))
+    yield Form(rf"(?<![\w.,/-]){old}\s?/\s?(?-i:[mwfh])(?![^\W_]|/)", marks="/", digits=2)
+    yield Form(rf"{_START}(?-i:aa)\.?\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("aa",))
     half = r"(?:[.,]\d|\s?½|\s1/2)"
-    yield _Form(rf"(?<![\w.,/-]){old}{half}[- ]?(?:{units}|y[./-]{{0,2}}o){_END}", digits=2, needs=_OLD_AGE_THERE)
+    yield Form(rf"(?<![\w.,/-]){old}{half}[- ]?(?:{units}|y[./-]{{0,2}}o){_END}", digits=2, needs=_OLD_AGE_THERE)
 
 
-def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[_Form]:
+def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[Form]:
     """Yield ages above 89 behind a link or title (she is 94, man of 97, dhr 95), and in words (aged ninety-two)."""
     link, titles = _any(languages.person_links), languages.person_titles
     persons = (*languages.person_words, *languages.pronouns, *titles)
     linked = rf"{_START}{_any(persons)}(?:['’]s|\.?\s{link})\s"
-    yield _Form(rf"{linked}(?P<only3>{age})", digits=2, needs=_OLD_AGE_THERE, starts=persons)
-    yield _Form(rf"{_START}{_any(titles)}[ .,:]{{1,2}}(?P<only4>{age})", digits=2, needs=_OLD_AGE_THERE, starts=titles)
+    yield Form(rf"{linked}(?P<only3>{age})", digits=2, needs=_OLD_AGE_THERE, starts=persons)
+    yield Form(rf"{_START}{_any(titles)}[ .,:]{{1,2}}(?P<only4>{age})", digits=2, needs=_OLD_AGE_THERE, starts=titles)
     verbs = languages.birthday_verbs
-    yield _Form(rf"{_START}{_any(verbs)}\s(?!90)(?P<only5>{age})", digits=2, needs=_OLD_AGE_THERE, starts=verbs)
+    yield Form(rf"{_START}{_any(verbs)}\s(?!90)(?P<only5>{age})", digits=2, needs=_OLD_AGE_THERE, starts=verbs)
     spelled = languages.old_ages
-    yield _Form(rf"{_START}{_any(languages.age_labels)}\s(?P<only6>{in_words}){_END}", starts=languages.age_labels)
-    yield _Form(rf"{linked}(?P<only7>{in_words}){_END}(?! ?%)", starts=persons)
-    yield _Form(rf"{_START}{in_words}[- ]y[./-]{{0,2}}o\b", starts=spelled)
+    yield Form(rf"{_START}{_any(languages.age_labels)}\s(?P<only6>{in_words}){_END}", starts=languages.age_labels)
+    yield Form(rf"{linked}(?P<only7>{in_words}){_END}(?! ?%)", starts=persons)
+    yield Form(rf"{_START}{in_words}[- ]y[./-]{{0,2}}o\b", starts=spelled)
 
 
-def _labelled(languages: Languages) -> Iterator[_Form]:
+def _labelled(languages: Languages) -> Iterator[Form]:
     """Yield what a label makes an identifier: its value has a digit; an everyday word needs a mark behind it."""
     number = _any(languages.number_marks)
     part = r"(?:[^\W_]|[./-])"  # an underscore separates words
     value = rf"{part}{{0,12}}\d{part}{{0,24}}(?:[ -](?=\d|[A-Z]?\d){part}{{1,20}}){{0,4}}"
     mark = rf"(?:[ .]{{0,2}}(?:{number}\.?)?[ .]{{0,2}}[:#=]+[ ]?|[ .]{{1,3}}{number}\.?[ :#=]{{0,3}}|[ ]?#[ ]?)"
     labels, marked = languages.id_labels, languages.id_labels_with_mark
-    yield _Form(rf"{_START}{_any(labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}", digits=1, starts=labels)
+    yield Form(rf"{_START}{_any(labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}", digits=1, starts=labels)
     numbers = r"(?:\d{4,}(?:[/-]\d{1,6}(?!\d))?|\d\d[/-]\d{4,6})"  # 4711, 4711/23, 23-4711
-    yield _Form(rf"{_START}{_any(marked)}(?:{mark}{value}|[ ]?{numbers}{_END})", digits=1, starts=marked)
+    yield Form(rf"{_START}{_any(marked)}(?:{mark}{value}|[ ]?{numbers}{_END})", digits=1, starts=marked)
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     plates, phones = languages.plate_labels, languages.phone_labels
-    yield _Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
-    yield _Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
-    yield _Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, marks="/")  # of pathology: E 4711/23
+    yield Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
+    yield Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
+    yield Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, marks="/")  # of pathology: E 4711/23
     pathology = r"(?:(?:[SHPEZ]|SP)\d\d-(?!\d*00(?!\d))\d{4,6}|[SHEZ]/\d\d/\d{3,6})"  # S23-4471, H/23/4471
-    yield _Form(rf"{_START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5, marks="-/")
+    yield Form(rf"{_START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5, marks="-/")
     room = rf"{_START}(?-i:ch|st)\.\s?\d{{3}}(?![.,/-]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))"
-    yield _Form(
+    yield Form(
         room, digits=3, marks=".", starts=("ch", "st")
     )  # chambre, stanza, Station; catheters and stages have no three digits
     wards = languages.ward_labels
     code = r"(?:\d{1,3}[a-z]?|[A-Z]-?\d{1,3})"
-    yield _Form(rf"{_START}{_any(wards)}\.?\s{code}{_END}", digits=1, starts=wards)  # Ward 7, Room B-214
+    yield Form(rf"{_START}{_any(wards)}\.?\s{code}{_END}", digits=1, starts=wards)  # Ward 7, Room B-214
     # Station 3B; not a vertebra, 3D, 3T or the 4R of lymph nodes.
     lettered, code = languages.ward_labels_with_letter, r"(?:\d{1,2}[abcefijnopquvwz]|(?-i:[ABD-KM-RU-Z])\d{1,2})"
     no_node = r"(?<!node )(?<!nodal )(?<!nodes )(?<!lymph )(?<!LN )"
-    yield _Form(rf"{_START}{no_node}{_any(lettered)}\.?\s{code}{_END}", digits=1, starts=lettered)
+    yield Form(rf"{_START}{no_node}{_any(lettered)}\.?\s{code}{_END}", digits=1, starts=lettered)
     digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
     extension = rf"(?:[ ,;-]{{0,3}}{_any(languages.extension_marks + languages.extension_labels)}[ .:]{{0,2}}-?\d{{1,6}}{_END})?"
     phone = rf"{_START}{_any(phones)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?:x(?=\d))?{digits}{extension}"
-    yield _Form(phone, digits=1, starts=phones)
+    yield Form(phone, digits=1, starts=phones)
 
 
-def _addresses(languages: Languages) -> Iterator[_Form]:
+def _addresses(languages: Languages) -> Iterator[Form]:
     """Yield written addresses; group `street` holds the word that must not be one of imaging."""
     house = r"\d{1,5}(?:[ -]?[a-z])?"
     street, short = _any(languages.street_words), "|".join(s.capitalize() for s in languages.short_street_words)
     words = rf"(?:(?:[NSEW]|NE|NW|SE|SW)\.?\s)?(?P<street1>{_NAME}(?:\s{_NAME}){{0,2}}?)\s"
     tail = r"(?:,?\s(?:apt|suite|ste|unit|floor|fl|room|rm|#)\.?\s?#?\w{1,5})?"
     full, shortened = languages.street_words, languages.short_street_words
-    yield _Form(
+    yield Form(
         rf"(?<![\w.]){house}\s{words.replace('?P<street1>', '?:')}{street}{_END}\.?{tail}", digits=1, starts=full
     )
-    yield _Form(rf"(?<![\w.]){house}\s{words}(?-i:{short or _NEVER}){_END}\.?{tail}", digits=1, starts=shortened)
+    yield Form(rf"(?<![\w.]){house}\s{words}(?-i:{short or _NEVER}){_END}\.?{tail}", digits=1, starts=shortened)
     suffix = _any(languages.street_suffixes)
     street3 = rf"{_START}(?P<street3>{_NAME}?{suffix}\.?|{_NAME}[ -]{suffix}\.?)\s{{0,2}}\d{{1,4}}\s?[a-z]?{_END}"
-    yield _Form(street3, digits=1, holds=languages.street_suffixes)
+    yield Form(street3, digits=1, holds=languages.street_suffixes)
     prefix = rf"{_START}(?-i:(?i:{_any(languages.street_prefixes)}))(?:\s?(?:d[eiu]|des|del|dell[ao]|l[aeo]s?)\b|\s[ld]['’])*\s?"
     number = r"(?:,?\s{0,2}(?:n[°ºo.]?\s?)?\d{1,4}(?:\s?(?:bis|ter|[a-z]))?)"
     place = rf"(?P<{{}}>{_NAME}(?:[ -]{_NAME}){{{{0,3}}}})"
     kinds = languages.street_prefixes
     street4 = rf"(?<!\w)\d{{1,4}}(?:\s?(?:bis|ter))?,?\s{prefix}{place.format('street4')}"
-    yield _Form(street4, digits=1, starts=kinds)
-    yield _Form(rf"{prefix}{place.format('street5')}{number}{_END}", digits=1, starts=kinds)
-    yield _Form(rf"{prefix}\d{{1,6}}{_END}", digits=1, starts=kinds)  # P.O. Box 12
+    yield Form(street4, digits=1, starts=kinds)
+    yield Form(rf"{prefix}{place.format('street5')}{number}{_END}", digits=1, starts=kinds)
+    yield Form(rf"{prefix}\d{{1,6}}{_END}", digits=1, starts=kinds)  # P.O. Box 12
     states = [code.upper() for code in languages.states]
     alone = "|".join(code for code in states if code not in _IMAGING_STATES) or _NEVER
     state = rf"{_NAME}(?:\s{_NAME}){{0,2}},\s?(?-i:{'|'.join(states) or _NEVER})|(?-i:{alone})"
-    yield _Form(
+    yield Form(
         rf"(?<!\w)(?:{state}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)",
         digits=5,
         needs=_FIVE_DIGITS_THERE,
         starts=languages.states,
     )
     town = rf"(?<![\w.-])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}}|\d\d-\d{{3}}|\d{{4}}-\d{{3}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
-    yield _Form(town, digits=4)
+    yield Form(town, digits=4)
     letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
-    yield _Form(rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){_END}", digits=4)  # CH3012 Bern, D 72076 Ulm
-    yield _Form(
+    yield Form(rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){_END}", digits=4)  # CH3012 Bern, D 72076 Ulm
+    yield Form(
         rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>(?:den |de )?{_NAME}){_END}", digits=4
     )  # 1234 AB Town
     small = rf"(?<![\w.,-])[1-9]\d{{3}} (?!(?:{_NO_DUTCH_END}){_END})[A-Z]{{2}} (?P<street10>[^\W\d_]{{4,}}){_END}"
-    yield _Form(small, digits=4)  # 1016 gv amsterdam
+    yield Form(small, digits=4)  # 1016 gv amsterdam
     country = r"(?:A|AT|BE|CH|DK|FI|FL|HU|LI|LU|NL|NO|SI)-\d{4}|(?:D|DE|E|ES|F|FR|I|IT)-\d{5}|SE-\d{3} ?\d\d"
-    yield _Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, marks="-")  # A-6060
+    yield Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, marks="-")  # A-6060
     dutch = rf"(?-i:[1-9]\d\d[1-9]\s(?!(?:{_NO_DUTCH_END}){_END})[A-Z]{{2}})"  # 1234 AB, which names one street
     parameter = r"(?<!t[eir] )(?<!t[eir]=)(?<!b )(?<!b=)(?<!series )(?<!image )(?<!slice )"
-    yield _Form(rf"(?<![\w.,/=-]){parameter}{dutch}(?![^\W_]|[./-]\w)", digits=4)
+    yield Form(rf"(?<![\w.,/=-]){parameter}{dutch}(?![^\W_]|[./-]\w)", digits=4)
     yield from _postcodes(languages)
 
 
-def _postcodes(languages: Languages) -> Iterator[_Form]:
+def _postcodes(languages: Languages) -> Iterator[Form]:
     """Yield British postcodes: whole ones, and the first half behind a town."""
     areas = [area.upper() for area in languages.postcode_areas]
     half = rf"(?:{'|'.join(areas) or _NEVER})\d[\dA-Z]?"
     inward = r"\d[ABD-HJLNP-UW-Z]{2}"
     whole = rf"{_START}(?-i:{half}\s?{_NO_INWARD}{inward}){_END}"  # LS9 7TF
-    yield _Form(whole, digits=2, needs=_POSTCODE_THERE)
+    yield Form(whole, digits=2, needs=_POSTCODE_THERE)
     # Halves that name no vertebra, series or view: SW1A 2AP, B33 8TH.
     long = "|".join(area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS) or _NEVER
     lettered = rf"(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z]\s?{inward}"
     whose = rf"(?:{long})\d[\dA-Z]?\s?\d(?:AP|AX|PA|SE|TE|TR)"  # LS1 4AP
-    halves = [f"{area}{digit}" for area in languages.postcode_areas for digit in range(10)]
-    eighth = rf"(?:(?:{long})\d|[A-Z]\d\d)\s?\dTH"  # of an area that there is: T12 8TH is a rib
-    named = rf"{_START}(?-i:{lettered}|{whose}|{eighth}){_END}"
-    yield _Form(named, digits=2, needs=_POSTCODE_THERE, starts=halves)
+    one = "|".join(area for area in areas if len(area) == 1) or _NEVER
+    eighth = rf"(?:(?:{long})\d|(?:{one})\d\d)\s?\dTH"  # T12 8TH is a rib: no area is called T
+    yield Form(rf"{_START}(?-i:{lettered}|{whose}|{eighth}){_END}", digits=2, needs=_POSTCODE_THERE)
     # In lower case no halves of a letter and a digit, which levels and branches have: sw1a 1aa, m13 9pl.
-    one, small = "|".join(area for area in areas if len(area) == 1) or _NEVER, inward.lower()
+    small = inward.lower()
     outward = rf"(?:(?:{long})\d[\dA-Z]?|(?:{one})\d\d|(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z])".lower()
-    yield _Form(rf"{_START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){_END}", digits=2, needs=_POSTCODE_THERE)
+    yield Form(rf"{_START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){_END}", digits=2, needs=_POSTCODE_THERE)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
-    yield _Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
+    yield Form(rf"{_START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{_END}", digits=1, starts=languages.postcode_towns)
     london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]
-    yield _Form(rf"{_START}(?-i:(?:EC[1-4]|SW1|WC[12])[A-Z]){_END}", digits=1, starts=london)  # first halves there
+    yield Form(rf"{_START}(?-i:(?:EC[1-4]|SW1|WC[12])[A-Z]){_END}", digits=1, starts=london)  # first halves there
     telling = [area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS]
     areas_of_towns = rf"(?:{'|'.join(telling) or _NEVER})\d[\dA-Z]?"
     town = rf"{_START}(?-i:(?P<street8>[A-Z][A-Za-z]{{2,}}),?\s{areas_of_towns}){_END}"  # Leeds LS9
-    yield _Form(town, digits=1, needs=_TOWN_AND_AREA_THERE)
+    yield Form(town, digits=1, needs=_TOWN_AND_AREA_THERE)
 
 
 def _full_date(languages: Languages) -> str:
@@ -510,52 +506,50 @@ def _full_date(languages: Languages) -> str:
     )
 
 
-def _kept_forms(languages: Languages) -> Iterator[_Form]:
+def _kept_forms(languages: Languages) -> Iterator[Form]:
     yield from _national()
     yield from _births(languages)
     date = _full_date(languages)
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
-    yield _Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
-    yield _Form(r"(?<!\w)[^\W\d_][\w.-]{1,63}@[^\W\d_][\w.-]{2,63}", marks="@")  # an account without a domain
-    yield _Form(r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+", marks=":.")  # URL
-    yield _Form(_NETWORK, marks=":-.")
+    yield Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
+    yield Form(r"(?<!\w)[^\W\d_][\w.-]{1,63}@[^\W\d_][\w.-]{2,63}", marks="@")  # an account without a domain
+    yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+", marks=":.")  # URL
+    yield Form(_NETWORK, marks=":-.")
     yield from _kept_computers()
     yield from _kept_labels(languages)
-    yield _Form(
+    yield Form(
         rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
         rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
         digits=5,
         needs=_YEAR_THERE,
     )
-    yield _Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", marks=".", digits=3)  # UID: checked for its length
+    yield Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", marks=".", digits=3)  # UID: checked for its length
     groups = r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])"  # checked for digits
-    yield _Form(groups, marks=" /-", digits=6)
-    yield _Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
-    yield _Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7)  # local telephone
-    yield _Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", marks="0", digits=9)
+    yield Form(groups, marks=" /-", digits=6)
+    yield Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
+    yield Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7)  # local telephone
+    yield Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", marks="0", digits=9)
 
 
-def _kept_computers() -> Iterator[_Form]:
+def _kept_computers() -> Iterator[Form]:
     """Yield hosts, addresses and accounts of computers; four numbers with points may be a version where no label stands."""
-    yield _Form(_INSIDE_HOST, marks=".")
-    yield _Form(_KEPT_HOST, marks=".")
-    yield _Form(
-        rf"{_START}(?:ip|host|gateway)(?:[ -]?addr(?:ess|\.)?)?[ .:=]{{1,3}}{_IP}(?![\w.])", marks=".", digits=4
-    )
-    yield _Form(rf"(?<![\w.]){_INSIDE_IP}(?![\w.])", marks=".", digits=7)
-    yield _Form(_HOME, marks="/\\")
-    yield _Form(_USER, marks="=")
+    yield Form(_INSIDE_HOST, marks=".")
+    yield Form(_KEPT_HOST, marks=".")
+    yield Form(rf"{_START}(?:ip|host|gateway)(?:[ -]?addr(?:ess|\.)?)?[ .:=]{{1,3}}{_IP}(?![\w.])", marks=".", digits=4)
+    yield Form(rf"(?<![\w.]){_INSIDE_IP}(?![\w.])", marks=".", digits=7)
+    yield Form(_HOME, marks="/\\")
+    yield Form(_USER, marks="=")
 
 
-def _kept_labels(languages: Languages) -> Iterator[_Form]:
+def _kept_labels(languages: Languages) -> Iterator[Form]:
     """Yield labels of wards, telephones and a person's numbers with what stands behind them."""
     wards, phones, labels = languages.ward_labels, languages.phone_labels, languages.kept_id_labels
-    yield _Form(rf"{_START}{_any(wards)}\.?\s(?:\d{{1,3}}[a-z]?|(?-i:[A-Z])\d{{1,3}}){_END}", digits=1, starts=wards)
+    yield Form(rf"{_START}{_any(wards)}\.?\s(?:\d{{1,3}}[a-z]?|(?-i:[A-Z])\d{{1,3}}){_END}", digits=1, starts=wards)
     digits = r"(?=(?:\D{0,3}\d){6})\+?\(?\d[\d ()/.-]{4,20}\d"
-    yield _Form(rf"{_START}{_any(phones)}[ .:#=]{{1,3}}(?P<only8>{digits}){_END}", digits=6, starts=phones)
+    yield Form(rf"{_START}{_any(phones)}[ .:#=]{{1,3}}(?P<only8>{digits}){_END}", digits=6, starts=phones)
     value = r"(?=(?:[A-Z./-]{0,6}\d){4})[A-Z0-9](?:[A-Z0-9]|[./-](?=[A-Z0-9])){3,24}"
-    yield _Form(rf"{_START}{_any(labels)}\.?[ .:#=-]{{1,3}}{value}{_END}", digits=4, starts=labels)
+    yield Form(rf"{_START}{_any(labels)}\.?[ .:#=-]{{1,3}}{value}{_END}", digits=4, starts=labels)
 
 
 class Patterns:
@@ -574,19 +568,19 @@ class Patterns:
         return Persons(self.languages)
 
     @cached_property
-    def described(self) -> tuple[_Form, ...]:
+    def described(self) -> tuple[Form, ...]:
         return tuple(_known_forms(self.languages))
 
     @cached_property
-    def labelled(self) -> tuple[_Form, ...]:
+    def labelled(self) -> tuple[Form, ...]:
         return tuple(_labelled(self.languages))
 
     @cached_property
-    def addresses(self) -> tuple[_Form, ...]:
+    def addresses(self) -> tuple[Form, ...]:
         return tuple(_addresses(self.languages))
 
     @cached_property
-    def kept(self) -> tuple[_Form, ...]:
+    def kept(self) -> tuple[Form, ...]:
         return tuple(_kept_forms(self.languages))
 
     @cached_property
@@ -600,7 +594,7 @@ class Patterns:
 
         One of `negations` behind a role is initials where its clause ends there alone: Surgeon: no fracture.
         """
-        for match in _matches(self.described, text):
+        for match in matches(self.described, text):
             initials = match.groupdict().get("initials") or ""
             if initials.lower() in negations and not _CLAUSE_ENDS.match(text, match.end()):
                 continue
@@ -612,14 +606,14 @@ class Patterns:
             return
         yield from self.labelled_spans(text)
         for form in self.addresses:
-            for match in _matches((form,), text):
+            for match in matches((form,), text):
                 street = next((value for value in match.groupdict().values() if value), "")
                 if not street or street.lower() in self.street_names or not is_imaging(street):
                     yield match.span()
 
     def labelled_spans(self, text: str) -> Iterator[Span]:
         """Yield labels with the identifiers that they make of what stands behind them."""
-        return (match.span() for match in _matches(self.labelled, text))
+        return (match.span() for match in matches(self.labelled, text))
 
     def _date_behind_value(self, text: str, start: int, end: int) -> int:
         """Return where what was found begins: at a date behind values that were taken for parts of it (TE 30 12.03.2020)."""
@@ -632,7 +626,7 @@ class Patterns:
         return date.start() + 1 if values else start
 
     @cached_property
-    def _before_day(self) -> _Form:
+    def _before_day(self) -> Form:
         birth, on, since = map(
             _any, (self.languages.birth_labels, self.languages.date_words, self.languages.since_words)
         )
@@ -641,7 +635,7 @@ class Patterns:
         prior = rf"(?P<prior>{_any(self.languages.personal_words)})[ .:]{{1,3}}"
         words = self.languages
         starts = (*words.birth_labels, *words.date_words, *words.since_words, *words.personal_words)
-        return _Form(rf"{_START}(?:{ends}|{prior})$", starts=starts)
+        return Form(rf"{_START}(?:{ends}|{prior})$", starts=starts)
 
     @cached_property
     def _range(self) -> re.Pattern[str]:
@@ -663,7 +657,7 @@ class Patterns:
         yield from self._known_days_in_words(text, known)
         last = -1
         for match in _DAY_AND_MONTH.finditer(text):
-            before = next(_matches((self._before_day,), text[max(0, match.start() - _LOOK_BACK) : match.start()]), None)
+            before = next(matches((self._before_day,), text[max(0, match.start() - _LOOK_BACK) : match.start()]), None)
             ranged = 0 <= last < match.start() and self._range.fullmatch(text, last, match.start())
             if not ranged and not self._is_day_without_year(text, match, before, known):
                 continue
@@ -709,7 +703,7 @@ class Patterns:
 
     def in_kept_text(self, text: str) -> Iterator[Span]:
         """Yield what a kept text loses: it holds names of devices, versions and codes too, so only the unmistakable."""
-        for match in _matches(self.kept, text):
+        for match in matches(self.kept, text):
             if self._identifies(match[0]) and not self.measures.is_measured(text, *match.span()):
                 yield match.span("only8" if match.groupdict().get("only8") else 0)  # the label of a telephone stays
 

@@ -12,7 +12,8 @@ from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load
 from phi_deid_pipeline.languages import KEYS, load_languages
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
-from phi_deid_pipeline.text_patterns import _matches, compile_patterns
+from phi_deid_pipeline.text_forms import matches
+from phi_deid_pipeline.text_patterns import compile_patterns
 
 EMPTY = Lexicon()
 VOCABULARY = load_vocabulary()
@@ -343,7 +344,7 @@ def test_forms_find_what_one_expression_of_all_of_them_finds(kind: str) -> None:
     found = 0
     for text in _texts(2500):
         expected = [match.span() for match in together.finditer(text)]
-        assert [match.span() for match in _matches(forms, text)] == expected
+        assert [match.span() for match in matches(forms, text)] == expected
         found += len(expected)
     assert found > 100
 

@@ -245,3 +245,8 @@ def test_an_unknown_word_in_lower_case_takes_no_finding_along(text: str, left: s
 @pytest.mark.parametrize("text", ["Patient murphy", "Dr. de groot", "peter murphy", "anna lang", "D6W VA3W", "H8.5.5"])
 def test_surnames_in_lower_case_and_short_forms_go(text: str) -> None:
     assert cleaned(text) == ""
+
+
+@pytest.mark.parametrize(("text", "left"), [("T12 8TH Rippe für Höhle", "T12 8TH Rippe"), ("B33 8TH ü", "")])
+def test_a_postcode_is_told_from_a_rib_whatever_letters_stand_beside(text: str, left: str) -> None:
+    assert cleaned(text) == left
