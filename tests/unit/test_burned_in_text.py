@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,10 +17,13 @@ from phi_deid_pipeline.boxes import clipped, grown, iou, without_nested
 from phi_deid_pipeline.burned_in_text import ReaderSettings, read_image
 from phi_deid_pipeline.burned_in_text import chain as chain_module
 from phi_deid_pipeline.burned_in_text import detect as detect_module
+from phi_deid_pipeline.burned_in_text.detect import Candidate
 from phi_deid_pipeline.burned_in_text.models import have_models
+from phi_deid_pipeline.burned_in_text.prepare import MIDDLE
 from phi_deid_pipeline.burned_in_text.read import (
     Line,
     ReaderError,
+    continuing,
     have_tesseract,
     is_text,
     lengthened,
@@ -216,6 +220,53 @@ def test_a_line_is_lengthened_by_no_more_than_its_reach():
 def test_a_square_box_is_not_lengthened():
     square = Line(Box(100, 40, 22, 20), "AB", 0.9, 0.9, 1.1)
     assert lengthened(square, strokes(Box(60, 42, 200, 14))) == square
+
+
+NO_STROKES = np.full((300, 400), MIDDLE, np.uint8)
+
+
+def piece(box: Box, text: str = "W", confidence: float = 0.9) -> Line:
+    return Line(box, text, confidence, 0.5, 1.2)
+
+
+def test_a_piece_that_stands_apart_belongs_to_the_line_that_goes_on_from_it():
+    level = Line(Box(100, 40, 170, 26), "TERGAARD", 0.9, 0.9, 6.5)
+    before, first = piece(Box(66, 42, 18, 18)), piece(Box(40, 41, 18, 20), "A")
+    behind = piece(Box(292, 45, 24, 22))
+    found = continuing([behind, first, before], [level], NO_STROKES, ReaderSettings())
+    assert [n.box for n in found] == [Box(283, 45, 42, 22), Box(32, 41, 34, 20), Box(59, 42, 32, 18)]
+    upright = Line(Box(40, 100, 14, 62), "ERGSTROM", 0.9, 0.6, 4.5)
+    above = piece(Box(36, 58, 22, 32), ".DR")
+    assert [n.box for n in continuing([above], [upright], NO_STROKES, ReaderSettings())] == [Box(36, 49, 22, 50)]
+
+
+def test_a_piece_elsewhere_belongs_to_no_line():
+    line = Line(Box(100, 40, 170, 26), "TERGAARD", 0.9, 0.9, 6.5)
+    others = [
+        piece(Box(40, 42, 18, 18)),  # far
+        piece(Box(76, 60, 18, 18)),  # of the next row
+        piece(Box(120, 42, 18, 18)),  # inside the line
+        piece(Box(84, 48, 8, 8)),  # small: a mark
+        piece(Box(20, 10, 78, 80)),  # tall: anatomy
+        piece(Box(76, 42, 18, 18), text="-"),
+        piece(Box(76, 42, 18, 18), confidence=0.3),
+    ]
+    assert [other.box for other in others if continuing([other], [line], NO_STROKES, ReaderSettings())] == []
+    square = replace(line, box=Box(100, 40, 30, 26))
+    assert continuing([piece(Box(76, 42, 18, 18))], [square], NO_STROKES, ReaderSettings()) == []
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_read_image_tells_a_piece_that_a_line_goes_on_in_whenever_it_is_seen(monkeypatch, later):
+    line, apart = Candidate(150, 60, 100, 20, 0.0, 0.9), Candidate(80, 60, 18, 18, 0.0, 0.5)
+    scans = iter([[line], [], [apart], []] if later else [[line, apart], [], [], []])
+    monkeypatch.setattr(chain_module, "used_readers", lambda settings: ("ppocr",))
+    monkeypatch.setattr(chain_module, "detect", lambda *_: next(scans, []))
+    texts = {line.x: ("TERGAARD", 0.9), apart.x: ("W", 0.9)}
+    monkeypatch.setattr(
+        chain_module, "read_box", lambda _, c, __: Line(c.box(), *texts[c.x], c.score, c.width / c.height)
+    )
+    assert {r.text for r in read_image(background(120, 300))} == {"W", "TERGAARD"}
 
 
 def letter(text: str, y: int, x: int = 50, confidence: float = 0.9, side: int = 20) -> Line:

@@ -16,6 +16,7 @@ from phi_deid_pipeline.burned_in_text.prepare import Views, is_constant, prepare
 from phi_deid_pipeline.burned_in_text.read import (
     UNDER_READ_DENSITY,
     Line,
+    continuing,
     have_tesseract,
     is_surely_text,
     is_text,
@@ -82,7 +83,7 @@ def read_image(
     # Tesseract alone finds words in any noise: looking again would never end, so that chain looks once.
     rounds = settings.max_rounds if "ppocr" in readers else 1
     for _ in range(rounds):
-        fresh, left_out = scan(working, invert, window, settings, readers, found if doubt else None)
+        fresh, left_out = scan(working, invert, window, settings, readers, found, doubt=doubt)
         doubted += left_out
         if not fresh:
             break
@@ -145,10 +146,13 @@ def read_stroke_map(stroke: np.ndarray, settings: ReaderSettings) -> tuple[Regio
         for candidate in detect(stroke, scales(max(rows, columns))[0], settings)
         if candidate.thickness <= tallest
     ]
-    lines = [line for line in (read_box(views, candidate, settings) for candidate in found) if is_text(line, settings)]
+    read = [read_box(views, candidate, settings) for candidate in found]
+    lines = [line for line in read if is_text(line, settings)]
+    pieces = _without(read, lines)
     if eligible(rows, columns):
         lines = _without(lines, doubtful(lines, stroke, ()))
-    placed = _placed(_unique([lengthened(line, stroke) for line in lines]), views, rows, columns, settings)
+    longer = [lengthened(line, stroke) for line in lines]
+    placed = _placed(_unique([*longer, *continuing(pieces, lines, stroke, settings)]), views, rows, columns, settings)
     return tuple(sorted((_region(line, 0, "pixels") for line in placed), key=_place))
 
 
@@ -171,11 +175,12 @@ def _scan(
     window: tuple[float, float] | None,
     settings: ReaderSettings,
     readers: tuple[str, ...],
-    known: Sequence[Line] | None,
+    known: Sequence[Line],
     *,
+    doubt: bool,
     whole: tuple[int, int],
 ) -> tuple[list[Line], list[Line]]:
-    """Return what is read in an image, and what is left out because the gate knows better; it is asked if `known` is given."""
+    """Return what is read in an image beside what is known, and what is left out as the gate knows better, if asked to `doubt`."""
     rows, columns = image.shape[:2]
     views = prepare(image, invert=invert, window=window, padding=settings.padding)
     stroke_scale, window_scale = scales(max(whole))
@@ -199,7 +204,9 @@ def _scan(
             continue
         lines.append(line)
     columns_of_letters = stacked(no_text, settings)
-    left_out = _left_out(lines, columns_of_letters, views, known) if known is not None else []
+    shift = views.padding
+    before = [replace(n, box=Box(n.box.x + shift, n.box.y + shift, n.box.w, n.box.h)) for n in known]
+    left_out = _left_out(lines, columns_of_letters, views, before) if doubt else []
     lines = [
         second_reading(views, line, settings)
         if "tesseract" in readers and line.confidence < settings.second_reader_below
@@ -207,14 +214,15 @@ def _scan(
         for line in _without(lines, left_out)
     ]
     lines += _without(columns_of_letters, left_out)
-    found, doubted = (_unique([lengthened(line, views.stroke) for line in some]) for some in (lines, left_out))
+    pieces = continuing(no_text, [*before, *lines], views.stroke, settings)
+    longer, doubted = ([lengthened(line, views.stroke) for line in some] for some in (lines, left_out))
+    found, doubted = _unique([*longer, *pieces]), _unique(doubted)
     return _placed(found, views, rows, columns, settings), _placed(doubted, views, rows, columns, settings)
 
 
 def _left_out(lines: list[Line], columns: list[Line], views: Views, known: Sequence[Line]) -> list[Line]:
     """Return the lines and columns of letters that the gate doubts; of columns, which it was not trained on, fewer."""
-    shift = views.padding
-    before = [Box(n.box.x + shift, n.box.y + shift, n.box.w, n.box.h) for n in known]
+    before = [line.box for line in known]
     doubted = doubtful(lines, views.stroke, before)
     beside = [*before, *(line.box for line in _without(lines, doubted))]
     return doubted + doubtful(columns, views.stroke, beside, below=THRESHOLD)
@@ -230,7 +238,9 @@ def _scan_with_tesseract(
     window: tuple[float, float] | None,
     settings: ReaderSettings,
     readers: tuple[str, ...],
-    _: Sequence[Line] | None,
+    _: Sequence[Line],
+    *,
+    doubt: bool,
 ) -> tuple[list[Line], list[Line]]:
     if "tesseract" not in readers:
         raise RuntimeError("no reader of text is installed")

@@ -29,6 +29,12 @@ SPARSE = 1.0  # letters per height of length under which a line is also read ups
 MORE_LETTERS = 1.5  # times as many letters
 TURNED_GAIN = 0.1  # confidence by which text upside down must be surer than upright
 STACK, STACK_GAP, STACK_SHIFT, STACK_SIZES = 3, 0.8, 0.6, 2.0  # letters below one another; times their height; ratio
+PIECE_GAP, PIECE_SHIFT, PIECE_SIZES = (
+    1.0,
+    0.5,
+    2.0,
+)  # of the thickness of a line: to a piece that goes on with it; ratio
+PIECE_OVERLAP = 0.75  # of the length of the piece: the line may reach so far into it
 STRONG_STROKE = 40  # of 127: strokes that are ink
 END_REACH, END_GAP = 1.0, 0.4  # times the thickness of a line: how far an end may move, over which gaps
 END_MARGIN = 0.4  # times the thickness: added to both ends in any case, for strokes too weak to tell
@@ -176,6 +182,11 @@ def lengthened(line: Line, stroke: np.ndarray) -> Line:
     upright = box.h >= TALL * box.w
     if not upright and box.w < TALL * box.h:
         return line
+    return _lengthened(line, stroke, upright=upright)
+
+
+def _lengthened(line: Line, stroke: np.ndarray, *, upright: bool) -> Line:
+    box = line.box
     values = (stroke.T if upright else stroke).astype(np.int16) - MIDDLE
     top, left, thick, length = (box.x, box.y, box.w, box.h) if upright else (box.y, box.x, box.h, box.w)
     band = values[max(top, 0) : top + thick]
@@ -223,6 +234,37 @@ def _column(column: list[Line]) -> Line:
     count = len(column)
     sure, score = (sum(values) / count for values in zip(*((n.confidence, n.score) for n in column), strict=True))
     return Line(box, "".join(line.text for line in column), sure, score, box.h / max(box.w, 1))
+
+
+def continuing(pieces: list[Line], lines: list[Line], stroke: np.ndarray, settings: ReaderSettings) -> list[Line]:
+    """Return the pieces, each too little to be told as text, in which a line goes on: next to its end, about as thick.
+
+    Their boxes are as long as their strokes go on along the line; `stroke` is the padded stroke map.
+    """
+    likely = [n for n in pieces if letters(n.text) and n.confidence >= settings.min_confidence]
+    found: dict[int, Line] = {}
+    for box in (line.box for line in lines if max(line.box.w, line.box.h) >= TALL * min(line.box.w, line.box.h)):
+        while fresh := [i for i, n in enumerate(likely) if i not in found and _goes_on_in(box, n.box)]:
+            found |= {i: _lengthened(likely[i], stroke, upright=box.h > box.w) for i in fresh}
+            box = reduce(_reaching, (likely[i].box for i in fresh), box)
+    return [found[i] for i in sorted(found)]
+
+
+def _goes_on_in(line: Box, piece: Box) -> bool:
+    """Tell whether a piece stands on the axis of a line, before its begin or behind its end."""
+    if line.h > line.w:
+        line, piece = (Box(box.y, box.x, box.h, box.w) for box in (line, piece))
+    gap = max(line.x, piece.x) - min(line.x + line.w, piece.x + piece.w)
+    shift = abs(2 * line.y + line.h - 2 * piece.y - piece.h)
+    alike = max(line.h, piece.h) <= PIECE_SIZES * min(line.h, piece.h)
+    stands_out = -gap <= PIECE_OVERLAP * piece.w
+    return alike and stands_out and gap <= PIECE_GAP * line.h and shift <= 2 * PIECE_SHIFT * line.h
+
+
+def _reaching(line: Box, piece: Box) -> Box:
+    """Return the box of a line as long as with a piece of it, no thicker than before."""
+    both = joined(line, piece)
+    return Box(line.x, both.y, line.w, both.h) if line.h > line.w else Box(both.x, line.y, both.w, line.h)
 
 
 def second_reading(views: Views, line: Line, settings: ReaderSettings) -> Line:
