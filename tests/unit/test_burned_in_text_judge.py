@@ -107,6 +107,8 @@ def test_patterns_and_cue_words_identify_without_a_lexicon(text, category):
 
 @pytest.mark.parametrize("text", [
     "F 92Y", "90y", "092Y", "101Y", "90 YEARS", "95 yo", "97A", "102 y", "F 92 Y", "F/92", "m/101", "95 y f", "91/M", "F 90Y", "90 J M",
+    "F90Y", "M100Y", "W92J", "F.92Y", "m 101", "F92",  # no blank, or the Y is not read
+    "F99W", "F 9OY", "ge 91",  # as misread
 ])  # fmt: skip
 def test_ages_above_89_identify(text):
     finding = verdict(text, NOBODY)
@@ -126,7 +128,7 @@ def test_numbers_in_groups_and_days_without_a_year_are_not_benign(text):
     "text",
     [
         "0 50 100 150", "100 120 140", "5 4 3 2 1", "1 2", "3/4", "1/2", "IM 4/12", "FR 12/30", "15/30", "89 Y",
-        "X 95 Y 102", "F/4", "W 100",
+        "X 95 Y 102", "F/4", "W 100", "F 90 Y 102", "F89Y", "M 12", "GE 12", "F 40",
     ],
 )  # fmt: skip
 def test_scales_counts_and_ages_up_to_89_are_benign(text):

@@ -63,7 +63,8 @@ _LONG_NUMBER = re.compile(r"\d(?:[.,'/-]{0,2}\d){4,}")
 _OLD = re.compile(  # 45 CFR 164.514(b)(2)(i)(C); 90Y may be yttrium, and goes
     r"(?<![\w.,])(?:0?9\d|1[0-3]\d)\s?(?:Y/O|YO|YRS?|YEARS?|JAHRE|ANS|ANNI|ANOS|AÑOS|JAAR)(?![^\W_])"
     r"|(?<![\w.,])0?(?:9\d|1[0-3]\d)(?:[AJY]|\s[AJY](?!\s?[:=]?\s?\d))(?![^\W_])"  # not in X 95 Y 102
-    r"|(?<![\w.,])(?:[FM]/|[FMW]\s(?=0?\d+\s?[AJY]))0?(?:9\d|1[0-3]\d)(?![.,\d])"  # F/92, M 90Y
+    r"|(?<![\w.,])(?:[FM]/|[FMW][\s.]?(?=0?\d+\s?[AJY](?!\s?[:=]?\s?\d)))0?(?:9\d|1[0-3]\d)(?![.,\d])"  # F/92, M 90Y, F90Y
+    r"|\A\W*(?:[FM]\s?0?(?:9[\dO]|1[0-3O][\dO])\s?[A-Z]?|GE\s?(?:9\d|1[0-3]\d))\W*\Z"  # misread: F99W, ge 91 of Age 91
     r"|(?<![\w.,])0?(?:9\d|1[0-3]\d)\s?(?:[AJY]\s?)?[/ ]?[FM](?![^\W_]|[/.,]?\d)"  # 92/F, 95 y m
 )
 _GROUPS = re.compile(r"(?<![\w.,:/-])\d{1,3}(?: \d{1,3})+(?![\w]|[.,:/-]\d)")
