@@ -217,6 +217,16 @@ def test_a_line_is_lengthened_by_no_more_than_its_reach():
     assert 100 - 21 <= box.x <= 100 - 16 and 220 + 16 <= box.x + box.w <= 220 + 21
 
 
+def test_letters_below_one_another_are_lengthened_over_the_gaps_between_them():
+    column = Line(Box(40, 100, 20, 120), "ABERN", 0.9, 0.9, 6.0)
+    letters_apart = strokes(*(Box(x, 42, 16, 14) for x in range(20, 320, 28))).T
+    assert lengthened(column, letters_apart).box == Box(40, 19, 20, 293)
+    assert lengthened(column, strokes(Box(20, 42, 300, 14)).T).box.h < 170  # turned text: as far as ever
+    other = letters_apart.copy()
+    other[225:260] = other[60:95] = MIDDLE  # another text
+    assert lengthened(column, other).box == Box(40, 92, 20, 136)
+
+
 def test_a_square_box_is_not_lengthened():
     square = Line(Box(100, 40, 22, 20), "AB", 0.9, 0.9, 1.1)
     assert lengthened(square, strokes(Box(60, 42, 200, 14))) == square

@@ -37,6 +37,7 @@ PIECE_GAP, PIECE_SHIFT, PIECE_SIZES = (
 PIECE_OVERLAP = 0.75  # of the length of the piece: the line may reach so far into it
 STRONG_STROKE = 40  # of 127: strokes that are ink
 END_REACH, END_GAP = 1.0, 0.4  # times the thickness of a line: how far an end may move, over which gaps
+APART, STACK_ENDS = 0.3, (8.0, 1.0)  # the same of letters below one another, which leave such gaps between them
 END_MARGIN = 0.4  # times the thickness: added to both ends in any case, for strokes too weak to tell
 END_INK = 0.15  # of the thickness: strokes across it that go on with a line
 RECOGNISER, TESSERACT = "ppocr", "tesseract"
@@ -193,18 +194,23 @@ def _lengthened(line: Line, stroke: np.ndarray, *, upright: bool) -> Line:
     inside = band[:, max(left, 0) : left + length]
     sign = 1 if (inside > STRONG_STROKE).sum() >= (inside < -STRONG_STROKE).sum() else -1
     across = (band * sign > STRONG_STROKE).sum(axis=0) >= max(2, END_INK * thick)
-    reach = round(END_REACH * thick)
+    apart = upright and _widest_gap(across[max(left, 0) : left + length]) >= APART * thick
+    reach, gap = (round(n * thick) for n in (STACK_ENDS if apart else (END_REACH, END_GAP)))
     margin = round(END_MARGIN * thick)
-    before = max(_goes_on(across[max(left - reach, 0) : max(left, 0)][::-1], thick), margin)
-    after = max(_goes_on(across[left + length : left + length + reach], thick), margin)
+    before = max(_goes_on(across[max(left - reach, 0) : max(left, 0)][::-1], gap), margin)
+    after = max(_goes_on(across[left + length : left + length + reach], gap), margin)
     start, size = left - before, length + before + after
     return replace(line, box=Box(box.x, start, box.w, size) if upright else Box(start, box.y, size, box.h))
 
 
-def _goes_on(ink: np.ndarray, thick: int) -> int:
+def _widest_gap(ink: np.ndarray) -> int:
+    return int(np.diff(np.flatnonzero(ink)).max(initial=1)) - 1
+
+
+def _goes_on(ink: np.ndarray, gap: int) -> int:
     """Return how far ink goes on from an end, without a gap as wide as the one between two texts."""
     at = np.flatnonzero(ink)
-    wide = np.flatnonzero(np.diff(at, prepend=-1) > max(END_GAP * thick, 2))
+    wide = np.flatnonzero(np.diff(at, prepend=-1) > max(gap, 2))
     reached = at[: wide[0]] if len(wide) else at
     return int(reached[-1]) + 2 if len(reached) else 0  # a pixel more, for soft edges
 
