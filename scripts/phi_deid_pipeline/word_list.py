@@ -16,9 +16,9 @@ class WordList:
 
     def __init__(self, path: Path) -> None:
         """Read the rows; PolicyError names the line of an unknown strength."""
-        text = path.read_text(encoding="utf-8")
-        rows = text.partition("\n")[2] if text.startswith("#") else text
-        self._rows = rows if _is_sound(rows) else _checked(path.name, text)
+        text = path.read_bytes()
+        rows = text.partition(b"\n")[2] if text.startswith(b"#") else text
+        self._rows = rows if _is_sound(rows) else _checked(path.name, text.decode("utf-8")).encode("utf-8")
         self._known: dict[str, str] = {}
 
     def strength(self, word: str) -> str:
@@ -31,18 +31,18 @@ class WordList:
         return found
 
     def _look_up(self, word: str) -> str:
-        rows, wanted = self._rows, f"{word}\t"
+        rows, wanted = self._rows, f"{word}\t".encode("utf-8", "surrogatepass")
         low, high = 0, len(rows)  # where rows begin
         while low < high:
-            start = rows.rfind("\n", low, (low + high) // 2) + 1 or low
-            end = rows.index("\n", start)
+            start = rows.rfind(b"\n", low, (low + high) // 2) + 1 or low
+            end = rows.index(b"\n", start)
             if rows[start:end] < wanted:
                 low = end + 1
             else:
                 high = start
         if "\n" in word or not rows.startswith(wanted, low):
             return ""
-        return rows[low + len(wanted) : rows.index("\n", low)]
+        return rows[low + len(wanted) : rows.index(b"\n", low)].decode("ascii")
 
 
 class Words(Container[str]):
@@ -55,11 +55,11 @@ class Words(Container[str]):
         return isinstance(word, str) and self._holds(word)
 
 
-def _is_sound(rows: str) -> bool:
+def _is_sound(rows: bytes) -> bool:
     """Tell whether every line is a word, a tab and a strength."""
-    lines = rows.count("\n")
-    ends = sum(rows.count(f"\t{strength}\n") for strength in STRENGTHS)
-    return lines == rows.count("\t") == ends and rows.endswith("\n") and not ("\n\t" in rows or rows.startswith("\t"))
+    lines = rows.count(b"\n")
+    ends = sum(rows.count(f"\t{strength}\n".encode("ascii")) for strength in STRENGTHS)
+    return lines == rows.count(b"\t") == ends and rows.endswith(b"\n") and not (b"\n\t" in rows or rows[:1] == b"\t")
 
 
 def _checked(name: str, text: str) -> str:
