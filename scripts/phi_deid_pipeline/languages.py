@@ -15,6 +15,7 @@ from phi_deid_pipeline.value_objects import dataclass, field_names
 LANGUAGES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "free_text"
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
 _ALLOWED = re.compile(r"[^\W\d_][\w .'/°º-]*")  # what a row may be: the loader makes patterns of it
+_PLAIN = re.compile("[a-z]+(?: [a-z]+)*")  # what most are
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +130,19 @@ def fold_word(word: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
 
-def spellings(rows: Iterable[str]) -> list[str]:
+def spellings(rows: Iterable[str]) -> tuple[str, ...]:
     """Return rows as written, without accents and with ä as ae, the longest first."""
+    return _spellings(tuple(rows))
+
+
+@lru_cache(maxsize=512)
+def _spellings(rows: tuple[str, ...]) -> tuple[str, ...]:
     found = set()
     for row in rows:
         found.add(row)
         found.add(fold_word(row))
         found.add(row.translate(_TRANSLITERATED))
-    return sorted(found, key=lambda row: (-len(row), row))
+    return tuple(sorted(found, key=lambda row: (-len(row), row)))
 
 
 def _read(path: Path) -> dict[str, list[str]]:
@@ -157,11 +163,13 @@ def _rows(path: Path, key: str, rows: object) -> list[str]:
     if not isinstance(rows, list):
         raise PolicyError(f"{path.name}: {key}: must be a list.")
     for number, row in enumerate(rows, 1):
+        if type(row) is str and _PLAIN.fullmatch(row):
+            continue
         if not isinstance(row, str):
             raise PolicyError(f"{path.name}: {key}, row {number}: must be text; put it into quotes.")
         if row != row.lower() or not _ALLOWED.fullmatch(row) or row != " ".join(row.split()):
             raise PolicyError(f"{path.name}: {key}, row {number}: must be words in lower case, one blank between them.")
-    twice = [row for row in rows if rows.count(row) > 1]
-    if twice:
+    if len(set(rows)) < len(rows):
+        twice = [row for row in rows if rows.count(row) > 1]
         raise PolicyError(f"{path.name}: {key}, row {len(rows) - rows[::-1].index(twice[0])}: stands there twice.")
     return rows
