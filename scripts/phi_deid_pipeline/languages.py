@@ -15,7 +15,8 @@ from phi_deid_pipeline.value_objects import dataclass, field_names
 LANGUAGES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "free_text"
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
 _ALLOWED = re.compile(r"[^\W\d_][\w .'/°º-]*")  # what a row may be: the loader makes patterns of it
-_PLAIN = re.compile("[a-z]+(?: [a-z]+)*")  # what most are
+_ROW = r"[^\W\d_][\w.'/°º-]*(?: [\w.'/°º-]+)*"
+_ROWS = re.compile(rf"{_ROW}(?:\n{_ROW})*")  # a list without a fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +163,24 @@ def _read(path: Path) -> dict[str, list[str]]:
 def _rows(path: Path, key: str, rows: object) -> list[str]:
     if not isinstance(rows, list):
         raise PolicyError(f"{path.name}: {key}: must be a list.")
+    if _are_sound(rows):
+        return rows
     for number, row in enumerate(rows, 1):
-        if type(row) is str and _PLAIN.fullmatch(row):
-            continue
         if not isinstance(row, str):
             raise PolicyError(f"{path.name}: {key}, row {number}: must be text; put it into quotes.")
         if row != row.lower() or not _ALLOWED.fullmatch(row) or row != " ".join(row.split()):
             raise PolicyError(f"{path.name}: {key}, row {number}: must be words in lower case, one blank between them.")
-    if len(set(rows)) < len(rows):
-        twice = [row for row in rows if rows.count(row) > 1]
+    twice = [row for row in rows if rows.count(row) > 1]
+    if twice:
         raise PolicyError(f"{path.name}: {key}, row {len(rows) - rows[::-1].index(twice[0])}: stands there twice.")
     return rows
+
+
+def _are_sound(rows: list[object]) -> bool:
+    """Tell whether rows are words in lower case, one blank between them, and none stands there twice."""
+    if not rows:
+        return True
+    if any(type(row) is not str for row in rows) or len(set(rows)) < len(rows):
+        return False
+    text = "\n".join(rows)  # type: ignore[arg-type]
+    return text.count("\n") == len(rows) - 1 and text == text.lower() and _ROWS.fullmatch(text) is not None
