@@ -24,8 +24,8 @@ def test_circles_of_dead_objects_go_though_rarely_looked_for() -> None:
         pipeline.collect_rarely()
         assert gc.get_threshold()[0] == pipeline.NEW_OBJECTS
         dead = weakref.ref(_Circle())
-        kept = [[number] for number in range(pipeline.NEW_OBJECTS)]
-        assert dead() is None and len(kept) == pipeline.NEW_OBJECTS
+        kept = [[number] for number in range(2 * pipeline.NEW_OBJECTS)]
+        assert dead() is None and len(kept) == 2 * pipeline.NEW_OBJECTS
     finally:
         gc.set_threshold(*before)
 
