@@ -25,6 +25,7 @@ def main(
     **settings: Any,
 ) -> None:
     """Write instances below `staging`, records, and words nobody knows; `shared` are boxes of groups, if there are any."""
+    pipeline.collect_rarely()
     staging.mkdir(parents=True, exist_ok=True)
     rows = pipeline.deidentify_series(
         from_json(manifest.read_bytes(), Manifest),

@@ -24,6 +24,7 @@ def main(
     settings: Mapping[str, Any],
 ) -> None:
     """Write the verdict on each written instance, and its links."""
+    pipeline.collect_rarely()
     verdicts, edges = pipeline.verify_series(
         from_json(manifest.read_bytes(), Manifest),
         list(read_jsonl(records, DeidRecord)),

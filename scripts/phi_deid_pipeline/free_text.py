@@ -241,7 +241,7 @@ def _named(text: str, vocabulary: Vocabulary, shorts: frozenset[str]) -> list[tu
                 before = follower  # Dr. med., Sig.ra
                 continue
             called = title and last is token and follower.text.istitle()
-            called = called and (follower.word in vocabulary.called or follower.word in shorts)
+            called = called and (vocabulary.is_called(follower.word) or follower.word in shorts)
             given = title and last is not token and between == ", " and bool(follower.unknown)  # Herr Frei, Thomas
             if not follower.word or not follower.text[0].isupper():
                 break

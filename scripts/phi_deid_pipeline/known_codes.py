@@ -7,6 +7,7 @@ component only. In DS and IS a number counts as a whole component, with or witho
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import dummy_string, padded
@@ -14,6 +15,7 @@ from phi_deid_pipeline.lexicon import MIN_NUMBER
 from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.value_objects import dataclass
+from phi_deid_pipeline.word_list import Words
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.free_text import Vocabulary
@@ -34,7 +36,7 @@ class KnownCodes:
     """What is known of a patient, less the words of imaging; `numbers` as they stand in DS and IS."""
 
     lexicon: Lexicon
-    ordinary: frozenset[str]
+    ordinary: Container[str]
     numbers: frozenset[bytes]
 
     def stands_in(self, part: str) -> bool:
@@ -55,7 +57,7 @@ class KnownCodes:
 
 def known_codes(lexicon: Lexicon, vocabulary: Vocabulary) -> KnownCodes:
     """Return what values of CS, DS and IS are compared with."""
-    ordinary = vocabulary.strong | vocabulary.plain
+    ordinary = Words(lambda word: word in vocabulary.strong or word in vocabulary.plain)
     numbers = frozenset(code.encode("ascii") for code in lexicon.codes if code.isascii() and code.isdigit())
     bare = {number.lstrip(b"0") for number in numbers}  # of 000001 nothing is left that tells of anybody
     return KnownCodes(lexicon, ordinary, numbers | {number for number in bare if len(number) >= MIN_NUMBER})

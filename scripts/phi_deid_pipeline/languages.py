@@ -15,6 +15,8 @@ from phi_deid_pipeline.value_objects import dataclass, field_names
 LANGUAGES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "free_text"
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
 _ALLOWED = re.compile(r"[^\W\d_][\w .'/°º-]*")  # what a row may be: the loader makes patterns of it
+_ROW = r"[^\W\d_][\w.'/°º-]*(?: [\w.'/°º-]+)*"
+_ROWS = re.compile(rf"{_ROW}(?:\n{_ROW})*")  # a list without a fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +131,19 @@ def fold_word(word: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
 
-def spellings(rows: Iterable[str]) -> list[str]:
+def spellings(rows: Iterable[str]) -> tuple[str, ...]:
     """Return rows as written, without accents and with ä as ae, the longest first."""
+    return _spellings(tuple(rows))
+
+
+@lru_cache(maxsize=512)
+def _spellings(rows: tuple[str, ...]) -> tuple[str, ...]:
     found = set()
     for row in rows:
         found.add(row)
         found.add(fold_word(row))
         found.add(row.translate(_TRANSLITERATED))
-    return sorted(found, key=lambda row: (-len(row), row))
+    return tuple(sorted(found, key=lambda row: (-len(row), row)))
 
 
 def _read(path: Path) -> dict[str, list[str]]:
@@ -156,6 +163,8 @@ def _read(path: Path) -> dict[str, list[str]]:
 def _rows(path: Path, key: str, rows: object) -> list[str]:
     if not isinstance(rows, list):
         raise PolicyError(f"{path.name}: {key}: must be a list.")
+    if _are_sound(rows):
+        return rows
     for number, row in enumerate(rows, 1):
         if not isinstance(row, str):
             raise PolicyError(f"{path.name}: {key}, row {number}: must be text; put it into quotes.")
@@ -165,3 +174,13 @@ def _rows(path: Path, key: str, rows: object) -> list[str]:
     if twice:
         raise PolicyError(f"{path.name}: {key}, row {len(rows) - rows[::-1].index(twice[0])}: stands there twice.")
     return rows
+
+
+def _are_sound(rows: list[object]) -> bool:
+    """Tell whether rows are words in lower case, one blank between them, and none stands there twice."""
+    if not rows:
+        return True
+    if any(type(row) is not str for row in rows) or len(set(rows)) < len(rows):
+        return False
+    text = "\n".join(rows)  # type: ignore[arg-type]
+    return text.count("\n") == len(rows) - 1 and text == text.lower() and _ROWS.fullmatch(text) is not None

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from enum import StrEnum
 from pathlib import Path
 
@@ -359,7 +360,7 @@ class Policy:
             found = hashlib.sha256(text.replace(f'"digest":"{digest}",\n', "", 1).encode("utf-8")).hexdigest()
             if found != digest:
                 found = digest_of(content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
             raise PolicyError(f"resolved policy: cannot be read ({type(error).__name__}); make it anew") from error
         if found != digest:
             raise PolicyError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.policy_files import Override
@@ -127,22 +128,29 @@ def fields_from(content: dict, digest: str) -> dict[str, object]:
             for kind, places in kinds.items()
             for place in places.split()
         },
-        "dictionary": {int(tag, 16): vr for vr, tags in content["dictionary"].items() for tag in tags.split()},
+        "dictionary": _by_tag(content["dictionary"]),
         "sop_classes": content["sop_classes"],
-        "types": {
-            iod: {int(tag, 16): kind for kind, tags in kinds.items() for tag in tags.split()}
-            for iod, kinds in content["types"].items()
-        },
+        "types": {iod: _by_tag(kinds) for iod, kinds in content["types"].items()},
         "iod_modules": {iod: tuple(modules.split()) for iod, modules in content["iod_modules"].items()},
         "nested_types": {
-            module: {
-                tuple(int(tag, 16) for tag in path.split("/")): kind
-                for kind, paths in kinds.items()
-                for path in paths.split()
-            }
+            module: {_tags(path): kind for kind, paths in kinds.items() for path in paths.replace("/", "").split()}
             for module, kinds in content["nested_types"].items()
         },
         "iod_conflicts": {int(tag, 16): (row[0], row[1]) for tag, row in content["iod_conflicts"].items()},
         "concepts": {tuple(row[:3]): (row[3], row[4]) for row in content["concepts"]},
         "goes_with": {int(t, 16): tuple(int(o, 16) for o in others) for t, others in content["goes_with"].items()},
     }
+
+
+def _by_tag(tags_of: dict[str, str]) -> dict[int, str]:
+    """Return what tags stand for, of tags by what they stand for."""
+    found: dict[int, str] = {}
+    for what, tags in tags_of.items():
+        found.update(dict.fromkeys(_tags(tags), what))
+    return found
+
+
+def _tags(text: str) -> tuple[int, ...]:
+    """Return tags of eight hexadecimal digits each, with blanks between them or without."""
+    data = bytes.fromhex(text)
+    return struct.unpack(f">{len(data) // 4}I", data)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property, lru_cache
 
 from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.measures import Measures
 from phi_deid_pipeline.text_forms import Form, matches
+from phi_deid_pipeline.text_forms import any_of as _any
 from phi_deid_pipeline.text_persons import Persons
 from phi_deid_pipeline.written_dates import month_number
 
@@ -30,6 +31,7 @@ _DAY_AND_MONTH = Expression(
     rf"(?<![\w./-])(\d{{1,2}})([-/.])(\d{{1,2}})(\.?)(?![-/.]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))",
     re.ASCII | re.IGNORECASE,
 )
+_NUMBERS_APART = Expression(r"\d[-/.]\d")  # in every match of the last one
 _LOOK_BACK = 40  # characters in which the words before a day are looked for
 _THIRDS = frozenset({(1, 3), (2, 3)})  # of a bone
 # Behind a fraction or two levels: am 3/4 Übergang, vom 4/5 Segment.
@@ -70,25 +72,50 @@ _ABROAD_PLUS = (
 Span = tuple[int, int]
 
 
-def _any(rows: Iterable[str]) -> str:
-    """Return an alternative of words in all spellings; a blank stands for blanks, points and hyphens between words."""
-    found = [re.escape(row).replace(r"\ ", r"[ .-]{1,3}") for row in spellings(rows)]
-    return f"(?:{'|'.join(found)})" if found else _NEVER
-
-
 # What forms need that take long to compile; each finds something in every match of those that name it.
 _YEAR_THERE = Expression(r"(?:19|20)\d\d")
 _OLD_AGE_THERE = Expression(rf"(?<!\d)(?:89|{_OLD})(?!\d)")
-_POSTCODE_THERE = Expression(r"[a-z]\d[a-z\d]?\s?\d[abd-hjlnp-uw-z]{2}", re.IGNORECASE)
-_TOWN_AND_AREA_THERE = Expression(r"[a-z]{3},?\s[a-z]{2}\d", re.IGNORECASE)
+_NINETY_THERE = Expression(r"(?<!\d)(?:9\d|1[0-5]\d)")
+_POINT_THEN_LETTERS = Expression(r"\.[^\W\d_]{2}")
+_POSTCODE_THERE = Expression(r"[A-Za-z]\d[A-Za-z\d]?\s?\d[A-Za-z]{2}")
+_TOWN_AND_AREA_THERE = Expression(r"[A-Za-z]{3},?\s[A-Z]{2}\d")
 _NUMBER_THEN_WORD = Expression(r"\d\.?[-\s./,']{0,2}[^\W\d_]")
 _WORD_THEN_NUMBER = Expression(r"[^\W\d_][-\s./]{1,4}\d")
+_FOUR_DIGITS_THEN_WORD = Expression(r"(?<!\d)\d{4}\s?[^\W\d_]")
+_DIGITS_THEN_WORD = Expression(r"\d{3}\s[^\W\d_]")
+_LETTER_THEN_FOUR_DIGITS = Expression(r"[A-Z][- ]?\d{4}")
 _FIVE_DIGITS_THERE = Expression(r"(?<!\d)\d{5}(?!\d)")
-_NUMERIC_BY_OTHER_MARKS = (
-    rf"(?<![\d,.]){_DAY},{_DAY},{_YEAR}(?!,?\d)",  # 31,01,2020
-    rf"(?<!\d)(?<!\d_)(?:{_TWO_DAY}_{_TWO_MONTH}|{_TWO_MONTH}_{_TWO_DAY})_(?:{_YEAR}|\d\d)(?!_?\d|[^\W_])",  # 31_01_20
-    rf"(?<!\d)(?<!\d_){_YEAR}_{_TWO_MONTH}_{_TWO_DAY}(?!_?\d|[^\W_])",  # 2020_01_31
-    rf"{_START}(?-i:[MTSHR])\d{{1,2}}(?P<era>[./-]){_MONTH_NUMBER}(?P=era){_DAY}(?![^\W_]|[./-]\d)",  # S26.4.3
+# Expression, what stands between its numbers and how often, digits in a row.
+_NUMERIC = (
+    (  # 2020-01-31
+        r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",
+        "-/. ",
+        2,
+        4,
+    ),
+    (
+        r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.]['’`´]?(?:(?:19|20)\d\d|\d\d)(?![\d.])",
+        "-/.",
+        2,
+        2,
+    ),
+    (rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])", "/", 1, 2),  # 31/01, 01/31
+    (r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)", "-/.", 1, 4),  # 01/2020
+    (r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)", ".", 2, 2),  # 23.09.
+    (rf"(?<![\d,.]){_DAY},{_DAY},{_YEAR}(?!,?\d)", ",", 2, 4),  # 31,01,2020
+    (  # 31_01_20
+        rf"(?<!\d)(?<!\d_)(?:{_TWO_DAY}_{_TWO_MONTH}|{_TWO_MONTH}_{_TWO_DAY})_(?:{_YEAR}|\d\d)(?!_?\d|[^\W_])",
+        "_",
+        2,
+        2,
+    ),
+    (rf"(?<!\d)(?<!\d_){_YEAR}_{_TWO_MONTH}_{_TWO_DAY}(?!_?\d|[^\W_])", "_", 2, 4),  # 2020_01_31
+    (  # S26.4.3
+        rf"{_START}(?-i:[MTSHR])\d{{1,2}}(?P<era>[./-]){_MONTH_NUMBER}(?P=era){_DAY}(?![^\W_]|[./-]\d)",
+        "./-",
+        2,
+        1,
+    ),
 )
 _MAC = r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
 _GROUPS = r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}"
@@ -141,8 +168,8 @@ _OTHER_ERAS = r"(?:พ\.ศ\.|ค\.ศ\.|佛[曆历]|檀紀|단기)\s?\d{4}"
 
 def _national() -> Iterator[Form]:
     """Yield numbers of states, postcodes of Canada and Ireland and dates of East Asia, Japanese and Chinese eras too."""
-    yield Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6)
-    yield Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7)
+    yield Form(rf"(?<![\w.+-])(?:{_NATIONAL})(?![\w-]|\.\d)", digits=6, run=2)
+    yield Form(rf"(?<![\w.-])(?-i:{_SPANISH})(?![\w-])", digits=7, run=7)
     yield Form(rf"{_START}{_CANADIAN}{_END}", digits=3)
     yield Form(rf"{_START}{_IRISH}{_END}", digits=2)
     yield Form(rf"{_ERA_NAME}|{_EAST_ASIAN}", marks="年년")
@@ -154,7 +181,7 @@ def _births(languages: Languages) -> Iterator[Form]:
     labels, on = languages.birth_labels + languages.birth_date_labels, _any(languages.date_words)
     day = rf"(?:{_DAY}[ ./-]{{1,2}}{_DAY}[ ./-]{{1,2}}(?:{_YEAR}|\d\d)|{_YEAR}[ ./-]{_MONTH_NUMBER}[ ./-]{_DAY})(?![.,]?\d|[^\W_])"
     label = rf"{_START}{_any(labels)}(?:\([a-z]{{1,2}}\))?[ .:=]{{0,3}}(?:{on}\s{{1,2}})?"
-    yield Form(rf"{label}{day}", digits=4, starts=labels)
+    yield Form(rf"{label}{day}", digits=4, run=2, starts=labels)
     yield Form(rf"(?<![\w*])\*\s?{day}", digits=4, marks="*")
 
 
@@ -167,9 +194,9 @@ def _known_forms(languages: Languages) -> Iterator[Form]:
     yield Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}", marks="@")  # e-mail
     yield Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
     yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
-    yield Form(_HOST, marks=".")
-    yield Form(_INSIDE_HOST, marks=".")
-    yield Form(_NETWORK, marks=":-.")
+    yield Form(_HOST, needs=_POINT_THEN_LETTERS)
+    yield Form(_INSIDE_HOST, needs=_POINT_THEN_LETTERS)
+    yield Form(_NETWORK, marks=":-.", times=2)
     yield Form(rf"{_START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
     # MTRA: xy
     yield Form(
@@ -183,20 +210,13 @@ def _known_forms(languages: Languages) -> Iterator[Form]:
     yield Form(rf"{_START}(?-i:[A-Z]{{2}}-\d{{3}}-[A-Z]{{2}}){_END}", marks="-", digits=3)  # a French or Italian plate
     beneficiary = r"(?-i:[1-9][A-Z][0-9A-Z][0-9]-?[A-Z][0-9A-Z][0-9]-?[A-Z]{2}[0-9]{2})"  # of Medicare
     yield Form(rf"{_START}{beneficiary}{_END}", digits=5)
-    yield Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", digits=4)  # IP address
-    yield Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", digits=5)  # UID
+    yield Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", times=3, digits=4)  # IP address
+    yield Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", times=4, digits=5)  # UID
     roman = rf"(?<!\w){_DAY}(?P<mark>[-./ ]?){_ROMAN}(?P=mark){_YEAR}{_END}|(?<![\w./-]){_DAY}(?P<short>[./-]){_ROMAN}(?P=short)\d\d"
-    yield Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
-    numeric = (
-        r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
-        r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.]['’`´]?(?:(?:19|20)\d\d|\d\d)(?![\d.])",
-        rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
-        r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
-        r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
-    )
-    for pattern in (*numeric, *_NUMERIC_BY_OTHER_MARKS):
-        yield Form(pattern, marks="-/. ,_", digits=3)
-    yield Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ")  # S M I T H, known or not
+    yield Form(rf"(?:{roman})(?![./-]?\w)", marks="IVX", digits=3, run=2)  # 24.XII.2019
+    for pattern, between, times, run in _NUMERIC:
+        yield Form(pattern, marks=between, times=times, digits=3, run=run)
+    yield Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ", times=3)  # S M I T H, known or not
     yield Form(
         rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",
         digits=1,
@@ -219,8 +239,8 @@ def _known_forms(languages: Languages) -> Iterator[Form]:
     clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
     yield Form(clock, marks=":", digits=1)
     # Telephone, SSN: checked for seven digits.
-    yield Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", digits=6)
-    yield Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7)  # local telephone
+    yield Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", times=2, digits=6, run=2)
+    yield Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7, run=4)  # local telephone
     yield Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?![^\W_])", marks="0+", digits=7)
     yield from _extensions(languages)
     yield from _ages(languages)
@@ -266,7 +286,7 @@ def _ages(languages: Languages) -> Iterator[Form]:
     age = rf"(?<!\w)\d{{1,3}}[+]?[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{_END}"
     yield Form(age, digits=1, holds=units_of)
     yield from _old_persons(languages)
-    yield Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
+    yield Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", marks="yY", digits=1)
     labels, births, words = languages.age_labels, languages.birth_labels, languages.old_ages
     aged = rf"{_START}{_any(labels)}[ :=>]{{1,3}}"
     yield Form(rf"{_START}{_any(labels)}_?(?:0\d\d|{_OLD})y?{_END}", digits=2, starts=labels)  # AGE093Y
@@ -280,12 +300,15 @@ def _ages(languages: Languages) -> Iterator[Form]:
         starts=labels,
     )
     yield Form(  # 92 J.; 90Y: tracer
-        rf"(?<![\w.,])(?!(?-i:90Y\b))(?:{_OLD}[- ]?{short}|(?:10[89]|1[1-5]\d)\d[- ]?{of_months}){_END}\.?", digits=1
+        rf"(?<![\w.,])(?!(?-i:90Y\b))(?:{_OLD}[- ]?{short}|(?:10[89]|1[1-5]\d)\d[- ]?{of_months}){_END}\.?",
+        digits=2,
+        run=2,
+        needs=_NINETY_THERE,
     )
     yield Form(  # Jahrgang 31
         rf"{_START}{_any(births)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])", digits=1, starts=births
     )
-    yield Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=1)
+    yield Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=2, needs=_NINETY_THERE)
     yield Form(
         rf"(?<![\w.,/-]){_OLD}(?:st|nd|rd|th|[.eº°])\s?{_any(births)}{_END}",
         digits=2,
@@ -295,10 +318,12 @@ def _ages(languages: Languages) -> Iterator[Form]:
     yield Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
     counted = rf"(?!\s?(?:{_COUNTED})(?![^\W_]))"
     yield Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2, needs=_OLD_AGE_THERE)  # F 95
-    yield Form(rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){_END}", digits=2)  # 100 F is a size or a temperature
-    yield Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2)  # 95a, anni
+    yield Form(
+        rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){_END}", digits=2, needs=_NINETY_THERE
+    )  # 100 F is a size or a temperature
+    yield Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2, needs=_NINETY_THERE)  # 95a, anni
     # Ages above 89 beside the sex; Tc-99m is no age.
-    yield Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=1)
+    yield Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=2, needs=_NINETY_THERE)
     yield Form(
         rf"{_START}{_any(words)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{_END}",
         starts=words,
@@ -392,10 +417,10 @@ def _labelled(languages: Languages) -> Iterator[Form]:
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     plates, phones = languages.plate_labels, languages.phone_labels
     yield Form(rf"{_START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{_END}", digits=1, starts=plates)
-    yield Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
-    yield Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, marks="/")  # of pathology: E 4711/23
+    yield Form(rf"{_START}{number}[.:]?\s?(?!\d+00{_END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4, run=4)  # No 4711
+    yield Form(rf"{_START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{_END}", digits=5, run=3, marks="/")  # of pathology: E 4711/23
     pathology = r"(?:(?:[SHPEZ]|SP)\d\d-(?!\d*00(?!\d))\d{4,6}|[SHEZ]/\d\d/\d{3,6})"  # S23-4471, H/23/4471
-    yield Form(rf"{_START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5, marks="-/")
+    yield Form(rf"{_START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5, run=3, marks="-/")
     room = rf"{_START}(?-i:ch|st)\.\s?\d{{3}}(?![.,/-]?\d|[^\W_])(?!\s?(?:{_COUNTED})(?![^\W_]))"
     yield Form(
         room, digits=3, marks=".", starts=("ch", "st")
@@ -445,19 +470,23 @@ def _addresses(languages: Languages) -> Iterator[Form]:
         starts=languages.states,
     )
     town = rf"(?<![\w.-])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}}|\d\d-\d{{3}}|\d{{4}}-\d{{3}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
-    yield Form(town, digits=4)
+    yield Form(town, digits=4, needs=_DIGITS_THEN_WORD)
     letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
-    yield Form(rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){_END}", digits=4)  # CH3012 Bern, D 72076 Ulm
     yield Form(
-        rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>(?:den |de )?{_NAME}){_END}", digits=4
+        rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){_END}", digits=4, needs=_LETTER_THEN_FOUR_DIGITS
+    )  # CH3012 Bern, D 72076 Ulm
+    yield Form(
+        rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>(?:den |de )?{_NAME}){_END}",
+        digits=4,
+        needs=_FOUR_DIGITS_THEN_WORD,
     )  # 1234 AB Town
     small = rf"(?<![\w.,-])[1-9]\d{{3}} (?!(?:{_NO_DUTCH_END}){_END})[A-Z]{{2}} (?P<street10>[^\W\d_]{{4,}}){_END}"
-    yield Form(small, digits=4)  # 1016 gv amsterdam
+    yield Form(small, digits=4, needs=_FOUR_DIGITS_THEN_WORD)  # 1016 gv amsterdam
     country = r"(?:A|AT|BE|CH|DK|FI|FL|HU|LI|LU|NL|NO|SI)-\d{4}|(?:D|DE|E|ES|F|FR|I|IT)-\d{5}|SE-\d{3} ?\d\d"
-    yield Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, marks="-")  # A-6060
+    yield Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, run=3, marks="-")  # A-6060
     dutch = rf"(?-i:[1-9]\d\d[1-9]\s(?!(?:{_NO_DUTCH_END}){_END})[A-Z]{{2}})"  # 1234 AB, which names one street
     parameter = r"(?<!t[eir] )(?<!t[eir]=)(?<!b )(?<!b=)(?<!series )(?<!image )(?<!slice )"
-    yield Form(rf"(?<![\w.,/=-]){parameter}{dutch}(?![^\W_]|[./-]\w)", digits=4)
+    yield Form(rf"(?<![\w.,/=-]){parameter}{dutch}(?![^\W_]|[./-]\w)", digits=4, needs=_FOUR_DIGITS_THEN_WORD)
     yield from _postcodes(languages)
 
 
@@ -515,7 +544,7 @@ def _kept_forms(languages: Languages) -> Iterator[Form]:
     yield Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
     yield Form(r"(?<!\w)[^\W\d_][\w.-]{1,63}@[^\W\d_][\w.-]{2,63}", marks="@")  # an account without a domain
     yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+", marks=":.")  # URL
-    yield Form(_NETWORK, marks=":-.")
+    yield Form(_NETWORK, marks=":-.", times=2)
     yield from _kept_computers()
     yield from _kept_labels(languages)
     yield Form(
@@ -524,21 +553,26 @@ def _kept_forms(languages: Languages) -> Iterator[Form]:
         digits=5,
         needs=_YEAR_THERE,
     )
-    yield Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", marks=".", digits=3)  # UID: checked for its length
+    yield Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", marks=".", times=2, digits=3)  # UID: checked for its length
     groups = r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])"  # checked for digits
-    yield Form(groups, marks=" /-", digits=6)
+    yield Form(groups, marks=" /-", times=2, digits=6, run=2)
     yield Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
-    yield Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7)  # local telephone
+    yield Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7, run=4)  # local telephone
     yield Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", marks="0", digits=9)
 
 
 def _kept_computers() -> Iterator[Form]:
     """Yield hosts, addresses and accounts of computers; four numbers with points may be a version where no label stands."""
-    yield Form(_INSIDE_HOST, marks=".")
-    yield Form(_KEPT_HOST, marks=".")
-    yield Form(rf"{_START}(?:ip|host|gateway)(?:[ -]?addr(?:ess|\.)?)?[ .:=]{{1,3}}{_IP}(?![\w.])", marks=".", digits=4)
-    yield Form(rf"(?<![\w.]){_INSIDE_IP}(?![\w.])", marks=".", digits=7)
-    yield Form(_HOME, marks="/\\")
+    yield Form(_INSIDE_HOST, needs=_POINT_THEN_LETTERS)
+    yield Form(_KEPT_HOST, needs=_POINT_THEN_LETTERS)
+    yield Form(
+        rf"{_START}(?:ip|host|gateway)(?:[ -]?addr(?:ess|\.)?)?[ .:=]{{1,3}}{_IP}(?![\w.])",
+        marks=".",
+        times=3,
+        digits=4,
+    )
+    yield Form(rf"(?<![\w.]){_INSIDE_IP}(?![\w.])", marks=".", times=3, digits=7)
+    yield Form(_HOME, marks="/\\", times=2)
     yield Form(_USER, marks="=")
 
 
@@ -656,7 +690,7 @@ class Patterns:
         """
         yield from self._known_days_in_words(text, known)
         last = -1
-        for match in _DAY_AND_MONTH.finditer(text):
+        for match in _DAY_AND_MONTH.finditer(text) if _NUMBERS_APART.search(text) else ():
             before = next(matches((self._before_day,), text[max(0, match.start() - _LOOK_BACK) : match.start()]), None)
             ranged = 0 <= last < match.start() and self._range.fullmatch(text, last, match.start())
             if not ranged and not self._is_day_without_year(text, match, before, known):

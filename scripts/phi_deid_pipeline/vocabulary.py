@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache
-from itertools import compress, product
+from itertools import product
 from pathlib import Path
 
-from phi_deid_pipeline.errors import ConfigError, PolicyError
+from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_languages, spellings
 from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.word_forms import WordForms
+from phi_deid_pipeline.word_list import WordList, Words
 
 _FOLDER = Path(__file__).resolve().parents[2] / "resources" / "vocabularies"
 SURNAMES_FILE = _FOLDER / "name_words.txt"
@@ -28,7 +29,6 @@ MODALITIES = frozenset(
     {"ct", "mr", "mri", "us", "pet", "nm", "xa", "dx", "cr", "mg", "rf", "ecg", "ekg", "eeg", "tc", "rm", "rx", "irm"}
 )
 ENDINGS_FILE = _FOLDER / "endings.txt"
-_STRENGTHS = ("strong", "plain", "name", "lower")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class Cues:
 class Vocabulary:
     """Folded words that may stay. `names` are surnames or places too: they stay where nothing hints at a person."""
 
-    strong: frozenset[str]
-    plain: frozenset[str]
-    names: frozenset[str]
-    surnames: frozenset[str]  # strong words that people are called by all the same: they go directly behind a title
+    strong: Container[str]
+    plain: Container[str]
+    names: Container[str]
+    surnames: Container[str]  # strong words that people are called by all the same: they go directly behind a title
     eponyms: dict[str, tuple[tuple[str, ...], ...]]  # first word -> names of things that a person's name is part of
-    small: frozenset[str]  # words that people are called by too: they stay in lower case alone
+    small: Container[str]  # words that people are called by too: they stay in lower case alone
     forms: WordForms  # what is known by its ending or its parts
     negations: dict[str, bool]  # words that deny what stands behind them -> what stands before them as well?
     cues: Cues
@@ -84,10 +84,9 @@ class Vocabulary:
     def __contains__(self, word: str) -> bool:
         return word in self.strong or word in self.plain or word in self.names
 
-    @property
-    def called(self) -> frozenset[str]:
-        """Return the strong words that a person may be called by all the same: surnames, and words that deny."""
-        return self.surnames | self.negations.keys()
+    def is_called(self, word: str) -> bool:
+        """Tell whether a strong word is what a person may be called by all the same: a surname, or a word that denies."""
+        return word in self.surnames or word in self.negations
 
     def is_sure(self, word: str) -> bool:
         """Tell whether a word is strong, or medicine by its form."""
@@ -147,16 +146,20 @@ def load_vocabulary(
 
     PolicyError names the line of an unknown strength, or the row of a language that is at fault.
     """
-    strong, plain, name, lower = _words(path)
-    rows, surnames = load_languages(languages), frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split())
+    strength, rows = WordList(path).strength, load_languages(languages)
+    surnames = frozenset(SURNAMES_FILE.read_text(encoding="utf-8").split())
+    small, no_forms = _folded(rows.small_words), surnames | _persons(rows)
+    strong = Words(lambda word: strength(word) == "strong")
     return Vocabulary(
         strong,
-        plain | (accepted - strong - name),
-        name,
-        surnames & strong,
+        Words(
+            lambda word: strength(word) == "plain" or (word in accepted and strength(word) not in ("strong", "name"))
+        ),
+        Words(lambda word: strength(word) == "name"),
+        Words(lambda word: word in surnames and strength(word) == "strong"),
         _eponyms(EPONYMS_FILE),
-        lower | _folded(rows.small_words),
-        WordForms(strong, _listed(ENDINGS_FILE), surnames | lower | _persons(rows)),
+        Words(lambda word: strength(word) == "lower" or word in small),
+        WordForms(strong, _listed(ENDINGS_FILE), Words(lambda word: word in no_forms or strength(word) == "lower")),
         _negations(NEGATIONS_FILE),
         _cues(rows),
         compile_patterns(rows),
@@ -185,21 +188,6 @@ def _negations(path: Path) -> dict[str, bool]:
 def _listed(path: Path) -> frozenset[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
-
-
-def _words(path: Path) -> tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]:
-    """Return the words of a file by strength: strong, plain, name, lower."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    rows = [line for line in lines if line and line[0] != "#"]
-    fields = "\t".join(rows).split("\t")
-    words, strengths = fields[::2], fields[1::2]
-    if len(fields) != 2 * len(rows) or not set(strengths) <= set(_STRENGTHS) or "" in words:
-        ends = tuple(f"\t{strength}" for strength in _STRENGTHS)
-        faulty = (line not in ends and line.count("\t") == 1 and line.endswith(ends) for line in rows)
-        number = lines.index(rows[list(faulty).index(False)]) + 1
-        raise PolicyError(f"{path.name}: line {number}: must be a word, a tab and strong, plain, name or lower")
-    found = [frozenset(compress(words, map(strength.__eq__, strengths))) for strength in _STRENGTHS]
-    return found[0], found[1], found[2], found[3]
 
 
 def parse_accepted_words(text: str) -> frozenset[str]:

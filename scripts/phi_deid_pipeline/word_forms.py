@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Container, Iterable
 
 from phi_deid_pipeline.expressions import Expression
 
@@ -28,7 +28,7 @@ _LONG_PART = 6  # of one part at least: two short ones make surnames
 class WordForms:
     """What a word is known by that no list holds: an inflection, an ending, its parts."""
 
-    def __init__(self, strong: Collection[str], endings: Iterable[str], names: Collection[str]) -> None:
+    def __init__(self, strong: Container[str], endings: Iterable[str], names: Container[str]) -> None:
         """Take folded words that are sure, endings of medicine, and names, which no form makes known."""
         self._strong, self._names = strong, names
         self._endings = frozenset(endings)

@@ -23,20 +23,34 @@ MONTH_NAMES = (
     "december dec dezember dez decembre diciembre dic dicembre dezembro des xii",
 )
 _MONTHS = {name: number for number, names in enumerate(MONTH_NAMES, 1) for name in names.split()}
-_MONTH = "(" + "|".join(sorted(_MONTHS, key=lambda name: (-len(name), name))) + ")"
+_NAMES = sorted(_MONTHS, key=lambda name: (-len(name), name))
+_ROMAN = [name for name in _NAMES if set(name) <= set("ivx")]
+_WORDS = [name for name in _NAMES if name not in _ROMAN]
 _SEP = r"\s?[-/. _,]\s?"
 _DIGITS = Expression(r"(?<!\d)(\d{14}|\d{12}|\d{8}|\d{6})(?!\d)")
 _NUMERIC = Expression(rf"(?<!\d)(?=(\d{{4}}|\d{{1,2}})({_SEP})(\d{{1,2}})({_SEP})(\d{{4}}|\d{{1,2}})(?!\d))")
+_QUOTES = frozenset("'\u2019`")
 _BY_BARS = Expression(r"(?<![\d|:])(\d{4}|\d{1,2})([|:])(\d{1,2})\2(\d{4}|\d{1,2})(?![\d|:])")  # 17|03|1952
 _SHORT_YEAR = Expression(r"(?<!\d)(\d{1,2})[-/. ]{1,2}(\d{1,2})[-/. ]{0,2}['\u2019`](\d\d)(?!\d)")  # 17-03-'52
-_DAY_MONTH = Expression(
-    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|[oº°])?[-/. _,]{{0,2}}(?:(?:of|de|di) )?{_MONTH}[-/. _,']{{0,3}}"
-    rf"(?:(?:of|de|del|di) )?(\d{{4}}|\d\d)(?!\d)"
-)
-_MONTH_DAY = Expression(
-    rf"(?<![^\W\d_]){_MONTH}[-/. _]{{0,2}}(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,']{{1,3}}(\d{{4}}|\d\d)(?!\d)"
-)
-_YEAR_MONTH = Expression(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{_MONTH}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)")
+
+
+def _with_month(names: list[str]) -> tuple[Expression, Expression, Expression]:
+    """Return the expressions of a day and such a month, the month and a day, a year and the month."""
+    month = f"({'|'.join(names)})"
+    return (
+        Expression(
+            rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|[oº°])?[-/. _,]{{0,2}}(?:(?:of|de|di) )?{month}[-/. _,']{{0,3}}"
+            rf"(?:(?:of|de|del|di) )?(\d{{4}}|\d\d)(?!\d)"
+        ),
+        Expression(
+            rf"(?<![^\W\d_]){month}[-/. _]{{0,2}}(\d{{1,2}})(?:st|nd|rd|th)?[-/. _,']{{1,3}}(\d{{4}}|\d\d)(?!\d)"
+        ),
+        Expression(rf"(?<!\d)(\d{{4}})[-/. _,]{{0,2}}{month}[-/. _,]{{0,2}}(\d{{1,2}})(?!\d)"),
+    )
+
+
+# Of texts that hold the word of a month, which take long to compile, and of others.
+_WITH_MONTH, _WITH_ROMAN_MONTH = _with_month(_NAMES), _with_month(_ROMAN)
 _WEEK_DAY = Expression(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")  # 2020-W03-4 (ISO 8601)
 _HAN_DIGITS = {char: number for number, char in enumerate("〇一二三四五六七八九")} | {"零": 0, "元": 1}
 _HAN = "[〇零一二三四五六七八九十百]"
@@ -47,6 +61,7 @@ _EAST_ASIAN = Expression(
 _ERAS = {"m明明治": 1867, "t大大正": 1911, "s昭昭和": 1925, "h平平成": 1988, "r令令和": 2018}
 _ERA_OF = {name: start for (letter, short, *whole), start in _ERAS.items() for name in (letter, short, "".join(whole))}
 _ERA_OF |= dict.fromkeys(("民", "民国", "中华民国"), 1911)
+_LETTER_AND_YEAR = Expression(r"[mtshr][ .]?\d{1,3}\s?[./-]")  # in every match of the next in ASCII
 _ERA = Expression(
     rf"(?<![^\W_])([mtshr]|明治|大正|昭和|平成|令和|中华民国|民国|[明大昭平令民])[ .]?(\d{{1,3}}|元|{_HAN}{{1,5}})\s?[年./-]"
     rf"\s?(\d{{1,2}}|{_HAN}{{1,3}})\s?[月./-]\s?(\d{{1,2}}|{_HAN}{{1,3}})(?:\s?日)?(?!\d)"
@@ -100,6 +115,8 @@ def month_number(name: str) -> int:
 
 def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     """Yield (start, end, possible readings as YYYYMMDD) of whatever is written like a date in folded text."""
+    if folded.isascii() and not any(map(str.isdigit, folded)):
+        return
     for match in _DIGITS.finditer(folded):
         end = match.start() + 8 if len(match[1]) > 8 else match.end()
         yield match.start(), end, tuple(_run_orders(match[1]))
@@ -108,25 +125,26 @@ def find_dates(folded: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     for match in _BY_BARS.finditer(folded):
         if match[2] == "|" or len(match[1]) == 4 or int(match[4]) > 59 or int(match[1]) > 23:  # no time of day
             yield match.start(), match.end(), tuple(_numeric_orders(match[1], match[3], match[4]))
-    for match in _SHORT_YEAR.finditer(folded):
+    for match in _SHORT_YEAR.finditer(folded) if not _QUOTES.isdisjoint(folded) else ():
         yield match.start(), match.end(), tuple(_numeric_orders(*match.groups()))
-    for match in _EAST_ASIAN.finditer(folded):
+    for match in _EAST_ASIAN.finditer(folded) if not folded.isascii() else ():
         year, month, day = map(_number, match.groups())
         yield match.start(), match.end(), tuple(_days((f"{year:04d}", str(month), str(day))))
-    if not any(char.isalpha() for char in folded):
+    if not any(map(str.isalpha, folded)):
         return
-    for match in _ERA.finditer(folded):
+    for match in _ERA.finditer(folded) if not folded.isascii() or _LETTER_AND_YEAR.search(folded) else ():
         year, month, day = map(_number, match.groups()[1:])
         yield match.start(), match.end(), tuple(_days((str(_ERA_OF[match[1]] + year), str(month), str(day))))
-    for match in _WEEK_DAY.finditer(folded):
+    for match in _WEEK_DAY.finditer(folded) if "w" in folded else ():
         first = datetime.date(int(match[1]), 1, 4)  # lies in the first week
         days = 7 * int(match[2]) + int(match[3]) - 8 - first.weekday()
         yield match.start(), match.end(), (f"{first + datetime.timedelta(days=days):%Y%m%d}",)
-    for match in _DAY_MONTH.finditer(folded):
+    day_month, month_day, year_month = _WITH_MONTH if any(map(folded.__contains__, _WORDS)) else _WITH_ROMAN_MONTH
+    for match in day_month.finditer(folded):
         yield match.start(), match.end(), tuple(_days((match[3], str(_MONTHS[match[2]]), match[1])))
-    for match in _MONTH_DAY.finditer(folded):
+    for match in month_day.finditer(folded):
         yield match.start(), match.end(), tuple(_days((match[3], str(_MONTHS[match[1]]), match[2])))
-    for match in _YEAR_MONTH.finditer(folded):
+    for match in year_month.finditer(folded):
         yield match.start(), match.end(), tuple(_days((match[1], str(_MONTHS[match[2]]), match[3])))
 
 

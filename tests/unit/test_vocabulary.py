@@ -11,7 +11,8 @@ from phi_deid_pipeline.errors import ConfigError, PolicyError
 from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
-from phi_deid_pipeline.vocabulary import parse_accepted_words
+from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, parse_accepted_words
+from phi_deid_pipeline.word_list import WordList
 
 DESCRIPTIONS = Path(__file__).resolve().parents[1] / "benchmarks" / "words"
 WANTED = 0.99  # share of the words of typical descriptions that must stay
@@ -129,3 +130,25 @@ def test_faulty_line_of_a_vocabulary_is_named(tmp_path, line):
         PolicyError, match=r"words\.txt: line 4: must be a word, a tab and strong, plain, name or lower"
     ):
         load_vocabulary(path)
+
+
+def test_every_word_of_the_list_has_its_strength_and_no_other_word_has_one():
+    rows = [line.split("\t") for line in VOCABULARY_FILE.read_text(encoding="utf-8").splitlines()[1:]]
+    listed = WordList(VOCABULARY_FILE)
+    assert rows == sorted(rows)
+    assert [listed.strength(word) for word, _ in rows] == [strength for _, strength in rows]
+    words = {word for word, _ in rows}
+    others = {form for word in words for form in (word[:-1], f"{word}q", f"{word}\tstrong")} - words
+    assert not any(map(listed.strength, others))
+
+
+@pytest.mark.parametrize("word", ["", "\n", "\t", "a\tstrong", "a\tstrong\naaa", "#", "\U0010ffff"])
+def test_what_is_no_word_has_no_strength(word):
+    assert WordList(VOCABULARY_FILE).strength(word) == ""
+
+
+def test_comments_and_empty_lines_between_words_are_passed_over(tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    path.write_text("# of ours\n\nhead\tstrong\n# more\nneck\tlower", encoding="utf-8")
+    listed = WordList(path)
+    assert [listed.strength(word) for word in ("head", "neck", "# more")] == ["strong", "lower", ""]
