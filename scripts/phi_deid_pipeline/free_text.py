@@ -18,6 +18,7 @@ from phi_deid_pipeline.lexicon_misspelt import MIN_MISSPELT
 from phi_deid_pipeline.lexicon_words import GENERIC, SIDES
 from phi_deid_pipeline.measures import is_window, unit_chains
 from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled, drop_single_sides, keep_answers
+from phi_deid_pipeline.text_persons import begins_phrase
 from phi_deid_pipeline.text_tidy import tidy
 from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
 from phi_deid_pipeline.vocabulary import MODALITIES, VOCABULARY_FILE, Vocabulary, load_vocabulary
@@ -485,6 +486,8 @@ def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
         _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
     if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
         _drop_labelled(text, tokens, index, vocabulary)
+    if index + 1 < len(tokens):
+        _drop_in_small(text, tokens, index, vocabulary)
     if token.word in cues.contacts and index + 2 < len(tokens):
         _drop_contact(text, tokens[index : index + 3], vocabulary)
     if index and token.word in cues.roles:
@@ -500,6 +503,25 @@ def _drop_labelled(text: str, tokens: list[Token], index: int, vocabulary: Vocab
     if following is not None and following.text.islower() and text[name.end : following.start].isspace():
         return
     if vocabulary.may_be_called(name.word):
+        name.keep, name.named = False, True
+
+
+def _drop_in_small(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
+    """Drop a surname in lower case behind a word for a person: Patient foley, by: dell, seen by foley; not Patient hat Fieber.
+
+    Behind a preposition alone it may be a thing's (per una), so that one needs a colon or a word before it that tells of a deed.
+    """
+    cues, cue, name = vocabulary.cues, tokens[index], tokens[index + 1]
+    if not name.text.islower() or not vocabulary.is_called_in_small(name.word):
+        return
+    if name.phrase and index + 2 < len(tokens) and tokens[index + 2].phrase:
+        return  # kerley b lines
+    between = text[cue.end : name.start]
+    marked = vocabulary.is_cue(cue.word) and re.fullmatch(r"\.?[ \t]?[:=][ \t]?", between) is not None
+    deed = index > 0 and tokens[index - 1].word in cues.contacts | cues.soft | cues.marked_initials
+    person = cue.word in cues.persons or (cue.word in cues.soft and (cue.word not in cues.dangling or deed))
+    beside = person and re.fullmatch(r"\.?[ \t]{1,2}", between) is not None
+    if (marked or beside) and not begins_phrase(text, name.end, vocabulary):
         name.keep, name.named = False, True
 
 
