@@ -91,6 +91,7 @@ def clean_descriptor(
     _keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_persons(text, tokens, vocabulary)
+    _drop_acronyms(text, tokens, vocabulary)
     if lexicon.short_parts:
         _drop_short_parts(text, tokens, lexicon.short_parts, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
@@ -619,11 +620,38 @@ def _drop_before(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
         earlier.keep, earlier.named = False, True
 
 
+def _drop_acronyms(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
+    """Drop an acronym that is a surname in other letters (NASH) beside an initial, or at the end of whose study it is.
+
+    J. NASH; NASH, J.; scan of NASH; not R. FAI, which is a side, nor CT of NASH cirrhosis.
+    """
+    for index, token in enumerate(tokens):
+        if not token.eponym or token.word in vocabulary or not token.text.isupper() or len(token.text) < _PAIR:
+            continue
+        first = index
+        while first and _is_signed(text, tokens[first - 1], (".", ". "), tokens[first]):
+            first -= 1
+        last = index
+        while last + 1 < len(tokens) and _is_signed(text, tokens[last + 1], (" ", ", ", ".", ". "), tokens[last]):
+            last += 1
+        before = tokens[index - 2] if index > 1 and tokens[index - 1].word in _OF else None
+        study = before is not None and vocabulary.is_study(before.word) and _ENDS.match(text, token.end) is not None
+        for one in tokens[first : last + 1] if last > first or study else ():
+            one.keep, one.unknown, one.named = False, (), True
+
+
+def _is_signed(text: str, initial: Token, gaps: tuple[str, ...], beside: Token) -> bool:
+    """Tell whether a token is an initial with a point, and no side, one of some gaps away from what stands beside it."""
+    first, last = sorted((initial, beside), key=lambda one: one.start)
+    pointed = text[initial.end : initial.end + 1] == "."
+    return _is_initial(initial) and initial.text not in ("L", "R") and pointed and text[first.end : last.start] in gaps
+
+
 def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop initials and words that are names too where they touch a dropped word: they are the rest of a name.
 
     A number that can be an age above 89, in years or months, goes with the unknown word behind it, and so does one that can
-    be the postcode of a town.
+    be the postcode of a town, or an extension with its label (DW 120 Müller).
     """
     for token, following in pairwise(tokens):
         dotted = _is_initial(token) and not token.eponym and text[token.end : following.start] in {". ", "."}
@@ -641,6 +669,11 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
     for index in range(len(tokens) - 1):
         if _is_postcode(text, tokens, index, vocabulary):
             tokens[index].keep = tokens[index + 1].keep = False
+    for label, number, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        called = not name.keep and (name.named or name.text[:1].isupper())
+        extension = label.word in vocabulary.cues.extensions and re.fullmatch(r"\d{2,5}", number.text, re.ASCII)
+        if called and extension and text[number.end : name.start] in {" ", ", "}:
+            label.keep = number.keep = False
     changed = True
     while changed:
         changed = False

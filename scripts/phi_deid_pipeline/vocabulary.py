@@ -61,6 +61,7 @@ class Cues:
     marks: frozenset[str]
     numbered: frozenset[str]
     conjunctions: frozenset[str]
+    extensions: frozenset[str]
     kept: frozenset[str]
     any_kept: Expression
 
@@ -270,6 +271,7 @@ def _cues(rows: Languages) -> Cues:
         marks=_folded(rows.number_marks),
         numbered=_folded(rows.numbered_words),
         conjunctions=_folded(rows.conjunctions),
+        extensions=_folded(row for row in (*rows.extension_labels, *rows.extension_marks) if len(row) > 1),
         kept=_folded(rows.kept_cues),
         any_kept=Expression(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
     )

@@ -321,3 +321,33 @@ def test_words_that_only_look_like_a_surname_behind_a_title_or_cue_stay() -> Non
         *("TE 30 ms neue Sequenz", "Parkinson disease", "cancer de lingua", "stenosi alta", "per via orale"),
     )
     assert [text for text in texts if cleaned(text) != text] == []
+
+
+def test_an_acronym_in_capitals_goes_as_a_surname_beside_an_initial_or_behind_whose_study_it_is() -> None:
+    table = {
+        "M. NASH": "",
+        "J.M. NASH": "",
+        "M. NASH CT Abdomen": "CT Abdomen",
+        "CT Abdomen, NASH J.": "CT Abdomen",
+        "NASH, J., CT Abdomen": "CT Abdomen",
+        "scan of NASH": "scan",
+        "CT of NASH, portal phase": "CT portal phase",
+    }
+    assert {text: cleaned(text) for text in table} == table
+    texts = (
+        *("NASH", "NASH cirrhosis", "known NASH", "r/o NASH", "history of NASH", "CT of NASH cirrhosis", "MRI of OA knee"),
+        *("R. FAI", "FAI L.", "V.a. NASH", "Z.n. PRES", "PAU, L. femoral", "M. Parkinson", "NEN G2"),
+    )
+    assert [text for text in texts if cleaned(text) != text] == []
+
+
+def test_an_extension_goes_with_the_name_behind_it_and_the_value_of_diffusion_stays() -> None:
+    table = {
+        "DW 120 Müller": "",
+        "MR DW 120 Müller": "MR",
+        "DW 120, Müller": "",
+        "DW 120 Dr. Hand, Knie": "Knie",
+        "DW 120": "DW 120",
+        "MR DW 120 Kopf": "MR DW 120 Kopf",
+    }
+    assert {text: cleaned(text) for text in table} == table
