@@ -335,7 +335,15 @@ def test_an_acronym_in_capitals_goes_as_a_surname_beside_an_initial_or_behind_wh
     }
     assert {text: cleaned(text) for text in table} == table
     texts = (
-        *("NASH", "NASH cirrhosis", "known NASH", "r/o NASH", "history of NASH", "CT of NASH cirrhosis", "MRI of OA knee"),
+        *(
+            "NASH",
+            "NASH cirrhosis",
+            "known NASH",
+            "r/o NASH",
+            "history of NASH",
+            "CT of NASH cirrhosis",
+            "MRI of OA knee",
+        ),
         *("R. FAI", "FAI L.", "V.a. NASH", "Z.n. PRES", "PAU, L. femoral", "M. Parkinson", "NEN G2"),
     )
     assert [text for text in texts if cleaned(text) != text] == []
