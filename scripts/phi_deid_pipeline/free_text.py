@@ -17,14 +17,17 @@ from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon_misspelt import MIN_MISSPELT
 from phi_deid_pipeline.lexicon_words import GENERIC, SIDES
 from phi_deid_pipeline.measures import is_window, unit_chains
+from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.text_denials import denies, drop_bare, drop_misled, drop_single_sides, keep_answers
+from phi_deid_pipeline.text_eponyms import OF, drop_acronyms, keep_eponyms
+from phi_deid_pipeline.text_persons import begins_phrase
 from phi_deid_pipeline.text_tidy import tidy
-from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
+from phi_deid_pipeline.text_tokens import CLAUSE_END, ENDS, Token, is_initial
 from phi_deid_pipeline.vocabulary import MODALITIES, VOCABULARY_FILE, Vocabulary, load_vocabulary
 from phi_deid_pipeline.word_forms import is_stage
 
 if TYPE_CHECKING:
-    from phi_deid_pipeline.lexicon import Lexicon
+    from phi_deid_pipeline.lexicon import Lexicon, Span
 
 __all__ = ["VOCABULARY_FILE", "Vocabulary", "clean_descriptor", "drop_identifiers", "fold", "load_vocabulary"]
 
@@ -33,20 +36,17 @@ YEARS = range(1900, 2036)  # a four-digit number that can be a year is a date el
 # These letters turn a number of up to four digits into a value; other single letters stand beside two digits at most.
 _LONG_AFTER = frozenset("b")
 _TOKEN = Expression(r"[^\W_]+(?:[.,]\d+(?=\D|$))*|[∅⌀]|_+")
-_OF = frozenset({"de", "di", "du", "of", "van"})
 _OF_THE, _MIN_STEM = frozenset({"des", "eines"}), 4
 _MIN_WRITTEN_OUT, _WRITTEN_OUT, _BRITISH = 6, Expression("(?<![aeq])[aou]e"), Expression("[ao]e")
 _GAUGE_BEFORE = Expression(r"(?<![\d.,/-])\d{1,2} ?$")
 _TWO_LETTERS = Expression(r"(?<![^\W_])(?<!\w-)[^\W\d_]{2}(?!-?[^\W_])")
 _LETTERS = Expression(r"[^\W\d_]+")
+_BESIDE, _BEFORE, _LONGEST_TITLE = Expression(r"[\s,^]{1,3}"), Expression(r"(?<![^\W_])([^\W\d_]+)\.?[ \t]{1,2}$"), 24
 _POWER, _SUPERSCRIPTS = Expression("[0-9]*[A-Za-z]{1,2}[²³]"), str.maketrans("²³", "23")  # mm², 5cm³
 _PIECE = Expression(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _CAMEL = Expression(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])")
 _OLD = Expression(r"9\d|1[01]\d|1[0-3]\d\d", re.ASCII)
 _PARAMETERS = frozenset({"b", "delay", "dlp", "td", "te", "ti", "tr", "venc"})
-_APOSTROPHES = ("'", "\u2019")
-_SHORTENED = frozenset("mq")  # first words of phrases that a point may stand behind: M. Hodgkin, Q.Clear
-_ENDS = Expression(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 _LONGEST_NEGATION, _PAIR = 24, 2
 _CLOSING = Expression(r"[)\]}>%°]+|[+-](?![^\W_])")  # brackets, units, the sign of a receptor (PR-)
 
@@ -55,13 +55,14 @@ def drop_identifiers(text: str, lexicon: Lexicon, vocabulary: Vocabulary | None 
     """Cut known identifiers, and what is written like one, out of a kept text; every other character stays as it is."""
     vocabulary = load_vocabulary() if vocabulary is None else vocabulary
     parts, position = [], 0
-    spans = [(start, end) for start, end, _ in lexicon.hits(text)]
+    hits = lexicon.hits(text)
+    spans = [(start, end) for start, end, _ in hits]
     spans += vocabulary.patterns.in_kept_text(text)
     if vocabulary.cues.any_kept.search(text):
         spans += _named(text, vocabulary, lexicon.short_parts)
     if lexicon.short_parts:
         spans += _unknown_shorts(text, lexicon.short_parts, vocabulary)
-    spans += _misspelt(text, lexicon, vocabulary)
+    spans += _misspelt(text, lexicon, vocabulary, hits)
     for start, end in _with_denied(text, _merged(spans), vocabulary):
         parts.append(text[position:start])
         position = end
@@ -80,16 +81,16 @@ def clean_descriptor(
         text, at = f"{label}: {text}", len(label) + 2
     else:
         at = 0
-    spans = [(start, end) for start, end, _ in lexicon.hits(text)]
+    hits = lexicon.hits(text)
+    spans = [(start, end) for start, end, _ in hits]
     spans += vocabulary.patterns.in_description(text, vocabulary.is_imaging, vocabulary.negations)
     spans += vocabulary.patterns.days_without_year(text, lexicon.days)
+    spans += _misspelt(text, lexicon, vocabulary, hits)
     tokens = _tokens(text, _with_denied(text, _merged(spans), vocabulary), vocabulary)
-    for token in tokens:
-        if token.keep and len(token.word) >= MIN_MISSPELT and _is_misspelt(token.word, lexicon, vocabulary):
-            token.keep, token.named = False, True  # known by its form alone
-    _keep_eponyms(text, tokens, vocabulary)
+    keep_eponyms(text, tokens, vocabulary)
     _apply_cues(text, tokens, vocabulary)
     _drop_persons(text, tokens, vocabulary)
+    drop_acronyms(text, tokens, vocabulary)
     if lexicon.short_parts:
         _drop_short_parts(text, tokens, lexicon.short_parts, vocabulary)
     _drop_neighbours(text, tokens, vocabulary)
@@ -176,15 +177,31 @@ def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -
     return [match.span() for match in found if fold(match[0]) not in vocabulary]
 
 
-def _misspelt(text: str, lexicon: Lexicon, vocabulary: Vocabulary) -> list[tuple[int, int]]:
-    """Return where a name of the patient stands with one slip in it, and is no word of the vocabulary."""
-    found = (match for match in _LETTERS.finditer(text) if len(match[0]) >= MIN_MISSPELT)
-    return [match.span() for match in found if _is_misspelt(fold(match[0]), lexicon, vocabulary)]
+def _misspelt(text: str, lexicon: Lexicon, vocabulary: Vocabulary, hits: list[Span]) -> list[tuple[int, int]]:
+    """Return where a name of the patient stands with one slip in it.
+
+    A word of the vocabulary, as makers and models are, is none but behind a title or beside another part of a name.
+    """
+    words = {match.span(): fold(match[0]) for match in _LETTERS.finditer(text) if len(match[0]) >= MIN_MISSPELT}
+    listed = {span: word for span, word in words.items() if _is_listed(word, vocabulary)}
+    found = [span for span, word in words.items() if span not in listed and lexicon.misspelt.means(word)]
+    names = [(start, end) for start, end, category in hits if category in (Category.NAME, Category.PERSON)] + found
+    shown = ((span, word) for span, word in listed.items() if _is_shown(text, span, vocabulary, names))
+    return found + [span for span, word in shown if lexicon.misspelt.means(word)]
 
 
-def _is_misspelt(word: str, lexicon: Lexicon, vocabulary: Vocabulary) -> bool:
-    listed = word in vocabulary or word in vocabulary.small or word in GENERIC
-    return not listed and lexicon.misspelt.means(word)
+def _is_listed(word: str, vocabulary: Vocabulary) -> bool:
+    return word in vocabulary or word in vocabulary.small or word in GENERIC or word.removesuffix("s") in GENERIC
+
+
+def _is_shown(text: str, span: tuple[int, int], vocabulary: Vocabulary, names: list[tuple[int, int]]) -> bool:
+    """Tell whether a word stands behind a title, or a blank, comma or caret away from one of some names."""
+    start, end = span
+    gaps = [text[high:start] for _, high in names if high <= start] + [text[end:low] for low, _ in names if low >= end]
+    if any(map(_BESIDE.fullmatch, gaps)):
+        return True
+    title = _BEFORE.search(text, max(0, start - _LONGEST_TITLE), start)
+    return title is not None and fold(title[1]) in vocabulary.cues.titles | vocabulary.cues.kept_modality_titles
 
 
 def _drop_short_parts(text: str, tokens: list[Token], shorts: frozenset[str], vocabulary: Vocabulary) -> None:
@@ -202,7 +219,7 @@ def _drop_short_parts(text: str, tokens: list[Token], shorts: frozenset[str], vo
             continue  # Bronchial-Ca, No 12
         cue = tokens[index - 1] if index else None
         behind_cue = cue is not None and cue.word in vocabulary.cues.soft | vocabulary.cues.roles
-        ends = _ENDS.match(text, token.end) is not None
+        ends = ENDS.match(text, token.end) is not None
         marked = not text[: token.start].strip() and behind[:1] in (",", ":", "^", "_", "=", "/")
         marked = marked or before.endswith("^") or behind.startswith("^")
         if token.word in SIDES:
@@ -371,46 +388,6 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     return longest <= 2
 
 
-def _keep_eponyms(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
-    """Keep the names of things such as Baker's cyst, which would go as names of persons."""
-    for index, token in enumerate(tokens):
-        written = vocabulary.eponyms.get(token.text, ()) if token.text.isupper() else ()  # NASH, which Nash is not
-        for phrase in (*vocabulary.eponyms.get(token.word, ()), *written) if token.word else ():
-            found = _phrase_at(text, tokens[index : index + 2 * len(phrase)], phrase)
-            for one in found:
-                small = one.text.islower() and one.word in vocabulary.small  # Knie li
-                one.eponym = one.eponym or len(one.word) == 1 or not (small or one.word in vocabulary.strong)
-                one.keep, one.unknown, one.phrase = True, (), True
-
-
-def _phrase_at(text: str, tokens: list[Token], phrase: tuple[str, ...]) -> list[Token]:
-    """Return the tokens that a phrase begins with the first of, its possessive s included; none if they say something else.
-
-    What was cut out of the text, as a known identifier is, is no part of a phrase.
-    """
-    found: list[Token] = []
-    rest = list(phrase)
-    for token in tokens:
-        between = text[found[-1].end : token.start] if found else ""
-        if found and token.word == "s" and between in _APOSTROPHES:
-            found.append(token)
-            continue
-        number = token.keep and (token.text == rest[0] or (rest[0] == "#" and re.fullmatch(r"[0-9]{1,2}", token.text)))
-        if not (number or (rest[0] in (token.word, token.text) and (token.keep or token.unknown))):
-            return []
-        if (
-            found
-            and not re.fullmatch(r"[ \t-]{1,3}", between)
-            and not (found[-1].word in _SHORTENED and between in {".", ". "})
-        ):
-            return []
-        found.append(token)
-        rest.pop(0)
-        if not rest:
-            return found
-    return []
-
-
 def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop the words after a title, those before a credential, and weak ones after a soft cue."""
     cues = vocabulary.cues
@@ -458,7 +435,7 @@ def _apply_cues(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
 def _is_of_a_thing(tokens: list[Token], index: int, vocabulary: Vocabulary) -> bool:
     """Tell whether a preposition stands behind a sure word for a thing, which is called after somebody."""
     before = tokens[index - 1] if index else None
-    if before is None or tokens[index].word not in _OF or not before.keep or before.word in vocabulary.cues.study:
+    if before is None or tokens[index].word not in OF or not before.keep or before.word in vocabulary.cues.study:
         return False
     return before.word in vocabulary.strong and before.word not in vocabulary.cues.soft | vocabulary.cues.roles
 
@@ -485,6 +462,8 @@ def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
         _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
     if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
         _drop_labelled(text, tokens, index, vocabulary)
+    if index + 1 < len(tokens):
+        _drop_in_small(text, tokens, index, vocabulary)
     if token.word in cues.contacts and index + 2 < len(tokens):
         _drop_contact(text, tokens[index : index + 3], vocabulary)
     if index and token.word in cues.roles:
@@ -500,6 +479,25 @@ def _drop_labelled(text: str, tokens: list[Token], index: int, vocabulary: Vocab
     if following is not None and following.text.islower() and text[name.end : following.start].isspace():
         return
     if vocabulary.may_be_called(name.word):
+        name.keep, name.named = False, True
+
+
+def _drop_in_small(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
+    """Drop a surname in lower case behind a word for a person: Patient foley, by: dell, seen by foley; not Patient hat Fieber.
+
+    Behind a preposition alone it may be a thing's (per una), so that one needs a colon or a word before it that tells of a deed.
+    """
+    cues, cue, name = vocabulary.cues, tokens[index], tokens[index + 1]
+    if not name.text.islower() or not vocabulary.is_called_in_small(name.word):
+        return
+    if name.phrase and index + 2 < len(tokens) and tokens[index + 2].phrase:
+        return  # kerley b lines
+    between = text[cue.end : name.start]
+    marked = vocabulary.is_cue(cue.word) and re.fullmatch(r"\.?[ \t]?[:=][ \t]?", between) is not None
+    deed = index > 0 and tokens[index - 1].word in cues.contacts | cues.soft | cues.marked_initials
+    person = cue.word in cues.persons or (cue.word in cues.soft and (cue.word not in cues.dangling or deed))
+    beside = person and re.fullmatch(r"\.?[ \t]{1,2}", between) is not None
+    if (marked or beside) and not begins_phrase(text, name.end, vocabulary):
         name.keep, name.named = False, True
 
 
@@ -519,7 +517,7 @@ def _drop_initials(
             break
         if not letters or len(letters) > (3 if last is cue else 1) or follower.word in MODALITIES:
             break
-        if len(letters) > 1 and ends and not bracketed and not _ENDS.match(text, follower.end):
+        if len(letters) > 1 and ends and not bracketed and not ENDS.match(text, follower.end):
             break
         strict = bracketed or not ends
         if (
@@ -601,15 +599,15 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
     """Drop initials and words that are names too where they touch a dropped word: they are the rest of a name.
 
     A number that can be an age above 89, in years or months, goes with the unknown word behind it, and so does one that can
-    be the postcode of a town.
+    be the postcode of a town, or an extension with its label (DW 120 Müller).
     """
     for token, following in pairwise(tokens):
-        dotted = _is_initial(token) and not token.eponym and text[token.end : following.start] in {". ", "."}
+        dotted = is_initial(token) and not token.eponym and text[token.end : following.start] in {". ", "."}
         if dotted and following.word in vocabulary.names and following.text[:1].isupper():
             token.keep = following.keep = False  # W. White
         pointed = text[following.end : following.end + 1] == "." and text[token.end : following.start] in {" ", ", "}
         side = following.text in ("L", "R") and re.match(r"\. [a-z]", text[following.end :])  # Stone R. kidney
-        if pointed and not side and _is_initial(following) and token.word in vocabulary.names and token.text.istitle():
+        if pointed and not side and is_initial(following) and token.word in vocabulary.names and token.text.istitle():
             token.keep = following.keep = False  # Tan W.
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:
             token.keep = False
@@ -619,11 +617,16 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
     for index in range(len(tokens) - 1):
         if _is_postcode(text, tokens, index, vocabulary):
             tokens[index].keep = tokens[index + 1].keep = False
+    for label, number, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        called = not name.keep and (name.named or name.text[:1].isupper())
+        extension = label.word in vocabulary.cues.extensions and re.fullmatch(r"\d{2,5}", number.text, re.ASCII)
+        if called and extension and text[number.end : name.start] in {" ", ", "}:
+            label.keep = number.keep = False
     changed = True
     while changed:
         changed = False
         for index, token in enumerate(tokens):
-            if not token.keep or not (token.eponym or token.word in vocabulary.names or _is_initial(token)):
+            if not token.keep or not (token.eponym or token.word in vocabulary.names or is_initial(token)):
                 continue
             for other in tokens[max(0, index - 1) : index] + tokens[index + 1 : index + 2]:
                 side = token.text in ("L", "R") and other.text.islower() and text[token.end : token.end + 1] != "."
@@ -677,10 +680,6 @@ def _is_postcode(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
     return not token.text.endswith("00") or word in vocabulary.cues.dangling or text[: token.start].endswith(", ")
 
 
-def _is_initial(token: Token) -> bool:
-    return len(token.word) == 1 and token.text.isupper() and token.text != "Ø"
-
-
 def _is_title_behind(text: str, token: Token, other: Token, vocabulary: Vocabulary) -> bool:
     """Tell whether a title stands behind a blank, whose name follows it: ginocchio destro Sig. Rossi."""
     titles = vocabulary.cues.titles | vocabulary.cues.modality_titles
@@ -693,7 +692,7 @@ def _touches_name(text: str, token: Token, other: Token) -> bool:
         return False
     if len(other.word) < 2:  # W.M. Tan
         first, last = sorted((token, other), key=lambda one: one.start)
-        return _is_initial(token) and _is_initial(other) and text[first.end : last.start] in {".", ". "}
+        return is_initial(token) and is_initial(other) and text[first.end : last.start] in {".", ". "}
     between = text[min(token.end, other.end) : max(token.start, other.start)]
     return bool(re.fullmatch(r"[\s.,'’^-]{1,3}", between))
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
+from phi_deid_pipeline.measures import has_unit_behind
 from phi_deid_pipeline.written_dates import normal_date
 
 MIN_RUN = 5  # digits of an ID that count without the rest of it
@@ -58,7 +59,8 @@ def odd_runs(folded: str, longest: int) -> Iterator[tuple[int, int, str]]:
     """Yield (start, end, digits without zeros in front) of digits in groups or with zeros in front.
 
     A run of groups counts as a whole; its parts between blanks from `MIN_JOINED` digits on. No digits that count on (1 2 3
-    4 5), and no decimal number but behind a letter or more zeros than one.
+    4 5), and no decimal number with a comma, a zero in front or a unit behind it (0.4711, 47.11 ms), but behind a letter or more
+    zeros than one. Any other has the digits of an ID by chance once in some thousand IDs.
     """
     for match in _ODD_RUN.finditer(folded):
         groups = [(match.start() + group.start(), match.start() + group.end()) for group in RUN.finditer(match[0])]
@@ -73,7 +75,9 @@ def odd_runs(folded: str, longest: int) -> Iterator[tuple[int, int, str]]:
                 continue
             decimal = last == first + 1 and folded[groups[first][1] : groups[last][0]] in (".", ",")
             if decimal and not lettered and not re.match(r"0\d", digits[: groups[first][1] - start]):
-                continue
+                pointed = folded[groups[first][1]] == "." and bare == digits and digits not in "0123456789"
+                if not pointed or has_unit_behind(folded, end):
+                    continue
             if len(bare) < MIN_JOINED and folded[end : end + 1].isalpha():
                 continue
             yield start, end, bare

@@ -128,6 +128,11 @@ class Measures:
         return self._round.search(before) is not None
 
 
+def has_unit_behind(text: str, end: int) -> bool:
+    """Tell whether a unit stands behind a number that ends at a place: 47.11 ms."""
+    return _UNIT_BEHIND.match(text[end : end + 12]) is not None
+
+
 def _can_be_date(numbers: list[int]) -> bool:
     if len(numbers) != 3:
         return False

@@ -30,6 +30,7 @@ CONTRAST = frozenset(
     | {"civ", "cm", "mdc", "pdc", "iv", "ivc"}
 )
 _NO_AGENT = frozenset({"con", "cm", "iv", "ivc"})
+_ENDINGS = frozenset({"ra", "re", "ssa"})  # of titles: Sig.ra
 _SIDES_JOINED = frozenset({"u", "und", "and", "et", "y", "e", "en", "i", "vs", "versus", "than", "als"})
 _COMPARED = Expression(r"[.]?\s*[><=≥≤/+&]{1,3}\s*")
 _ANSWERED = Expression(r"[ \t]*(?:$|[,;.)\r\n])")
@@ -69,7 +70,7 @@ def drop_misled(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     that denies what stands before it, the whole clause, but for words that name the study alone.
     """
     for clause in _clauses(text, tokens):
-        lost = {index for index, token in enumerate(clause) if _is_lost(token, vocabulary)}
+        lost = {index for index in range(len(clause)) if _is_lost(clause, index, vocabulary)}
         _drop_behind_names(clause, vocabulary)
         if not lost:
             continue
@@ -120,16 +121,22 @@ def _clauses(text: str, tokens: list[Token]) -> list[list[Token]]:
     return clauses
 
 
-def _is_lost(token: Token, vocabulary: Vocabulary) -> bool:
-    """Tell whether a word went as unknown, not because it is a cue or a name behind one."""
-    if (
-        token.keep
-        or not token.unknown
-        or token.word in vocabulary.cues.soft
-        or token.word in vocabulary.cues.credentials
-    ):
+def _is_lost(clause: list[Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a word went as unknown, not because it is a title, a name behind one, a cue or a name behind that."""
+    token, cues = clause[index], vocabulary.cues
+    titles = cues.titles | cues.modality_titles
+    if token.keep or not token.unknown or token.word in cues.soft | cues.credentials | titles:
+        return False
+    if token.named and _is_behind_title(clause, index, vocabulary):
         return False
     return not token.named or token.text.islower()
+
+
+def _is_behind_title(clause: list[Token], index: int, vocabulary: Vocabulary) -> bool:
+    """Tell whether a title stands before a word, but for its ending or given names between: dott.ssa rossi, frau anna mueller."""
+    between = vocabulary.given_names | _ENDINGS
+    before = next((one.word for one in reversed(clause[:index]) if one.word not in between), "")
+    return before in vocabulary.cues.titles | vocabulary.cues.modality_titles
 
 
 def _next_word(clause: list[Token], index: int, step: int, vocabulary: Vocabulary) -> int:

@@ -8,7 +8,8 @@ or names a modality is no name, nor is one behind a modality that is written lik
 A surname before a comma and a given name is a person's where a value or clause begins with it or a cue stands before it, even
 if it names a thing too (Crohn, Peter), and so is one that a thing is called after with an initial (Whipple J) or a given name
 beside it (Peter Crohn). A region in lower case is a name behind a title that is nothing else (mrs hand), and one behind DR
-where another modality or a cue stands before it (CT ABDOMEN DR HAND).
+where another modality or a cue stands before it (CT ABDOMEN DR HAND). A surname in lower case is one behind a title, a label or
+beside a given name (Dr. de rumpf); where the title may be a modality no phrase begins with it: mr neue Sequenz.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ _INITIAL = Expression(r"(?-i:[A-ZÀ-Þ])(?:\.[ \t]?|[ \t]+)(?=[^\W\d_])")
 _BLANK = Expression(r"[ \t]*")
 _GAP = Expression(r"[ \t]{1,2}|,[ \t]?")
 _GAUGE = Expression(r"\d[ \t]?$")
+_GOES_ON = Expression(r"[ \t-]{1,2}(?P<word>[^\W\d_]{2,}+)")
 _LETTERS = Expression(r"[^\W\d_]+")
 _INVERTED = Expression(
-    r"(?:(?:^|[:=;(\r\n])[ \t]*|(?<![^\W_])(?P<cue>[^\W\d_]++):?[ \t]+)(?P<surname>[^\W\d_]{2,}+),[ \t]?"
+    r"(?:(?:^|[:=;,(\r\n])[ \t]*|(?<![^\W_])(?P<cue>[^\W\d_]++):?[ \t]+)(?P<surname>[^\W\d_]{2,}+),[ \t]?"
     r"(?P<given>[^\W\d_]{2,}+)(?:-[^\W\d_]+)?(?![\w'’-])"
     r"(?:[ \t][A-ZÀ-Þ](?:\.|(?![^\W_])))*"
 )
@@ -125,6 +127,14 @@ class NameWords(Protocol):
         """Tell whether a word is a surname or place where it has a capital."""
         ...
 
+    def is_called_in_small(self, word: str) -> bool:
+        """Tell whether a word is a surname or place in lower case too, where a person is told of."""
+        ...
+
+    def is_predicate(self, word: str) -> bool:
+        """Tell whether a word says what a person does or is: seen, was."""
+        ...
+
     def is_modality(self, word: str) -> bool:
         """Tell whether a word is a modality."""
         ...
@@ -132,6 +142,18 @@ class NameWords(Protocol):
     def is_study(self, word: str) -> bool:
         """Tell whether a word is one of a study, as its modality and region."""
         ...
+
+
+def begins_phrase(text: str, end: int, words: NameWords) -> bool:
+    """Tell whether a word of the vocabulary goes on behind a place: breit angelegt.
+
+    Not one of a study, one that says who, or what a person does: rumpf CT, rumpf for, rumpf requested.
+    """
+    match = _GOES_ON.match(text, end)
+    word = fold_word(match["word"]) if match else ""
+    if word not in words or words.is_study(word) or words.is_no_name(word):
+        return False
+    return not (words.is_cue(word) or words.is_predicate(word))
 
 
 class Persons:
@@ -198,22 +220,18 @@ class Persons:
         return self._name(text, at, words)
 
     def _in_other_letters(self, text: str, match: re.Match[str], words: NameWords) -> int:
-        """Return where a region behind a title ends that is a name: mrs hand, CT ABDOMEN DR HAND; -1 where it is a region."""
+        """Return where a name in lower case, or a region that is one, ends behind a title: Dr. de rumpf, CT ABDOMEN DR HAND."""
         at = _BLANK.match(text, match.end()).end()  # type: ignore[union-attr]
-        particle = _PARTICLE.match(text, at)
-        chain = _CHAIN.match(text, particle.end() if particle else at)
+        while (particle := _PARTICLE.match(text, at)) is not None:
+            at = particle.end()
+        chain = _CHAIN.match(text, at)
         if chain is None:
             return -1
-        word = fold_word(match[1])
-        sure = word in self._plain or word in _SURE_IN_SMALL
-        if text.islower() and sure and words.is_called_in_capitals(fold_word(chain[0])):
-            return chain.end()  # dhr de groot
-        if not words.is_region(fold_word(chain[0])):
-            cue = _LETTERS.findall(text[: match.start()])[-1:]
-            small = (
-                text.islower() and cue and words.is_cue(fold_word(cue[0])) and words.may_be_called(fold_word(chain[0]))
-            )
-            return chain.end() if small and word in self._written else -1  # patient mr brown
+        word, name = fold_word(match[1]), fold_word(chain[0])
+        if chain[0].islower() and self._is_called_in_small(text, match, chain.end(), name, words):
+            return chain.end()
+        if not words.is_region(name):
+            return -1
         if word in self._plain or (match[1].istitle() and word in _MODALITY_TITLES):
             return chain.end() if chain[0].islower() else -1
         if word not in _MODALITY_TITLES or _GAUGE.search(text[: match.start()]):
@@ -223,6 +241,16 @@ class Persons:
             return -1
         called = words.is_cue(before[-1]) or any(map(words.is_modality, before))
         return chain.end() if called else -1
+
+    def _is_called_in_small(self, text: str, title: re.Match[str], end: int, name: str, words: NameWords) -> bool:
+        """Tell whether a word in lower case behind a title is a surname; behind one that may be a modality if no phrase begins."""
+        word = fold_word(title[1])
+        phrase = begins_phrase(text, end, words)
+        if word in self._plain or word in _SURE_IN_SMALL or self._is_title(text, title):
+            sure = words.is_called_after(name) or words.is_called_in_small(name)
+            return sure or (words.is_called_in_capitals(name) and (text.islower() or not phrase))
+        gauge = _GAUGE.search(text[: title.start()]) is not None
+        return title[1].islower() and words.is_called_in_small(name) and not phrase and not gauge
 
     def _name(self, text: str, at: int, words: NameWords) -> int:
         """Return where the name that begins at a place ends, -1 if none does."""
@@ -239,6 +267,9 @@ class Persons:
         return second.end() if region or words.may_be_called(fold_word(second[0])) else chain.end()
 
     def _behind_label(self, text: str, match: re.Match[str], words: NameWords) -> int:
+        small = _CHAIN.match(text, match.end())
+        if small is not None and small[0].islower() and words.is_called_in_small(fold_word(small[0])):
+            return -1 if begins_phrase(text, small.end(), words) else small.end()
         if fold_word(match[1]) not in self._names:
             return self._name(text, match.end(), words)
         at, end = match.end(), -1
@@ -257,19 +288,29 @@ class Persons:
 
 def _by_form(text: str, words: NameWords) -> Iterator[Span]:
     """Yield surnames with the given name or initial that shows them."""
-    for match in _INVERTED.finditer(text) if "," in text else ():
-        surname, given = fold_word(match["surname"]), fold_word(match["given"])
-        if match["cue"] and not words.is_cue(fold_word(match["cue"])):
-            continue
-        called = words.may_be_called(surname) or words.is_called_after(surname)
-        written = match["surname"][0].isupper() and match["given"][0].isupper()
-        if called and written and not words.is_no_name(surname) and words.is_given_name(given):
+    at = 0
+    while "," in text and (match := _INVERTED.search(text, at)) is not None:
+        inverted = _is_inverted(match, words)
+        at = match.end() if inverted else match.end("surname")
+        if inverted:
             yield match.start("surname"), match.end()
     yield from _beside_initials(text, words)
     yield from _beside_given_names(text, words)
     alone = _WITH_INITIAL.fullmatch(text)
     if alone is not None and alone["surname"][0].isupper() and words.is_called_after(fold_word(alone["surname"])):
         yield 0, len(text)
+
+
+def _is_inverted(match: re.Match[str], words: NameWords) -> bool:
+    """Tell whether a surname, in lower case too, and a given name stand on the sides of a comma: Crohn, Peter; rumpf, anna."""
+    surname, given = fold_word(match["surname"]), fold_word(match["given"])
+    if match["cue"] and not words.is_cue(fold_word(match["cue"])):
+        return False
+    if match["surname"].islower():
+        return words.is_called_in_small(surname) and words.is_given_name(given)
+    called = words.may_be_called(surname) or words.is_called_after(surname)
+    written = match["surname"][0].isupper() and match["given"][0].isupper()
+    return called and written and not words.is_no_name(surname) and words.is_given_name(given)
 
 
 def _beside_initials(text: str, words: NameWords) -> Iterator[Span]:
@@ -290,7 +331,10 @@ def _beside_given_names(text: str, words: NameWords) -> Iterator[Span]:
         alike = match["one"].istitle() and match["other"].istitle()
         alike = alike or match[0].isupper() == match["other"].isupper() or text.islower()
         given, called = (one, other) if words.is_given_name(one) else (other, one)
-        if alike and words.is_given_name(given) and not words.is_given_name(called) and before not in _DISEASE:
+        small = (match["other"] if given == one else match["one"]).islower() and words.is_called_in_small(called)
+        if small and words.is_given_name(given):
+            yield match.start(), match.end("other")
+        elif alike and words.is_given_name(given) and not words.is_given_name(called) and before not in _DISEASE:
             alone = given == one and text.strip() == f"{match['one']} {match['other']}"
             if words.is_called_after(called) or (alone and (words.is_region(called) or words.may_be_called(called))):
                 yield match.start(), match.end("other")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.value_objects import dataclass
 
+ENDS = Expression(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
 CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
 
 
@@ -22,3 +24,8 @@ class Token:
     named: bool = False  # a cue says that it is a name
     eponym: bool = False  # a name that stands in the name of a thing
     phrase: bool = False  # part of the name of a thing
+
+
+def is_initial(token: Token) -> bool:
+    """Tell whether a token is one capital that may be the initial of a name, and no sign of what is missing."""
+    return len(token.word) == 1 and token.text.isupper() and token.text != "Ø"

@@ -42,6 +42,7 @@ class Cues:
     credentials: frozenset[str]
     soft: frozenset[str]
     roles: frozenset[str]
+    persons: frozenset[str]
     study: frozenset[str]
     initials: frozenset[str]
     marked_initials: frozenset[str]
@@ -60,6 +61,7 @@ class Cues:
     marks: frozenset[str]
     numbered: frozenset[str]
     conjunctions: frozenset[str]
+    extensions: frozenset[str]
     kept: frozenset[str]
     any_kept: Expression
 
@@ -124,6 +126,15 @@ class Vocabulary:
     def is_called_in_capitals(self, word: str) -> bool:
         """Tell whether a word is a surname or place where it has a capital, and neither denies nor points."""
         return (word in self.small or self.may_be_called(word)) and not self.is_no_name(word)
+
+    def is_called_in_small(self, word: str) -> bool:
+        """Tell whether a word is a surname or place in lower case too: no word of a study, no side, no verb that only links."""
+        called = (word in self.small or self.is_surname(word)) and not self.is_no_name(word)
+        return called and not self.is_study(word) and word not in self.cues.sides and word not in self.cues.auxiliaries
+
+    def is_predicate(self, word: str) -> bool:
+        """Tell whether a word says what a person does or is: seen, was."""
+        return word in self.cues.contacts or word in self.cues.auxiliaries
 
     def is_modality(self, word: str) -> bool:
         """Tell whether a word is a modality."""
@@ -229,6 +240,7 @@ def _cues(rows: Languages) -> Cues:
         credentials=_folded(rows.credentials),
         soft=_folded(rows.soft_cues),
         roles=_folded(rows.role_labels),
+        persons=_folded((*rows.role_labels, *rows.person_words, *rows.relatives)),
         study=_folded(rows.study_words),
         initials=_folded(rows.initial_cues),
         marked_initials=_folded(rows.initial_cues_with_mark),
@@ -247,6 +259,7 @@ def _cues(rows: Languages) -> Cues:
         marks=_folded(rows.number_marks),
         numbered=_folded(rows.numbered_words),
         conjunctions=_folded(rows.conjunctions),
+        extensions=_folded(row for row in (*rows.extension_labels, *rows.extension_marks) if len(row) > 1),
         kept=_folded(rows.kept_cues),
         any_kept=Expression(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE),
     )

@@ -49,3 +49,40 @@ def test_a_word_two_slips_away_or_of_the_vocabulary_stays_in_kept_text(text: str
 def test_a_word_of_medicine_by_its_form_goes_where_it_is_a_name_with_a_slip() -> None:
     assert clean_descriptor("MRT Arvvitis", Lexicon(), load_vocabulary()) == "MRT Arvvitis"
     assert clean_descriptor("MRT Arvvitis", LEXICON, load_vocabulary()) == "MRT"
+
+
+PATIENT = Lexicon(
+    [
+        Entry(Category.NAME, "Optim^Bert"),
+        Entry(Category.PERSON, "Brucker^Jan"),
+        Entry(Category.PERSON, "Ward^Sue"),
+        Entry(Category.PERSON, "Philipp^Ana"),
+        Entry(Category.PERSON, "Contras^Ida"),
+    ]
+)
+
+
+def test_makers_models_and_words_of_the_vocabulary_stay_where_they_are_one_letter_off_a_name() -> None:
+    texts = ("GE Optima CT660", "Bruker BioSpec", "Wards", "wards 3 and 4", "Philips Ingenia", "with Contrast, axial")
+    vocabulary = load_vocabulary()
+    assert [text for text in texts if drop_identifiers(text, PATIENT, vocabulary) != text] == []
+    described = ("GE Optima CT660", "Bruker", "Philips Ingenia", "CT with contrast")
+    assert [text for text in described if clean_descriptor(text, PATIENT, vocabulary) != text] == []
+
+
+def test_such_a_word_goes_beside_another_part_of_the_name_or_behind_a_title() -> None:
+    vocabulary = load_vocabulary()
+    texts = (
+        "Philips Ana",
+        "PHILIPS^ANA",
+        "Ana Philips",
+        "Bruker, Jan",
+        "Optima, Bert",
+        "Mrs Wards",
+        "Dr. Bruker",
+        "Frau Philips",
+    )
+    for text in texts:
+        for left in (drop_identifiers(text, PATIENT, vocabulary), clean_descriptor(text, PATIENT, vocabulary)):
+            assert not {"philips", "ana", "bruker", "jan", "optima", "bert", "wards"} & set(left.lower().split()), text
+    assert clean_descriptor("CT Abdomen Philips Ana", PATIENT, vocabulary) == "CT Abdomen"

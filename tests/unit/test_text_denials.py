@@ -134,3 +134,21 @@ def test_answer_stays_and_goes_with_its_question(text, left):
 @pytest.mark.parametrize("text", ["ER+/PR-/Glarf", "PR-, Glarf"])
 def test_sign_of_a_receptor_stays_where_a_word_behind_it_goes(text):
     assert _clean(text).endswith("PR-")
+
+
+def test_what_is_denied_stays_where_a_title_and_a_name_alone_went_from_its_clause():
+    table = {
+        "senza mezzo di contrasto dott. X": "senza mezzo di contrasto",
+        "senza mezzo di contrasto dott. Rossi": "senza mezzo di contrasto",
+        "senza mezzo di contrasto dott.ssa rossi": "senza mezzo di contrasto",
+        "senza mdc dr. rossi": "senza mdc",
+        "keine Fraktur frau anna mueller": "keine Fraktur",
+        "kein Erguss, frau mueller": "kein Erguss",
+        "keine Fraktur frau mueller": "keine Fraktur",
+        "no fracture mrs kowalski": "no fracture",
+        "contrast req by Dr X": "contrast req",
+        "no contrast req by Dr Smith": "no contrast req",
+        "no glarf fracture mrs kowalski": "",
+        "keine Fraktur frau mueller glarfig": "",
+    }
+    assert {text: _clean(text) for text in table} == table

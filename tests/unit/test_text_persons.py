@@ -250,3 +250,112 @@ def test_surnames_in_lower_case_and_short_forms_go(text: str) -> None:
 @pytest.mark.parametrize(("text", "left"), [("T12 8TH Rippe für Höhle", "T12 8TH Rippe"), ("B33 8TH ü", "")])
 def test_a_postcode_is_told_from_a_rib_whatever_letters_stand_beside(text: str, left: str) -> None:
     assert cleaned(text) == left
+
+
+SURNAMES_IN_SMALL = ("rumpf", "foley", "breit", "dell", "kerley", "graves", "stein", "klein", "ringer", "brown")
+
+
+def test_a_surname_in_small_letters_goes_behind_what_tells_a_person() -> None:
+    frames = (
+        *("Dr. {}", "Dr {}", "dr {}", "Dr. de {}", "Dr. van der {}", "prof. {}", "Prof. Dr. {}", "mr {}", "Mr. {}"),
+        *(
+            "mrs {}",
+            "Mrs {}",
+            "Ms {}",
+            "herr {}",
+            "Herr {}",
+            "Herr von {}",
+            "frau {}",
+            "Frau {}",
+            "Mme {}",
+            "mme de {}",
+        ),
+        *("sr {}", "Sra. {}", "sig. {}", "Sig.ra {}", "mevr {}", "Mevr. van {}", "dott. {}", "dhr {}"),
+        *("Peter {}", "peter {}", "Anna {}", "{}, anna", "{} peter", "Dr. Peter {}"),
+        *("Patient {}", "patient {}", "pt {}", "Patient: {}", "pt: {}", "Patientin {}", "paziente: {}", "name: {}"),
+        *("Radiologist: {}", "radiologist {}", "Überweiser: {}", "requested by {}", "seen by {}", "mother {}"),
+    )
+    texts = [
+        (text, name)
+        for frame in frames
+        for name in SURNAMES_IN_SMALL
+        for text in (frame.format(name), f"CT Thorax, {frame.format(name)}", f"{frame.format(name)}, CT Thorax")
+    ]
+    stay = [text for text, name in texts if name in cleaned(text)]
+    assert not stay
+
+
+def test_what_stands_behind_a_surname_in_small_letters_stays() -> None:
+    table = {
+        "dr dell knee": "knee",
+        "Patient foley CT abdomen": "CT abdomen",
+        "patient foley seen today": "seen today",
+        "dr dell requested ct": "requested ct",
+        "Dr. de rumpf requested contrast": "requested contrast",
+        "Dr. crohn CT": "CT",
+    }
+    assert {text: cleaned(text) for text in table} == table
+
+
+def test_words_that_only_look_like_a_surname_behind_a_title_or_cue_stay() -> None:
+    texts = (
+        *("Patient prone", "Patient supine", "patient moved", "pt unable to hold breath", "patient left lateral"),
+        *(
+            "Patient: prone",
+            "patient: supine, feet first",
+            "Patient foley catheter",
+            "14 fr foley",
+            "7 Fr foley catheter",
+        ),
+        *(
+            "mr knee",
+            "dr hand",
+            "mr lt knee",
+            "dr rt hand",
+            "MR knee li",
+            "mr neue Sequenz",
+            "mr abdomen",
+            "ct by mr fusion",
+        ),
+        *("patient has a foley catheter", "patient hat Schmerzen", "Patient weiter Dyspnoe"),
+        *("TE 30 ms neue Sequenz", "Parkinson disease", "cancer de lingua", "stenosi alta", "per via orale"),
+    )
+    assert [text for text in texts if cleaned(text) != text] == []
+
+
+def test_an_acronym_in_capitals_goes_as_a_surname_beside_an_initial_or_behind_whose_study_it_is() -> None:
+    table = {
+        "M. NASH": "",
+        "J.M. NASH": "",
+        "M. NASH CT Abdomen": "CT Abdomen",
+        "CT Abdomen, NASH J.": "CT Abdomen",
+        "NASH, J., CT Abdomen": "CT Abdomen",
+        "scan of NASH": "scan",
+        "CT of NASH, portal phase": "CT portal phase",
+    }
+    assert {text: cleaned(text) for text in table} == table
+    texts = (
+        *(
+            "NASH",
+            "NASH cirrhosis",
+            "known NASH",
+            "r/o NASH",
+            "history of NASH",
+            "CT of NASH cirrhosis",
+            "MRI of OA knee",
+        ),
+        *("R. FAI", "FAI L.", "V.a. NASH", "Z.n. PRES", "PAU, L. femoral", "M. Parkinson", "NEN G2"),
+    )
+    assert [text for text in texts if cleaned(text) != text] == []
+
+
+def test_an_extension_goes_with_the_name_behind_it_and_the_value_of_diffusion_stays() -> None:
+    table = {
+        "DW 120 Müller": "",
+        "MR DW 120 Müller": "MR",
+        "DW 120, Müller": "",
+        "DW 120 Dr. Hand, Knie": "Knie",
+        "DW 120": "DW 120",
+        "MR DW 120 Kopf": "MR DW 120 Kopf",
+    }
+    assert {text: cleaned(text) for text in table} == table
