@@ -29,15 +29,13 @@ SPARSE = 1.0  # letters per height of length under which a line is also read ups
 MORE_LETTERS = 1.5  # times as many letters
 TURNED_GAIN = 0.1  # confidence by which text upside down must be surer than upright
 STACK, STACK_GAP, STACK_SHIFT, STACK_SIZES = 3, 0.8, 0.6, 2.0  # letters below one another; times their height; ratio
-PIECE_GAP, PIECE_SHIFT, PIECE_SIZES = (
-    1.0,
-    0.5,
-    2.0,
-)  # of the thickness of a line: to a piece that goes on with it; ratio
+PIECE_GAP, PIECE_SHIFT = 1.0, 0.5  # times the thickness of a line: to a piece that goes on with it, off its axis
+PIECE_SIZES = 2.0  # ratio of their thicknesses
 PIECE_OVERLAP = 0.75  # of the length of the piece: the line may reach so far into it
 STRONG_STROKE = 40  # of 127: strokes that are ink
 END_REACH, END_GAP = 1.0, 0.4  # times the thickness of a line: how far an end may move, over which gaps
-APART, STACK_ENDS = 0.3, (8.0, 1.0)  # the same of letters below one another, which leave such gaps between them
+APART = 0.3  # times the thickness: gaps in a line whose letters stand below one another
+STACK_ENDS = 8.0, 1.0  # the reach and gap of such a line
 END_MARGIN = 0.4  # times the thickness: added to both ends in any case, for strokes too weak to tell
 END_INK = 0.15  # of the thickness: strokes across it that go on with a line
 RECOGNISER, TESSERACT = "ppocr", "tesseract"
