@@ -237,6 +237,19 @@ def test_line_is_as_identifying_as_its_worst_part():
     ]
 
 
+def upright(text: str, y: int, h: int, *, x: int = 100, w: int = 14) -> Region:
+    return Region(0, Box(x, y, w, h), text, 0.95, 0.9, "ppocr")
+
+
+def test_a_letter_in_line_with_an_upright_text_is_hidden_with_it_and_what_stands_apart_stays():
+    name = upright("USTERMANN", 30, 100)
+    rows = reading(
+        name, upright("L", 138, 18, x=98, w=18), region("SUPINE", x=80, y=160), upright("R", 60, 18, x=240, w=18)
+    )
+    (found,) = judge([("1.2", "a", rows)], LEXICON, "all_but_benign", {})
+    assert {f.text: f.hide for f in found.findings} == {"USTERMANN": True, "L": True, "SUPINE": False, "R": False}
+
+
 def test_name_split_over_two_boxes_of_a_line_is_identifying():
     parts = reading(region("MUSTE", x=10, w=50), region("RMANN", x=64, w=50))
     (found,) = judge([("1.2", "a", parts)], LEXICON, "identifying_only", {})
