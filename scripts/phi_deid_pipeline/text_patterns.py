@@ -34,11 +34,6 @@ _DAY_AND_MONTH = Expression(
 _NUMBERS_APART = Expression(r"\d[-/.]\d")  # in every match of the last one
 _LOOK_BACK = 40  # characters in which the words before a day are looked for
 _THIRDS = frozenset({(1, 3), (2, 3)})  # of a bone
-# Behind a fraction or two levels: am 3/4 Übergang, vom 4/5 Segment.
-_PLACES = Expression(
-    r"\s(?:[üu]e?bergang|segment|schaft|drittel|viertel|rippe|strahl|wirbel|bandscheibe|etage|zirkumferenz|niveau|[bhl]w[ks]|level|schacht)",
-    re.IGNORECASE,
-)
 _CLAUSE_ENDS = Expression(r"\s*(?:$|[,;:)\r\n]|\.(?:\s|$))")
 _DATE_BEHIND = Expression(
     rf" (?:{_DAY}(?P<a>[./-]){_DAY}(?P=a)(?:{_YEAR}|\d\d)|{_YEAR}(?P<b>[./-]){_MONTH_NUMBER}(?P=b){_DAY})$"
@@ -677,6 +672,10 @@ class Patterns:
             rf"\s{{0,2}}(?:[-–&]|{_START}{_any(self.languages.range_words)}{_END})\s{{0,2}}", re.IGNORECASE
         )
 
+    @cached_property
+    def _fraction_of(self) -> re.Pattern[str]:
+        return re.compile(rf"\s{_any(self.languages.fraction_words)}", re.IGNORECASE)
+
     def days_without_year(self, text: str, known: frozenset[str]) -> Iterator[Span]:
         """Yield where a day and month stand without a year; `known` are those (MMDD) of the patient's dates.
 
@@ -713,7 +712,7 @@ class Patterns:
             return own and (bool(point) if mark == "." else zero or high)
         ends = _CLAUSE_ENDS.match(text, match.end()) is not None
         third = mark == "/" and (int(one), int(other)) in _THIRDS
-        if mark == "/" and not (own or zero or high) and _PLACES.match(text, match.end()):
+        if mark == "/" and not (own or zero or high) and self._fraction_of.match(text, match.end()):
             return bool(before["birth"])
         if before["birth"] or since:
             return bool(before["birth"]) or ends or not third
