@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.dicom_utils import format_path, vr_of
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.records import DeidRecord, Residual
 from phi_deid_pipeline.verification_bytes import PIXEL_TAGS, Layout, Value
 
@@ -28,7 +29,7 @@ _NUMERIC_STRINGS = {
 _BINARY = {"OB": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "UN": 1, "US": 2, "SS": 2, "FL": 4, "FD": 8}  # bytes
 _BINARY |= {"UL": 4, "SL": 4}
 _ASCII = frozenset({"AE", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
-_PRINTABLE = re.compile(rb"[\t\n\f\r\x20-\x7e]*\x00?")
+_PRINTABLE = Expression(rb"[\t\n\f\r\x20-\x7e]*\x00?")
 _NOT_FOR_HEADERS = ("PIL", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "requests", "rle", "tqdm")
 _MOST_SHAPES = 1000
 _REMEMBERED = 256  # bytes of a value
