@@ -35,6 +35,9 @@ class Reference:
 References = Counter[Reference]  # how often each stands there
 
 
+_NONE: References = Counter()  # not to be added to
+
+
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
     """The references of an instance in its source and as it was written."""
@@ -69,6 +72,8 @@ def _among(layout: Layout, values: Iterable[Value]) -> References:
             uids.append(value)
         elif tag in (_FRAMES, _SEGMENTS):
             numbers.setdefault((value.path[:-1], value.items), {})[tag] = _numbers(layout, value)
+    if not uids:
+        return _NONE
     found: References = Counter()
     for value in uids:
         beside = numbers.get((value.path[:-1], value.items), {}) if value.path[-1] == _INSTANCE else {}

@@ -47,7 +47,7 @@ def container_problems(layout: Layout, written: Path, record: DeidRecord) -> Ite
         yield Residual("structure", "behind the data set", "", f"{layout.trailing} bytes")
     expected = {0x00080018: record.sop_uid, 0x0020000E: record.series_uid, 0x0020000D: record.study_uid}
     for tag, uid in {0x00020003: record.sop_uid, **expected}.items():
-        value = layout.top.get(tag)
+        value = layout.top(tag)
         if value is None or layout.bytes_of(value).strip(b" \x00") != uid.encode():
             yield Residual("opens", format_path((tag,)), "", "not the new UID of the record")
     if written.stem != record.sop_uid:
@@ -80,7 +80,7 @@ def attribute_problems(layout: Layout, source: Layout, longitudinal: str) -> Ite
         longitudinal = source.text(0x00280303)
     if layout.text(0x00120062) != "YES":
         yield Residual("deid_attributes", "00120062", "", "not YES")
-    method, codes = layout.top.get(0x00120063), layout.top.get(0x00120064)
+    method, codes = layout.top(0x00120063), layout.top(0x00120064)
     if codes is None and (method is None or method.start == method.end):
         yield Residual("deid_attributes", "00120063", "", "no method")
     stated = layout.text(0x00280303)
