@@ -31,6 +31,7 @@ _BINARY |= {"UL": 4, "SL": 4}
 _ASCII = frozenset({"AE", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 _PRINTABLE = Expression(rb"[\t\n\f\r\x20-\x7e]*\x00?")
 _NOT_FOR_HEADERS = ("PIL", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "requests", "rle", "tqdm")
+_FILES = ("pydicom.data", "pydicom.examples")
 _MOST_SHAPES = 1000
 _REMEMBERED = 256  # bytes of a value
 _MOST_REMEMBERED = 100_000  # values
@@ -160,9 +161,14 @@ def lent_pydicom() -> Iterator[ModuleType]:
 
 @cache
 def _own_pydicom() -> dict[str, ModuleType]:
-    """Return the modules of a pydicom that found none of the libraries which headers do without."""
+    """Return the modules of a pydicom that found none of the libraries which headers do without, nor looks for files of its own.
+
+    Those, examples and palettes, may have to be loaded from elsewhere: they bring all along that talks to a network.
+    """
     absent = [name for name in _NOT_FOR_HEADERS if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: not to be found
+    sys.modules |= {name: ModuleType(name) for name in _FILES}
+    sys.modules["pydicom.data"].get_palette_files = list  # type: ignore[attr-defined]  # what one of its modules asks for: none
     try:
         import pydicom  # noqa: F401
     finally:
