@@ -180,26 +180,28 @@ def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -
 def _misspelt(text: str, lexicon: Lexicon, vocabulary: Vocabulary, hits: list[Span]) -> list[tuple[int, int]]:
     """Return where a name of the patient stands with one slip in it.
 
-    A word of the vocabulary, as makers and models are, is none but behind a title or beside another part of a name.
+    A word of the vocabulary, as makers and models are, is none but behind a title, or a blank, comma or caret away from
+    another part of a name.
     """
     words = {match.span(): fold(match[0]) for match in _LETTERS.finditer(text) if len(match[0]) >= MIN_MISSPELT}
     listed = {span: word for span, word in words.items() if _is_listed(word, vocabulary)}
     found = [span for span, word in words.items() if span not in listed and lexicon.misspelt.means(word)]
     names = [(start, end) for start, end, category in hits if category in (Category.NAME, Category.PERSON)] + found
-    shown = ((span, word) for span, word in listed.items() if _is_shown(text, span, vocabulary, names))
-    return found + [span for span, word in shown if lexicon.misspelt.means(word)]
+    starts = {start for start, _ in names}
+    behind = {gap.end() for _, end in names if (gap := _BESIDE.match(text, end)) is not None}
+    for (start, end), word in listed.items():
+        gap = _BESIDE.match(text, end)
+        beside = start in behind or (gap is not None and gap.end() in starts)
+        if (beside or _is_titled(text, start, vocabulary)) and lexicon.misspelt.means(word):
+            found.append((start, end))
+    return found
 
 
 def _is_listed(word: str, vocabulary: Vocabulary) -> bool:
     return word in vocabulary or word in vocabulary.small or word in GENERIC or word.removesuffix("s") in GENERIC
 
 
-def _is_shown(text: str, span: tuple[int, int], vocabulary: Vocabulary, names: list[tuple[int, int]]) -> bool:
-    """Tell whether a word stands behind a title, or a blank, comma or caret away from one of some names."""
-    start, end = span
-    gaps = [text[high:start] for _, high in names if high <= start] + [text[end:low] for low, _ in names if low >= end]
-    if any(map(_BESIDE.fullmatch, gaps)):
-        return True
+def _is_titled(text: str, start: int, vocabulary: Vocabulary) -> bool:
     title = _BEFORE.search(text, max(0, start - _LONGEST_TITLE), start)
     return title is not None and fold(title[1]) in vocabulary.cues.titles | vocabulary.cues.kept_modality_titles
 
