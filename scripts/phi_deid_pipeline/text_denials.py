@@ -30,7 +30,6 @@ CONTRAST = frozenset(
     | {"civ", "cm", "mdc", "pdc", "iv", "ivc"}
 )
 _NO_AGENT = frozenset({"con", "cm", "iv", "ivc"})
-_ENDINGS = frozenset({"ra", "re", "ssa"})  # of titles: Sig.ra
 _SIDES_JOINED = frozenset({"u", "und", "and", "et", "y", "e", "en", "i", "vs", "versus", "than", "als"})
 _COMPARED = Expression(r"[.]?\s*[><=≥≤/+&]{1,3}\s*")
 _ANSWERED = Expression(r"[ \t]*(?:$|[,;.)\r\n])")
@@ -134,7 +133,7 @@ def _is_lost(clause: list[Token], index: int, vocabulary: Vocabulary) -> bool:
 
 def _is_behind_title(clause: list[Token], index: int, vocabulary: Vocabulary) -> bool:
     """Tell whether a title stands before a word, but for its ending or given names between: dott.ssa rossi, frau anna mueller."""
-    between = vocabulary.given_names | _ENDINGS
+    between = vocabulary.given_names | vocabulary.cues.title_endings
     before = next((one.word for one in reversed(clause[:index]) if one.word not in between), "")
     return before in vocabulary.cues.titles | vocabulary.cues.modality_titles
 

@@ -58,27 +58,6 @@ _INITIAL_BEHIND = Expression(
     r"\.?(?=[ \t]*(?:$|[,;)\r\n]|(?P<behind>[^\W\d_]++)))(?![^\W_])"
 )
 _PAIR = Expression(r"(?<![^\W_])(?<![^\W_][-'’])(?P<one>[^\W\d_]{2,}+)[ \t](?=(?P<other>[^\W\d_]{2,}+)(?![\w'’-]))")
-_SURE_IN_SMALL = frozenset({"mw"})
-_MODALITY_TITLES = frozenset({"dr"})
-_OF_SIGNALS = frozenset({"dixon"})  # a letter behind it is what it shows: water, fat
-# Before the surname of whom a disease is called after.
-_DISEASE = frozenset(
-    {
-        "morbus",
-        "mb",
-        "m",
-        "maladie",
-        "ziekte",
-        "malattia",
-        "enfermedad",
-        "morbo",
-        "syndrom",
-        "syndrome",
-        "de",
-        "di",
-        "van",
-    }
-)
 _WITH_INITIAL = Expression(r"\s*(?P<surname>[^\W\d_]{2,}),?[ \t](?:(?![ABCDILRVX])[A-Z]|(?![LR])[A-Z]\.)\s*")
 Span = tuple[int, int]
 
@@ -166,6 +145,10 @@ class Persons:
         self._written = frozenset(map(fold_word, (*languages.modality_titles, *languages.titles_of_descriptions)))
         labels = (*languages.name_labels, *languages.person_labels, *languages.role_labels)
         self._names = frozenset(map(fold_word, languages.name_labels))
+        self._small = frozenset(map(fold_word, languages.small_titles))
+        self._of_regions = frozenset(map(fold_word, languages.region_titles))
+        self._signals = frozenset(map(fold_word, languages.lettered_signals))
+        self._eponym_cues = frozenset(map(fold_word, languages.eponym_cues))
         self._heads = self._plain | self._written | {fold_word(row.split(" ")[-1]) for row in labels}
         self._languages = languages
 
@@ -182,7 +165,7 @@ class Persons:
 
     def spans(self, text: str, words: NameWords) -> Iterator[Span]:
         """Yield where names stand, with their titles and without their labels."""
-        yield from _by_form(text, words)
+        yield from self._by_form(text, words)
         if self._heads.isdisjoint(map(fold_word, _LETTERS.findall(text))):
             return
         for match in self._title.finditer(text):
@@ -232,9 +215,9 @@ class Persons:
             return chain.end()
         if not words.is_region(name):
             return -1
-        if word in self._plain or (match[1].istitle() and word in _MODALITY_TITLES):
+        if word in self._plain or (match[1].istitle() and word in self._of_regions):
             return chain.end() if chain[0].islower() else -1
-        if word not in _MODALITY_TITLES or _GAUGE.search(text[: match.start()]):
+        if word not in self._of_regions or _GAUGE.search(text[: match.start()]):
             return -1
         before = [fold_word(one) for one in _LETTERS.findall(text[: match.start()])]
         if not before or words.is_modality(before[-1]):
@@ -246,7 +229,7 @@ class Persons:
         """Tell whether a word in lower case behind a title is a surname; behind one that may be a modality if no phrase begins."""
         word = fold_word(title[1])
         phrase = begins_phrase(text, end, words)
-        if word in self._plain or word in _SURE_IN_SMALL or self._is_title(text, title):
+        if word in self._plain or word in self._small or self._is_title(text, title):
             sure = words.is_called_after(name) or words.is_called_in_small(name)
             return sure or (words.is_called_in_capitals(name) and (text.islower() or not phrase))
         gauge = _GAUGE.search(text[: title.start()]) is not None
@@ -285,20 +268,52 @@ class Persons:
             at = gap.end()
         return end
 
+    def _by_form(self, text: str, words: NameWords) -> Iterator[Span]:
+        """Yield surnames with the given name or initial that shows them."""
+        at = 0
+        while "," in text and (match := _INVERTED.search(text, at)) is not None:
+            inverted = _is_inverted(match, words)
+            at = match.end() if inverted else match.end("surname")
+            if inverted:
+                yield match.start("surname"), match.end()
+        yield from self._beside_initials(text, words)
+        yield from self._beside_given_names(text, words)
+        alone = _WITH_INITIAL.fullmatch(text)
+        if alone is not None and alone["surname"][0].isupper() and words.is_called_after(fold_word(alone["surname"])):
+            yield 0, len(text)
 
-def _by_form(text: str, words: NameWords) -> Iterator[Span]:
-    """Yield surnames with the given name or initial that shows them."""
-    at = 0
-    while "," in text and (match := _INVERTED.search(text, at)) is not None:
-        inverted = _is_inverted(match, words)
-        at = match.end() if inverted else match.end("surname")
-        if inverted:
-            yield match.start("surname"), match.end()
-    yield from _beside_initials(text, words)
-    yield from _beside_given_names(text, words)
-    alone = _WITH_INITIAL.fullmatch(text)
-    if alone is not None and alone["surname"][0].isupper() and words.is_called_after(fold_word(alone["surname"])):
-        yield 0, len(text)
+    def _beside_initials(self, text: str, words: NameWords) -> Iterator[Span]:
+        """Yield surnames with an initial behind them among words of a study: Whipple J CT, CT Brown J."""
+        for match in _INITIAL_BEHIND.finditer(text):
+            surname, beside = fold_word(match["surname"]), (match["study"], match["behind"])
+            if not match["surname"].istitle() or any(word and not words.is_study(fold_word(word)) for word in beside):
+                continue
+            if surname not in self._signals and (words.is_called_after(surname) or words.is_surname(surname)):
+                yield match.start("surname"), match.end()
+
+    def _beside_given_names(self, text: str, words: NameWords) -> Iterator[Span]:
+        """Yield a given name with the surname of a thing beside it, and with a region where nothing else stands: Peter Crohn."""
+        before = ""
+        for match in _PAIR.finditer(text):
+            one, other = fold_word(match["one"]), fold_word(match["other"])
+            alike = match["one"].istitle() and match["other"].istitle()
+            alike = alike or match[0].isupper() == match["other"].isupper() or text.islower()
+            given, called = (one, other) if words.is_given_name(one) else (other, one)
+            small = (match["other"] if given == one else match["one"]).islower() and words.is_called_in_small(called)
+            if small and words.is_given_name(given):
+                yield match.start(), match.end("other")
+            elif (
+                alike
+                and words.is_given_name(given)
+                and not words.is_given_name(called)
+                and before not in self._eponym_cues
+            ):
+                alone = given == one and text.strip() == f"{match['one']} {match['other']}"
+                if words.is_called_after(called) or (
+                    alone and (words.is_region(called) or words.may_be_called(called))
+                ):
+                    yield match.start(), match.end("other")
+            before = one
 
 
 def _is_inverted(match: re.Match[str], words: NameWords) -> bool:
@@ -311,31 +326,3 @@ def _is_inverted(match: re.Match[str], words: NameWords) -> bool:
     called = words.may_be_called(surname) or words.is_called_after(surname)
     written = match["surname"][0].isupper() and match["given"][0].isupper()
     return called and written and not words.is_no_name(surname) and words.is_given_name(given)
-
-
-def _beside_initials(text: str, words: NameWords) -> Iterator[Span]:
-    """Yield surnames with an initial behind them among words of a study: Whipple J CT, CT Brown J."""
-    for match in _INITIAL_BEHIND.finditer(text):
-        surname, beside = fold_word(match["surname"]), (match["study"], match["behind"])
-        if not match["surname"].istitle() or any(word and not words.is_study(fold_word(word)) for word in beside):
-            continue
-        if surname not in _OF_SIGNALS and (words.is_called_after(surname) or words.is_surname(surname)):
-            yield match.start("surname"), match.end()
-
-
-def _beside_given_names(text: str, words: NameWords) -> Iterator[Span]:
-    """Yield a given name with the surname of a thing beside it, and with a region where nothing else stands: Peter Crohn."""
-    before = ""
-    for match in _PAIR.finditer(text):
-        one, other = fold_word(match["one"]), fold_word(match["other"])
-        alike = match["one"].istitle() and match["other"].istitle()
-        alike = alike or match[0].isupper() == match["other"].isupper() or text.islower()
-        given, called = (one, other) if words.is_given_name(one) else (other, one)
-        small = (match["other"] if given == one else match["one"]).islower() and words.is_called_in_small(called)
-        if small and words.is_given_name(given):
-            yield match.start(), match.end("other")
-        elif alike and words.is_given_name(given) and not words.is_given_name(called) and before not in _DISEASE:
-            alone = given == one and text.strip() == f"{match['one']} {match['other']}"
-            if words.is_called_after(called) or (alone and (words.is_region(called) or words.may_be_called(called))):
-                yield match.start(), match.end("other")
-        before = one

@@ -37,6 +37,7 @@ class Cues:
 
     titles: frozenset[str]
     modality_titles: frozenset[str]
+    title_endings: frozenset[str]
     kept_titles: frozenset[str]
     kept_modality_titles: frozenset[str]
     credentials: frozenset[str]
@@ -235,6 +236,7 @@ def _cues(rows: Languages) -> Cues:
     return Cues(
         titles=titles,
         modality_titles=modality_titles,
+        title_endings=_folded(rows.title_endings),
         kept_titles=titles - described,
         kept_modality_titles=modality_titles - described,
         credentials=_folded(rows.credentials),

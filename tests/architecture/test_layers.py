@@ -160,6 +160,7 @@ def test_verification_shares_no_code_with_the_engine() -> None:
         "vocabulary",
         "text_forms",
         "text_patterns",
+        "text_identifiers",
         "text_tidy",
         "written_dates",
         "generalize",
@@ -174,7 +175,16 @@ def test_evaluation_shares_no_rule_with_engine_verification_and_policies() -> No
     reached = {name.removeprefix(f"{OWN}.") for path in paths for name in reachable(path, at_load=False)}
     parts = {name.split(".")[0] for name in reached}
     rules = POLICY_MODULES | {"instance_deid", "element_rewrite", "value_rewrite", "actions", "dates", "generalize"}
-    rules |= {"free_text", "vocabulary", "text_patterns", "languages", "lexicon", "redaction", "known_places"}
+    rules |= {
+        "free_text",
+        "vocabulary",
+        "text_patterns",
+        "text_identifiers",
+        "languages",
+        "lexicon",
+        "redaction",
+        "known_places",
+    }
     assert parts & rules == set()
     assert {name for name in parts if name.startswith("verification")} == set()
     assert not {"burned_in_text.judge", "burned_in_text.match"} & reached

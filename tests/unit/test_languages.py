@@ -146,3 +146,16 @@ def test_surname_that_is_a_word_goes_beside_a_role(text):
 def test_words_beside_a_role_stay(text):
     words = set(re.findall(r"CT|LAT|no fracture", text))
     assert words <= set(re.findall(r"CT|LAT|no fracture", clean_descriptor(text, NOBODY, load_vocabulary())))
+
+
+@pytest.mark.parametrize(
+    ("text", "languages", "left"),
+    [
+        ("since 4/5 Rippe", ("de", "en"), "since 4/5 Rippe"),
+        ("since 4/5 Rippe", ("en",), "since Rippe"),
+        ("Morbus Peter Crohn", ("de",), "Morbus Crohn"),
+        ("Morbus Peter Crohn", ("en",), "Morbus"),
+    ],
+)
+def test_what_shows_no_date_or_person_are_words_of_the_chosen_languages(text, languages, left):
+    assert clean_descriptor(text, NOBODY, load_vocabulary(languages=languages)) == left
