@@ -467,7 +467,7 @@ def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
     if index + 1 < len(tokens):
         _drop_in_small(text, tokens, index, vocabulary)
     if token.word in cues.contacts and index + 2 < len(tokens):
-        _drop_contact(text, tokens[index : index + 3], vocabulary)
+        _drop_contact(text, tokens[index : index + 4], vocabulary)
     if index and token.word in cues.roles:
         _drop_before_role(text, tokens[index - 1], token, vocabulary)
 
@@ -496,7 +496,8 @@ def _drop_in_small(text: str, tokens: list[Token], index: int, vocabulary: Vocab
         return  # kerley b lines
     between = text[cue.end : name.start]
     marked = vocabulary.is_cue(cue.word) and re.fullmatch(r"\.?[ \t]?[:=][ \t]?", between) is not None
-    deed = index > 0 and tokens[index - 1].word in cues.contacts | cues.soft | cues.marked_initials
+    deed = index > 0 and cue.word in cues.initials
+    deed = deed and tokens[index - 1].word in cues.contacts | cues.soft | cues.marked_initials
     person = cue.word in cues.persons or (cue.word in cues.soft and (cue.word not in cues.dangling or deed))
     beside = person and re.fullmatch(r"\.?[ \t]{1,2}", between) is not None
     if (marked or beside) and not begins_phrase(text, name.end, vocabulary):
@@ -569,14 +570,17 @@ def _is_gauge(text: str, token: Token) -> bool:
     return token.word == "fr" and _GAUGE_BEFORE.search(text[max(0, token.start - 4) : token.start]) is not None
 
 
-def _drop_contact(text: str, three: list[Token], vocabulary: Vocabulary) -> None:
-    """Drop a surname in "discussed with Tang", where its clause ends behind it."""
-    word, link, name = three
-    named = vocabulary.may_be_called(name.word)
-    if link.word not in vocabulary.cues.contact_links or not named or not name.text.istitle():
+def _drop_contact(text: str, four: list[Token], vocabulary: Vocabulary) -> None:
+    """Drop a surname in "discussed with Tang", where its clause ends behind it or a preposition goes on: at 14:00."""
+    word, link, name = four[:3]
+    cues, behind = vocabulary.cues, text[name.end :]
+    written = name.text.istitle() or (text.isupper() and name.text.isalpha())
+    if link.word not in cues.contact_links or not written or not vocabulary.may_be_called(name.word):
         return
+    following = four[3].word if len(four) > 3 and four[3].text.islower() else ""
+    goes_on = following in cues.dangling and following not in OF and not vocabulary.is_study(name.word)
     blank = text[word.end : link.start].isspace() and text[link.end : name.start].isspace()
-    if blank and re.match(r"\s*(?:$|[,;.)])", text[name.end :]):
+    if blank and (re.match(r"\s*(?:$|[,;.)])", behind) or (goes_on and behind[:1] == " ")):
         name.keep, name.named = False, True
 
 

@@ -359,3 +359,84 @@ def test_an_extension_goes_with_the_name_behind_it_and_the_value_of_diffusion_st
         "MR DW 120 Kopf": "MR DW 120 Kopf",
     }
     assert {text: cleaned(text) for text in table} == table
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("CT chest, nurse Brown called", "CT chest, nurse called"),
+        ("Interpreter Brown", "Interpreter"),
+        ("Surgeon WHITE", "Surgeon"),
+        ("fellow Gray", "fellow"),
+        ("GP Long, CT chest", "GP CT chest"),
+        ("Ref Phys: Stone", ""),
+        ("Contact: Brown", "Contact"),
+        ("CT Thorax, OA Winter", "CT Thorax"),
+        ("Einweiser: Sommer", ""),
+        ("befundet: Winter", "befundet"),
+        ("TC torax, Fdo: Blanco", "TC torax"),
+    ],
+)
+def test_a_surname_that_is_a_word_goes_behind_a_word_for_a_person(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Findings discussed with Brown at 14:00", "Findings discussed"),
+        ("Findings discussed with Gray by phone", "Findings discussed with by phone"),
+        ("under care of Brown", "under care"),
+        ("patient of Stone", ""),
+        ("SPOKE WITH BROWN", ""),
+        ("CT KNIE, BESPROCHEN MIT WINTER", "CT KNIE"),
+        ("telefonisch an Winter", ""),
+        ("CT chest, reported by Page", "CT chest, reported"),
+        ("Seen by Day.", ""),
+        ("CT Knie, gesehen von Mai", "CT Knie, gesehen"),
+        ("referred by Ball for CT", "for CT"),
+    ],
+)
+def test_a_surname_that_is_a_word_goes_behind_a_deed(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("J Brown CT chest", "CT chest"),
+        ("CT chest P. Gray", "CT chest"),
+        ("CT Abdomen, S White", "CT Abdomen"),
+        ("J. Page", ""),
+        ("J. BROWN", ""),
+    ],
+)
+def test_a_surname_that_is_a_word_goes_with_an_initial_before_it(text: str, left: str) -> None:
+    assert cleaned(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "surgeon requested thin slices",
+        "nurse at bedside",
+        "OA knee",
+        "OA Knie",
+        "contact precautions",
+        "seen with contrast",
+        "SEEN WITH CONTRAST",
+        "Mass seen with Sharp margins",
+        "reviewed by side",
+        "T Long axis",
+        "L Hand",
+        "V. Cava",
+        "R White matter",
+        "Patient Comment",
+        "A. Vertebralis",
+        "M. Soleus",
+        "N. Medianus",
+        "Segment V Leber",
+    ],
+)
+def test_a_word_of_imaging_beside_such_a_word_stays(text: str) -> None:
+    assert cleaned(text) == text
