@@ -206,6 +206,9 @@ class Persons:
             if found is None:
                 break
             at = _BLANK.match(text, found.end()).end()  # type: ignore[union-attr]
+        chain = _CHAIN.match(text, at)
+        if chain is not None and chain[0].istitle() and words.may_be_called(fold_word(chain[0])):
+            return max(self._name(text, at, words), chain.end())  # Dr. A. Mai, which denies elsewhere
         return self._name(text, at, words)
 
     def _in_other_letters(self, text: str, match: re.Match[str], words: NameWords) -> int:
@@ -317,9 +320,9 @@ class Persons:
                 and before not in self._eponym_cues
             ):
                 alone = given == one and text.strip() == f"{match['one']} {match['other']}"
-                if words.is_called_after(called) or (
-                    alone and (words.is_region(called) or words.may_be_called(called))
-                ):
+                surname = words.may_be_called(called)
+                shown = alone or (surname and not words.is_study(called) and not text.islower())
+                if words.is_called_after(called) or (shown and (surname or words.is_region(called))):
                     yield match.start(), match.end("other")
             before = one
 

@@ -409,9 +409,15 @@ def test_a_surname_that_is_a_word_goes_behind_a_deed(text: str, left: str) -> No
         ("CT Abdomen, S White", "CT Abdomen"),
         ("J. Page", ""),
         ("J. BROWN", ""),
+        ("Dr. A. Mai, CT Thorax", "CT Thorax"),
+        ("Dr. med. Mai", ""),
+        ("Frau Dr med Mai", ""),
+        ("Anna Page CT chest", "CT chest"),
+        ("JOHN DAY CT CHEST", "CT CHEST"),
+        ("Mary Page (mother)", "(mother)"),
     ],
 )
-def test_a_surname_that_is_a_word_goes_with_an_initial_before_it(text: str, left: str) -> None:
+def test_a_surname_that_is_a_word_goes_with_an_initial_degree_or_given_name_before_it(text: str, left: str) -> None:
     assert cleaned(text) == left
 
 
