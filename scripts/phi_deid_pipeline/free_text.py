@@ -494,6 +494,8 @@ def _drop_in_small(text: str, tokens: list[Token], index: int, vocabulary: Vocab
         return
     if name.phrase and index + 2 < len(tokens) and tokens[index + 2].phrase:
         return  # kerley b lines
+    if name.word in cues.conditions and cue.word in cues.persons:
+        return  # paciente grave
     between = text[cue.end : name.start]
     marked = vocabulary.is_cue(cue.word) and re.fullmatch(r"\.?[ \t]?[:=][ \t]?", between) is not None
     deed = index > 0 and cue.word in cues.initials
@@ -613,6 +615,7 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
             token.keep = following.keep = False  # W. White
         pointed = text[following.end : following.end + 1] == "." and text[token.end : following.start] in {" ", ", "}
         side = following.text in ("L", "R") and re.match(r"\. [a-z]", text[following.end :])  # Stone R. kidney
+        side = side or re.match(r"\.[a-z]", text[following.end :])  # Bei V.a. Fraktur
         if pointed and not side and is_initial(following) and token.word in vocabulary.names and token.text.istitle():
             token.keep = following.keep = False  # Tan W.
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:

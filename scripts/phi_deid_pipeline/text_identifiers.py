@@ -174,7 +174,9 @@ def described_forms(languages: Languages) -> Iterator[Form]:
     yield Form(_HOST, needs=_POINT_THEN_LETTERS)
     yield Form(_INSIDE_HOST, needs=_POINT_THEN_LETTERS)
     yield Form(_NETWORK, marks=":-.", times=2)
-    yield Form(rf"{START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
+    yield Form(
+        rf"{START}(?<!bucket[ -]){_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels
+    )
     # MTRA: xy
     yield Form(
         rf"{START}{_any(languages.role_labels)}\s?[:=]\s?(?P<initials>[^\W\d_]{{1,3}}){END}",

@@ -389,7 +389,7 @@ def test_a_surname_that_is_a_word_goes_behind_a_word_for_a_person(text: str, lef
         ("under care of Brown", "under care"),
         ("patient of Stone", ""),
         ("SPOKE WITH BROWN", ""),
-        ("CT KNIE, BESPROCHEN MIT WINTER", "CT KNIE"),
+        ("CT KNIE, BESPROCHEN MIT WINTER", "CT KNIE, BESPROCHEN"),
         ("telefonisch an Winter", ""),
         ("CT chest, reported by Page", "CT chest, reported"),
         ("Seen by Day.", ""),
@@ -446,3 +446,37 @@ def test_a_surname_that_is_a_word_goes_with_an_initial_degree_or_given_name_befo
 )
 def test_a_word_of_imaging_beside_such_a_word_stays(text: str) -> None:
     assert cleaned(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "paciente grave en UCI",
+        "paziente alto e obeso",
+        "Patient alt und gebrechlich",
+        "Bei V.a. Fraktur",
+        "bucket handle tear of the meniscus",
+        "Stein im Ureter",
+        "Krebs der Lunge, Nagel in situ",
+        "Col du fémur, fosse iliaque",
+        "Costa fracturada, lobo medio",
+    ],
+)
+def test_words_that_are_surnames_stay_where_they_say_how_a_patient_is_or_a_phrase_goes_on(text: str) -> None:
+    assert cleaned(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "paciente Grave",
+        "PACIENTE GRAVE",
+        "Herr Stein im CT",
+        "Van der Steen in de CT",
+        "Tan W.M.",
+        "Costa, Maria",
+        "handle: mk_31",
+    ],
+)
+def test_surnames_that_are_words_go_beside_a_person_all_the_same(text: str) -> None:
+    assert not {"grave", "stein", "steen", "tan", "costa", "mk"} & set(cleaned(text).lower().replace("_", " ").split())
