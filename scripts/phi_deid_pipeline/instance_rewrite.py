@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import ItemContent, big_endian_items, element_header, encode_element, encode_item, padded
@@ -11,6 +10,7 @@ from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, f
 from phi_deid_pipeline.element_memo import LONGEST, Known, Outcome, condition
 from phi_deid_pipeline.element_rewrite import ElementRewrite, Output, is_foreign, parsed
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.free_text import clean_descriptor
 from phi_deid_pipeline.instance_write import NO_PIXELS, encapsulate
 from phi_deid_pipeline.raw_elements import EXPLICIT_BE, IMPLICIT_LE, NATIVE, PIXEL_TAGS, Element, RawInstance
@@ -31,7 +31,7 @@ PIXEL_DATA = 0x7FE00010
 FLOAT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD"}
 SERIES_RANGE = (0x00280108, 0x00280109)  # Smallest and Largest Pixel Value in Series (Type 3)
 RANGES = frozenset({0x00280106, 0x00280107, *SERIES_RANGE, 0x00280110, 0x00280111, 0x00603000})  # of pixel values
-_UID = re.compile(r"[0-9.]+")
+_UID = Expression(r"[0-9.]+")
 ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 
 

@@ -6,14 +6,13 @@ import re
 
 import pytest
 
-from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.free_text import drop_identifiers
 from phi_deid_pipeline.lexicon import Lexicon
-
-VOCABULARY = load_vocabulary()
+from text_cleaning import clean_text
 
 
 def _left(text: str) -> str:
-    return clean_descriptor(text, Lexicon(), VOCABULARY)
+    return clean_text(text)
 
 
 @pytest.mark.parametrize(
@@ -274,9 +273,7 @@ def test_stage_level_series_and_measure_are_no_postcode(text: str) -> None:
     ],
 )
 def test_an_age_above_89_beside_a_sign_or_letter_goes(text: str) -> None:
-    assert "93" not in clean_descriptor(text, Lexicon(), VOCABULARY) and "94" not in clean_descriptor(
-        text, Lexicon(), VOCABULARY
-    )
+    assert "93" not in clean_text(text) and "94" not in clean_text(text)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +291,7 @@ def test_an_age_above_89_beside_a_sign_or_letter_goes(text: str) -> None:
     ],
 )
 def test_numbers_beside_letters_that_are_no_age_above_89_stay(text: str) -> None:
-    assert re.findall(r"\d+", clean_descriptor(text, Lexicon(), VOCABULARY)) == re.findall(r"\d+", text)
+    assert re.findall(r"\d+", clean_text(text)) == re.findall(r"\d+", text)
 
 
 @pytest.mark.parametrize("text", ["1234 AB", "CT Thorax 3511 BK", "Knie links, 9713 GZ", "MR knie 1017 XN rechts"])

@@ -11,9 +11,7 @@ import pytest
 from phi_deid_pipeline.errors import PolicyError
 from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
 from phi_deid_pipeline.languages import KEYS, LANGUAGES, LANGUAGES_FOLDER, load_languages, spellings
-from phi_deid_pipeline.lexicon import Lexicon
-
-NOBODY = Lexicon(())
+from text_cleaning import NOBODY, clean_text
 
 
 def _write(folder: Path, **changes: object) -> Path:
@@ -100,7 +98,7 @@ def test_spellings_cover_accents_and_transliteration_longest_first():
     ],
 )
 def test_ages_above_89_and_wards_of_strangers_go(text, left):
-    cleaned = clean_descriptor(text, NOBODY, load_vocabulary())
+    cleaned = clean_text(text)
     assert not re.search(r"\d|ninety|two|101", cleaned)
     assert all(word in cleaned for word in re.findall(r"knee|thorax|torax|torace|Thorax", left))
 
@@ -114,7 +112,7 @@ def test_ages_above_89_and_wards_of_strangers_go(text, left):
     ],
 )
 def test_measures_beside_words_of_persons_and_wards_stay(text):
-    assert re.findall(r"\d+", clean_descriptor(text, NOBODY, load_vocabulary())) == re.findall(r"\d+", text)
+    assert re.findall(r"\d+", clean_text(text)) == re.findall(r"\d+", text)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,7 @@ def test_measures_beside_words_of_persons_and_wards_stay(text):
     ],
 )
 def test_surname_that_is_a_word_goes_beside_a_role(text):
-    left = clean_descriptor(text, NOBODY, load_vocabulary())
+    left = clean_text(text)
     assert not {"hay", "tang", "qx"} & set(re.findall(r"\w+", left.lower()))
     assert left.lower().startswith("kn")
 
@@ -145,7 +143,7 @@ def test_surname_that_is_a_word_goes_beside_a_role(text):
 @pytest.mark.parametrize("text", ["checked: LAT", "approved: CT", "planned by CT", "treated by surgeon, no fracture"])
 def test_words_beside_a_role_stay(text):
     words = set(re.findall(r"CT|LAT|no fracture", text))
-    assert words <= set(re.findall(r"CT|LAT|no fracture", clean_descriptor(text, NOBODY, load_vocabulary())))
+    assert words <= set(re.findall(r"CT|LAT|no fracture", clean_text(text)))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.free_text import drop_identifiers
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification_needles import Needles
+from text_cleaning import clean_text
 
 ID, ORDER = Category.RECORD_NUMBER, Category.ACCESSION
 
@@ -54,7 +55,7 @@ def test_parts_and_groupings_of_an_id_go_from_texts_that_policies_keep(
 def test_a_decimal_or_another_number_is_no_part_of_an_id(value: str, text: str) -> None:
     lexicon = Lexicon([Entry(ID, value)])
     assert drop_identifiers(text, lexicon) == text
-    assert clean_descriptor("TE 44.556 ms", lexicon, load_vocabulary()) == "TE 44.556 ms"
+    assert clean_text("TE 44.556 ms", lexicon) == "TE 44.556 ms"
 
 
 def test_parts_of_an_id_that_is_a_uid_are_no_identifiers() -> None:

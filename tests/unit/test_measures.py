@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.free_text import drop_identifiers
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
-
-EMPTY = Lexicon()
-VOCABULARY = load_vocabulary()
+from text_cleaning import NOBODY, clean_text
 
 
 @pytest.mark.parametrize(
@@ -45,8 +43,8 @@ VOCABULARY = load_vocabulary()
     ],
 )
 def test_series_of_values_stays(text):
-    assert clean_descriptor(text, EMPTY, load_vocabulary()) == text
-    assert drop_identifiers(text, EMPTY) == text
+    assert clean_text(text) == text
+    assert drop_identifiers(text, NOBODY) == text
 
 
 @pytest.mark.parametrize(
@@ -75,7 +73,7 @@ def test_series_of_values_stays(text):
     ],
 )
 def test_value_that_could_be_a_year_stays(text):
-    assert clean_descriptor(text, EMPTY, load_vocabulary()) == text
+    assert clean_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -105,12 +103,12 @@ def test_value_that_could_be_a_year_stays(text):
     ],
 )
 def test_telephone_date_and_year_go(text, left):
-    assert clean_descriptor(text, EMPTY, load_vocabulary()) == left
+    assert clean_text(text) == left
 
 
 def test_long_gaps_between_numbers_cost_nothing():
     text = "b " + " ".join(f"{number:<8}" for number in range(1, 9)) * 40 + "x 2012 50 400 800 x"
-    assert clean_descriptor(text, EMPTY, load_vocabulary()).startswith("b 1")
+    assert clean_text(text).startswith("b 1")
 
 
 @pytest.mark.parametrize(
@@ -119,8 +117,8 @@ def test_long_gaps_between_numbers_cost_nothing():
 @pytest.mark.parametrize("word", ["phase", "arterial phase", "delay", "level", "min", "TE", "b"])
 def test_number_of_a_person_behind_a_parameter_goes(word: str, number: str) -> None:
     for cleaned in (
-        clean_descriptor(f"{word} {number}", EMPTY, load_vocabulary()),
-        drop_identifiers(f"{word} {number}", EMPTY),
+        clean_text(f"{word} {number}"),
+        drop_identifiers(f"{word} {number}", NOBODY),
     ):
         assert number not in cleaned and number[-4:] not in cleaned
 
@@ -147,12 +145,12 @@ def test_number_of_a_person_behind_a_parameter_goes(word: str, number: str) -> N
     ],
 )
 def test_what_only_resembles_a_unit_or_parameter_keeps_no_number_of_a_person(text: str, gone: str) -> None:
-    assert gone not in clean_descriptor(text, EMPTY, load_vocabulary())
+    assert gone not in clean_text(text)
 
 
 @pytest.mark.parametrize("text", ["Tel 650 700 800", "MRN 100 200 300", "612 345 678 m", "123 456 789 s/p"])
 def test_number_behind_its_cue_leaves_kept_text(text: str) -> None:
-    assert not any(part in drop_identifiers(text, EMPTY) for part in text.split() if part.isdigit())
+    assert not any(part in drop_identifiers(text, NOBODY) for part in text.split() if part.isdigit())
 
 
 @pytest.mark.parametrize(
@@ -177,7 +175,7 @@ def test_number_behind_its_cue_leaves_kept_text(text: str) -> None:
     ],
 )
 def test_measure_beside_its_unit_and_position_of_a_clock_stay(text):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+    assert clean_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -201,7 +199,7 @@ def test_measure_beside_its_unit_and_position_of_a_clock_stay(text):
     ],
 )
 def test_year_date_and_time_beside_no_unit_go(text, left):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left
 
 
 @pytest.mark.parametrize(
@@ -231,15 +229,15 @@ def test_year_date_and_time_beside_no_unit_go(text, left):
     ],
 )
 def test_number_and_its_units_stay_together(text):
-    assert clean_descriptor(text, Lexicon(), load_vocabulary()) == text
+    assert clean_text(text) == text
 
 
 def test_units_go_with_the_number_that_is_an_identifier():
     known = Lexicon([Entry(Category.RECORD_NUMBER, "4471")])
-    assert clean_descriptor("CT 4471 ng/ml", known, load_vocabulary()) == "CT"
+    assert clean_text("CT 4471 ng/ml", known) == "CT"
 
 
 @pytest.mark.parametrize("text", ["CT room 214 Ng", "CT 95 Ng", "CT 93 Kowalski"])
 def test_number_before_a_name_is_no_measure(text):
-    assert "Ng" not in clean_descriptor(text, Lexicon(), load_vocabulary())
-    assert "93" not in clean_descriptor(text, Lexicon(), load_vocabulary())
+    assert "Ng" not in clean_text(text)
+    assert "93" not in clean_text(text)

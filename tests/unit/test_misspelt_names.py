@@ -9,6 +9,7 @@ import pytest
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
+from text_cleaning import clean_text
 
 LEXICON = Lexicon(
     [
@@ -49,8 +50,8 @@ def test_a_word_two_slips_away_or_of_the_vocabulary_stays_in_kept_text(text: str
 
 
 def test_a_word_of_medicine_by_its_form_goes_where_it_is_a_name_with_a_slip() -> None:
-    assert clean_descriptor("MRT Arvvitis", Lexicon(), load_vocabulary()) == "MRT Arvvitis"
-    assert clean_descriptor("MRT Arvvitis", LEXICON, load_vocabulary()) == "MRT"
+    assert clean_text("MRT Arvvitis") == "MRT Arvvitis"
+    assert clean_text("MRT Arvvitis", LEXICON) == "MRT"
 
 
 PATIENT = Lexicon(

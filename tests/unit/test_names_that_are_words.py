@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.free_text import drop_identifiers
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification_needles import Needles
-
-VOCABULARY = load_vocabulary()
-EMPTY = Lexicon()
+from text_cleaning import NOBODY, clean_text
 
 
 def _lexicon(name: str) -> Lexicon:
@@ -38,7 +36,7 @@ def _lexicon(name: str) -> Lexicon:
     ],
 )
 def test_part_of_a_name_of_two_letters_goes_where_it_is_written_as_one(name: str, text: str, left: str) -> None:
-    assert clean_descriptor(text, _lexicon(name), VOCABULARY) == left
+    assert clean_text(text, _lexicon(name)) == left
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ def test_part_of_a_name_of_two_letters_goes_where_it_is_written_as_one(name: str
     ],
 )
 def test_where_it_may_say_something_else_it_stays(name: str, text: str) -> None:
-    assert clean_descriptor(text, _lexicon(name), VOCABULARY) == text
+    assert clean_text(text, _lexicon(name)) == text
 
 
 @pytest.mark.parametrize(
@@ -95,7 +93,7 @@ def test_verification_finds_an_initial_beside_two_letters_and_the_engine_removes
 def test_name_that_denies_takes_along_what_it_would_deny_and_no_words_of_the_study(
     name: str, text: str, left: str
 ) -> None:
-    assert clean_descriptor(text, _lexicon(name), VOCABULARY) == left
+    assert clean_text(text, _lexicon(name)) == left
 
 
 @pytest.mark.parametrize(
@@ -127,7 +125,7 @@ def test_name_that_denies_takes_along_what_it_would_deny_and_no_words_of_the_stu
 )
 def test_surname_of_a_stranger_that_is_a_word_goes_beside_what_shows_it(name: str) -> None:
     for text in (f"{name} CT Thorax", f"{name}, CT Thorax", f"CT Thorax, {name}"):
-        left = clean_descriptor(text, EMPTY, VOCABULARY)
+        left = clean_text(text)
         assert left == "CT Thorax", text
 
 
@@ -136,9 +134,7 @@ def test_surname_of_a_stranger_that_is_a_word_goes_beside_what_shows_it(name: st
     ["Radiologist: Tang", "Überweiser: Frei", "Name: Mai", "Operator: Tan", "Patient: Hay, Joan", "Radiologe: Rim"],
 )
 def test_surname_behind_a_label_goes(text: str) -> None:
-    assert (
-        clean_descriptor(f"CT Thorax, {text}", EMPTY, VOCABULARY).removesuffix(" Radiologe").strip(", ") == "CT Thorax"
-    )
+    assert clean_text(f"CT Thorax, {text}").removesuffix(" Radiologe").strip(", ") == "CT Thorax"
 
 
 @pytest.mark.parametrize(
@@ -155,14 +151,14 @@ def test_surname_behind_a_label_goes(text: str) -> None:
     ],
 )
 def test_the_same_words_stay_where_nothing_shows_a_name(text: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+    assert clean_text(text) == text
 
 
 @pytest.mark.parametrize(
     "name", ["Mr. Nie", "Frau Mai", "Prof. Dr. Nie", "Dr. med. Frei", "Herr Frei, Thomas", "Mrs Hay"]
 )
 def test_title_and_such_a_name_leave_kept_text(name: str) -> None:
-    assert drop_identifiers(f"Protocol {name}", EMPTY).replace("Prof.", "").strip() == "Protocol"
+    assert drop_identifiers(f"Protocol {name}", NOBODY).replace("Prof.", "").strip() == "Protocol"
 
 
 @pytest.mark.parametrize(
@@ -180,13 +176,13 @@ def test_title_and_such_a_name_leave_kept_text(name: str) -> None:
     ],
 )
 def test_further_contexts_that_show_a_surname(text: str, left: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left
 
 
 def test_initials_of_every_part_with_points_are_a_signature() -> None:
     lexicon = _lexicon("García-Márquez^Íñigo")
     for text in ("I.G.M. thorax", "G.M.I. thorax", "I. G. M. thorax", "I.G. thorax"):
-        assert clean_descriptor(text, lexicon, VOCABULARY) == "thorax"
+        assert clean_text(text, lexicon) == "thorax"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +193,7 @@ def test_initials_of_every_part_with_points_are_a_signature() -> None:
     ],
 )
 def test_gauges_sides_and_spellings_are_no_names(text: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+    assert clean_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -224,7 +220,7 @@ def test_two_letters_that_are_no_word_leave_kept_text_where_written_as_a_name(te
     ],
 )
 def test_word_before_a_title_is_no_part_of_the_name_behind_it(text: str, left: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left
 
 
 @pytest.mark.parametrize(
@@ -246,7 +242,7 @@ def test_word_before_a_title_is_no_part_of_the_name_behind_it(text: str, left: s
     ],
 )
 def test_initials_behind_a_word_for_what_somebody_did_go(text: str, left: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left
 
 
 @pytest.mark.parametrize(
@@ -273,7 +269,7 @@ def test_initials_behind_a_word_for_what_somebody_did_go(text: str, left: str) -
     ],
 )
 def test_view_side_and_modality_behind_such_a_word_stay(text: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+    assert clean_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -294,11 +290,11 @@ def test_view_side_and_modality_behind_such_a_word_stay(text: str) -> None:
 )
 def test_name_that_is_a_side_goes_where_text_shows_a_name(text: str, left: str) -> None:
     lexicon = _lexicon("Right^Sue")
-    assert clean_descriptor(text, lexicon, VOCABULARY) == left
+    assert clean_text(text, lexicon) == left
     assert not list(Needles(lexicon.entries, frozenset()).hits(left))
 
 
 def test_name_of_a_region_goes_and_one_that_denies_takes_what_it_denies_along() -> None:
-    assert clean_descriptor("CT Kopf links", _lexicon("Kopf^Anna"), VOCABULARY) == "CT links"
-    assert clean_descriptor("CT Kopf rechts", _lexicon("Rechts^Anna"), VOCABULARY) == "CT Kopf rechts"
-    assert clean_descriptor("Biopsy neg, CT chest", _lexicon("Neg^Paul"), VOCABULARY) == "CT chest"
+    assert clean_text("CT Kopf links", _lexicon("Kopf^Anna")) == "CT links"
+    assert clean_text("CT Kopf rechts", _lexicon("Rechts^Anna")) == "CT Kopf rechts"
+    assert clean_text("Biopsy neg, CT chest", _lexicon("Neg^Paul")) == "CT chest"

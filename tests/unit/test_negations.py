@@ -6,14 +6,13 @@ import re
 
 import pytest
 
-from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
+from phi_deid_pipeline.free_text import drop_identifiers
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.vocabulary import NEGATIONS_FILE
+from text_cleaning import clean_text
 
-EMPTY = Lexicon()
-VOCABULARY = load_vocabulary()
 SENTENCES = [
     "No acute fracture, no pleural effusion",
     "No evidence of pulmonary embolism",
@@ -76,7 +75,7 @@ SENTENCES = [
 
 @pytest.mark.parametrize("text", SENTENCES)
 def test_denied_finding_stays_denied(text):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+    assert clean_text(text) == text
 
 
 def test_every_negation_stays_unless_what_it_denies_is_unknown():
@@ -87,10 +86,10 @@ def test_every_negation_stays_unless_what_it_denies_is_unknown():
     assert len(words) > 120
     for word in words:
         for text in (f"CT for Smith {word} Thorax", f"Thorax, {word}", f"Glarfomir, {word} Thorax"):
-            left = re.findall(r"[^\W_]+|[∅⌀]", fold_word(clean_descriptor(text, EMPTY, VOCABULARY)))
+            left = re.findall(r"[^\W_]+|[∅⌀]", fold_word(clean_text(text)))
             assert word in left and "glarfomir" not in left and "smith" not in left, text
         for text in (f"Erguss, {word} glarfomir", f"Erguss, {word}-glarf lesion", f"Erguss; {word} lesion glarfig"):
-            assert clean_descriptor(text, EMPTY, VOCABULARY) == "Erguss", text
+            assert clean_text(text) == "Erguss", text
 
 
 @pytest.mark.parametrize(
@@ -128,7 +127,7 @@ def test_every_negation_stays_unless_what_it_denies_is_unknown():
     ],
 )
 def test_qualifier_and_doubt_stay(text):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == text
+    assert clean_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,7 @@ def test_qualifier_and_doubt_stay(text):
     ],
 )
 def test_negation_goes_with_its_clause_where_what_it_denies_is_unknown(text, left):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,7 @@ def test_negation_goes_with_its_clause_where_what_it_denies_is_unknown(text, lef
     ],
 )
 def test_gap_in_a_denying_text_keeps_its_clauses_apart(text, left):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left
 
 
 @pytest.mark.parametrize(
@@ -198,7 +197,7 @@ def test_gap_in_a_denying_text_keeps_its_clauses_apart(text, left):
     ],
 )
 def test_negation_that_is_the_patients_name_takes_what_it_denies_along(name, text, left):
-    assert clean_descriptor(text, Lexicon([Entry(Category.NAME, name)]), VOCABULARY) == left
+    assert clean_text(text, Lexicon([Entry(Category.NAME, name)])) == left
 
 
 def test_kept_text_loses_the_denied_with_the_negation():
@@ -208,14 +207,14 @@ def test_kept_text_loses_the_denied_with_the_negation():
 
 @pytest.mark.parametrize("text", ["CT for Nada", "Thorax Dr. Sin", "Thorax Frau Nada", "CT by Mai"])
 def test_negation_that_is_a_strangers_name_goes_behind_a_cue(text):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) in ("CT", "Thorax")
+    assert clean_text(text) in ("CT", "Thorax")
 
 
 @pytest.mark.parametrize(
     "text", ["rue Petit 5 genou", "Via Maggiore 5 genou", "Calle Grande 3 genou", "Plaza Mayor 3 genou"]
 )
 def test_word_of_size_makes_no_street_stay(text):
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == "genou"
+    assert clean_text(text) == "genou"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ def test_word_of_size_makes_no_street_stay(text):
     ],
 )
 def test_negation_of_a_person_goes_with_the_person_and_no_other(text: str, left: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left
 
 
 @pytest.mark.parametrize(
@@ -260,4 +259,4 @@ def test_negation_of_a_person_goes_with_the_person_and_no_other(text: str, left:
     ],
 )
 def test_no_before_a_number_of_a_series_denies_nothing(text: str, left: str) -> None:
-    assert clean_descriptor(text, EMPTY, VOCABULARY) == left
+    assert clean_text(text) == left

@@ -13,10 +13,10 @@ from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.vocabulary import VOCABULARY_FILE, parse_accepted_words
 from phi_deid_pipeline.word_list import WordList
+from text_cleaning import NOBODY, clean_text
 
 DESCRIPTIONS = Path(__file__).resolve().parents[1] / "benchmarks" / "words"
 WANTED = 0.99  # share of the words of typical descriptions that must stay
-EMPTY = Lexicon()
 
 
 def _share_kept(path: Path) -> float:
@@ -24,7 +24,7 @@ def _share_kept(path: Path) -> float:
     for text in path.read_text(encoding="utf-8").splitlines():
         if text.startswith("#"):
             continue
-        left = re.findall(r"[^\W_]+", clean_descriptor(text, EMPTY, load_vocabulary()))
+        left = re.findall(r"[^\W_]+", clean_text(text))
         for word in re.findall(r"[^\W_]+", text):
             total += 1
             if word in left:
@@ -52,9 +52,7 @@ def _languages() -> dict[str, list[str]]:
 @pytest.mark.parametrize(("language", "sentences"), _languages().items())
 def test_words_of_sentences_stay_in_every_language(language, sentences):
     words = [word for text in sentences for word in re.findall(r"[^\W_]+", text)]
-    left = [
-        word for text in sentences for word in re.findall(r"[^\W_]+", clean_descriptor(text, EMPTY, load_vocabulary()))
-    ]
+    left = [word for text in sentences for word in re.findall(r"[^\W_]+", clean_text(text))]
     assert len(words) > 70
     assert len(left) / len(words) >= 0.98, language
 
@@ -79,24 +77,24 @@ def test_words_of_sentences_stay_in_every_language(language, sentences):
     ],
 )
 def test_names_of_things_stay_with_their_grades(text):
-    assert clean_descriptor(text, EMPTY, load_vocabulary()) == text
+    assert clean_text(text) == text
 
 
 @pytest.mark.parametrize("text", ["Guillain, Barré", "Willis", "M. Paget Thorax", "CT Gustilo", "Dr. Weber C"])
 def test_name_of_a_thing_goes_where_nothing_makes_it_one(text):
-    assert clean_descriptor(text, EMPTY, load_vocabulary()) in {"", "Thorax", "CT"}
+    assert clean_text(text) in {"", "Thorax", "CT"}
 
 
 def test_word_that_is_a_name_too_stays_in_lower_case_alone():
-    assert clean_descriptor("Knochen klein, Fraktur am Rand", EMPTY, load_vocabulary()) == "Knochen klein, Fraktur"
-    assert clean_descriptor("Klein Abdomen", EMPTY, load_vocabulary()) == "Abdomen"
+    assert clean_text("Knochen klein, Fraktur am Rand") == "Knochen klein, Fraktur"
+    assert clean_text("Klein Abdomen") == "Abdomen"
 
 
 def test_accepted_words_stay_unless_they_identify_or_follow_a_cue():
     accepted = load_vocabulary(accepted=parse_accepted_words("Glarfomir # our own\n\nwibble\n"))
     text = "CT Glarfomir, wibble for Wibble"
-    assert clean_descriptor(text, EMPTY, load_vocabulary()) == "CT"
-    assert clean_descriptor(text, EMPTY, accepted) == "CT Glarfomir, wibble"
+    assert clean_text(text) == "CT"
+    assert clean_descriptor(text, NOBODY, accepted) == "CT Glarfomir, wibble"
     known = Lexicon([Entry(Category.NAME, "Glarfomir^Ann")])
     assert clean_descriptor(text, known, accepted) == "CT wibble"
 

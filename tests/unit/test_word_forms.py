@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from phi_deid_pipeline.free_text import clean_descriptor, load_vocabulary
+from phi_deid_pipeline.free_text import load_vocabulary
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon import Entry, Lexicon
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.word_forms import WordForms, is_stage
+from text_cleaning import clean_text
 
 FORMS = load_vocabulary().forms
 
@@ -60,8 +61,8 @@ def test_a_name_is_known_by_no_form():
 
 def test_word_known_by_its_form_goes_behind_a_title_and_where_it_identifies():
     known = Lexicon([Entry(Category.NAME, "Bursitis^Anna")])
-    assert clean_descriptor("CT Dr. Meniskusriss", Lexicon(), load_vocabulary()) == "CT"
-    assert clean_descriptor("CT Bursitis", known, load_vocabulary()) == "CT"
+    assert clean_text("CT Dr. Meniskusriss") == "CT"
+    assert clean_text("CT Bursitis", known) == "CT"
 
 
 @pytest.mark.parametrize(
