@@ -7,6 +7,7 @@ patient that the lexicon knows goes even if its words are in the vocabulary. Num
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
@@ -448,9 +449,10 @@ def _is_of_a_thing(tokens: list[Token], index: int, vocabulary: Vocabulary) -> b
 
 def _drop_persons(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop the words that a title or label makes names whatever the vocabulary says of them."""
+    starts = [token.start for token in tokens]
     for start, end in vocabulary.patterns.persons.spans(text, vocabulary):
-        for token in tokens:
-            if start <= token.start and token.end <= end:
+        for token in tokens[bisect_left(starts, start) : bisect_left(starts, end)]:
+            if token.end <= end:
                 token.keep, token.named = False, True
 
 
@@ -591,7 +593,7 @@ def _drop_contact(text: str, four: list[Token], vocabulary: Vocabulary) -> None:
     written = name.text.istitle() or (text.isupper() and name.text.isalpha())
     if link.word not in cues.contact_links or not written or not vocabulary.may_be_called(name.word):
         return
-    following = four[3].word if len(four) > 3 and four[3].text.islower() else ""
+    following = four[3].word if len(four) > 3 and (four[3].text.islower() or text.isupper()) else ""
     goes_on = following in cues.dangling and following not in OF and not vocabulary.is_study(name.word)
     blank = text[word.end : link.start].isspace() and text[link.end : name.start].isspace()
     if blank and (expression(r"\s*(?:$|[,;.)])").match(behind) or (goes_on and behind[:1] == " ")):
