@@ -139,7 +139,7 @@ def described_forms(languages: Languages) -> Iterator[Form]:
     yield Form(_HOST)
     yield Form(_INSIDE_HOST)
     yield Form(_NETWORK)
-    yield Form(rf"{START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+")
+    yield Form(rf"{START}(?<!bucket[ -]){_any(languages.account_labels)}[ :=@]{{1,3}}\S+")
     # MTRA: xy
     yield Form(
         rf"{START}{_any(languages.role_labels)}\s?[:=]\s?(?P<initials>[^\W\d_]{{1,3}}){END}",
