@@ -146,8 +146,9 @@ def _ages(policy: Policy) -> str:
     if policy.max_age == 0:
         return "Ages have no cap: where they are kept, ages over 89 are kept too, which is not HIPAA Safe Harbor."
     return (
-        f"Ages (AS, and numbers of structured reports whose concept or its meaning is an age) above {policy.max_age} years become "
-        f"{policy.max_age + 1:03d}Y, one class for all (45 CFR 164.514(b)(2)(i)(C)), where a policy keeps ages at all."
+        f"Ages (AS, and numbers of content items whose concept or its meaning is an age) above {policy.max_age} years become "
+        f"{policy.max_age + 1:03d}Y, one class for all (45 CFR 164.514(b)(2)(i)(C)), where a policy keeps ages at all; floating "
+        "point and rational values of such numbers are removed."
     )
 
 

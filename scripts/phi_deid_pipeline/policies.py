@@ -203,8 +203,11 @@ class Policy:
         return self._by_entry(entry, path, vr, sop_class_uid)
 
     def resolve_concept(self, code: str, scheme: str, value_type: str) -> Resolution | None:
-        """Return what happens to an SR content item by its concept name (Table E.3.4-1), None if no row names it."""
-        found = self.concepts.get((code, scheme, value_type))
+        """Return what happens to a content item by its concept name (Table E.3.4-1), None if no row names it.
+
+        NUMERIC is what numbers (NUM) are called outside of reports (PS3.3 10.2).
+        """
+        found = self.concepts.get((code, scheme, "NUM" if value_type == "NUMERIC" else value_type))
         if found is None:
             return None
         resolved, basic = (Action(_BY_TYPE.get(c, {"": c})[""]) for c in found)

@@ -30,7 +30,8 @@ from phi_deid_pipeline.uid_mapping import is_standard_uid
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
-from phi_deid_pipeline.verification_dates import NUMBER_VRS, ChangedDates, NumericDays, age_problems, number_ages
+from phi_deid_pipeline.verification_content import number_problems
+from phi_deid_pipeline.verification_dates import NUMBER_VRS, ChangedDates, NumericDays, age_problems
 from phi_deid_pipeline.verification_headers import HeaderMemory
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
@@ -188,7 +189,7 @@ class SeriesVerifier:
         seen: list[tuple[BeforeAfter, bytes]],
     ) -> Iterator[Residual]:
         yield from container_problems(layout, written, record)
-        yield from number_ages(layout, self._max_age)
+        yield from number_problems(layout, self._max_age)
         with Source(source, self._source_headers) as original:
             yield from attribute_problems(layout, original.layout, self._longitudinal)
             yield from self._opened.problems(layout, written, original.path)
