@@ -176,7 +176,8 @@ def _text(policy: Policy) -> str:
         "- Every text that is kept for another reason loses the patient's known identifiers.",
         f"- Pixels: text is looked for in stored pixel values, and filled is {_HIDE[policy.hide]}. "
         "Burned In Annotation is set to NO only where this was done. No pixel outside the boxes is changed; "
-        "an instance without boxes keeps its pixel data byte for byte.",
+        "an instance without boxes keeps its pixel data byte for byte, but for overlays in unused bits: where a group 60xx "
+        "tells of one, all bits above Bits Stored are cleared.",
         f"- Faces and other recognizable visual features are not cleaned, and (0028,0302) stays as received. {_faces(policy)}",
         "",
     ]

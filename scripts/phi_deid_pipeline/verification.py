@@ -35,6 +35,7 @@ from phi_deid_pipeline.verification_dates import NUMBER_VRS, ChangedDates, Numer
 from phi_deid_pipeline.verification_headers import HeaderMemory
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
+from phi_deid_pipeline.verification_overlays import declares_overlay, overlay_left
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
 from phi_deid_pipeline.verification_places import behind_frames, chunks, comments, digest
 from phi_deid_pipeline.verification_private import private_problems
@@ -427,6 +428,8 @@ def _pixels(layout: Layout, written: Path, original: Source, record: DeidRecord)
     if layout.pixels is None:
         yield Residual("pixel_data", where, "", "missing")
         return
+    if declares_overlay(original.layout) and overlay_left(layout):
+        yield Residual("structure", where, "", "overlay in unused bits")
     if record.pixel_data == "untouched":
         if not same_pixels(layout, original.layout):
             yield Residual("pixel_data", where, "", "differ from the source")
