@@ -149,6 +149,9 @@ class Maker:
         if self.rng.random() < 0.1:
             pairs = self.rng.sample(TOGETHER, self.rng.randint(1, 4))
             found |= {tag: self.node(tag, vr, depth, charset) for tag, vr in pairs}
+        if self.rng.random() < 0.1:
+            offset = self.rng.choice((b"+0530", b"-1200 ", b"+1500", b"QUIXOTTE", b"20190314", b""))
+            found[0x00080201] = Node(0x00080201, "SH", offset)
         if self.rng.random() < 0.3:
             found |= {node.tag: node for node in self.private_block(depth, charset)}
         if self.private and self.explicit and self.rng.random() < 0.3:

@@ -6,6 +6,7 @@ items; how an instance is read, walked, changed and written is pydicom's and its
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -68,7 +69,12 @@ DUMMIES = {
     "IS": ("0", "1"),
     "UR": ("urn:deidentified", "urn:removed"),
 }
-TERMS = {0x04000565: ("COERCE", "CORRECT"), 0x00100040: ("O", "O"), 0x00102203: ("UNALTERED", "ALTERED")}
+TERMS = {
+    0x00080201: ("+0000", "+0100"),
+    0x04000565: ("COERCE", "CORRECT"),
+    0x00100040: ("O", "O"),
+    0x00102203: ("UNALTERED", "ALTERED"),
+}
 CONTENT = {
     *(0x0040A730, 0x00400555, 0x00400440, 0x00400441, 0x0040B020, 0x00400612, 0x00400620, 0x00440013, 0x00440019),
     *(0x00741007, 0x00741210, 0x00741212),
@@ -386,6 +392,11 @@ class Reference:
         if self.age and tag == 0x0040A30A and action == "K" and vr in STRINGS:
             self._each(element, lambda text: capped_number(text, self.age, self.policy.max_age))
             return
+        if tag == 0x00080201 and action == "K" and vr in STRINGS:
+            text = "\\".join(self._texts(element)).strip(" \0")
+            if not text or re.fullmatch(r"[+-](0[0-9]|1[0-4])[0-5][0-9]", text, re.ASCII):
+                return
+            action = str(self.policy.fallback(path, vr, self.sop_class))
         if action == "C":
             if vr not in TEXT:
                 raise Refused(f"{tag:08X}")

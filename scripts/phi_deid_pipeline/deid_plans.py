@@ -6,6 +6,7 @@ from enum import Enum, auto
 from itertools import product
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.actions import TIMEZONE
 from phi_deid_pipeline.data_dictionary import attribute
 from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, keyword_of
 from phi_deid_pipeline.known_days import BINARY_VRS
@@ -59,6 +60,7 @@ class Kind(Enum):
     DUMMY = auto()
     DUMMY_ITEM = auto()
     CLEAN = auto()
+    OFFSET = auto()  # from UTC: kept if it is one
     ADDRESS = auto()  # cleaned to part of a ZIP code
     DATE = auto()  # moved, or cut to the year
     AGE = auto()  # kept, capped
@@ -220,8 +222,9 @@ class Planner:
             plan.kind = self._value_kind(plan, action, str(resolution.fallback))
         if plan.private and plan.kind is Kind.REMOVE:
             plan.kind = Kind.PRIVATE
-        if plan.kind in (Kind.CLEAN, Kind.ADDRESS):
-            wanted = str(resolution.fallback)
+        if plan.kind in (Kind.CLEAN, Kind.ADDRESS, Kind.OFFSET):
+            offset = plan.kind is Kind.OFFSET
+            wanted = str(self.policy.fallback(plan.path, plan.vr, plan.scene[0]) if offset else resolution.fallback)
             plan.fallback = Plan(plan.path, plan.vr, plan.scene, private=plan.private)
             self._settle(plan.fallback, code, wanted if wanted in ("D", "Z", "X") else "Z", resolution)
 
@@ -302,6 +305,8 @@ def _kept_kind(plan: Plan) -> Kind:
     kind = Kind.NUMBER if plan.vr in BINARY_VRS else kind
     if plan.tag in DEFINITION_UIDS and plan.vr == "UI":
         kind = Kind.DEFINITION
+    if plan.tag == TIMEZONE and plan.vr in STRING_VRS:
+        return Kind.OFFSET
     if not plan.stated:
         return kind
     stated = attribute(plan.tag).vr.split(" or ")  # type: ignore[union-attr]

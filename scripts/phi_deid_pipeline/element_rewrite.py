@@ -204,7 +204,7 @@ class ElementRewrite(ContentRewrite):
     def _value(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: Output) -> None:
         value = bytes(self.buffer[element.value_start : element.value_end])
         asked = plan
-        if plan.kind is Kind.CLEAN or plan.kind is Kind.ADDRESS:
+        if plan.kind is Kind.CLEAN or plan.kind is Kind.ADDRESS or plan.kind is Kind.OFFSET:
             plan, new = self._clean(plan, value, charset, element)
         else:
             new = self._act(plan, value, charset, element)

@@ -31,7 +31,14 @@ from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
 from phi_deid_pipeline.verification_content import number_problems
-from phi_deid_pipeline.verification_dates import NUMBER_VRS, ChangedDates, NumericDays, age_problems
+from phi_deid_pipeline.verification_dates import (
+    NUMBER_VRS,
+    UTC_OFFSET,
+    ChangedDates,
+    NumericDays,
+    age_problems,
+    offset_problems,
+)
 from phi_deid_pipeline.verification_headers import HeaderMemory
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
@@ -244,6 +251,8 @@ class SeriesVerifier:
             found.update(group_problems(value))
             if value.vr == "AS" or value.path[-1] == _PATIENT_AGE:
                 found.update(age_problems(value, layout.bytes_of(value), self._max_age))
+            if value.path[-1] == UTC_OFFSET:
+                found.update(offset_problems(value, layout.bytes_of(value)))
             if value.vr == "UI":
                 found.update(self._uids(layout, value, original))
             if value.vr in NUMBER_VRS and not self._search.allows(value.path, Category.DATE):

@@ -12,7 +12,8 @@ and every other pair must have it. The rules:
    counterpart. A date without counterpart must not be a source date of the patient.
 5. A birth date of the patient is a dummy afterwards wherever it stood, unless it is the Study Date of the source.
 6. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit.
-7. No number (DS, IS, UL, SL, UV, SV, FL, FD) is a source date: as YYYYMMDD, DDMMYYYY or MMDDYYYY, as a second, or a part of
+7. An offset from UTC is one of fourteen hours at most, and nothing else (PS3.3 C.12.1.1.8).
+8. No number (DS, IS, UL, SL, UV, SV, FL, FD) is a source date: as YYYYMMDD, DDMMYYYY or MMDDYYYY, as a second, or a part of
    one, since 1970 on that day in any time zone (not a round number of seconds), and in attributes that count things
    (`COUNTS`) as six digits.
 """
@@ -45,7 +46,7 @@ SHARED = frozenset(
         *(0x00080012, 0x00080015, 0x0008041F, 0x00181012, 0x0018A002, 0x00203403, 0x04000562, 0x21000040),
     }
 )
-STUDY_DATE = 0x00080020
+STUDY_DATE, UTC_OFFSET = 0x00080020, 0x00080201
 YEARS = range(1900, 2101)
 
 _AGE = re.compile(rb"[0-9]{3}[DWMY]")
@@ -117,6 +118,12 @@ class ChangedDates:
         if not re.fullmatch(r"[0-9]{4}0101" if vr == "DA" else r"[0-9]{4}", text):
             return "" if _day(text) == _day(old) else "not cut to the year"
         return None if not old or text[:4] == old[:4] else "another year"
+
+
+def offset_problems(value: Value, data: bytes) -> Iterator[Residual]:
+    """Yield an offset from UTC that is none."""
+    if not re.fullmatch(rb"(?:[+-](?:0\d|1[0-4])[0-5]\d)?[ \x00]*", data):
+        yield Residual("structure", format_path(value.path), "", "no offset from UTC")
 
 
 def age_problems(value: Value, data: bytes, max_age: int) -> Iterator[Residual]:

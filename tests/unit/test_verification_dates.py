@@ -194,6 +194,18 @@ def test_dates_cut_to_the_year(bench: Bench, keyword: str, before: str, after: s
 
 
 @pytest.mark.parametrize(
+    ("offset", "passes"),
+    [
+        *((text, True) for text in ("+0530", "-1200", "+1400 ", "")),
+        *((text, False) for text in ("+1500", "+0560", "0530", "20180423", "room 14", "+0100\\+0200")),
+    ],
+)
+def test_offset_from_utc_that_is_none_holds(bench: Bench, offset: str, passes: bool) -> None:
+    bench.original.TimezoneOffsetFromUTC = bench.dataset.TimezoneOffsetFromUTC = offset
+    assert found(bench) == ([] if passes else [("structure", "00080201", "no offset from UTC")])
+
+
+@pytest.mark.parametrize(
     ("age", "passes"),
     [
         *(("089Y", True), ("090Y", True), ("999M", True), ("100D", True), ("", True)),
