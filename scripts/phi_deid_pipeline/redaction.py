@@ -63,7 +63,7 @@ class Redaction:
 
 
 def redact_instance(
-    path: Path,
+    path: Path | str,
     source: RawInstance,
     found: InstanceFindings,
     settings: RedactionSettings,
@@ -93,12 +93,12 @@ def redact_instance(
     from phi_deid_pipeline.pixel_edit import has_high_bits, redact, without_frame_comments
     from phi_deid_pipeline.pixel_fill import FillStyle
 
-    if not touched and not (embedded and has_high_bits(path)):
-        replacement = without_frame_comments(path)
+    if not touched and not (embedded and has_high_bits(Path(path))):
+        replacement = without_frame_comments(Path(path))
         return Redaction(COMMENTS_REMOVED if replacement else UNTOUCHED, replacement)
     labels = _labels(found, shared, settings.label, pseudonym)
     style = FillStyle(settings.fill, settings.fill_value, settings.label_bold)
-    return Redaction(REDACTED, redact(path, fills, single, exact=exact, labels=labels, style=style))
+    return Redaction(REDACTED, redact(Path(path), fills, single, exact=exact, labels=labels, style=style))
 
 
 def embeds_overlay(source: RawInstance) -> bool:
@@ -175,7 +175,7 @@ class SecondLook:
 
     def again(
         self,
-        written: Path,
+        written: Path | str,
         lexicon: Lexicon,
         instance: InstanceEntry,
         found: InstanceFindings,
@@ -205,11 +205,11 @@ class SecondLook:
         if changed:
             whole = frames_to_read_whole(new_sop_uid, changed, self.share)
             labelled = self.settings.label != "none"
-            looks.append(proof.left_in(written, matcher, boxes, kept=kept, labelled=labelled, whole=whole))
+            looks.append(proof.left_in(Path(written), matcher, boxes, kept=kept, labelled=labelled, whole=whole))
             if looks[0].boxes and rounds < WIDENINGS:
                 return Again(widened(looks[0], instance.rows, instance.columns, rounds + 1), False, _note(*looks))
         if same:  # no box is to blame for what is found here: it holds
-            looks.append(proof.left_unchanged(written, same, matcher, kept))
+            looks.append(proof.left_unchanged(Path(written), same, matcher, kept))
         return Again([], any(look.boxes for look in looks), _note(*looks))
 
     def _tools(self, lexicon: Lexicon) -> tuple[RedactionProof, Matcher]:

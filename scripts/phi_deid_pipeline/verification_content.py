@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 
 from phi_deid_pipeline.dicom_utils import format_path
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.verification_bytes import Layout, Value
 
@@ -23,14 +24,14 @@ _MEASURED, _UNIT_CODE = 0x0040A300, (0x004008EA, 0x00080100)
 _CONCEPT_CODE, _CONCEPT_MEANING = (0x0040A043, 0x00080100), (0x0040A043, 0x00080104)
 # Subject age, age, age at a time: DCM, SCT, LOINC; what else is called an age, in the languages of the cues.
 _AGE_CODES = frozenset({b"121033", b"424144002", b"397669002", b"30525-0"})
-_AGE_CALLED = re.compile(r"\b(?:[aâ]g(?:es?|ed|ée?)|\w*alter|edad|\w*leeftijd|et[àa])(?!\w)", re.IGNORECASE)
+_AGE_CALLED = Expression(r"\b(?:[aâ]g(?:es?|ed|ée?)|\w*alter|edad|\w*leeftijd|et[àa])(?!\w)", re.IGNORECASE)
 _UNIT_YEARS = (
-    (re.compile(r"(?:a|y|yrs?|years?|jahre?|ans?|a[nñ]os?|anni|jaar)(?:_\w)?", re.IGNORECASE), 1),
-    (re.compile(r"(?:mo|months?|monate?|mois|mes|meses|mesi|maanden)(?:_\w)?", re.IGNORECASE), 12),
-    (re.compile(r"(?:wk|weeks?|wochen?|semaines|semanas|settimane|weken)", re.IGNORECASE), 52),
-    (re.compile(r"(?:d|days?|tage?|jours|d[ií]as|giorni|dagen)", re.IGNORECASE), 365),
+    (Expression(r"(?:a|y|yrs?|years?|jahre?|ans?|a[nñ]os?|anni|jaar)(?:_\w)?", re.IGNORECASE), 1),
+    (Expression(r"(?:mo|months?|monate?|mois|mes|meses|mesi|maanden)(?:_\w)?", re.IGNORECASE), 12),
+    (Expression(r"(?:wk|weeks?|wochen?|semaines|semanas|settimane|weken)", re.IGNORECASE), 52),
+    (Expression(r"(?:d|days?|tage?|jours|d[ií]as|giorni|dagen)", re.IGNORECASE), 365),
 )
-_ID_CALLED = re.compile(
+_ID_CALLED = Expression(
     r"(?:(?:the )?(?:patient|medical record|accession)(?:'s)?[ ._-]?(?:number|no|nr|id|identifier)\.?|mrn|ssn"
     r"|patienten-?(?:nummer|nr|id)\.?|fall-?(?:nummer|nr)\.?)",
     re.IGNORECASE,

@@ -26,12 +26,13 @@ import struct
 from collections.abc import Iterator
 
 from phi_deid_pipeline.dicom_utils import format_path, keyword_of
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.verification_bytes import Source, Value
 
 DUMMIES = frozenset({"19000101", "19010101"})
 # What anybody would try: firsts of January that clocks and forms begin with, and ends of clocks, years and centuries.
-GUESSABLE = re.compile(
+GUESSABLE = Expression(
     r"19[0-9]{2}0101|20[0-9][05]0101|200[1-3]0101|21000101|19691231|19800106|19991231|20380119|20[49]91231|21001231"
 )
 # Dates that many patients have in common: of code lists, templates, implants, hanging protocols, of devices, their
@@ -49,7 +50,8 @@ SHARED = frozenset(
 STUDY_DATE, UTC_OFFSET = 0x00080020, 0x00080201
 YEARS = range(1900, 2101)
 
-_AGE = re.compile(rb"[0-9]{3}[DWMY]")
+_AGE = Expression(rb"[0-9]{3}[DWMY]")
+_OFFSET = Expression(rb"(?:[+-](?:0\d|1[0-4])[0-5]\d)?[ \x00]*")
 _PER_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 
 
@@ -122,7 +124,7 @@ class ChangedDates:
 
 def offset_problems(value: Value, data: bytes) -> Iterator[Residual]:
     """Yield an offset from UTC that is none."""
-    if not re.fullmatch(rb"(?:[+-](?:0\d|1[0-4])[0-5]\d)?[ \x00]*", data):
+    if not _OFFSET.fullmatch(data):
         yield Residual("structure", format_path(value.path), "", "no offset from UTC")
 
 
@@ -153,11 +155,11 @@ def _calendar(day: str) -> datetime.date | None:
         return None
 
 
-COUNTS = re.compile(r"Number$|Index$|Identifier$")  # of keywords
+COUNTS = Expression(r"Number$|Index$|Identifier$")  # of keywords
 LONGEST_NUMBERS = 256  # bytes of a value whose numbers are looked at
 _BINARY = {"UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 NUMBER_VRS = frozenset({"DS", "IS", *_BINARY})
-_MAY_BE_DAY = re.compile(rb"(?<![.0-9])[0-9]{5}|[eE]")
+_MAY_BE_DAY = Expression(rb"(?<![.0-9])[0-9]{5}|[eE]")
 _ZONES = datetime.timedelta(hours=14)
 
 
@@ -202,6 +204,7 @@ def _numbers_of(vr: str, data: bytes, *, little: bool) -> list[float]:
         count = len(data) // size
         return [n for n in struct.unpack_from(f"{'<' if little else '>'}{count}{_BINARY[vr]}", data) if n == n]
     found = (
-        re.fullmatch(rb"[ \x00]*([+-]?[0-9.]+(?:[eE][+-]?[0-9]{1,2})?)[ \x00]*", part) for part in data.split(b"\\")
+        expression(rb"[ \x00]*([+-]?[0-9.]+(?:[eE][+-]?[0-9]{1,2})?)[ \x00]*").fullmatch(part)
+        for part in data.split(b"\\")
     )
     return [float(match[1]) for match in found if match and match[1].count(b".") < 2 and match[1].strip(b"+-.")]
