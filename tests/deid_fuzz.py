@@ -51,6 +51,15 @@ WORDS = tuple(
 TOGETHER = ((0x00100033, "LO"), (0x00100034, "LO"), (0x00100035, "CS"), (0x00102297, "PN"), (0x00102298, "CS"))
 SR_CODES = (("121008", "DCM", "PNAME"), ("121106", "DCM", "TEXT"), ("121110", "DCM", "TEXT"), ("111018", "DCM", "DATE"))
 CONTENT_VALUES = {"TEXT": 0x0040A160, "PNAME": 0x0040A123, "DATE": 0x0040A121, "UIDREF": 0x0040A124, "NUM": 0x0040A300}
+# Where content items stand outside of a report's own sequence, and what their numbers may be called.
+CONTENT_PLACES = (0x00400440, 0x00400441, 0x00400555, 0x00400612, 0x0040B020, 0x00440013, 0x00741212)
+NUMBER_CONCEPTS = (
+    ("121033", "DCM", "Subject Age"),
+    ("30525-0", "LN", "Age"),
+    ("A1", "99L", "Patient age"),
+    ("P1", "99L", "Patient number"),
+    ("V1", "99L", "Volume"),
+)
 # The encoding itself, what the reading of others depends on, and identity: set by hand or left out.
 _NOT_RANDOM = frozenset({0x00080005, 0x00080016, 0x00080018, 0x00080001, 0x00420011, 0x00420012})
 _TAGS = {
@@ -120,6 +129,9 @@ class Maker:
             del nodes[0x00080005]
         if self.rng.random() < 0.4:
             nodes[0x0040A730] = Node(0x0040A730, "SQ", self.content_items(0))
+        if self.rng.random() < 0.3:
+            place = self.rng.choice(CONTENT_PLACES)
+            nodes[place] = Node(place, "SQ", self.content_items(2))
         body = self.encoded(nodes.values()) + self.pixels()
         if self.syntax == DEFLATED:
             engine = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -137,6 +149,9 @@ class Maker:
         if self.rng.random() < 0.1:
             pairs = self.rng.sample(TOGETHER, self.rng.randint(1, 4))
             found |= {tag: self.node(tag, vr, depth, charset) for tag, vr in pairs}
+        if self.rng.random() < 0.1:
+            offset = self.rng.choice((b"+0530", b"-1200 ", b"+1500", b"QUIXOTTE", b"20190314", b""))
+            found[0x00080201] = Node(0x00080201, "SH", offset)
         if self.rng.random() < 0.3:
             found |= {node.tag: node for node in self.private_block(depth, charset)}
         if self.private and self.explicit and self.rng.random() < 0.3:
@@ -188,6 +203,8 @@ class Maker:
         return [self.content_item(depth) for _ in range(self.rng.randint(1, 4))]
 
     def content_item(self, depth: int) -> list[Node]:
+        if self.rng.random() < 0.3:
+            return self.number_item()
         code, scheme, value_type = self.rng.choice(self.concepts)
         if self.rng.random() < 0.3:
             code = "99999"
@@ -209,6 +226,29 @@ class Maker:
         if depth < 3 and self.rng.random() < 0.4:
             nodes.append(Node(0x0040A730, "SQ", self.content_items(depth + 1)))
         return nodes
+
+    def number_item(self) -> list[Node]:
+        """Return a content item with a number, in it or in its measured value, in one form or in several."""
+        rng = self.rng
+        code, scheme, meaning = rng.choice(NUMBER_CONCEPTS)
+        concept = [
+            Node(tag, vr, text.encode())
+            for tag, vr, text in ((0x00080100, "SH", code), (0x00080102, "SH", scheme), (0x00080104, "LO", meaning))
+        ]
+        whole = rng.choice((0, 45, 90, 97, 1200, 24415, 34000, 4471920))
+        unit = [Node(0x00080100, "SH", rng.choice((b"a", b"mo", b"d", b"1", b"cm")))]
+        number = [
+            Node(0x004008EA, "SQ", [unit] if rng.random() < 0.9 else []),
+            Node(0x0040A30A, "DS", rng.choice((str(whole), f"{whole}.0", f"{whole}.5", "1e3")).encode()),
+        ]
+        if rng.random() < 0.4:
+            number.append(Node(0x0040A161, "FD", (rng.choice((float(whole), whole + 0.25)),)))
+        if rng.random() < 0.3:
+            number += [Node(0x0040A162, "SL", (whole * 2,)), Node(0x0040A163, "UL", (rng.choice((1, 2)),))]
+        nodes = [Node(0x0040A043, "SQ", [concept])]
+        if rng.random() < 0.8:
+            nodes.append(Node(0x0040A040, "CS", rng.choice((b"NUM", b"NUMERIC", b"TEXT"))))
+        return nodes + (number if rng.random() < 0.5 else [Node(0x0040A300, "SQ", [number])])
 
     # ------------------------------------------------------------------ values
 

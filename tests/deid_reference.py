@@ -6,6 +6,7 @@ items; how an instance is read, walked, changed and written is pydicom's and its
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -15,11 +16,22 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from deid_reference_options import capped, creator_of, creators_of, is_published, is_time, is_uid, shifted, year_of
+from deid_reference_options import (
+    capped,
+    capped_number,
+    creator_of,
+    creators_of,
+    is_published,
+    is_time,
+    is_uid,
+    shifted,
+    year_of,
+)
 from phi_deid_pipeline.actions import dummy_document, dummy_item
+from phi_deid_pipeline.content_items import AGES
 from phi_deid_pipeline.data_dictionary import coding_schemes
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers, load_vocabulary
-from phi_deid_pipeline.generalize import zip3
+from phi_deid_pipeline.generalize import means_age, time_unit, zip3
 from phi_deid_pipeline.known_codes import is_plain_code
 from phi_deid_pipeline.known_days import KnownDays, is_counter
 from phi_deid_pipeline.lexicon import Lexicon
@@ -57,8 +69,18 @@ DUMMIES = {
     "IS": ("0", "1"),
     "UR": ("urn:deidentified", "urn:removed"),
 }
-TERMS = {0x04000565: ("COERCE", "CORRECT"), 0x00100040: ("O", "O"), 0x00102203: ("UNALTERED", "ALTERED")}
-CONTENT = {0x0040A730, 0x00400555, 0x00400612, 0x00400440, 0x0040B020}
+TERMS = {
+    0x00080201: ("+0000", "+0100"),
+    0x04000565: ("COERCE", "CORRECT"),
+    0x00100040: ("O", "O"),
+    0x00102203: ("UNALTERED", "ALTERED"),
+}
+CONTENT = {
+    *(0x0040A730, 0x00400555, 0x00400440, 0x00400441, 0x0040B020, 0x00400612, 0x00400620, 0x00440013, 0x00440019),
+    *(0x00741007, 0x00741210, 0x00741212),
+}
+MEASURED = 0x0040A300
+NUMBER_KEYWORDS = ("NumericValue", "FloatingPointValue", "RationalNumeratorValue", "RationalDenominatorValue")
 CONTENT_VALUES = {
     "TEXT": 0x0040A160,
     "PNAME": 0x0040A123,
@@ -67,7 +89,7 @@ CONTENT_VALUES = {
     "DATETIME": 0x0040A120,
     "UIDREF": 0x0040A124,
     "CODE": 0x0040A168,
-    "NUM": 0x0040A300,
+    "NUM": MEASURED,
 }
 METHOD_CODES = 0x00120064
 ADDRESSES = {0x00101040, 0x00102152}  # cleaning keeps part of a ZIP code, nothing else
@@ -90,6 +112,7 @@ class Reference:
         self.policy, self.new_uid, self.lexicon, self.pseudonym = policy, new_uid, lexicon, pseudonym
         self.vocabulary = load_vocabulary()
         self.label = ""
+        self.age = ""  # unit of the age that the content item at hand tells
         self.private = 0
         self.removed: Counter[tuple[int, ...]] = Counter()
 
@@ -169,10 +192,12 @@ class Reference:
                 code = tag in (0x00080100, 0x00080119)
                 plain = code and is_plain_code("\\".join(self._texts(element)).encode(), self.vocabulary)
                 described = (code and not plain) or tag == 0x00080104
+                if self.age and tag in (0x0040A161, 0x0040A162, 0x0040A163):
+                    answer = Resolution("X", Action.REMOVE, "age", "C", Action.REMOVE)
                 if local and described and answer.action is Action.KEEP and element.VR in TEXT:
                     answer = Resolution(answer.code, Action.CLEAN, "local", "", Action.DUMMY)
                 if element.VR == "SQ":
-                    self._sequence(ds, element, str(answer.action), path)
+                    self._sequence(ds, element, str(answer.action), path, empty=str(answer.fallback) == "Z")
                 else:
                     self._value(ds, element, answer, path)
 
@@ -242,7 +267,9 @@ class Reference:
 
     # ------------------------------------------------------------------ sequences
 
-    def _sequence(self, ds: Dataset, element: DataElement, action: str, path: tuple[int, ...]) -> None:
+    def _sequence(
+        self, ds: Dataset, element: DataElement, action: str, path: tuple[int, ...], *, empty: bool = False
+    ) -> None:
         tag = int(element.tag)
         if action == "X":
             self._remove(ds, element, path)
@@ -255,51 +282,75 @@ class Reference:
                 template = dummy_item(tag, keyword_for_tag(tag))
                 element.value = Sequence([] if template is None else [_dataset_of(template)])
         else:
-            self._items(ds, element, path)
+            self._items(ds, element, path, empty=empty and action == "C")
 
-    def _items(self, ds: Dataset, element: DataElement, path: tuple[int, ...]) -> None:
+    def _items(self, ds: Dataset, element: DataElement, path: tuple[int, ...], *, empty: bool = False) -> None:
         kept = []
         for item in element.value:
             stays, forced = self._content_item(item, path[-1])
             if stays:
-                label = self.label
-                if path[-1] in CONTENT and "clean_structured_content" in self.policy.options:
-                    self.label = self._label(item)
+                label, age = self.label, self.age
+                if path[-1] in CONTENT:
+                    self.label, self.age = self._label(item) if self._cleans() else "", self._age_of(item)
+                elif path[-1] != MEASURED:
+                    self.age = ""
                 self._dataset(item, path, forced)
-                self.label = label
+                self.label, self.age = label, age
                 kept.append(item)
             else:
                 self.removed[path] += 1
                 self.private += sum(self._private(e) for e in item)
         if len(kept) != len(element.value):
             element.value = Sequence(kept)
-            if not kept:
+            if not kept and not empty:
                 del ds[element.tag]
+
+    def _cleans(self) -> bool:
+        return "clean_descriptors" in self.policy.options
 
     def _label(self, item: Dataset) -> str:
         name = item.get("ConceptNameCodeSequence")
-        cleans = "clean_descriptors" in self.policy.options
-        return _first(name[0].get("CodeMeaning")).strip(" :") if name and cleans else ""
+        return _first(name[0].get("CodeMeaning")).strip(" :") if name else ""
+
+    def _age_of(self, item: Dataset) -> str:
+        """Return the unit of UCUM of the age that a content item tells, "" where it tells none."""
+        name, holders = item.get("ConceptNameCodeSequence"), self._holders(item)
+        if not name or not self.policy.max_age or not any(key in one for one in holders for key in NUMBER_KEYWORDS):
+            return ""
+        units = [one.get("MeasurementUnitsCodeSequence") for one in holders]
+        unit = next((code for one in units if one and (code := _first(one[0].get("CodeValue")))), "")
+        coded = self._code(name[0]) in AGES
+        called = (time_unit(unit) or not unit) and means_age(_first(name[0].get("CodeMeaning")))
+        return (time_unit(unit) or "a") if coded or called else ""
+
+    @staticmethod
+    def _holders(item: Dataset) -> list[Dataset]:
+        return [item, *(item.get("MeasuredValueSequence") or ())]
+
+    def _is_number_of_somebody(self, item: Dataset) -> bool:
+        for one in self._holders(item):
+            for number in (text for key in NUMBER_KEYWORDS if key in one for text in self._texts(one[key])):
+                digits = number if number.isdigit() else f"{float(number):.0f}" if float(number) % 1 == 0 else ""
+                written = f"{self._label(item)}: {digits}"
+                spans = self.vocabulary.patterns.labelled_spans(written)
+                if len(digits) >= 4 and digits.isdigit() and any(end == len(written) for _, end in spans):
+                    return True
+        return False
 
     def _content_item(self, item: Dataset, tag: int) -> tuple[bool, dict[int, Resolution]]:
         """Tell whether a content item stays, and what the rule for its concept asks of its value."""
-        if tag not in CONTENT or "clean_structured_content" not in self.policy.options:
+        if tag not in CONTENT:
             return True, {}
         name = item.get("ConceptNameCodeSequence")
         value_type = _first(item.get("ValueType"))
         answer = self.policy.resolve_concept(*self._code(name[0]), value_type) if name else None
-        if answer is None and name and value_type == "NUM":
-            measured = item.get("MeasuredValueSequence")
-            number = _first(measured[0].get("NumericValue")) if measured else ""
-            written = f"{self._label(item)}: {number}"
-            spans = self.vocabulary.patterns.labelled_spans(written)
-            if (
-                number.isdigit()
-                and len(number) >= 4
-                and any(end == len(written) for _, end in spans)
-                and self._label(item)
-            ):
+        if name and any(key in one for one in self._holders(item) for key in NUMBER_KEYWORDS):
+            if answer is None or value_type == "NUMERIC":
+                value_type, answer = "NUM", self.policy.resolve_concept(*self._code(name[0]), "NUM")
+            if answer is None and self._is_number_of_somebody(item):
                 return False, {}
+            if str(answer and answer.action) == "K" and value_type == "NUM":
+                return True, {}
         if answer is None:
             return True, {}
         action, holds = str(answer.action), CONTENT_VALUES.get(value_type)
@@ -312,7 +363,7 @@ class Reference:
         if action == "C":
             if holds in item and str(answer.fallback) == "X" and value_type == "TEXT":
                 texts = self._texts(item[holds])
-                if self._cleaned(texts, item[holds].VR, self._label(item)) == "":
+                if self._cleaned(texts, item[holds].VR, self._label(item) if self._cleans() else "") == "":
                     return False, {}
             if value_type != "TEXT":
                 return True, {}
@@ -338,6 +389,14 @@ class Reference:
             self._each(element, lambda text: capped(text, self.policy.max_age))
             if self._texts(element) != before:
                 return
+        if self.age and tag == 0x0040A30A and action == "K" and vr in STRINGS:
+            self._each(element, lambda text: capped_number(text, self.age, self.policy.max_age))
+            return
+        if tag == 0x00080201 and action == "K" and vr in STRINGS:
+            text = "\\".join(self._texts(element)).strip(" \0")
+            if not text or re.fullmatch(r"[+-](0[0-9]|1[0-4])[0-5][0-9]", text, re.ASCII):
+                return
+            action = str(self.policy.fallback(path, vr, self.sop_class))
         if action == "C":
             if vr not in TEXT:
                 raise Refused(f"{tag:08X}")

@@ -138,6 +138,17 @@ def capped(text: str, limit: int) -> str:
     return f"{age:03d}{unit or 'Y'}"
 
 
+def capped_number(text: str, unit: str, limit: int) -> str:
+    """Return one number that is an age in a unit of UCUM, above the limit as the next year; 0 for what is none."""
+    try:
+        number = float(text.strip(" \0") or 0)
+    except ValueError:
+        return "0"
+    top = (limit + 1) * {"a": 1, "mo": 12, "wk": 52, "d": 365}[unit]
+    over = limit if unit == "a" else top
+    return str(top) if number > over and number != top else text
+
+
 def creators_of(ds: Dataset) -> dict[tuple[int, int], str]:
     """Return (group, block) -> private creator of a data set."""
     found = {}

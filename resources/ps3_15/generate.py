@@ -126,6 +126,10 @@ GAP_DECISIONS: dict[str, tuple[str, dict[str, str]]] = {
 OWN_ROWS = (
     ("(0008,041B)", "RecordKey", "OB", "X", {}, "local identifier"),
     ("(0008,041C)", "PriorRecordKey", "OB", "X", {}, "local identifier"),
+    (
+        *("(0040,0440)", "ProtocolContextSequence", "SQ", "X", {"clean_structured_content": "C"}),
+        "content items about the patient, as in Acquisition Context Sequence",
+    ),
     ("(0040,A074)", "ObjectBinaryIdentifierTrial", "OB", "X", {}, "local identifier"),
     ("(0040,A089)", "ObjectDirectoryBinaryIdentifierTrial", "OB", "X", {}, "local identifier"),
     ("(0400,0120)", "Signature", "OB", "X", {}, "a signature no longer fits the changed attributes"),
@@ -396,8 +400,8 @@ PUBLISHED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "option_codes": (("option",), ("value", "scheme", "meaning")),
     "table_e1_1": (("tag",), ("options",)),
     "iod_action_conflicts": (("tag",), ("action", "iods")),
-    "gaps_outside_e1_1": (("tag",), ()),
-    "own_rows": (("tag",), ()),
+    "gaps_outside_e1_1": (("tag",), ("basic", "options")),
+    "own_rows": (("tag",), ("basic", "options")),
     "ui_attributes": (("tag",), ("action",)),
     "structured_content_e3_4_1": (("code", "scheme", "value_type"), ("options",)),
     "safe_private_e3_10_1": (("tag", "private_creator"), ("vr", "numeric")),

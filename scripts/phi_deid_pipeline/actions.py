@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.uid_mapping import UidMapper
 
 DEIDENTIFIED = "DEIDENTIFIED"
+TIMEZONE = 0x00080201  # Timezone Offset From UTC
+_OFFSET = Expression(rb"[+-](?:0[0-9]|1[0-4])[0-5][0-9]")
 
 # VR -> (dummy, second dummy for a source that equals the first)
 _STRING_DUMMIES: dict[str, tuple[str, str]] = {
@@ -40,8 +42,9 @@ _STRING_DUMMIES: dict[str, tuple[str, str]] = {
     "IS": ("0", "1"),
     "UR": ("urn:deidentified", "urn:removed"),
 }
-# Coded strings that must hold one of their defined terms (PS3.3).
+# What must hold one of its defined terms, or have a form of its own (PS3.3).
 _TERM_DUMMIES: dict[int, tuple[str, str]] = {
+    TIMEZONE: ("+0000", "+0100"),
     0x04000565: ("COERCE", "CORRECT"),
     0x00100040: ("O", "O"),
     0x00102203: ("UNALTERED", "ALTERED"),
@@ -291,6 +294,12 @@ def is_well_formed(vr: str, value: bytes) -> bool:
     if vr == "TM":
         return all(_TIME.fullmatch(part.strip(b" \x00")) for part in value.split(b"\\"))
     return not value.translate(None, _REPERTOIRES[vr])
+
+
+def is_utc_offset(value: bytes) -> bool:
+    """Tell whether a value is an offset from UTC as PS3.3 C.12.1.1.8 has it, or blank."""
+    text = value.strip(b" \x00")
+    return not text or _OFFSET.fullmatch(text) is not None
 
 
 # A word with letters beyond ASCII, long enough not to come about by misreading another encoding; or ideographs, kana.

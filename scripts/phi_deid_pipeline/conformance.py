@@ -146,8 +146,9 @@ def _ages(policy: Policy) -> str:
     if policy.max_age == 0:
         return "Ages have no cap: where they are kept, ages over 89 are kept too, which is not HIPAA Safe Harbor."
     return (
-        f"Ages (AS, and numbers of structured reports whose concept or its meaning is an age) above {policy.max_age} years become "
-        f"{policy.max_age + 1:03d}Y, one class for all (45 CFR 164.514(b)(2)(i)(C)), where a policy keeps ages at all."
+        f"Ages (AS, and numbers of content items whose concept or its meaning is an age) above {policy.max_age} years become "
+        f"{policy.max_age + 1:03d}Y, one class for all (45 CFR 164.514(b)(2)(i)(C)), where a policy keeps ages at all; floating "
+        "point and rational values of such numbers are removed."
     )
 
 
@@ -175,7 +176,8 @@ def _text(policy: Policy) -> str:
         "- Every text that is kept for another reason loses the patient's known identifiers.",
         f"- Pixels: text is looked for in stored pixel values, and filled is {_HIDE[policy.hide]}. "
         "Burned In Annotation is set to NO only where this was done. No pixel outside the boxes is changed; "
-        "an instance without boxes keeps its pixel data byte for byte.",
+        "an instance without boxes keeps its pixel data byte for byte, but for overlays in unused bits: where a group 60xx "
+        "tells of one, all bits above Bits Stored are cleared.",
         f"- Faces and other recognizable visual features are not cleaned, and (0028,0302) stays as received. {_faces(policy)}",
         "",
     ]

@@ -6,19 +6,23 @@ from enum import Enum, auto
 from itertools import product
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.actions import TIMEZONE
 from phi_deid_pipeline.data_dictionary import attribute
 from phi_deid_pipeline.dicom_utils import STRING_VRS, TEXT_VRS, keyword_of
 from phi_deid_pipeline.known_days import BINARY_VRS
+from phi_deid_pipeline.policies import Action, Resolution
 from phi_deid_pipeline.policy_rows import is_published
 
 if TYPE_CHECKING:
-    from phi_deid_pipeline.policies import Policy, Resolution
+    from phi_deid_pipeline.policies import Policy
 
 Scene = tuple[str, str, str]
 
 PATIENT_NAME, PATIENT_ID, PATIENT_AGE = 0x00100010, 0x00100020, 0x00101010
 ADDRESSES = frozenset({0x00101040, 0x00102152})  # Patient's Address, Region of Residence: may keep part of a ZIP code
 MEASURED_VALUE, NUMERIC_VALUE = 0x0040A300, 0x0040A30A
+# Floating Point Value, Rational Numerator Value, Rational Denominator Value: Numeric Value once more (PS3.3 10.2, C.18.1)
+EXACT_VALUES = frozenset({0x0040A161, 0x0040A162, 0x0040A163})
 CODE_MEANING = 0x00080104
 # Coding Scheme UID, Context Group Extension Creator UID, Context UID, Mapping Resource UID
 DEFINITION_UIDS = frozenset({0x0008010C, 0x0008010D, 0x00080117, 0x00080118})
@@ -30,8 +34,14 @@ FORMS = {"CS": "CS", "DS": "DS", "IS": "IS", "AS": "AS", "FL": "DS", "FD": "DS"}
     ("US", "SS", "UL", "SL", "UV", "SV", "AT"), "IS"
 )
 TRAILING_PADDING = 0xFFFCFFFC
-# Sequences whose items are content items (PS3.3 10.2, C.17.3): value type, concept name and one value.
-CONTENT_SEQUENCES = frozenset({0x0040A730, 0x00400555, 0x00400612, 0x00400440, 0x0040B020})
+# Sequences whose items are content items (PS3.3 10.2, C.17.3): a concept name and one value, most with a value type.
+CONTENT_SEQUENCES = frozenset(
+    {
+        *(0x0040A730, 0x00400555, 0x00400440, 0x00400441, 0x0040B020),  # report, acquisition, protocol, waveform
+        *(0x00400612, 0x00400620, 0x00440013, 0x00440019),  # specimens, products, substances given
+        *(0x00741007, 0x00741210, 0x00741212),  # steps of procedures
+    }
+)
 
 
 class Kind(Enum):
@@ -50,6 +60,7 @@ class Kind(Enum):
     DUMMY = auto()
     DUMMY_ITEM = auto()
     CLEAN = auto()
+    OFFSET = auto()  # from UTC: kept if it is one
     ADDRESS = auto()  # cleaned to part of a ZIP code
     DATE = auto()  # moved, or cut to the year
     AGE = auto()  # kept, capped
@@ -109,6 +120,8 @@ class Planner:
         self.conditional = any(row.modality or row.manufacturer for row in policy.overrides)
         self.keeps_private = bool(policy.safe_private) or any(row.private_creator for row in policy.overrides)
         self._roots: dict[Scene, Plan] = {}
+        gone = Resolution("X", Action.REMOVE, "age or dummy", "C", Action.REMOVE)
+        self.without_exact_values: dict[int, Resolution] = dict.fromkeys(EXACT_VALUES, gone)
 
     def root(self, sop_class_uid: str, modality: str = "", manufacturer: str = "") -> Plan:
         """Return the plan of the top level; modality and manufacturer count only where the policy asks for them."""
@@ -152,15 +165,25 @@ class Planner:
         return {"modality": parent.scene[1], "manufacturer": parent.scene[2]} if self.conditional else {}
 
     def age_item(self, plan: Plan, unit: str) -> Plan:
-        """Return the plan of a content item that tells an age in a unit of UCUM: its number is capped."""
+        """Return the plan of a content item that tells an age in a unit of UCUM: its number is capped.
+
+        Other forms of the number go: they tell no more than Numeric Value, which may not be absent.
+        """
         found = plan.variants.get((NUMERIC_VALUE, unit))
         if found is None:
             found = plan.variants[NUMERIC_VALUE, unit] = Plan(plan.path, "SQ", plan.scene)
+            self._cap_number(found, unit)
             measured = self.decide(found, MEASURED_VALUE, "SQ")
             if measured.kind is Kind.RECURSE:
-                number = self.decide(measured, NUMERIC_VALUE, "DS")
-                number.kind, number.unit = (Kind.AGE if number.action == "K" else number.kind), unit
+                self._cap_number(measured, unit)
         return found
+
+    def _cap_number(self, holder: Plan, unit: str) -> None:
+        holder.forced = self.without_exact_values
+        for vr in sorted(STRING_VRS):  # whatever VR was written
+            number = self.decide(holder, NUMERIC_VALUE, vr)
+            if number.action == "K":
+                number.kind, number.unit = Kind.AGE, unit
 
     def local_item(self, plan: Plan) -> Plan:
         """Return the plan of an item with a code of a local scheme: people write its value and meaning, so they are descriptions."""
@@ -191,12 +214,17 @@ class Planner:
             plan.kind, plan.action = Kind.REMOVE, "X"
         elif plan.vr == "SQ":
             plan.kind = self._sequence_kind(plan, action)
+            if plan.kind is Kind.CONTENT and action == "C" and str(resolution.fallback) == "Z":
+                plan.fallback = Plan(plan.path, "SQ", plan.scene)  # of Type 2: empty where all items go
+                plan.fallback.kind, plan.fallback.hipaa = Kind.EMPTY, plan.hipaa
+                plan.fallback.code, plan.fallback.action = code, "Z"
         else:
             plan.kind = self._value_kind(plan, action, str(resolution.fallback))
         if plan.private and plan.kind is Kind.REMOVE:
             plan.kind = Kind.PRIVATE
-        if plan.kind in (Kind.CLEAN, Kind.ADDRESS):
-            wanted = str(resolution.fallback)
+        if plan.kind in (Kind.CLEAN, Kind.ADDRESS, Kind.OFFSET):
+            offset = plan.kind is Kind.OFFSET
+            wanted = str(self.policy.fallback(plan.path, plan.vr, plan.scene[0]) if offset else resolution.fallback)
             plan.fallback = Plan(plan.path, plan.vr, plan.scene, private=plan.private)
             self._settle(plan.fallback, code, wanted if wanted in ("D", "Z", "X") else "Z", resolution)
 
@@ -208,9 +236,7 @@ class Planner:
         if action == "D":
             # References get mapped UIDs, which is a valid replacement and keeps links; no item could be made up.
             return Kind.RECURSE if keyword_of(plan.tag).startswith("Referenced") else Kind.DUMMY_ITEM
-        if plan.tag in CONTENT_SEQUENCES and "clean_structured_content" in self.policy.options:
-            return Kind.CONTENT
-        return Kind.RECURSE
+        return Kind.CONTENT if plan.tag in CONTENT_SEQUENCES else Kind.RECURSE
 
     def concept(self, code: str, scheme: str, value_type: str) -> Resolution | None:
         """Return the rule of Table E.3.4-1 for a content item, where the policy has them."""
@@ -279,6 +305,8 @@ def _kept_kind(plan: Plan) -> Kind:
     kind = Kind.NUMBER if plan.vr in BINARY_VRS else kind
     if plan.tag in DEFINITION_UIDS and plan.vr == "UI":
         kind = Kind.DEFINITION
+    if plan.tag == TIMEZONE and plan.vr in STRING_VRS:
+        return Kind.OFFSET
     if not plan.stated:
         return kind
     stated = attribute(plan.tag).vr.split(" or ")  # type: ignore[union-attr]

@@ -8,39 +8,23 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import big_endian_items, dummy_item, element_header, encode_item
+from phi_deid_pipeline.content_items import SCHEME, ContentRewrite
 from phi_deid_pipeline.data_dictionary import coding_schemes
 from phi_deid_pipeline.deid_plans import CODE_MEANING, CODE_VALUES, Kind, Plan
 from phi_deid_pipeline.dicom_utils import LONG_LENGTH_VRS, keyword_of
 from phi_deid_pipeline.element_memo import Outcome
-from phi_deid_pipeline.generalize import means_age, time_unit
 from phi_deid_pipeline.known_days import MAX_BYTES
 from phi_deid_pipeline.private_elements import count_private, effective_vr, is_creator, private_inside, runs
 from phi_deid_pipeline.raw_elements import Element, Item, RawInstance, parse_items
 from phi_deid_pipeline.value_objects import replace
-from phi_deid_pipeline.value_rewrite import NOTHING, ValueRewrite
+from phi_deid_pipeline.value_rewrite import NOTHING
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
 
-VALUE_TYPE, CONCEPT_NAME = 0x0040A040, 0x0040A043
-# Value type -> the attribute of a content item that holds its value.
-CONTENT_VALUES = {
-    "TEXT": 0x0040A160,
-    "PNAME": 0x0040A123,
-    "DATE": 0x0040A121,
-    "TIME": 0x0040A122,
-    "DATETIME": 0x0040A120,
-    "UIDREF": 0x0040A124,
-    "CODE": 0x0040A168,
-    "NUM": 0x0040A300,
-}
-MEASURED_VALUE, NUMERIC_VALUE, UNITS, SCHEME = 0x0040A300, 0x0040A30A, 0x004008EA, 0x00080102
-MIN_IDENTIFYING = 4  # digits of a number that a label makes an identifier
 LAST_CODE = 0x00080120  # URN Code Value: the last attribute that may stand first in an item with a code
-# Concepts of ages that are numbers: code value and coding scheme.
 # What they write is of the VR that the attribute has, whichever was written.
 RESTATED = frozenset({Kind.DUMMY, Kind.EMPTY, Kind.PSEUDONYM, Kind.CHECKED, Kind.AGE})
-AGES = frozenset({("121033", "DCM"), ("424144002", "SCT"), ("397669002", "SCT"), ("30525-0", "LN")})
 
 
 class Output:
@@ -76,13 +60,12 @@ class Output:
         self._start = self._end = -1
 
 
-class ElementRewrite(ValueRewrite):
+class ElementRewrite(ContentRewrite):
     """The elements of one instance on their way through the engine."""
 
     def __init__(self, engine: InstanceDeidentifier, source: RawInstance, patient: PatientContext) -> None:
         super().__init__(engine, source, patient)
         self.keeps_private = engine.planner.keeps_private
-        self.cleans_local = "clean_descriptors" in engine.policy.options
         self.schemes = coding_schemes()
         self._done: dict[tuple[Plan, str], int] = defaultdict(int)
         self._repeated: list[Outcome] = []  # what counts beside that
@@ -236,7 +219,7 @@ class ElementRewrite(ValueRewrite):
     def _value(self, element: Element, plan: Plan, charset: tuple[str, ...], little: bool, out: Output) -> None:
         value = bytes(self.buffer[element.value_start : element.value_end])
         asked = plan
-        if plan.kind is Kind.CLEAN or plan.kind is Kind.ADDRESS:
+        if plan.kind is Kind.CLEAN or plan.kind is Kind.ADDRESS or plan.kind is Kind.OFFSET:
             plan, new = self._clean(plan, value, charset, element)
         else:
             new = self._act(plan, value, charset, element)
@@ -316,7 +299,10 @@ class ElementRewrite(ValueRewrite):
             out.keep(element.start, element.end)
             return
         if changed and not chunks:
-            out.changed = True  # all content items were removed: Content Sequence may not be empty
+            if plan.fallback is not None:
+                self._replace(element, plan.fallback, b"", little, out)
+            else:
+                out.changed = True  # all content items were removed: Content Sequence may not be empty
             return
         if foreign:
             content = big_endian_items(*parsed(chunks))
@@ -349,83 +335,6 @@ class ElementRewrite(ValueRewrite):
             return True, [begin, *inner.chunks, struct.pack(form, 0xFFFE, 0xE00D, 0)]
         return True, [struct.pack(form, 0xFFFE, 0xE000, sum(map(len, inner.chunks))), *inner.chunks]
 
-    def _content_plan(self, item: Item, plan: Plan, charset: tuple[str, ...]) -> Plan | None:
-        """Return the plan for a content item by its concept (Table E.3.4-1), None if the item has to go."""
-        value_type = self._child_text(item, VALUE_TYPE, charset)
-        concept = _child(item, CONCEPT_NAME)
-        if concept is None or not concept.items:
-            return plan
-        code, scheme = self._code(concept.items[0], charset)
-        planner = self.engine.planner
-        resolution = planner.concept(code, scheme, value_type)
-        if resolution is None and value_type == "NUM" and self.cleans_local and self._is_identifying(item, charset):
-            return None
-        if resolution is None:
-            return self._age_plan(item, plan, concept.items[0], charset)
-        action = str(resolution.action)
-        if action == "C" and value_type == "TIME" and planner.dates == "year":
-            action = str(resolution.fallback)
-        if action == "X":
-            return None
-        if action == "K" and value_type == "NUM":
-            return self._age_plan(item, plan, concept.items[0], charset)
-        tag = CONTENT_VALUES.get(value_type)
-        if tag is None or action not in ("D", "K", "C"):
-            return plan  # references keep their items, with mapped UIDs
-        value = _child(item, tag)
-        if (action, value_type) == ("C", "TEXT") and value is not None and str(resolution.fallback) == "X":
-            text = bytes(self.source.value(value))
-            label = self._label(item, charset) if self.cleans_local else ""
-            what = ("clean", value.vr, label) if label else ("clean", value.vr)
-            if self._remembered(what, text, charset) == b"":
-                return None
-        if value_type == "UIDREF" or (action == "C" and value_type != "TEXT"):
-            return plan
-        variant = plan.variants.get((tag, resolution))
-        if variant is None:
-            variant = plan.variants[tag, resolution] = Plan(plan.path, "SQ", plan.scene)
-            variant.forced = {tag: resolution}
-        return variant
-
-    def _is_identifying(self, item: Item, charset: tuple[str, ...]) -> bool:
-        """Tell whether the concept of a content item makes its number an identifier: Patient number 4471920."""
-        measured = _child(item, MEASURED_VALUE)
-        number = self._child_text(measured.items[0], NUMERIC_VALUE, ()) if measured and measured.items else ""
-        if not number.isdigit() or len(number) < MIN_IDENTIFYING:
-            return False
-        written = f"{self._label(item, charset)}: {number}"
-        return any(end == len(written) for _, end in self.engine.vocabulary.patterns.labelled_spans(written))
-
-    def _age_plan(self, item: Item, plan: Plan, concept: Item, charset: tuple[str, ...]) -> Plan:
-        """Return the plan for a content item whose number may be an age: by its concept, or by unit and meaning."""
-        measured = _child(item, MEASURED_VALUE) if self.engine.planner.max_age else None
-        if measured is None or not measured.items:
-            return plan
-        units = _child(measured.items[0], UNITS)
-        code = self._code(units.items[0], charset)[0] if units is not None and units.items else ""
-        unit = time_unit(code)
-        if self._code(concept, charset) not in AGES:
-            meaning = self._child_text(concept, CODE_MEANING, self.source.item_charset(concept, charset))
-            if not (unit or not code) or not means_age(meaning):
-                return plan
-        return self.engine.planner.age_item(plan, unit or "a")
-
-    def _label(self, item: Item, charset: tuple[str, ...]) -> str:
-        """Return what the concept of a content item is called, "" where it has none."""
-        concept = _child(item, CONCEPT_NAME)
-        if concept is None or not concept.items:
-            return ""
-        charset = self.source.item_charset(concept.items[0], self.source.item_charset(item, charset))
-        return self._child_text(concept.items[0], CODE_MEANING, charset).strip(" :")
-
-    def _child_text(self, item: Item, tag: int, charset: tuple[str, ...]) -> str:
-        element = _child(item, tag)
-        values = self.source.texts(element, charset) if element is not None and element.items is None else []
-        return values[0] if values else ""
-
-    def _code(self, item: Item, charset: tuple[str, ...]) -> tuple[str, str]:
-        return self._child_text(item, 0x00080100, charset), self._child_text(item, SCHEME, charset)
-
     def _is_local(self, item: Item, charset: tuple[str, ...]) -> bool:
         """Tell whether an item holds a code of a scheme that is not registered (PS3.16 8), or of none."""
         if self._child_text(item, SCHEME, charset).upper() in self.schemes:
@@ -445,7 +354,3 @@ def parsed(chunks: list[memoryview | bytes]) -> tuple[list[Item], memoryview]:
     """Return the items of a sequence written as UN, and the bytes that they lie in."""
     data = b"".join(chunks)
     return parse_items(data), memoryview(data)
-
-
-def _child(item: Item, tag: int) -> Element | None:
-    return next((element for element in item.elements if element.tag == tag), None)

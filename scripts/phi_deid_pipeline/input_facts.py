@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from phi_deid_pipeline.dicom_utils import format_path, looks_like_uid, vr_of
 from phi_deid_pipeline.lexicon_harvest import harvest
+from phi_deid_pipeline.photographs import is_photograph
 from phi_deid_pipeline.raw_elements import Element, RawInstance
 from phi_deid_pipeline.recognizable import MODALITIES, names_head, slice_distance
 from phi_deid_pipeline.records import HoldReason, RejectReason, UidType
@@ -24,7 +25,6 @@ _FUNCTIONAL_GROUPS = frozenset({0x52009229, 0x52009230, 0x00289110, 0x00209071})
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
-_VISIBLE_LIGHT = "1.2.840.10008.5.1.4.1.1.77.1."
 # Objects of patients outside the storage root: RT Beams and RT Brachy Application Setup Delivery Instruction.
 _OTHER_STORAGE = frozenset({f"1.2.840.10008.5.1.4.34.{number}" for number in (1, 7, 10)})
 # Raw data, voice and audio waveforms, inventories, defined procedure protocols and their approval.
@@ -159,9 +159,7 @@ def _hold(instance: RawInstance, sop_class: str, modality: str) -> str:
         element = instance.find(0x00080008)
         flavours = instance.texts(element)[2:3] if element is not None else []
         return HoldReason.LABEL_IMAGE.value if {"LABEL", "OVERVIEW"} & set(flavours) else ""
-    if sop_class.startswith(_VISIBLE_LIGHT) or modality == "XC":
-        return HoldReason.PHOTOGRAPH.value
-    return ""
+    return HoldReason.PHOTOGRAPH.value if is_photograph(sop_class, modality, lambda: instance.text(_BODY_PART)) else ""
 
 
 # --------------------------------------------------------------------------- the head

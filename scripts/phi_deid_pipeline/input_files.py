@@ -18,6 +18,7 @@ import pydicom
 from phi_deid_pipeline.dicom_utils import file_checksum
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.input_facts import header_facts
+from phi_deid_pipeline.photographs import PHOTOGRAPHS_FILE
 from phi_deid_pipeline.raw_elements import buffer_checksum, read_instance
 from phi_deid_pipeline.recognizable import WORDS_FILE
 from phi_deid_pipeline.records import RejectReason
@@ -99,12 +100,14 @@ _READING = (
     "input_files",
     "lexicon_harvest",
     "lexicon_words",
+    "photographs",
     "raw_elements",
     "recognizable",
     "uid_mapping",
     "written_dates",
 )
-READER = source_digest(*_READING) + f"/{hashlib.sha256(WORDS_FILE.read_bytes()).hexdigest()[:8]}/{pydicom.__version__}"
+_TABLES = hashlib.sha256(WORDS_FILE.read_bytes() + PHOTOGRAPHS_FILE.read_bytes())
+READER = f"{source_digest(*_READING)}/{_TABLES.hexdigest()[:8]}/{pydicom.__version__}"
 
 # --------------------------------------------------------------------------- walk
 

@@ -138,6 +138,15 @@ def without_frame_comments(path: Path) -> PixelReplacement | None:
         return replacement
 
 
+def has_high_bits(path: Path) -> bool:
+    """Tell whether anything stands above Bits Stored in a frame, sign bits apart; raises as `redact` does."""
+    source = open_pixels(path)
+    if source is None:
+        return False
+    with source, _refusing():
+        return any(frame.high is not None for frame in source.frames())
+
+
 def _stripped(frame: bytes, layout: PixelFormat) -> bytes:
     """Return a frame without comments and without what stands behind its codestream; the same object if nothing goes."""
     return without_comments(without_tail(frame, layout))

@@ -181,13 +181,21 @@ class Policy:
         action = found.fallback if found.fallback in ("D", "Z", "X") else Action.DUMMY
         return Resolution(found.code, action, f"{found.rule.partition(':')[0]}:published", found.hipaa, action)
 
+    def fallback(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Action:
+        """Return what is done where what a site cleans, or an option keeps, cannot stay: what the row says without options."""
+        entry = self.entries.get(path[-1])
+        vr = vr or self.dictionary.get(path[-1], "")
+        code = entry.basic if entry else "D" if vr in DATE_VRS else "Z/D"
+        action = self._action(code, vr, path, sop_class_uid)
+        return action if action in (Action.DUMMY, Action.ZERO, Action.REMOVE) else Action.ZERO
+
     def _resolved(
         self, path: tuple[int, ...], vr: str, sop_class_uid: str, modality: str, manufacturer: str
     ) -> Resolution:
         tag = path[-1]
         group = tag >> 16
         if self._ranked and (found := self._override((tag, ""), sop_class_uid, modality, manufacturer)) is not None:
-            fallback = self._site_fallback(path, vr, sop_class_uid) if found.action == "C" else Action.ZERO
+            fallback = self.fallback(path, vr, sop_class_uid) if found.action == "C" else Action.ZERO
             return self._resolution(found.action, found.action, "site", self._letters(tag), fallback)
         if group in REMOVED_GROUPS:
             return Resolution("X", Action.REMOVE, REMOVED_GROUPS[group], self._letters(tag), Action.REMOVE)
@@ -203,8 +211,11 @@ class Policy:
         return self._by_entry(entry, path, vr, sop_class_uid)
 
     def resolve_concept(self, code: str, scheme: str, value_type: str) -> Resolution | None:
-        """Return what happens to an SR content item by its concept name (Table E.3.4-1), None if no row names it."""
-        found = self.concepts.get((code, scheme, value_type))
+        """Return what happens to a content item by its concept name (Table E.3.4-1), None if no row names it.
+
+        NUMERIC is what numbers (NUM) are called outside of reports (PS3.3 10.2).
+        """
+        found = self.concepts.get((code, scheme, "NUM" if value_type == "NUMERIC" else value_type))
         if found is None:
             return None
         resolved, basic = (Action(_BY_TYPE.get(c, {"": c})[""]) for c in found)
@@ -262,14 +273,6 @@ class Policy:
             kept_date = action == "K" and vr in DATE_VRS and self.dates == "remove"  # the policy says that none is
             fits = (action in "KXDZ" and not kept_date) or (action == "U" and vr == "UI")
         return _private(action if fits else "X", "site")
-
-    def _site_fallback(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Action:
-        """Return what is done where the site's C leaves nothing: what the row says without options, else a dummy."""
-        entry = self.entries.get(path[-1])
-        vr = vr or self.dictionary.get(path[-1], "")
-        code = entry.basic if entry else "D" if vr in DATE_VRS else "Z/D"
-        action = self._action(code, vr, path, sop_class_uid)
-        return action if action in (Action.DUMMY, Action.ZERO, Action.REMOVE) else Action.ZERO
 
     def _date_code(self, vr: str, removed: str) -> str:
         """Return the code for a date or time that no row names; `removed` where none is kept."""

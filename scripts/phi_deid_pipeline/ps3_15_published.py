@@ -34,6 +34,7 @@ _KEYS = dict.fromkeys(
 }
 _MAY_GO = frozenset({"safe_private_e3_10_1"})  # without a row nothing is kept
 _PUT_BACK = "put the row back, and use overrides of a policy, with a reason, where it should not hold"
+_OVERRIDE = "use overrides of a policy, with a reason"
 Row = dict[str, Any]
 
 
@@ -71,14 +72,14 @@ def _places(name: str, section: str, rows: list[Row]) -> Iterator[tuple[str, Row
         yield f"{name}: {section} row {number} {row[_KEYS[section][0]]}", row
 
 
-def _options(row: Row, said: list[Any] | None) -> str:
-    """Return what is wrong with the options of a row of the standard."""
+def _options(row: Row, said: list[Any] | None, whose: str = "the standard") -> str:
+    """Return what is wrong with the options of a row that was published."""
     published = said[0] if said else {}
     for option, code in row["options"].items():
         allowed = published.get(option, "")
         if _REVEALS[code] > _REVEALS.get(allowed, 0):
             given = f"{allowed} for {option}" if allowed else f"no {option}"
-            return f"{code} of {option} reveals more than the standard, which has {given}; use overrides of a policy, with a reason"
+            return f"{code} of {option} reveals more than {whose}, which has {given}; {_OVERRIDE}"
     return ""
 
 
@@ -98,7 +99,12 @@ def _outside(row: Row, said: list[Any] | None) -> str:
         return "nobody can read the instance without it; it is always kept"
     if row["basic"] == "K" and row["vr"] in _DATE_VRS:
         return "a date would be kept without an option; use retain_long_full_dates and retain_long_modified_dates"
-    return ""
+    if said is None:
+        return ""
+    basic, *options = said
+    if row["basic"] == "K" != basic:
+        return f"would be kept without an option, which was published as {basic}; {_OVERRIDE}"
+    return _options(row, options, "the row that was published")
 
 
 def _concept(row: Row, said: list[Any] | None) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phi_deid_pipeline.redaction_proof import Left, RedactionProof
 
 HIGH_BITS = "high bits"
+OVERLAY_BIT_POSITIONS = range(0x60000102, 0x60200102, 0x20000)  # of the groups 6000 to 601E (PS3.5 7.6)
 FILLS = ("darkest", "background", "value")
 LABELS = ("none", "category", "pseudonym")
 UNTOUCHED, COMMENTS_REMOVED, REDACTED = "untouched", "comments_removed", "redacted"
@@ -74,7 +75,8 @@ def redact_instance(
     """Fill what was found in an instance, what others of its group show, and what `further` adds (frame, box).
 
     `source` is the opened instance at `path`. Without a box only comments leave compressed frames. Raises what
-    `pixel_edit.redact` raises. Codecs are loaded where there is something to do.
+    `pixel_edit.redact` raises. Codecs are loaded where there is something to do. Where an overlay says that it lies in unused
+    bits of the pixels, whatever stands above their Bits Stored goes.
     """
     if found.status == "no_pixels":
         return Redaction(UNTOUCHED, None)
@@ -85,17 +87,23 @@ def redact_instance(
     fills = [*found.fills, *(box for box, _ in shared)]
     single = [*found.frame_fills, *further]
     touched = bool(exact or fills or single or hidden_bits)
-    if not touched and source.transfer_syntax_uid in NATIVE:
+    embedded = not touched and embeds_overlay(source)
+    if not touched and not embedded and source.transfer_syntax_uid in NATIVE:
         return Redaction(UNTOUCHED, None)
-    from phi_deid_pipeline.pixel_edit import redact, without_frame_comments
+    from phi_deid_pipeline.pixel_edit import has_high_bits, redact, without_frame_comments
     from phi_deid_pipeline.pixel_fill import FillStyle
 
-    if not touched:
+    if not touched and not (embedded and has_high_bits(Path(path))):
         replacement = without_frame_comments(Path(path))
         return Redaction(COMMENTS_REMOVED if replacement else UNTOUCHED, replacement)
     labels = _labels(found, shared, settings.label, pseudonym)
     style = FillStyle(settings.fill, settings.fill_value, settings.label_bold)
     return Redaction(REDACTED, redact(Path(path), fills, single, exact=exact, labels=labels, style=style))
+
+
+def embeds_overlay(source: RawInstance) -> bool:
+    """Tell whether an overlay says that it lies in unused bits of the pixels: Overlay Bit Position is not 0 (PS3.3 C.9.2)."""
+    return any(map(source.uint, OVERLAY_BIT_POSITIONS))
 
 
 def changed_frames(boxes: Sequence[tuple[int, Box]], count: int) -> list[int]:

@@ -12,6 +12,7 @@ from phi_deid_pipeline.actions import (
     described_part,
     dummy_document,
     dummy_value,
+    is_utc_offset,
     is_well_formed,
     kept_text,
     new_uids,
@@ -106,6 +107,8 @@ class ValueRewrite:
         """Clean a text; where nothing is left, the fallback of the policy takes over."""
         if plan.kind is Kind.ADDRESS:
             cleaned: bytes | None = padded(plan.vr, zip3(decode_text(value, charset)[0]).encode("ascii"))
+        elif plan.kind is Kind.OFFSET:
+            cleaned = None if is_utc_offset(value) else b""
         elif plan.tag in CODE_VALUES and is_plain_code(value, self.engine.vocabulary):
             cleaned = self._remembered(("kept", plan.vr), value, charset)
         else:

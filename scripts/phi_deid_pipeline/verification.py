@@ -30,10 +30,19 @@ from phi_deid_pipeline.uid_mapping import is_standard_uid
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value, read_layout
 from phi_deid_pipeline.verification_container import Opened, attribute_problems, container_problems, group_problems
-from phi_deid_pipeline.verification_dates import NUMBER_VRS, ChangedDates, NumericDays, age_problems, number_ages
+from phi_deid_pipeline.verification_content import number_problems
+from phi_deid_pipeline.verification_dates import (
+    NUMBER_VRS,
+    UTC_OFFSET,
+    ChangedDates,
+    NumericDays,
+    age_problems,
+    offset_problems,
+)
 from phi_deid_pipeline.verification_headers import HeaderMemory
 from phi_deid_pipeline.verification_iod import Conformance
 from phi_deid_pipeline.verification_needles import Needles
+from phi_deid_pipeline.verification_overlays import declares_overlay, overlay_left
 from phi_deid_pipeline.verification_pixels import redaction_problem, same_pixels
 from phi_deid_pipeline.verification_places import behind_frames, chunks, comments, digest
 from phi_deid_pipeline.verification_private import private_problems
@@ -188,7 +197,7 @@ class SeriesVerifier:
         seen: list[tuple[BeforeAfter, bytes]],
     ) -> Iterator[Residual]:
         yield from container_problems(layout, written, record)
-        yield from number_ages(layout, self._max_age)
+        yield from number_problems(layout, self._max_age)
         with Source(source, self._source_headers) as original:
             yield from attribute_problems(layout, original.layout, self._longitudinal)
             yield from self._opened.problems(layout, written, original.path)
@@ -242,6 +251,8 @@ class SeriesVerifier:
             found.update(group_problems(value))
             if value.vr == "AS" or value.path[-1] == _PATIENT_AGE:
                 found.update(age_problems(value, layout.bytes_of(value), self._max_age))
+            if value.path[-1] == UTC_OFFSET:
+                found.update(offset_problems(value, layout.bytes_of(value)))
             if value.vr == "UI":
                 found.update(self._uids(layout, value, original))
             if value.vr in NUMBER_VRS and not self._search.allows(value.path, Category.DATE):
@@ -426,6 +437,8 @@ def _pixels(layout: Layout, written: Path, original: Source, record: DeidRecord)
     if layout.pixels is None:
         yield Residual("pixel_data", where, "", "missing")
         return
+    if declares_overlay(original.layout) and overlay_left(layout):
+        yield Residual("structure", where, "", "overlay in unused bits")
     if record.pixel_data == "untouched":
         if not same_pixels(layout, original.layout):
             yield Residual("pixel_data", where, "", "differ from the source")

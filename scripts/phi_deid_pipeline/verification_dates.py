@@ -11,9 +11,9 @@ and every other pair must have it. The rules:
 4. Where items of a sequence went, so that numbers of items no longer fit, any source date of the same path may be the
    counterpart. A date without counterpart must not be a source date of the patient.
 5. A birth date of the patient is a dummy afterwards wherever it stood, unless it is the Study Date of the source.
-6. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit;
-   neither must the number of a content item that is called an age and has a unit of time.
-7. No number (DS, IS, UL, SL, UV, SV, FL, FD) is a source date: as YYYYMMDD, DDMMYYYY or MMDDYYYY, as a second, or a part of
+6. An age (AS) must be well formed, else nobody can judge it, and not beyond the class above `max_age`, whatever its unit.
+7. An offset from UTC is one of fourteen hours at most, and nothing else (PS3.3 C.12.1.1.8).
+8. No number (DS, IS, UL, SL, UV, SV, FL, FD) is a source date: as YYYYMMDD, DDMMYYYY or MMDDYYYY, as a second, or a part of
    one, since 1970 on that day in any time zone (not a round number of seconds), and in attributes that count things
    (`COUNTS`) as six digits.
 """
@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from phi_deid_pipeline.dicom_utils import format_path, keyword_of
 from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.records import Category, Residual
-from phi_deid_pipeline.verification_bytes import Layout, Source, Value
+from phi_deid_pipeline.verification_bytes import Source, Value
 
 DUMMIES = frozenset({"19000101", "19010101"})
 # What anybody would try: firsts of January that clocks and forms begin with, and ends of clocks, years and centuries.
@@ -47,22 +47,11 @@ SHARED = frozenset(
         *(0x00080012, 0x00080015, 0x0008041F, 0x00181012, 0x0018A002, 0x00203403, 0x04000562, 0x21000040),
     }
 )
-STUDY_DATE = 0x00080020
+STUDY_DATE, UTC_OFFSET = 0x00080020, 0x00080201
 YEARS = range(1900, 2101)
 
-NUMERIC_VALUE = 0x0040A30A
-_MEASURED, _UNIT_CODE = 0x0040A300, (0x004008EA, 0x00080100)
-_CONCEPT_CODE, _CONCEPT_MEANING = (0x0040A043, 0x00080100), (0x0040A043, 0x00080104)
-# Subject age, age, age at a time: DCM, SCT, LOINC; what else is called an age, in the languages of the cues.
-_AGE_CODES = frozenset({b"121033", b"424144002", b"397669002", b"30525-0"})
-_AGE_CALLED = Expression(r"\b(?:[aâ]g(?:es?|ed|ée?)|\w*alter|edad|\w*leeftijd|et[àa])(?!\w)", re.IGNORECASE)
-_UNIT_YEARS = (
-    (Expression(r"(?:a|y|yrs?|years?|jahre?|ans?|a[nñ]os?|anni|jaar)(?:_\w)?", re.IGNORECASE), 1),
-    (Expression(r"(?:mo|months?|monate?|mois|mes|meses|mesi|maanden)(?:_\w)?", re.IGNORECASE), 12),
-    (Expression(r"(?:wk|weeks?|wochen?|semaines|semanas|settimane|weken)", re.IGNORECASE), 52),
-    (Expression(r"(?:d|days?|tage?|jours|d[ií]as|giorni|dagen)", re.IGNORECASE), 365),
-)
 _AGE = Expression(rb"[0-9]{3}[DWMY]")
+_OFFSET = Expression(rb"(?:[+-](?:0\d|1[0-4])[0-5]\d)?[ \x00]*")
 _PER_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 
 
@@ -133,6 +122,12 @@ class ChangedDates:
         return None if not old or text[:4] == old[:4] else "another year"
 
 
+def offset_problems(value: Value, data: bytes) -> Iterator[Residual]:
+    """Yield an offset from UTC that is none."""
+    if not _OFFSET.fullmatch(data):
+        yield Residual("structure", format_path(value.path), "", "no offset from UTC")
+
+
 def age_problems(value: Value, data: bytes, max_age: int) -> Iterator[Residual]:
     """Yield an age above the class of all that are older than `max_age` years, or one that is none; 0 allows any."""
     for part in data.split(b"\\") if max_age else ():
@@ -140,51 +135,6 @@ def age_problems(value: Value, data: bytes, max_age: int) -> Iterator[Residual]:
         if age and (not _AGE.fullmatch(age) or _is_above(int(age[:3]), age[3:], max_age)):
             yield Residual("ages", format_path(value.path), "age")
             return
-
-
-def number_ages(layout: Layout, max_age: int) -> Iterator[Residual]:
-    """Yield the place of every number of a structured report that tells an age beyond the class above `max_age`."""
-    numbers = [value for value in layout.values if value.path[-1] == NUMERIC_VALUE] if max_age else []
-    if not numbers:
-        return
-    places = {(value.path, value.items): value for value in layout.values}
-
-    def text(path: tuple[int, ...], items: tuple[int, ...], below: tuple[int, ...]) -> bytes:
-        found = places.get((path + below, (*items, 0)))
-        return layout.bytes_of(found).strip(b" \x00") if found is not None else b""
-
-    for value in numbers:
-        if value.path[-2:-1] != (_MEASURED,):
-            continue
-        item, outer = value.path[:-2], value.items[:-1]
-        unit = _per_year(_spelled(text(value.path[:-1], value.items, _UNIT_CODE)))
-        called = _AGE_CALLED.search(_spelled(text(item, outer, _CONCEPT_MEANING)))
-        if text(item, outer, _CONCEPT_CODE) not in _AGE_CODES and not (unit and called):
-            continue
-        if any(_number(part) > (max_age + 1) * (unit or 1) for part in layout.bytes_of(value).split(b"\\")):
-            yield Residual("ages", format_path(value.path), "age")
-
-
-def _spelled(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def _per_year(unit: str) -> int:
-    """Return how many of a unit make a year, 1 where there is no unit, 0 for a unit of something else."""
-    unit = unit.strip("{}[]. ")
-    return 1 if not unit else next((number for form, number in _UNIT_YEARS if form.fullmatch(unit)), 0)
-
-
-def _number(part: bytes) -> float:
-    """Return a number; what is none counts as beyond any limit, blank as 0."""
-    text = part.strip(b" \x00")
-    try:
-        return float(text) if text else 0.0
-    except ValueError:
-        return float("inf")
 
 
 def _is_above(number: int, unit: bytes, max_age: int) -> bool:

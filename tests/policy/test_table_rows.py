@@ -185,7 +185,7 @@ def wrong_rows(policy: Policy, options: tuple[str, ...], dates: str, gone: tuple
 
 
 def test_all_rows_are_under_test():
-    assert len(IN_DICTIONARY) == 657 + 282 + 159 - 1  # VariablePixelData is a family that no dictionary lists
+    assert len(IN_DICTIONARY) == 657 + 282 + 160 - 1  # VariablePixelData is a family that no dictionary lists
     assert [row["keyword"] for row in ROWS if row not in IN_DICTIONARY] == ["VariablePixelData"]
     assert sorted(path.stem for path in POLICIES_FOLDER.glob("*.yaml")) == sorted(SHIPPED)
 

@@ -95,6 +95,25 @@ def run(tmp_path: Path) -> Callable[..., tuple[Dataset, InstanceResult, bytes]]:
 # --------------------------------------------------------------------------- dates
 
 
+@pytest.mark.parametrize(
+    ("offset", "stays"),
+    [
+        *((text, True) for text in ("+0530", "-1200", "+1400", "+0000", "")),
+        *((text, False) for text in ("Quill Han", "20180423", "+1500", "+0560", "0530", "+05:30", "+0530 Quill")),
+    ],
+)
+@pytest.mark.parametrize(("sop_class", "instead"), [(CT, None), ("1.2.840.10008.5.1.4.1.1.88.72", "+0000")])
+def test_only_an_offset_from_utc_is_kept_as_one(
+    run, policy, sop_class: str, instead: str | None, offset: str, stays: bool
+) -> None:
+    item = Dataset()
+    item.TimezoneOffsetFromUTC = offset
+    ds = base(SOPClassUID=sop_class, TimezoneOffsetFromUTC=offset, ReferencedImageSequence=Sequence([item]))
+    out, _, _ = run(ds, policy(SHIFT))
+    assert out.get("TimezoneOffsetFromUTC") == (offset if stays else instead)
+    assert out.ReferencedImageSequence[0].get("TimezoneOffsetFromUTC") == (offset if stays else None)
+
+
 @ALL
 def test_shift_moves_every_date_at_any_depth_and_keeps_times(run, policy, syntax: str) -> None:
     item = Dataset()

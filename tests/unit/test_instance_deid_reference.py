@@ -28,7 +28,7 @@ from phi_deid_pipeline.verification_bytes import read_layout
 
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-POLICIES = ["hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal", "gdpr"]
+POLICIES = ["hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal", "gdpr", "clinical_trial"]
 OFFSET_DAYS = -7 * 100
 UIDS = UidMapper(b"s" * 32)
 # What pydicom itself cannot read to its end, by file name.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
 from test_known_places import image, region
 from test_pixel_edit import float_dataset, noise
 from test_pixel_read import dataset, saved
@@ -13,6 +18,8 @@ from phi_deid_pipeline import pipeline
 from phi_deid_pipeline.boxes import grown
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.pipeline import gather_boxes
+from phi_deid_pipeline.pixel_codecs import decode_frame, encode_frame
+from phi_deid_pipeline.pixel_read import open_pixels
 from phi_deid_pipeline.policies import load_policy
 from phi_deid_pipeline.raw_elements import read_instance
 from phi_deid_pipeline.records import Box, InstanceFindings, Manifest, Status
@@ -43,6 +50,54 @@ def test_boxes_of_findings_groups_and_second_looks_are_filled(tmp_path):
     made = redacted(path, found(fills=(BOX,)), shared=[(Box(40, 40, 5, 5), "name")], further=[(0, WIDE)])
     assert made.kind == "redacted"
     assert {box for _, box in made.replacement.boxes} == {grown(b, 60, 80) for b in (BOX, Box(40, 40, 5, 5), WIDE)}
+
+
+def with_overlay(pixels: np.ndarray, plane: np.ndarray, group: int = 0x6000, position: int = 12) -> Dataset:
+    """Return an instance of 12 stored bits with a plane in the bit above, and an overlay that says so."""
+    words = pixels.view(f"u{pixels.itemsize}") & 0x0FFF
+    signs = words >> 11 & 1 if pixels.dtype.kind == "i" else 0
+    ds = dataset((words | signs * 0xE000 | plane.astype("u2") << 12).view(pixels.dtype), stored=12)
+    ds.add_new(group << 16 | 0x0100, "US", 16)
+    ds.add_new(group << 16 | 0x0102, "US", position)
+    return ds
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("group", [0x6000, 0x601E])
+@pytest.mark.parametrize(("low", "dtype"), [(0, np.uint16), (-2000, np.int16)])
+def test_an_overlay_in_unused_bits_goes_without_a_finding(tmp_path, low, dtype, group, syntax):
+    pixels = noise((3, 60, 80), low, 2000, dtype)
+    plane = np.zeros((3, 60, 80), bool)
+    plane[2, 5:7, 5:9] = True  # too small to be read, and in the last frame alone
+    ds = with_overlay(pixels, plane, group)
+    if syntax == ExplicitVRBigEndian:
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.PixelData = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
+    made = redacted(saved(ds, tmp_path / "a"), found())
+    assert (made.kind, made.replacement.boxes) == ("redacted", ())
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    after = np.frombuffer(made.replacement.value, np.dtype(dtype).newbyteorder(order)).reshape(pixels.shape)
+    assert np.array_equal(after, pixels)
+
+
+def test_pixels_without_a_bit_of_an_overlay_are_untouched(tmp_path):
+    pixels, nothing = noise((60, 80), 0, 2000, np.uint16), np.zeros((60, 80), bool)
+    assert redacted(saved(with_overlay(pixels, nothing), tmp_path / "a"), found()).kind == "untouched"
+    plane = ~nothing
+    assert redacted(saved(with_overlay(pixels, plane, position=0), tmp_path / "b"), found()).kind == "untouched"
+
+
+def test_an_overlay_in_unused_bits_of_compressed_pixels_goes_too(tmp_path):
+    pixels, plane = noise((60, 80), 0, 2000, np.uint16), np.ones((60, 80), bool)
+    ds = with_overlay(pixels, plane)
+    layout = replace(open_pixels(saved(ds, tmp_path / "a")).layout, transfer_syntax_uid=RLELossless)
+    ds.PixelData = encapsulate([encode_frame(np.frombuffer(ds.PixelData, "u2").reshape(60, 80), layout)])
+    ds["PixelData"].is_undefined_length = True
+    ds["PixelData"].VR = "OB"
+    ds.file_meta.TransferSyntaxUID = RLELossless
+    made = redacted(saved(ds, tmp_path / "b"), found())
+    assert (made.kind, made.replacement.encapsulated) == ("redacted", True)
+    assert np.array_equal(decode_frame(made.replacement.value[0], layout), pixels)
 
 
 def test_what_lies_outside_ultrasound_regions_is_filled_on_request(tmp_path):
