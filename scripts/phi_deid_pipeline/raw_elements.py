@@ -161,16 +161,17 @@ class RawInstance:
         """Return the raw bytes of an element's value."""
         return self.buffer[element.value_start : element.value_end]
 
-    def texts(self, element: Element, charset: tuple[str, ...] = ()) -> list[str]:
+    def texts(self, element: Element, charset: tuple[str, ...] = (), vr: str = "") -> list[str]:
         """Return the values of a text element, decoded by the given terms of Specific Character Set, without padding.
 
-        Never raises: undecodable bytes are read as UTF-8 or ISO 8859-1. An empty element gives an empty list.
+        Read as values of `vr` where that is given. Never raises: undecodable bytes are read as UTF-8 or ISO 8859-1. An
+        empty element gives an empty list.
         """
-        value = bytes(self.value(element))
+        value, vr = bytes(self.value(element)), vr or element.vr
         if not value:
             return []
-        text = decode_text(value, charset if element.vr in TEXT_VRS or element.vr == "UN" else ())[0]
-        if element.vr in SINGLE_VALUED_VRS:
+        text = decode_text(value, charset if vr in TEXT_VRS or vr == "UN" else ())[0]
+        if vr in SINGLE_VALUED_VRS:
             return [text.rstrip(" \x00")]
         return [part.strip(" \x00") for part in text.split("\\")]
 
