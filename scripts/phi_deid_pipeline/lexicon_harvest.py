@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.data_dictionary import tag_of
 from phi_deid_pipeline.dicom_utils import vr_of
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, compacted, distinctive, ward_codes
 from phi_deid_pipeline.records import Category
@@ -55,6 +56,8 @@ _CODED = {
     0x00081041: Category.INSTITUTION,  # Institutional Department Type Code Sequence
 }
 _AE_TITLES_OF_META = (0x00020016, 0x00020017, 0x00020018)
+_BLANKS = Expression(r"(?:[^\S\x85\xa0]|\x00)+")  # these two may be bytes of a name in another character set
+_HALF = Expression(rb"[\x80-\xff]\\")
 _MAX_VALUE = 1024  # characters: longer values are prose, no identifier
 
 
@@ -78,8 +81,10 @@ def _entries(
     instance: RawInstance, element: Element, vr: str, category: Category, charset: tuple[str, ...]
 ) -> Iterator[Entry]:
     """Yield the entries of an element's values, read as ones of a VR."""
-    values = instance.texts(element, charset, vr)
-    if _is_other_utf8(bytes(instance.value(element))):  # the declaration may be wrong
+    values, raw = instance.texts(element, charset, vr), bytes(instance.value(element))
+    if vr == "PN" and _HALF.search(raw):  # the second byte of a character of Shift-JIS or Big5 may be a backslash
+        values += instance.texts(element, charset, "UT")
+    if _is_other_utf8(raw):  # the declaration may be wrong
         values += instance.texts(element, ("ISO_IR 192",), vr)
     for entry in (entry for value in values for entry in entries_of(category, value)):
         yield entry
@@ -128,7 +133,7 @@ def _category(path: tuple[int, ...], vr: str) -> Category | None:
 
 def entries_of(category: Category, value: str) -> list[Entry]:
     """Return the entries of one header value: none if it identifies nobody, one per component group of a name."""
-    value = " ".join(value.replace("\x00", " ").split())[:_MAX_VALUE]
+    value = _BLANKS.sub(" ", value).strip(" ")[:_MAX_VALUE]
     if category is Category.DATE:
         day = normal_date(value)
         return [Entry(category, day)] if day else []
@@ -144,7 +149,12 @@ def entries_of(category: Category, value: str) -> list[Entry]:
 
 def _is_name(text: str) -> bool:
     compact = compacted(text)
-    return bool(compact) and compact not in PLACEHOLDERS and not is_filler(compact) and not compact.isdigit()
+    return (
+        bool(compact)
+        and compact not in PLACEHOLDERS
+        and not is_filler(compact)
+        and not (compact.isdigit() and text.isascii())
+    )
 
 
 def is_filler(compact: str) -> bool:
