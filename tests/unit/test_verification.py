@@ -205,13 +205,17 @@ def test_real_instance_with_new_identity_gives_no_alarm(tmp_path: Path, name: st
 
 
 def new_identity(source: Path) -> tuple[Dataset, dict[str, str]]:
-    """Return a copy with all instance UIDs replaced and without private attributes, and the map of the UIDs."""
+    """Return a copy with new UIDs, IDs and names, dummy dates and no private attributes, and the map of the UIDs."""
     from pydicom import dcmread
 
     ds, uids = dcmread(source), {}
     structural = {"SOPClassUID", "ReferencedSOPClassUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID"}
 
     def renew(_: Dataset, element: Any) -> None:
+        if element.VR in ("DA", "DT") and element.value:
+            element.value = "19000101"
+        elif element.VR == "PN" or element.keyword in ("PatientID", "AccessionNumber", "StudyID"):
+            element.value = PSEUDONYM
         if element.VR == "UI" and element.keyword not in structural and element.value:
             old = str(element.value)
             if not old.startswith("1.2.840.10008."):
