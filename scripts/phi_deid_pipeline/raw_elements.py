@@ -482,7 +482,11 @@ class Parser:
         self.count = 0
 
     def top_level(self, start: int, explicit: bool, little: bool) -> tuple[list[Element], int]:
-        """Return the elements of the data set and its end; what follows Pixel Data and is no element is left over."""
+        """Return the elements of the data set and its end; what follows Pixel Data and is no element is left over.
+
+        Raises UnreadableInstance (MALFORMED) for an element behind the pixels that belongs in front of them: it would be
+        neither known nor written.
+        """
         elements: list[Element] = []
         position, size = start, self.size
         parse = self.explicit if explicit else self.implicit
@@ -497,9 +501,9 @@ class Parser:
                     break
                 raise
             tag = element.tag
-            if (last >= 0x7FE00008 and tag <= last) or (
-                tag == 0 and element.end == position + 8 and self._only_zeros(position)
-            ):
+            if last >= 0x7FE00008 and tag <= last and tag:  # other readers take it for part of the data set
+                raise _malformed(position, "element out of order behind the pixels")
+            if tag == 0 and (last >= 0x7FE00008 or (element.end == position + 8 and self._only_zeros(position))):
                 break
             elements.append(element)
             position = element.end

@@ -245,7 +245,10 @@ class Reader:
         self.values = layout.values
 
     def top_level(self, at: int, explicit: bool, little: bool, memory: HeaderMemory | None = None) -> int:
-        """Read the data set; bytes behind the pixel data that are no further element are left over."""
+        """Read the data set; bytes behind the pixel data that are no further element are left over.
+
+        An element there that belongs in front of the pixels is read by others: raises UnreadableInstance (MALFORMED).
+        """
         buffer, values, size, charset, last = self.buffer, self.values, len(self.buffer), b"", -1
         if memory is not None and (found := memory.read(self, at, explicit, little)) is not None:
             at, charset = found
@@ -263,12 +266,14 @@ class Reader:
             known = len(values)
             try:
                 tag, after = self.element(at, size, explicit, little, (), (), charset)
-                out_of_order = last >= 0x7FE00008 and tag <= last
             except UnreadableInstance:
                 if last < 0x7FE00008 and any(buffer[at : at + 4096]):
                     raise
-                out_of_order = True
-            if out_of_order:
+                del values[known:]
+                return at
+            if last >= 0x7FE00008 and tag <= last:
+                if tag:
+                    raise _broken(at)
                 del values[known:]
                 return at
             if tag == _CHARSET:
