@@ -353,8 +353,9 @@ class Reader:
         if vr == "SQ" or length == _UNDEFINED or (vr == "UN" and buffer[start : start + 4] == b"\xfe\xff\x00\xe0"):
             known = len(self.values)
             try:
+                unknown = code == b"UN" and explicit
                 return tag, self._sequence(
-                    start, stop, length == _UNDEFINED, inner_explicit, inner_little, path, items, charset
+                    start, stop, length == _UNDEFINED, inner_explicit, inner_little, path, items, charset, unknown
                 )
             except UnreadableInstance:
                 if vr == "SQ" or length == _UNDEFINED:
@@ -364,8 +365,18 @@ class Reader:
         return tag, stop
 
     def _sequence(
-        self, at: int, end: int, open_end: bool, explicit: bool, little: bool, path: tuple, items: tuple, charset: bytes
+        self,
+        at: int,
+        end: int,
+        open_end: bool,
+        explicit: bool,
+        little: bool,
+        path: tuple,
+        items: tuple,
+        charset: bytes,
+        unknown: bool,
     ) -> int:
+        """Read a sequence; items of one that was written as UN (`unknown`) are explicit where some writers make them so."""
         if len(path) > MAX_DEPTH:
             raise UnreadableInstance(RejectReason.TOO_DEEP)
         self.values.append(Value(path, items, "SQ", at, at, charset))
@@ -381,10 +392,14 @@ class Reader:
             stop = end if length == _UNDEFINED else at + 8 + length
             if (group, element) != (0xFFFE, 0xE000) or stop > end:
                 raise _broken(at)
-            below = (*items, number)
-            at = self._data_set(at + 8, stop, explicit, little, path, below, charset, length == _UNDEFINED)
+            below, named = (*items, number), explicit or (unknown and self._names_vr(at + 8))
+            at = self._data_set(at + 8, stop, named, little, path, below, charset, length == _UNDEFINED)
             number += 1
         return at
+
+    def _names_vr(self, at: int) -> bool:
+        """Tell whether an element begins here that names its VR."""
+        return self.buffer[at + 4 : at + 6] in _NAMES and self.buffer[at : at + 2] not in (b"\xfe\xff", b"\xff\xfe")
 
     def _fragments(self, tag: int, at: int, end: int, little: bool, path: tuple, items: tuple, charset: bytes) -> int:
         start = forgotten = at

@@ -308,6 +308,21 @@ def test_what_is_no_element_behind_the_pixels_belongs_to_nothing(behind: bytes, 
         assert layout.trailing == len(behind)
 
 
+@pytest.mark.parametrize("undefined", [True, False])
+def test_explicit_items_of_a_sequence_written_as_un_are_read_by_both_readers(undefined: bool, tmp_path: Path) -> None:
+    inner = short(0x00080090, "PN", b"Doe^John")
+    items = item(b"") + item(inner, undefined=True)
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0) if undefined else b""
+    length = 0xFFFFFFFF if undefined else None
+    data = meta(EXPLICIT_LE) + SOP + long(0x00081111, "UN", items + end, length=length)
+    wanted = (0x00081111, 0x00080090)
+    instance = parse_instance(data)
+    assert [bytes(instance.value(e)) for path, e, _ in instance.walk() if path == wanted] == [b"Doe^John"]
+    (tmp_path / "a").write_bytes(data)
+    with read_layout(tmp_path / "a") as layout:
+        assert [layout.bytes_of(v) for v in layout.values if v.path == wanted] == [b"Doe^John"]
+
+
 def test_zeros_behind_the_data_set_are_trailing() -> None:
     assert parse_instance(meta(EXPLICIT_LE) + SOP + bytes(50)).trailing == 50
 
