@@ -87,6 +87,7 @@ _DATE_VRS = frozenset({"DA", "DT"})
 _NONE: frozenset[int] = frozenset()
 _LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
 _CONFORMANCE = frozenset({"iod", "dciodvfy"})
+_DICOM_ROOT = b"1.2.840.10008."
 _REGISTERED = re.compile(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # UIDs of the standard itself (PS3.6 A)
 _ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
 _HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
@@ -283,7 +284,7 @@ class SeriesVerifier:
                 yield Residual("source_uids", format_path(value.path), "uid")
             elif not structural:
                 yield Residual("known_uids", format_path(value.path), "uid")
-            elif value.path[-1] in _DEFINITION_UIDS and not self._keeps_uids and _is_of_a_site(uid, original):
+            elif not self._keeps_uids and _tells(uid, value.path[-1], original):
                 yield Residual("source_uids", format_path(value.path), "uid")
 
     def _dates(self, original: Source) -> frozenset[str]:
@@ -351,6 +352,11 @@ class SeriesVerifier:
                 if category not in told:
                     told.add(category)
                     yield Residual("pixel_comments", path, category, where)
+
+
+def _tells(uid: bytes, tag: int, original: Source) -> bool:
+    """Tell whether the UID of a class or definition is one of a site, or stands unregistered below the root of DICOM."""
+    return uid.startswith(_DICOM_ROOT) or (tag in _DEFINITION_UIDS and _is_of_a_site(uid, original))
 
 
 def _is_of_a_site(uid: bytes, original: Source) -> bool:

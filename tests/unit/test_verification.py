@@ -525,6 +525,19 @@ def test_uid_of_a_definition_that_nobody_registered_holds(bench: Bench, keyword:
     assert bench.residuals() == []
 
 
+@pytest.mark.parametrize("keyword", ["RelatedGeneralSOPClassUID", "ReferencedSOPClassUID"])
+def test_class_that_the_standard_does_not_have_holds(bench: Bench, keyword: str) -> None:
+    for uid, held in (
+        ("1.2.840.10008.5.1.4.1.1.2", False),
+        ("1.2.840.113619.4.26", False),
+        ("1.2.840.10008.778114", True),
+    ):
+        item = Dataset()
+        setattr(item, keyword, uid)
+        bench.dataset.CodingSchemeIdentificationSequence = Sequence([item])
+        assert [check for check, _, _ in bench.residuals()] == ["source_uids"] * held
+
+
 def test_retained_uids_are_known(bench: Bench) -> None:
     bench.options = frozenset({"retain_uids"})
     bench.dataset.FrameOfReferenceUID = FRAME
