@@ -244,15 +244,27 @@ def _fixed_tuple_decoder(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(cls)
-    decoders = {name: _decoder(hints[name]) for name in field_names(cls)}
-    plain = {name: hints[name] for name in decoders if hints[name] in (str, int, bool)}
+    names = field_names(cls)
+    decoders = {name: _decoder(hints[name]) for name in names}
+    plain = [name for name in names if hints[name] in (str, int, bool)]
+    kinds = [hints[name] for name in plain]
+    others = [(number, decoders[name]) for number, name in enumerate(names) if name not in plain]
 
     def decode(data: Any) -> Any:
+        """Make the record of a row with all fields, as `to_json` writes it; any other row is looked at field by field."""
+        try:
+            values = [data[name] for name in names]
+            if len(data) == len(names) and [type(data[name]) for name in plain] == kinds:
+                for number, decoder in others:
+                    values[number] = decoder(values[number])
+                return cls(*values)
+        except (AuditContractError, KeyError, TypeError):
+            pass  # told below, with the name of the field
+        return by_field(data)
+
+    def by_field(data: Any) -> Any:
         values = {}
         for name, value in _expect(data, dict).items():
-            if type(value) is plain.get(name):
-                values[name] = value
-                continue
             decoder = decoders.get(name)
             if decoder is None:
                 raise AuditContractError(f"{cls.__name__}: unknown field")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -18,7 +17,7 @@ from phi_deid_pipeline.dicom_utils import (
     encode_text,
 )
 from phi_deid_pipeline.errors import UnreadableInstance
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.free_text import clean_descriptor, drop_identifiers
 from phi_deid_pipeline.records import RejectReason
 
@@ -194,7 +193,7 @@ def _as_text(value: object) -> str:
 def _minimal_vm(tag: int) -> int:
     """Return how many values the data dictionary demands at least; 1 where it does not know."""
     entry = attribute(tag)
-    return max(1, int(re.split(r"[-n]", entry.vm)[0] or 1)) if entry else 1
+    return max(1, int(expression(r"[-n]").split(entry.vm)[0] or 1)) if entry else 1
 
 
 def dummy_value(tag: int, vr: str, value: bytes, little: bool) -> bytes:

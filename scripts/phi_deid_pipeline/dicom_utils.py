@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from phi_deid_pipeline.data_dictionary import attribute
+from phi_deid_pipeline.expressions import Expression, expression
 
 CHUNK = 1 << 20  # bytes
 _KEPT_BYTES = 16 << 20
@@ -58,7 +59,7 @@ STRING_VRS = TEXT_VRS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "
 LONG_LENGTH_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 KNOWN_VRS = STRING_VRS | LONG_LENGTH_VRS | {"AT", "FD", "FL", "SL", "SS", "UL", "US"}
 
-_PRIVATE_UID = re.compile(r"[012](?:\.(?:0|[1-9][0-9]*)){3,}", re.ASCII)
+_PRIVATE_UID = Expression(r"[012](?:\.(?:0|[1-9][0-9]*)){3,}", re.ASCII)
 _ESC = 0x1B
 _DELIMITERS = frozenset(b"\\\r\n\t\f^=")  # each resets a code extension (PS3.5 6.1.2.5.3)
 _SELF_SWITCHING = frozenset({"iso2022_jp", "iso2022_jp_2", "iso2022_kr"})  # codecs that read their own escapes
@@ -183,9 +184,9 @@ def encodings_of(charset: tuple[str, ...]) -> tuple[str, ...]:
     encodings = []
     for term in charset or ("",):
         name = _TERMS.get(term)
-        if name is None and re.match(r"ISO[^_]IR", term):
+        if name is None and expression(r"ISO[^_]IR").match(term):
             name = _TERMS.get("ISO_IR" + term[6:])
-        if name is None and re.match(r"ISO.2022.IR.", term):
+        if name is None and expression(r"ISO.2022.IR.").match(term):
             name = _TERMS.get("ISO 2022 IR " + term[12:])
         encodings.append(name or _DEFAULT)
     if encodings[0].upper() in _STAND_ALONE:
@@ -215,7 +216,7 @@ def decode_text(value: bytes, charset: tuple[str, ...]) -> tuple[str, tuple[str,
 
 
 def _fragments(value: bytes) -> list[bytes]:
-    return re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", value)
+    return expression(rb"^[^\x1b]+|\x1b[^\x1b]*").findall(value)
 
 
 def _decode_fragment(part: bytes, encodings: tuple[str, ...]) -> str:
@@ -239,7 +240,7 @@ def encode_text(text: str, encodings: Sequence[str]) -> bytes:
     if len(encodings) == 1 and encodings[0] not in _TWO_BYTES:
         return text.encode(encodings[0], "ignore")
     # Each delimiter resets the code extension, so each part begins with its own escape sequence.
-    parts = re.split(r"([\\\r\n\t\f^=])", text)
+    parts = expression(r"([\\\r\n\t\f^=])").split(text)
     return b"".join(part.encode("ascii") if part.isascii() else _extended(part, tuple(encodings)) for part in parts)
 
 

@@ -85,6 +85,7 @@ class ElementRewrite(ValueRewrite):
         self.cleans_local = "clean_descriptors" in engine.policy.options
         self.schemes = coding_schemes()
         self._done: dict[tuple[Plan, str], int] = defaultdict(int)
+        self._repeated: list[Outcome] = []  # what counts beside that
         self._beside: tuple[list[Element], Plan] = [], Plan((), "SQ")  # the item at hand, its plan
 
     def _plan_of(self, parent: Plan, tag: int, vr: str) -> Plan:
@@ -201,17 +202,31 @@ class ElementRewrite(ValueRewrite):
 
     def _outcome(self, handle: Callable[[Output], None]) -> Outcome:
         """Handle elements by themselves: what is counted on the way is their own."""
-        counted = self._done, self.private_elements, self.uids_replaced, self.unknown
-        self._done, self.private_elements, self.uids_replaced, self.unknown = defaultdict(int), 0, 0, []
+        counted = self._done, self._repeated, self.private_elements, self.uids_replaced, self.unknown
+        self._done, self._repeated, self.private_elements, self.uids_replaced, self.unknown = (
+            defaultdict(int),
+            [],
+            0,
+            0,
+            [],
+        )
         inner = Output(self.buffer)
         try:
             handle(inner)
             inner.flush()
             new = b"".join(inner.chunks) if inner.changed else None
-            done = tuple(self._done.items())
+            done = tuple(self._all_done().items())
             return Outcome(new, done, self.private_elements, self.uids_replaced, tuple(self.unknown))
         finally:
-            self._done, self.private_elements, self.uids_replaced, self.unknown = counted
+            self._done, self._repeated, self.private_elements, self.uids_replaced, self.unknown = counted
+
+    def _all_done(self) -> dict[tuple[Plan, str], int]:
+        """Return how often each action was applied, by plan and action."""
+        done = self._done.copy()
+        for outcome in self._repeated:
+            for key, count in outcome.done:
+                done[key] += count
+        return done
 
     def _remove(self, element: Element, plan: Plan) -> None:
         if element.items:

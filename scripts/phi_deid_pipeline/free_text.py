@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.languages import fold_word
 from phi_deid_pipeline.lexicon_misspelt import MIN_MISSPELT
 from phi_deid_pipeline.lexicon_words import GENERIC, SIDES
@@ -145,7 +145,7 @@ def _with_denied(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary
         both = vocabulary.negations.get(fold(text[start:end])) if end - start < _LONGEST_NEGATION else None
         near = [text[spans[index - 1][1] : start]] if index else []
         near += [text[end : spans[index + 1][0]]] if index + 1 < len(spans) else []
-        if both is None or any(re.fullmatch(r"[\s,^.-]{1,3}", between) for between in near):
+        if both is None or any(expression(r"[\s,^.-]{1,3}").fullmatch(between) for between in near):
             found.append((start, end))
             continue
         first, last = _clause(text, start, end)
@@ -215,7 +215,11 @@ def _drop_short_parts(text: str, tokens: list[Token], shorts: frozenset[str], vo
         if token.word not in shorts or not token.keep or not token.text[0].isupper():
             continue
         before, behind = text[max(0, token.start - 2) : token.start], text[token.end : token.end + 2]
-        if before.endswith("-") or behind.startswith("-") or re.match(r" ?[.:]? ?\d", text[token.end : token.end + 4]):
+        if (
+            before.endswith("-")
+            or behind.startswith("-")
+            or expression(r" ?[.:]? ?\d").match(text[token.end : token.end + 4])
+        ):
             continue  # Bronchial-Ca, No 12
         cue = tokens[index - 1] if index else None
         behind_cue = cue is not None and cue.word in vocabulary.cues.soft | vocabulary.cues.roles
@@ -262,7 +266,7 @@ def _named(text: str, vocabulary: Vocabulary, shorts: frozenset[str]) -> list[tu
             given = title and last is not token and between == ", " and bool(follower.unknown)  # Herr Frei, Thomas
             if not follower.word or not follower.text[0].isupper():
                 break
-            if not given and not re.fullmatch(r"[ \t.'’^-]{1,3}", between):
+            if not given and not expression(r"[ \t.'’^-]{1,3}").fullmatch(between):
                 break
             if (follower.word in vocabulary.strong and not called) or (not title and follower.word in vocabulary.plain):
                 break
@@ -283,7 +287,7 @@ def _tokens(text: str, spans: list[tuple[int, int]], vocabulary: Vocabulary) -> 
                 whole.append(tokens[-1])
         if end > start:
             cut = text[start:end]
-            tokens.append(Token(start, end, cut, fold(cut) if not re.search(r"[\d@/]", cut) else ""))
+            tokens.append(Token(start, end, cut, fold(cut) if not expression(r"[\d@/]").search(cut) else ""))
         position = end
     _keep_units(text, tokens, whole)
     return tokens
@@ -316,7 +320,7 @@ def _judge(match: re.Match[str], text: str, before: list[Token], vocabulary: Voc
     else:
         token.keep = _is_mixture(word, vocabulary) or is_stage(word) or is_window(text, *match.span())
         if not token.keep:
-            pieces = re.findall(r"[^\W\d_]{2,}", word)
+            pieces = expression(r"[^\W\d_]{2,}").findall(word)
             token.unknown = tuple(fold(p) for p in pieces if fold(p) not in vocabulary and not _camel(p, vocabulary))
     return token
 
@@ -346,9 +350,9 @@ def _camel(word: str, vocabulary: Vocabulary) -> bool:
 
 
 def _is_measure(number: str, text: str, match: re.Match[str], vocabulary: Vocabulary) -> bool:
-    if not re.fullmatch(r"[\d.,]+", number):
+    if not expression(r"[\d.,]+").fullmatch(number):
         return False  # digits that count nothing, as those in circles
-    parts = re.split(r"[.,]", number)
+    parts = expression(r"[.,]").split(number)
     if len(parts) == 2 and "." in number:
         return len(parts[0]) <= MAX_NUMBER_DIGITS and len(parts[1]) <= 6
     if len(parts) > 4 or any(len(part) > MAX_NUMBER_DIGITS for part in parts):
@@ -358,7 +362,7 @@ def _is_measure(number: str, text: str, match: re.Match[str], vocabulary: Vocabu
     if number.startswith("0") and len(number) > 2:
         return False  # leading zeros: it counts or names something
     before = text[max(0, match.start() - 2) : match.start()]
-    signed = bool(re.fullmatch(r"(?:.*[\s,;(])?[+±-]", before))
+    signed = bool(expression(r"(?:.*[\s,;(])?[+±-]").fullmatch(before))
     if signed or len(number) < 4 or int(number) not in YEARS:
         return True
     return vocabulary.patterns.measures.is_value(text, *match.span())
@@ -369,7 +373,7 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     pieces = _PIECE.findall(word)
     letters = [fold(piece) for piece in pieces if piece[0].isalpha()]
     numbers = [piece for piece in pieces if piece[0].isdigit()]
-    if not numbers or len(pieces) > 7 or sum(len(re.sub(r"\D", "", number)) for number in numbers) > 10:
+    if not numbers or len(pieces) > 7 or sum(len(expression(r"\D").sub("", number)) for number in numbers) > 10:
         return False
     if fold(word) in vocabulary:
         return True
@@ -378,7 +382,7 @@ def _is_mixture(word: str, vocabulary: Vocabulary) -> bool:
     ]
     if not all(known):
         return False
-    longest = max((len(part) for number in numbers for part in re.split(r"[.,]", number)), default=0)
+    longest = max((len(part) for number in numbers for part in expression(r"[.,]").split(number)), default=0)
     if set(letters) <= {"x"}:
         return longest <= MAX_NUMBER_DIGITS
     if pieces[0][0].isdigit() and len(letters) == 1:  # a number and its unit: 120kV, 1000ms
@@ -458,7 +462,7 @@ def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
         _drop_initials(text, token, tokens[index + 1 : index + 4])
     elif token.word in cues.roles:
         _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary, ends=True)
-    if token.word in cues.marked_initials and re.match(r"[ \t]?[:=]", text[token.end :]):
+    if token.word in cues.marked_initials and expression(r"[ \t]?[:=]").match(text[token.end :]):
         _drop_initials(text, token, tokens[index + 1 : index + 4], vocabulary)
     if (token.word in cues.soft or token.word in cues.roles) and index + 1 < len(tokens):
         _drop_labelled(text, tokens, index, vocabulary)
@@ -473,7 +477,11 @@ def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
 def _drop_labelled(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -> None:
     """Drop a surname behind the colon of a label for a person: Radiologist: Tang; not Patient: Nie operiert."""
     label, name = tokens[index], tokens[index + 1]
-    if not name.word or not name.text[0].isupper() or not re.fullmatch(r" ?[:=] ?", text[label.end : name.start]):
+    if (
+        not name.word
+        or not name.text[0].isupper()
+        or not expression(r" ?[:=] ?").fullmatch(text[label.end : name.start])
+    ):
         return
     following = tokens[index + 2] if index + 2 < len(tokens) else None
     if following is not None and following.text.islower() and text[name.end : following.start].isspace():
@@ -493,10 +501,10 @@ def _drop_in_small(text: str, tokens: list[Token], index: int, vocabulary: Vocab
     if name.phrase and index + 2 < len(tokens) and tokens[index + 2].phrase:
         return  # kerley b lines
     between = text[cue.end : name.start]
-    marked = vocabulary.is_cue(cue.word) and re.fullmatch(r"\.?[ \t]?[:=][ \t]?", between) is not None
+    marked = vocabulary.is_cue(cue.word) and expression(r"\.?[ \t]?[:=][ \t]?").fullmatch(between) is not None
     deed = index > 0 and tokens[index - 1].word in cues.contacts | cues.soft | cues.marked_initials
     person = cue.word in cues.persons or (cue.word in cues.soft and (cue.word not in cues.dangling or deed))
-    beside = person and re.fullmatch(r"\.?[ \t]{1,2}", between) is not None
+    beside = person and expression(r"\.?[ \t]{1,2}").fullmatch(between) is not None
     if (marked or beside) and not begins_phrase(text, name.end, vocabulary):
         name.keep, name.named = False, True
 
@@ -512,8 +520,8 @@ def _drop_initials(
     for follower in followers:
         letters = follower.text if follower.text.isalpha() and follower.text.isupper() else ""
         between, behind = text[last.end : follower.start], text[follower.end : follower.end + 1]
-        bracketed = last is cue and behind == ")" and re.fullmatch(r"\.? ?\(", between) is not None
-        if not bracketed and not re.fullmatch(r"[ \t.:=-]{1,3}", between):
+        bracketed = last is cue and behind == ")" and expression(r"\.? ?\(").fullmatch(between) is not None
+        if not bracketed and not expression(r"[ \t.:=-]{1,3}").fullmatch(between):
             break
         if not letters or len(letters) > (3 if last is cue else 1) or follower.word in MODALITIES:
             break
@@ -549,12 +557,16 @@ def _is_title(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary
     token = tokens[index]
     if token.word not in vocabulary.cues.modality_titles:
         return False
-    if re.match(r"\.?[ -]?\d", text[token.end :]) or _is_gauge(text, token):
+    if expression(r"\.?[ -]?\d").match(text[token.end :]) or _is_gauge(text, token):
         return False  # Sr-89, 7 Fr
     if token.text.istitle() or text[token.end : token.end + 1] == ".":
         return True
     following = tokens[index + 1] if index + 1 < len(tokens) else None
-    if following is None or not following.word or not re.fullmatch(r"[ \t]+", text[token.end : following.start]):
+    if (
+        following is None
+        or not following.word
+        or not expression(r"[ \t]+").fullmatch(text[token.end : following.start])
+    ):
         return False
     if token.text.isupper() and following.text.isupper() and following.unknown:
         return False  # MR LGE: the word goes as unknown whether it is a name or a protocol
@@ -574,7 +586,7 @@ def _drop_contact(text: str, three: list[Token], vocabulary: Vocabulary) -> None
     if link.word not in vocabulary.cues.contact_links or not named or not name.text.istitle():
         return
     blank = text[word.end : link.start].isspace() and text[link.end : name.start].isspace()
-    if blank and re.match(r"\s*(?:$|[,;.)])", text[name.end :]):
+    if blank and expression(r"\s*(?:$|[,;.)])").match(text[name.end :]):
         name.keep, name.named = False, True
 
 
@@ -590,7 +602,7 @@ def _drop_before(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
         called = earlier.word in vocabulary.surnames and earlier.text[0].isupper()  # Mai, MD
         if not earlier.word or (earlier.word in vocabulary.strong and not called):
             break
-        if not re.fullmatch(r"[\s.,\w]*", text[earlier.end : tokens[index].start]):
+        if not expression(r"[\s.,\w]*").fullmatch(text[earlier.end : tokens[index].start]):
             break
         earlier.keep, earlier.named = False, True
 
@@ -606,7 +618,7 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
         if dotted and following.word in vocabulary.names and following.text[:1].isupper():
             token.keep = following.keep = False  # W. White
         pointed = text[following.end : following.end + 1] == "." and text[token.end : following.start] in {" ", ", "}
-        side = following.text in ("L", "R") and re.match(r"\. [a-z]", text[following.end :])  # Stone R. kidney
+        side = following.text in ("L", "R") and expression(r"\. [a-z]").match(text[following.end :])  # Stone R. kidney
         if pointed and not side and is_initial(following) and token.word in vocabulary.names and token.text.istitle():
             token.keep = following.keep = False  # Tan W.
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:
@@ -684,7 +696,7 @@ def _is_title_behind(text: str, token: Token, other: Token, vocabulary: Vocabula
     """Tell whether a title stands behind a blank, whose name follows it: ginocchio destro Sig. Rossi."""
     titles = vocabulary.cues.titles | vocabulary.cues.modality_titles
     behind = other.start > token.start and text[token.end : other.start] == " "
-    return behind and other.word in titles and re.match(r"\.? ?[^\W\d_]", text[other.end :]) is not None
+    return behind and other.word in titles and expression(r"\.? ?[^\W\d_]").match(text[other.end :]) is not None
 
 
 def _touches_name(text: str, token: Token, other: Token) -> bool:
@@ -694,7 +706,7 @@ def _touches_name(text: str, token: Token, other: Token) -> bool:
         first, last = sorted((token, other), key=lambda one: one.start)
         return is_initial(token) and is_initial(other) and text[first.end : last.start] in {".", ". "}
     between = text[min(token.end, other.end) : max(token.start, other.start)]
-    return bool(re.fullmatch(r"[\s.,'’^-]{1,3}", between))
+    return bool(expression(r"[\s.,'’^-]{1,3}").fullmatch(between))
 
 
 def _drop_dangling(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
@@ -709,12 +721,16 @@ def _drop_dangling(text: str, tokens: list[Token], vocabulary: Vocabulary) -> No
         if token.word in cues.contacts and index > 1 and denies(text, tokens, index - 1, vocabulary):
             continue  # fracture not seen by Smith
         rest = next((later for later in tokens[index + 1 :] if later.keep), None)
-        if rest is None or token.word not in cues.articles or re.search(r"[\r\n]", text[token.end : rest.start]):
+        if (
+            rest is None
+            or token.word not in cues.articles
+            or expression(r"[\r\n]").search(text[token.end : rest.start])
+        ):
             token.keep = False
 
 
 def _clause_mark(between: str) -> str:
-    marks = re.findall(r"[,;:]|\.(?=\s)", between)
+    marks = expression(r"[,;:]|\.(?=\s)").findall(between)
     return marks[-1] if marks else ""
 
 
@@ -732,9 +748,9 @@ def _join(text: str, tokens: list[Token], *, denies: bool) -> str:
             continue
         between = text[last.end if last else 0 : token.start]
         if gap:
-            opening = re.search(r"[(\[{<]+$|(?<![\w.)\]])[+\-*#]$", between)
+            opening = expression(r"[(\[{<]+$|(?<![\w.)\]])[+\-*#]$").search(between)
             closing = _CLOSING.match(between) if last else None
-            line_end = re.search(r"[\r\n\f]+", between)
+            line_end = expression(r"[\r\n\f]+").search(between)
             blank = "" if last is None else line_end[0] if line_end else f"{_clause_mark(between)} " if denies else " "
             between = f"{closing[0] if closing else ''}{blank}{opening[0] if opening else ''}"
         parts += [between, token.text]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.languages import fold_word, load_languages
 
 # First three digits of areas of 20,000 people or fewer, by the censuses of 2000 and of 2010: they become 000.
@@ -154,4 +154,4 @@ def _is_zip(text: str, match: re.Match[str]) -> bool:
         return True
     # A house number stands before a word of the street; the code is at the end, but for the country.
     behind = _UNITED_STATES.sub("", text[match.end() :])
-    return _UNITED_STATES.search(text) is not None and not re.search(r"\w", behind)
+    return _UNITED_STATES.search(text) is not None and not expression(r"\w").search(behind)

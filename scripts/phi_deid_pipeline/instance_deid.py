@@ -93,7 +93,7 @@ class InstanceDeidentifier:
     def deidentify(
         self,
         source: RawInstance,
-        target: Path,
+        target: Path | str,
         patient: PatientContext,
         pixels: PixelReplacement | None,
         *,

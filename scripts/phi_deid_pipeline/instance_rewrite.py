@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import ItemContent, big_endian_items, element_header, encode_element, encode_item, padded
@@ -11,6 +10,7 @@ from phi_deid_pipeline.dicom_utils import TEXT_VRS, decode_text, encodings_of, f
 from phi_deid_pipeline.element_memo import LONGEST, Known, Outcome, condition
 from phi_deid_pipeline.element_rewrite import ElementRewrite, Output, is_foreign, parsed
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.free_text import clean_descriptor
 from phi_deid_pipeline.instance_write import NO_PIXELS, encapsulate
 from phi_deid_pipeline.raw_elements import EXPLICIT_BE, IMPLICIT_LE, NATIVE, PIXEL_TAGS, Element, RawInstance
@@ -31,7 +31,7 @@ PIXEL_DATA = 0x7FE00010
 FLOAT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD"}
 SERIES_RANGE = (0x00280108, 0x00280109)  # Smallest and Largest Pixel Value in Series (Type 3)
 RANGES = frozenset({0x00280106, 0x00280107, *SERIES_RANGE, 0x00280110, 0x00280111, 0x00603000})  # of pixel values
-_UID = re.compile(r"[0-9.]+")
+_UID = Expression(r"[0-9.]+")
 ActionRows = tuple[tuple[TagAction, ...], tuple[TagAction, ...], tuple[TagAction, ...]]
 
 
@@ -221,7 +221,9 @@ class InstanceRewrite(ElementRewrite):
                 found = known.runs[key] = outcome, len(pending)
                 self._count(outcome)
             else:
-                self._repeat(found[0])
+                self._repeated.append(found[0])
+                self._count_unknown(found[0])
+                self._count_others(found[0])
                 del pending[found[1] :]
             new = found[0].new
             out.put(run.data if new is None else new)
@@ -273,14 +275,20 @@ class InstanceRewrite(ElementRewrite):
 
     def _repeat(self, outcome: Outcome) -> None:
         """Count what is counted, unknown words of the engine too."""
+        self._count_unknown(outcome)
+        self._count(outcome)
+
+    def _count_unknown(self, outcome: Outcome) -> None:
         if outcome.unknown:
             self.engine.unknown_words.update(outcome.unknown)
-        self._count(outcome)
 
     def _count(self, outcome: Outcome) -> None:
         done = self._done
         for key, count in outcome.done:
             done[key] += count
+        self._count_others(outcome)
+
+    def _count_others(self, outcome: Outcome) -> None:
         self.private_elements += outcome.private_elements
         self.uids_replaced += outcome.uids_replaced
         self.unknown += outcome.unknown
@@ -314,14 +322,14 @@ class InstanceRewrite(ElementRewrite):
 
     def actions(self) -> ActionRows:
         """Return what was removed, cleaned, replaced: one row per path, VR and action, sorted by path."""
-        key = ("rows", frozenset(self._done.items()))
+        key = ("rows", frozenset(self._done.items()), *map(id, self._repeated))
         if key not in self.memo:
-            self.memo[key] = self._action_rows()
-        return self.memo[key]  # type: ignore[return-value]
+            self.memo[key] = self._action_rows(), self._repeated  # which keeps the outcomes, and so their ids, alive
+        return self.memo[key][0]  # type: ignore[index, no-any-return]
 
     def _action_rows(self) -> ActionRows:
         found: dict[tuple[str, str, str, str, str], tuple[set[str], int]] = {}
-        for (plan, action), count in self._done.items():
+        for (plan, action), count in self._all_done().items():
             key = (format_path(plan.path), plan.vr, plan.code, action, keyword_of(plan.tag))
             letters, before = found.get(key, (set(), 0))
             found[key] = letters | set(plan.hipaa), before + count

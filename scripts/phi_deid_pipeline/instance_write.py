@@ -11,23 +11,25 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from phi_deid_pipeline.actions import encode_element
+from phi_deid_pipeline.actions import element_header, encode_element, padded
 from phi_deid_pipeline.dicom_utils import CHUNK, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from phi_deid_pipeline.errors import ConfigError
 from phi_deid_pipeline.raw_elements import WINDOW_BYTES, forget_pages
 
 Chunk = memoryview | bytes
 NO_PIXELS = (-1, -1)  # no range of chunks
+UID_HEADER = 8  # bytes of the header of an element of VR UI
 _SMALL = 1 << 16  # bytes; shorter chunks are joined before they are written
 
 
 def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
     """Return preamble, prefix and file meta information: nothing of the source's survives (PS3.15 E.1.1 items 7, 8)."""
     before, after = _shared_meta(sop_class_uid, transfer_syntax_uid)
-    own = encode_element(0x00020003, "UI", sop_instance_uid, little=True, explicit=True)
-    size = len(before) + len(own) + len(after)
-    length = encode_element(0x00020000, "UL", size, little=True, explicit=True)
-    return b"".join((bytes(128), b"DICM", length, before, own, after))
+    uid = padded("UI", sop_instance_uid.encode("ascii"))
+    size = len(before) + UID_HEADER + len(uid) + len(after)
+    length = element_header(0x00020000, "UL", 4, little=True, explicit=True) + struct.pack("<I", size)
+    own = element_header(0x00020003, "UI", len(uid), little=True, explicit=True)
+    return b"".join((bytes(128), b"DICM", length, before, own, uid, after))
 
 
 @lru_cache(maxsize=64)
@@ -63,7 +65,7 @@ def encapsulate(frames: Sequence[bytes]) -> list[bytes]:
 
 
 def write_instance(
-    target: Path,
+    target: Path | str,
     sop_class_uid: str,
     sop_instance_uid: str,
     transfer_syntax_uid: str,

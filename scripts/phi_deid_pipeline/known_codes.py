@@ -6,11 +6,11 @@ component only. In DS and IS a number counts as a whole component, with or witho
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import dummy_string, padded
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.lexicon import MIN_NUMBER
 from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
 from phi_deid_pipeline.records import Category
@@ -26,9 +26,9 @@ MIN_WORD = 4  # letters of a name beside other words
 MAX_CODE_DIGITS, MAX_DIGITS_BESIDE_LETTERS = 5, 6  # in a code that tells of nobody
 # Of a word that is none of imaging in such a code, alone and beside digits: RPID12.
 MAX_CODE_LETTERS, MAX_LETTERS_BESIDE_DIGITS = 3, 4
-_PLAIN_CODE = re.compile(rb"[A-Za-z0-9./_-]{1,16}[ \x00]?")
-_CODE_WORD = re.compile(rb"[0-9A-Za-z]+")
-_SHORT_DATE = re.compile(r"\d{1,2}[ _]\d{1,2}[ _]\d{1,2}")  # may be any numbers
+_PLAIN_CODE = Expression(rb"[A-Za-z0-9./_-]{1,16}[ \x00]?")
+_CODE_WORD = Expression(rb"[0-9A-Za-z]+")
+_SHORT_DATE = Expression(r"\d{1,2}[ _]\d{1,2}[ _]\d{1,2}")  # may be any numbers
 
 
 @dataclass(frozen=True)

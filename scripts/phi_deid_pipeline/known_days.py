@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
 import struct
 from collections.abc import Iterable
 from functools import cache
 
 from phi_deid_pipeline.dicom_utils import keyword_of
+from phi_deid_pipeline.expressions import Expression
 
 MAX_BYTES = 256  # longer values are tables
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -22,8 +22,8 @@ _DAY, _ZONE = 86_400, 14 * 3600  # seconds
 _SECONDS = range(100_000_000, 4_200_000_000)  # from 1973; below that are counts
 _ROUND = 10_000  # a number of seconds that is a multiple of this and no whole hour is a count
 _LEAST, _MOST = 10_000, 10**16  # of a day in six digits, less a zero in front; of a second in parts of a million
-_LARGE = re.compile(rb"(?<![.0-9])[0-9]{8}|[Ee]")
-_SHORT = re.compile(rb"[0-9]{6}")
+_LARGE = Expression(rb"(?<![.0-9])[0-9]{8}|[Ee]")
+_SHORT = Expression(rb"[0-9]{6}")
 _FORMATS = {"UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 BINARY_VRS = frozenset(_FORMATS)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.value_objects import dataclass, field_names
 
 LANGUAGES_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "free_text"
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
-_ALLOWED = re.compile(r"[^\W\d_][\w .'/°º-]*")  # what a row may be: the loader makes patterns of it
+_ALLOWED = Expression(r"[^\W\d_][\w .'/°º-]*")  # what a row may be: the loader makes patterns of it
 _ROW = r"[^\W\d_][\w.'/°º-]*(?: [\w.'/°º-]+)*"
-_ROWS = re.compile(rf"{_ROW}(?:\n{_ROW})*")  # a list without a fault
+_ROWS = Expression(rf"{_ROW}(?:\n{_ROW})*")  # a list without a fault
 
 
 @dataclass(frozen=True, slots=True)

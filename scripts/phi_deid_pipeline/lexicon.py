@@ -11,12 +11,11 @@ of ideographs alike.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from itertools import pairwise
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.languages import dotted_abbreviations
 from phi_deid_pipeline.lexicon_harvest import entries_of, harvest
@@ -184,7 +183,7 @@ class Lexicon(Identifiers):
             yield one[0], other[1], pointed[one[2], other[2]]
         elif (other[2], one[2]) in pointed and gap in (", ", " ") and behind == ".":
             yield one[0], other[1], pointed[other[2], one[2]]
-        if (one[2], other[2]) in initialed and re.fullmatch(r"\. ?", gap):
+        if (one[2], other[2]) in initialed and expression(r"\. ?").fullmatch(gap):
             yield one[0], other[1], initialed[one[2], other[2]]
         elif (other[2], one[2]) in initialed and (gap == ", " or (gap == " " and behind == ".")):
             yield one[0], other[1], initialed[other[2], one[2]]

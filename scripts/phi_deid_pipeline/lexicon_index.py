@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import permutations, product, takewhile
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.lexicon_numbers import (
     address_numbers,
@@ -129,15 +129,15 @@ class Index:
         words: list[set[str]] = []
         plain: list[str] = []
         name = unicodedata.normalize("NFC", entry.value)
-        for text in re.split(r"[\W_]*[\s^,;_]+[\W_]*", name):
-            pieces = re.findall(r"[^\W_]+", text)
+        for text in expression(r"[\W_]*[\s^,;_]+[\W_]*").split(name):
+            pieces = expression(r"[^\W_]+").findall(text)
             if len(pieces) > 1:  # O'Brien, Smith-Jones: each piece and the joined form
                 words.append(name_variants("".join(pieces)))
             words.extend(name_variants(piece) for piece in pieces)
             words.extend(_neighbours_joined(pieces))
             plain.append(fold("".join(pieces)))
-        for component in re.split(r"[\^,;]", name):
-            words.extend(_neighbours_joined(re.findall(r"[^\W_]+", component)))
+        for component in expression(r"[\^,;]").split(name):
+            words.extend(_neighbours_joined(expression(r"[^\W_]+").findall(component)))
         words.extend({joined} for joined in _joined_components(name))
         for part in _NAME_PARTS.split(entry.value) if any(map(_is_mark, entry.value)) else ():
             if len(part) > 1 and not part.isascii():
@@ -146,7 +146,9 @@ class Index:
         letters = [text[0] for text in plain if text and text[0].isalpha() and text not in PARTICLES]
         if len(letters) > 1:
             pieces = [
-                word[0] for word in re.findall(r"[^\W_]+", fold(name)) if word[0].isalpha() and word not in PARTICLES
+                word[0]
+                for word in expression(r"[^\W_]+").findall(fold(name))
+                if word[0].isalpha() and word not in PARTICLES
             ]
             orders = [letters[:2], letters[1::-1], letters, [*letters[1:], letters[0]]]
             orders += [
@@ -157,12 +159,14 @@ class Index:
             for signed in orders:
                 self.signatures.setdefault("".join(signed[:3]), entry.category)
         self._add_signed(name, entry.category)
-        words.extend(self._add_divided_prefix(piece, entry.category) for piece in re.findall(r"[^\W_]+", fold(name)))
+        words.extend(
+            self._add_divided_prefix(piece, entry.category) for piece in expression(r"[^\W_]+").findall(fold(name))
+        )
         for forms in words:
             for form in forms:
                 self._add_name_word(form, number, entry.category)
         self._add_whole_name([word for word in plain if word], number, entry.category)
-        self._add_whole_name([fold(piece) for piece in re.findall(r"[^\W_]+", name)], number, entry.category)
+        self._add_whole_name([fold(piece) for piece in expression(r"[^\W_]+").findall(name)], number, entry.category)
         self._add_pairs(name, number, entry.category)
         shorts = [word for word in plain if len(word) == 2 and word.isalpha() and word not in PARTICLES]
         for short in (*shorts, *SIDES.intersection(plain)):
@@ -170,7 +174,7 @@ class Index:
                 self.pointed.setdefault((other[0], short), entry.category)
         if lacks_blanks(fold(name)) and len(whole := compacted(name)) >= 2:
             self.inside.setdefault(whole, entry.category)
-            parts = [part for part in map(fold, re.split(r"[\s^,;_]+", name)) if part]
+            parts = [part for part in map(fold, expression(r"[\s^,;_]+").split(name)) if part]
             for order in (parts, parts[::-1]):  # a family name of one character counts beside the given name only
                 for separator in _NAME_SEPARATORS:
                     self.inside.setdefault(separator.join(order), entry.category)
@@ -187,7 +191,7 @@ class Index:
         return {front + rest for front in prefixes} - GENERIC - IMAGING
 
     def _add_signed(self, name: str, category: Category) -> None:
-        components = [re.findall(r"[^\W\d_]+", part) for part in re.split(r"[\^,;]", fold(name))]
+        components = [expression(r"[^\W\d_]+").findall(part) for part in expression(r"[\^,;]").split(fold(name))]
         family, given = (
             "".join(word[0] for word in components[0]),
             "".join(w[0] for part in components[1:] for w in part),
@@ -203,7 +207,7 @@ class Index:
 
     def _add_pairs(self, name: str, number: int, category: Category) -> None:
         """Add each two words of a name as one word, in both orders: JohnDoe, DOEJOHN."""
-        divided = [re.findall(r"[^\W_]+", text) for text in re.split(r"[\s^,;_]+", name)]
+        divided = [expression(r"[^\W_]+").findall(text) for text in expression(r"[\s^,;_]+").split(name)]
         whole = ["".join(pieces) for pieces in divided if pieces]
         pieces = [piece for pieces in divided for piece in pieces]
         pairs = [pair for words in (whole, pieces) for pair in permutations(words[:_MOST_WORDS], 2)]
@@ -251,7 +255,7 @@ class Index:
                 self.glued.setdefault(form, category)
 
     def _add_place(self, entry: Entry) -> None:
-        for part in dict.fromkeys((entry.value, *re.split(r"[,;\\^\n\r]+", entry.value))):
+        for part in dict.fromkeys((entry.value, *expression(r"[,;\\^\n\r]+").split(entry.value))):
             words = tuple(WORD.findall(fold(part)))
             telling = part == entry.value or any(map(_is_telling, words))
             for sequence in dict.fromkeys((words, _own_words(words))) if telling else ():
@@ -267,7 +271,7 @@ class Index:
             else:
                 for form in variants(word):
                     self.alone.setdefault(form, entry.category)
-        for number in re.findall(r"\d{5,}", entry.value):
+        for number in expression(r"\d{5,}").findall(entry.value):
             self._add_number(number, entry.category)
         if entry.category is Category.ADDRESS:
             for pair in address_pairs(entry.value):
@@ -285,11 +289,11 @@ class Index:
                     self.sequences.setdefault(pair[0], []).append((pair, Category.INSTITUTION))
 
     def _add_contact(self, entry: Entry) -> None:
-        for part in re.findall(r"[^\s:;,<>]+@[^\s:;,<>]+|[a-z]+://\S+", fold(entry.value)):
+        for part in expression(r"[^\s:;,<>]+@[^\s:;,<>]+|[a-z]+://\S+").findall(fold(entry.value)):
             self.inside.setdefault(part, entry.category)
             if "@" in part and len(local := part.partition("@")[0]) >= 5:
                 self.inside.setdefault(local, entry.category)
-        digits = "".join(re.findall(r"\d+", fold(entry.value)))
+        digits = "".join(expression(r"\d+").findall(fold(entry.value)))
         if 6 <= len(digits) <= 20:
             forms = {digits, digits.lstrip("0"), digits[-10:], digits[-7:] if len(digits) >= 9 else digits}
             if entry.value.lstrip().startswith(("+", "00")) and len(digits) >= 9:
@@ -378,7 +382,9 @@ def _joined_components(name: str) -> list[str]:
 
     No family name with an s behind it, which is a plural: wrists of Wrist^Sue.
     """
-    components = [found for component in re.split(r"[\^,;]", name) if (found := re.findall(r"[^\W_]+", component))]
+    components = [
+        found for component in expression(r"[\^,;]").split(name) if (found := expression(r"[^\W_]+").findall(component))
+    ]
     joined = {form for words in components if len(words) > 1 for form in plain_forms("".join(words))}
     families = set[str]() if not components else _families(components[0])
     joined |= families

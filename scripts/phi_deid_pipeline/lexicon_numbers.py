@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.lexicon_words import RUN, WORD, fold
 from phi_deid_pipeline.measures import has_unit_behind
 from phi_deid_pipeline.written_dates import normal_date
@@ -40,7 +39,7 @@ def joined_runs(folded: str) -> Iterator[tuple[int, int, str]]:
     """
     for match in _RUN_OF_GROUPS.finditer(folded):
         spans = [(0, len(match[0]))]
-        spans += [part.span() for part in re.finditer(r"\S+", match[0]) if not part[0].isdigit()]
+        spans += [part.span() for part in expression(r"\S+").finditer(match[0]) if not part[0].isdigit()]
         for start, end in dict.fromkeys(spans):
             digits = "".join(filter(str.isdigit, match[0][start:end]))
             if len(digits) >= MIN_JOINED and digits not in "0123456789":
@@ -49,7 +48,7 @@ def joined_runs(folded: str) -> Iterator[tuple[int, int, str]]:
 
 def own_digits(value: str, least: int) -> str:
     """Return the digits of an ID or order without zeros in front, "" where they are too few to point at it."""
-    own = next((part for part in re.split(r"[\^&]", fold(value)) if any(map(str.isdigit, part))), "")
+    own = next((part for part in expression(r"[\^&]").split(fold(value)) if any(map(str.isdigit, part))), "")
     digits = "".join(filter(str.isdigit, own)).lstrip("0")
     telling = len(digits) >= least and len(set(digits)) > 1 and not is_round_or_year(digits)
     return digits if telling and not _UID.fullmatch(own) and not (len(digits) == 8 and normal_date(digits)) else ""
@@ -74,7 +73,7 @@ def odd_runs(folded: str, longest: int) -> Iterator[tuple[int, int, str]]:
             if last - first + 1 == len(digits) and digits in "0123456789":
                 continue
             decimal = last == first + 1 and folded[groups[first][1] : groups[last][0]] in (".", ",")
-            if decimal and not lettered and not re.match(r"0\d", digits[: groups[first][1] - start]):
+            if decimal and not lettered and not expression(r"0\d").match(digits[: groups[first][1] - start]):
                 pointed = folded[groups[first][1]] == "." and bare == digits and digits not in "0123456789"
                 if not pointed or has_unit_behind(folded, end):
                     continue
@@ -110,11 +109,11 @@ def id_forms(value: str) -> Iterator[tuple[str, bool]]:
     What stands behind ^ or & names who gave the number (PS3.3 C.7.1.1, HL7 v2 CX) and is no part of it; where no digit
     stands before them it is the other way round.
     """
-    own = next((part for part in re.split(r"[\^&]", fold(value)) if any(map(str.isdigit, part))), "")
+    own = next((part for part in expression(r"[\^&]").split(fold(value)) if any(map(str.isdigit, part))), "")
     if _UID.fullmatch(own):
         return  # its parts are those of other UIDs, as 10008 is
     for match in _GROUPS.finditer(own):
-        groups = re.findall(r"\d+", match[0])
+        groups = expression(r"\d+").findall(match[0])
         less = [groups[1:]] if len(groups) > 2 else []  # without the ward or year in front
         less += [groups[:-1]] if len(groups[-1]) <= 2 else []  # a check digit at the end
         for part in (groups, *less):
@@ -126,7 +125,7 @@ def id_forms(value: str) -> Iterator[tuple[str, bool]]:
         yield whole, len(whole) >= MIN_RUN  # not a 120 kV
     for at in range(len(parts)):
         for tail in ("".join(parts[at:]), "".join(map(_without_zeros, parts[at:]))):
-            runs = re.findall(r"\d+", tail)
+            runs = expression(r"\d+").findall(tail)
             if tail.isdigit():
                 if _is_telling(tail):
                     yield tail, len(parts) - at > 1
@@ -136,9 +135,9 @@ def id_forms(value: str) -> Iterator[tuple[str, bool]]:
 
 def dotted_forms(value: str) -> Iterator[str]:
     """Yield the numbers that a point divides in an ID, or may divide as long as they are: 12.4711 of RIS.12.4711."""
-    for match in re.finditer(r"(?<!\d)(?<!\d\.)\d+\.\d+(?!\.?\d)", fold(value)):
+    for match in expression(r"(?<!\d)(?<!\d\.)\d+\.\d+(?!\.?\d)").finditer(fold(value)):
         yield match[0].replace(".", "")
-    for one, other in re.findall(r"(?<!\d)(?<!\d[ /-])(\d{2,})[ /-](\d{2,})(?![ /-]?\d)", fold(value)):
+    for one, other in expression(r"(?<!\d)(?<!\d[ /-])(\d{2,})[ /-](\d{2,})(?![ /-]?\d)").findall(fold(value)):
         if len(one + other) >= MIN_POINTED:
             yield one + other
 
@@ -161,12 +160,12 @@ def _without_zeros(part: str) -> str:
 
 def is_in_thousands(written: str) -> bool:
     """Tell whether digits are written in thousands: 123.456, 1 234 567."""
-    return re.fullmatch(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*", written) is not None
+    return expression(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*").fullmatch(written) is not None
 
 
 def address_pairs(value: str) -> list[tuple[str, str]]:
     """Return the numbers of four digits and more in an address with the word behind each: 5000 Odense."""
-    return re.findall(r"(?<!\w)(\d{4,6})\s([^\W\d_]{2,})", fold(value))
+    return expression(r"(?<!\w)(\d{4,6})\s([^\W\d_]{2,})").findall(fold(value))
 
 
 def address_numbers(value: str) -> Iterator[tuple[str, bool]]:
@@ -176,8 +175,8 @@ def address_numbers(value: str) -> Iterator[tuple[str, bool]]:
     one letter or that name a series (CT1).
     """
     folded = fold(value)
-    for match in re.finditer(r"\d+(?:[ -]\d+)?", folded):
-        groups = re.findall(r"\d+", match[0])
+    for match in expression(r"\d+(?:[ -]\d+)?").finditer(folded):
+        groups = expression(r"\d+").findall(match[0])
         yield from ((run, False) for run in groups if len(run) >= MIN_PART and not is_round_or_year(run))
         if len(groups) > 1 and len(digits := "".join(groups)) >= MIN_DIVIDED:
             yield digits, True

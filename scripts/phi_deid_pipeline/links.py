@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -159,8 +159,6 @@ def instance_links(
     known = {(reference.path, reference.uid) for reference in before}
     before.update(Reference(*place) for place in roles.keys() - known)
     after = seen.after if seen is not None else Counter()
-    actions = (*record.tags_removed, *record.tags_cleaned, *record.tags_replaced)
-    gone = frozenset(action.path for action in actions if _drops(action))
     groups: defaultdict[tuple, list[tuple[int, int, int]]] = defaultdict(list)
     for reference, count in before.items():
         kind, sop_class, defines = roles[reference.path, reference.uid]
@@ -170,9 +168,10 @@ def instance_links(
         groups[key].append((reference.from_frame, count, there))
     rows = []
     for (path, kind, new, sop_class, frames, segments, defines), found in groups.items():
-        dropped = _dropped(path, gone)
+        kept = all(there >= count for _, count, there in found)
+        dropped = not kept and _dropped(path, record)
         # Of equal references in items some of which the policy removes, one that stays is enough.
-        kept = all(there >= count for _, count, there in found) or (dropped and any(there for *_, there in found))
+        kept = kept or (dropped and any(there for *_, there in found))
         rows.append(
             LinkRow(
                 from_sop_uid=record.sop_uid,
@@ -211,7 +210,10 @@ def _drops(action: TagAction) -> bool:
     return action.action in _GONE_BY_ACTION and not (action.vr == "UI" and action.action == "D")
 
 
-def _dropped(path: str, gone: Collection[str]) -> bool:
+def _dropped(path: str, record: DeidRecord) -> bool:
+    """Tell whether the policy took an attribute, or what it lies in, away."""
+    actions = (*record.tags_removed, *record.tags_cleaned, *record.tags_replaced)
+    gone = {action.path for action in actions if _drops(action)}
     parts = path.split(".")
     return any(".".join(parts[:count]) in gone for count in range(1, len(parts) + 1))
 

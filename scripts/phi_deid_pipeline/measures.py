@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.languages import Languages, spellings
 
 _LOOK_BACK = 80  # characters before a number in which its parameter is looked for
@@ -85,9 +85,9 @@ class Measures:
             return True
         if _CLOCK.fullmatch(found):
             return _LASTS_BEHIND.match(behind) is not None or _LASTS_BEFORE.search(before) is not None
-        if not re.fullmatch(r"[\d ()/-]+", found):
+        if not expression(r"[\d ()/-]+").fullmatch(found):
             return False
-        parts = re.findall(r"[0-9]+", found)
+        parts = expression(r"[0-9]+").findall(found)
         if len(parts) == 2 and max(map(len, parts)) < 3:
             counted = self._counted_before.search(before) or self._counted_behind.match(behind)
             return counted is not None

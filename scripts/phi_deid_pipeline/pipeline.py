@@ -271,7 +271,7 @@ def deidentify_series(
             try:
                 _refuse(subject, seen)
                 yield _deidentify(
-                    engine, input_root / instance.path, staging, instance, seen, patient, base, look, boxes, filled
+                    engine, f"{input_root}/{instance.path}", staging, instance, seen, patient, base, look, boxes, filled
                 )
             except UnreadableInstance as error:
                 why = _of_the_file(error, input_root / instance.path, input_root)
@@ -324,7 +324,7 @@ def _deidentify(engine, source, staging, instance, seen, patient, base, look, sh
     from phi_deid_pipeline.redaction import categories_hidden, redact_instance
 
     staged_path = f"{base['study_uid']}/{base['series_uid']}/{base['sop_uid']}.dcm"
-    target = staging / staged_path
+    target = f"{staging}/{staged_path}"
     raw = read_instance(source, sha256=instance.sha256, headers=engine.headers)
     further: list[tuple[int, Box]] = []
     rounds = 0

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.policy_rows import DATE_VRS
 from phi_deid_pipeline.ps3_15_published import BIRTH, NEEDED
 from phi_deid_pipeline.ps3_15_rules import OPTIONS, format_tag, parse_tag
@@ -13,7 +14,7 @@ from phi_deid_pipeline.value_objects import dataclass, replace
 
 POLICIES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "policies"
 # Stands in (0012,0063), 64 characters, behind "phi_deid_pipeline policy ".
-NAME = re.compile(r"[A-Za-z0-9_-]{1,39}")
+NAME = Expression(r"[A-Za-z0-9_-]{1,39}")
 SHIPPED = frozenset({"clinical_trial", "gdpr", "hipaa_safe_harbor", "ps3_15_basic", "research_longitudinal"})
 HIDE = ("all_but_benign", "all_text", "identifying_only")
 DATES = ("shift", "year")
@@ -118,7 +119,7 @@ _SETTINGS = ("dates", "max_age", "pseudonyms", "clinical_trial", "hold")
 _KEYS = frozenset({"name", "description", "extends", "disabled", "options", "hide", "overrides", *_SETTINGS})
 _CONDITIONS = ("sop_class", "modality", "manufacturer", "private_creator")
 _OVERRIDE_KEYS = frozenset({"tag", "action", "reason", *_CONDITIONS})
-_PRIVATE = re.compile(r"\(([0-9A-F]{3}[13579BDF]),XX([0-9A-F]{2})\)")
+_PRIVATE = Expression(r"\(([0-9A-F]{3}[13579BDF]),XX([0-9A-F]{2})\)")
 
 
 def _read_yaml(path: Path) -> dict:
@@ -143,9 +144,9 @@ def _override(place: str, row: object, dictionary: dict[int, tuple[str, str]]) -
     text, action = row["tag"], row["action"]
     if action not in ACTIONS:
         raise PolicyError(f"{place}: unknown action {action!r}; one of D, Z, X, K, C, U")
-    if (sop_class := row.get("sop_class")) and not re.fullmatch(r"[0-9]+(\.[0-9]+)+", sop_class):
+    if (sop_class := row.get("sop_class")) and not expression(r"[0-9]+(\.[0-9]+)+").fullmatch(sop_class):
         raise PolicyError(f"{place}: sop_class must be a UID")
-    if (modality := row.get("modality")) and not re.fullmatch(r"[A-Z0-9_]{1,16}", modality):
+    if (modality := row.get("modality")) and not expression(r"[A-Z0-9_]{1,16}").fullmatch(modality):
         raise PolicyError(f"{place}: modality must be a code as in (0008,0060), such as CT")
     private = _PRIVATE.fullmatch(text.upper())
     if private is None and "private_creator" in row:
@@ -218,7 +219,7 @@ def _check_dates(place: str, override: Override, dates: str, dictionary: dict[in
 
 def find_policy(name_or_file: str | Path, root: Path) -> Path:
     path = root / f"{name_or_file}.yaml"
-    if re.fullmatch(r"[A-Za-z0-9_-]+", str(name_or_file)) and path.is_file():
+    if expression(r"[A-Za-z0-9_-]+").fullmatch(str(name_or_file)) and path.is_file():
         return path
     path = Path(name_or_file)
     if path.is_file():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.actions import is_well_formed
 from phi_deid_pipeline.dicom_utils import TEXT_VRS, looks_like_uid
+from phi_deid_pipeline.expressions import Expression
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.policies import Policy
@@ -18,8 +18,8 @@ _SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8
 _SIZES |= {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "OB": 1}
 _CODES = frozenset({"CS", "DS", "IS", "AS", "DA", "DT", "TM"})
 _LENGTHS = {"AS": 4, "DS": 16, "IS": 12, "CS": 16, "DT": 26, "DA": 10, "TM": 16}  # bytes of one value at most
-_WORDS = re.compile(rb"[\x20-\x7e]+[ \x00]*")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_WORDS = Expression(rb"[\x20-\x7e]+[ \x00]*")
+_CONTROL = Expression(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
 def runs(elements: list[Element]) -> Iterator[Element | list[Element]]:

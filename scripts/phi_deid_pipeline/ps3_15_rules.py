@@ -7,12 +7,12 @@ is a `PolicyError` that names the file and the row.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from phi_deid_pipeline.errors import PolicyError
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.ps3_15_published import check_published
 from phi_deid_pipeline.value_objects import dataclass
 
@@ -36,10 +36,10 @@ OPTIONS = TABLE_OPTIONS + PIXEL_OPTIONS
 TYPES = frozenset({"1", "1C", "2", "2C", "3"})
 PRIVATE_ROW = "(gggg,eeee) where gggg is odd"
 
-_TAG = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
-_FAMILY = re.compile(r"\(([0-9A-F]{2})xx,([0-9A-F]{4}|xxxx)\)")
-_PRIVATE = re.compile(r"\([0-9A-F]{3}[13579BDF],xx[0-9A-Fa-f]{2}\)")  # as printed in the standard
-_VR = re.compile(r"[A-Z]{2}(\|[A-Z]{2})*")
+_TAG = Expression(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
+_FAMILY = Expression(r"\(([0-9A-F]{2})xx,([0-9A-F]{4}|xxxx)\)")
+_PRIVATE = Expression(r"\([0-9A-F]{3}[13579BDF],xx[0-9A-Fa-f]{2}\)")  # as printed in the standard
+_VR = Expression(r"[A-Z]{2}(\|[A-Z]{2})*")
 _VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
 _VALUE_TYPES = """
     CODE COMPOSITE CONTAINER DATE DATETIME IMAGE NUM PNAME SCOORD SCOORD3D TABLE TCOORD TEXT TIME UIDREF WAVEFORM
@@ -184,7 +184,7 @@ def parse_tag(text: str) -> int:
     """Return the number of a tag written (gggg,eeee) or ggggeeee in upper case hexadecimal; ValueError otherwise."""
     if (match := _TAG.fullmatch(text)) is not None:
         return int(match[1] + match[2], 16)
-    if re.fullmatch(r"[0-9A-F]{8}", text):
+    if expression(r"[0-9A-F]{8}").fullmatch(text):
         return int(text, 16)
     raise ValueError(f"{text!r} is no tag of the form (gggg,eeee)")
 

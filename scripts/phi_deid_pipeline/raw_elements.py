@@ -232,7 +232,7 @@ class RawInstance:
 
 
 def read_instance(
-    path: Path, *, max_depth: int = MAX_DEPTH, sha256: str = "", headers: HeaderMemo | None = None
+    path: Path | str, *, max_depth: int = MAX_DEPTH, sha256: str = "", headers: HeaderMemo | None = None
 ) -> RawInstance:
     """Read an instance with or without preamble and file meta information.
 
@@ -288,7 +288,7 @@ def forget_pages(view: memoryview) -> None:
         view.obj.madvise(mmap.MADV_DONTNEED)
 
 
-def _open(path: Path) -> tuple[memoryview, mmap.mmap | None]:
+def _open(path: Path | str) -> tuple[memoryview, mmap.mmap | None]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -62,7 +62,7 @@ class Redaction:
 
 
 def redact_instance(
-    path: Path,
+    path: Path | str,
     source: RawInstance,
     found: InstanceFindings,
     settings: RedactionSettings,
@@ -91,11 +91,11 @@ def redact_instance(
     from phi_deid_pipeline.pixel_fill import FillStyle
 
     if not touched:
-        replacement = without_frame_comments(path)
+        replacement = without_frame_comments(Path(path))
         return Redaction(COMMENTS_REMOVED if replacement else UNTOUCHED, replacement)
     labels = _labels(found, shared, settings.label, pseudonym)
     style = FillStyle(settings.fill, settings.fill_value, settings.label_bold)
-    return Redaction(REDACTED, redact(path, fills, single, exact=exact, labels=labels, style=style))
+    return Redaction(REDACTED, redact(Path(path), fills, single, exact=exact, labels=labels, style=style))
 
 
 def changed_frames(boxes: Sequence[tuple[int, Box]], count: int) -> list[int]:
@@ -167,7 +167,7 @@ class SecondLook:
 
     def again(
         self,
-        written: Path,
+        written: Path | str,
         lexicon: Lexicon,
         instance: InstanceEntry,
         found: InstanceFindings,
@@ -197,11 +197,11 @@ class SecondLook:
         if changed:
             whole = frames_to_read_whole(new_sop_uid, changed, self.share)
             labelled = self.settings.label != "none"
-            looks.append(proof.left_in(written, matcher, boxes, kept=kept, labelled=labelled, whole=whole))
+            looks.append(proof.left_in(Path(written), matcher, boxes, kept=kept, labelled=labelled, whole=whole))
             if looks[0].boxes and rounds < WIDENINGS:
                 return Again(widened(looks[0], instance.rows, instance.columns, rounds + 1), False, _note(*looks))
         if same:  # no box is to blame for what is found here: it holds
-            looks.append(proof.left_unchanged(written, same, matcher, kept))
+            looks.append(proof.left_unchanged(Path(written), same, matcher, kept))
         return Again([], any(look.boxes for look in looks), _note(*looks))
 
     def _tools(self, lexicon: Lexicon) -> tuple[RedactionProof, Matcher]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
 from phi_deid_pipeline.dicom_utils import format_path
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.value_objects import dataclass, field
 from phi_deid_pipeline.verification_bytes import Layout, Value
 
 _INSTANCE = 0x00081155  # Referenced SOP Instance UID
 _FRAMES, _SEGMENTS = 0x00081160, 0x0062000B  # Referenced Frame Number, Referenced Segment Number of the same item
 _PER_FRAME = 0x52009230  # Per-Frame Functional Groups Sequence: item by item as the frames
-_STANDARD = re.compile(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # registered by DICOM (PS3.6 A)
+_STANDARD = Expression(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # registered by DICOM (PS3.6 A)
 _DIGITS, _LARGEST = 10, 2**32 - 1  # of a number of 32 bits
 
 
@@ -33,6 +33,9 @@ class Reference:
 
 
 References = Counter[Reference]  # how often each stands there
+
+
+_NONE: References = Counter()  # not to be added to
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ def _among(layout: Layout, values: Iterable[Value]) -> References:
             uids.append(value)
         elif tag in (_FRAMES, _SEGMENTS):
             numbers.setdefault((value.path[:-1], value.items), {})[tag] = _numbers(layout, value)
+    if not uids:
+        return _NONE
     found: References = Counter()
     for value in uids:
         beside = numbers.get((value.path[:-1], value.items), {}) if value.path[-1] == _INSTANCE else {}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.text_tokens import CLAUSE_END, Token
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def drop_bare(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
             if not denies(text, clause, index, vocabulary) or any(later.keep for later in clause[index + 1 :]):
                 continue
             before = [one for one in clause[:index] if one.keep]
-            answers = not before and re.search(r"[:?]\s*$", text[: token.start])
+            answers = not before and expression(r"[:?]\s*$").search(text[: token.start])
             both = vocabulary.negations[token.word]
             if answers or (both and token.word not in vocabulary.cues.bare):
                 continue
@@ -55,7 +54,7 @@ def denies(text: str, tokens: list[Token], index: int, vocabulary: Vocabulary) -
     token = tokens[index]
     if not token.keep or token.word not in vocabulary.negations:
         return False
-    if not index or token.word not in vocabulary.cues.marks or not re.match(r"\.? ?\d", text[token.end :]):
+    if not index or token.word not in vocabulary.cues.marks or not expression(r"\.? ?\d").match(text[token.end :]):
         return True
     before = tokens[index - 1]
     pointed = token.text[0].isupper() and text[token.end] == "."
@@ -158,7 +157,7 @@ def drop_single_sides(text: str, tokens: list[Token], vocabulary: Vocabulary) ->
             continue
         if tokens[other].word in _SIDES_JOINED and other + 1 < len(tokens):
             other += 1
-            joined = re.fullmatch(r"[.]?\s+[^\W\d_]+[.]?\s+", text[token.end : tokens[other].start]) is not None
+            joined = expression(r"[.]?\s+[^\W\d_]+[.]?\s+").fullmatch(text[token.end : tokens[other].start]) is not None
         else:
             joined = _COMPARED.fullmatch(text, token.end, tokens[other].start) is not None
         if joined and tokens[other].word in sides and token.keep != tokens[other].keep:
@@ -171,7 +170,7 @@ def keep_answers(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None
     for question, answer in pairwise(tokens):
         if answer.word not in vocabulary.cues.answers or not answer.text.islower():
             continue
-        asked = re.fullmatch(r"\s*[:?]\s*", text[question.end : answer.start]) is not None
+        asked = expression(r"\s*[:?]\s*").fullmatch(text[question.end : answer.start]) is not None
         if asked and _ANSWERED.match(text, answer.end):
             answer.keep = question.keep
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from phi_deid_pipeline.expressions import expression
 from phi_deid_pipeline.text_tokens import ENDS, Token, is_initial
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ def _phrase_at(text: str, tokens: list[Token], phrase: tuple[str, ...]) -> list[
         if found and token.word == "s" and between in _APOSTROPHES:
             found.append(token)
             continue
-        number = token.keep and (token.text == rest[0] or (rest[0] == "#" and re.fullmatch(r"[0-9]{1,2}", token.text)))
+        number = token.keep and (
+            token.text == rest[0] or (rest[0] == "#" and expression(r"[0-9]{1,2}").fullmatch(token.text))
+        )
         if not (number or (rest[0] in (token.word, token.text) and (token.keep or token.unknown))):
             return []
         if (
             found
-            and not re.fullmatch(r"[ \t-]{1,3}", between)
+            and not expression(r"[ \t-]{1,3}").fullmatch(between)
             and not (found[-1].word in _SHORTENED and between in {".", ". "})
         ):
             return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.languages import Languages, spellings
 from phi_deid_pipeline.text_forms import Form
 from phi_deid_pipeline.text_forms import any_of as _any
@@ -49,50 +48,16 @@ _ABROAD_PLUS = (
 )
 
 
-# What forms need that take long to compile; each finds something in every match of those that name it.
-_YEAR_THERE = Expression(r"(?:19|20)\d\d")
-_OLD_AGE_THERE = Expression(rf"(?<!\d)(?:89|{_OLD})(?!\d)")
-_NINETY_THERE = Expression(r"(?<!\d)(?:9\d|1[0-5]\d)")
-_POINT_THEN_LETTERS = Expression(r"\.[^\W\d_]{2}")
-_POSTCODE_THERE = Expression(r"[A-Za-z]\d[A-Za-z\d]?\s?\d[A-Za-z]{2}")
-_TOWN_AND_AREA_THERE = Expression(r"[A-Za-z]{3},?\s[A-Z]{2}\d")
-_NUMBER_THEN_WORD = Expression(r"\d\.?[-\s./,']{0,2}[^\W\d_]")
-_WORD_THEN_NUMBER = Expression(r"[^\W\d_][-\s./]{1,4}\d")
-_FOUR_DIGITS_THEN_WORD = Expression(r"(?<!\d)\d{4}\s?[^\W\d_]")
-_DIGITS_THEN_WORD = Expression(r"\d{3}\s[^\W\d_]")
-_LETTER_THEN_FOUR_DIGITS = Expression(r"[A-Z][- ]?\d{4}")
-_FIVE_DIGITS_THERE = Expression(r"(?<!\d)\d{5}(?!\d)")
-# Expression, what stands between its numbers and how often, digits in a row.
 _NUMERIC = (
-    (  # 2020-01-31
-        r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",
-        "-/. ",
-        2,
-        4,
-    ),
-    (
-        r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.]['’`´]?(?:(?:19|20)\d\d|\d\d)(?![\d.])",
-        "-/.",
-        2,
-        2,
-    ),
-    (rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])", "/", 1, 2),  # 31/01, 01/31
-    (r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)", "-/.", 1, 4),  # 01/2020
-    (r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)", ".", 2, 2),  # 23.09.
-    (rf"(?<![\d,.]){DAY},{DAY},{YEAR}(?!,?\d)", ",", 2, 4),  # 31,01,2020
-    (  # 31_01_20
-        rf"(?<!\d)(?<!\d_)(?:{_TWO_DAY}_{_TWO_MONTH}|{_TWO_MONTH}_{_TWO_DAY})_(?:{YEAR}|\d\d)(?!_?\d|[^\W_])",
-        "_",
-        2,
-        2,
-    ),
-    (rf"(?<!\d)(?<!\d_){YEAR}_{_TWO_MONTH}_{_TWO_DAY}(?!_?\d|[^\W_])", "_", 2, 4),  # 2020_01_31
-    (  # S26.4.3
-        rf"{START}(?-i:[MTSHR])\d{{1,2}}(?P<era>[./-]){MONTH_NUMBER}(?P=era){DAY}(?![^\W_]|[./-]\d)",
-        "./-",
-        2,
-        1,
-    ),
+    r"(?<!\d)(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ](?:0?[1-9]|[12]\d|3[01])(?!\d)(?:T(?=\d))?",  # 2020-01-31
+    r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.]['’`´]?(?:(?:19|20)\d\d|\d\d)(?![\d.])",
+    rf"(?<![\w./])(?:{_TWO_DAY}/{_TWO_MONTH}|{_TWO_MONTH}/{_TWO_DAY})(?![\w./])",  # 31/01, 01/31
+    r"(?<!\d)(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d(?!\d)",  # 01/2020
+    r"(?<![\w.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\w)",  # 23.09.
+    rf"(?<![\d,.]){DAY},{DAY},{YEAR}(?!,?\d)",  # 31,01,2020
+    rf"(?<!\d)(?<!\d_)(?:{_TWO_DAY}_{_TWO_MONTH}|{_TWO_MONTH}_{_TWO_DAY})_(?:{YEAR}|\d\d)(?!_?\d|[^\W_])",  # 31_01_20
+    rf"(?<!\d)(?<!\d_){YEAR}_{_TWO_MONTH}_{_TWO_DAY}(?!_?\d|[^\W_])",  # 2020_01_31
+    rf"{START}(?-i:[MTSHR])\d{{1,2}}(?P<era>[./-]){MONTH_NUMBER}(?P=era){DAY}(?![^\W_]|[./-]\d)",  # S26.4.3
 )
 _MAC = r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
 _GROUPS = r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}"
@@ -144,12 +109,12 @@ _OTHER_ERAS = r"(?:พ\.ศ\.|ค\.ศ\.|佛[曆历]|檀紀|단기)\s?\d{4}"
 
 def _national() -> Iterator[Form]:
     """Yield numbers of states, postcodes of Canada and Ireland and dates of East Asia, Japanese and Chinese eras too."""
-    yield Form(rf"(?<![\w.+-])(?:{NATIONAL})(?![\w-]|\.\d)", digits=6, run=2)
-    yield Form(rf"(?<![\w.-])(?-i:{SPANISH})(?![\w-])", digits=7, run=7)
+    yield Form(rf"(?<![\w.+-])(?:{NATIONAL})(?![\w-]|\.\d)", digits=6)
+    yield Form(rf"(?<![\w.-])(?-i:{SPANISH})(?![\w-])", digits=7)
     yield Form(rf"{START}{_CANADIAN}{END}", digits=3)
     yield Form(rf"{START}{_IRISH}{END}", digits=2)
-    yield Form(rf"{_ERA_NAME}|{_EAST_ASIAN}", marks="年년")
-    yield Form(_OTHER_ERAS, marks="ศ佛檀단", digits=4)
+    yield Form(rf"{_ERA_NAME}|{_EAST_ASIAN}")
+    yield Form(_OTHER_ERAS, digits=4)
 
 
 def _births(languages: Languages) -> Iterator[Form]:
@@ -157,8 +122,8 @@ def _births(languages: Languages) -> Iterator[Form]:
     labels, on = languages.birth_labels + languages.birth_date_labels, _any(languages.date_words)
     day = rf"(?:{DAY}[ ./-]{{1,2}}{DAY}[ ./-]{{1,2}}(?:{YEAR}|\d\d)|{YEAR}[ ./-]{MONTH_NUMBER}[ ./-]{DAY})(?![.,]?\d|[^\W_])"
     label = rf"{START}{_any(labels)}(?:\([a-z]{{1,2}}\))?[ .:=]{{0,3}}(?:{on}\s{{1,2}})?"
-    yield Form(rf"{label}{day}", digits=4, run=2, starts=labels)
-    yield Form(rf"(?<![\w*])\*\s?{day}", digits=4, marks="*")
+    yield Form(rf"{label}{day}", digits=4)
+    yield Form(rf"(?<![\w*])\*\s?{day}", digits=4)
 
 
 def described_forms(languages: Languages) -> Iterator[Form]:
@@ -167,58 +132,51 @@ def described_forms(languages: Languages) -> Iterator[Form]:
     yield from _births(languages)
     month = _any(languages.months)
     of = rf"(?:[-\s./,']{{0,2}}|\s{_any(languages.date_links)}\s)"
-    months = languages.months
-    yield Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}", marks="@")  # e-mail
-    yield Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}", marks="@")  # an account without a domain, as mk@host
-    yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+", marks=":.")  # URL
-    yield Form(_HOST, needs=_POINT_THEN_LETTERS)
-    yield Form(_INSIDE_HOST, needs=_POINT_THEN_LETTERS)
-    yield Form(_NETWORK, marks=":-.", times=2)
-    yield Form(rf"{START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+", starts=languages.account_labels)
+    yield Form(r"[^\s@,;]{1,64}@[^\s@,;]{1,255}\.[^\s@,;]{1,64}")  # e-mail
+    yield Form(r"[^\s@,;]{1,64}@[^\W\d_][\w.-]{0,63}")  # an account without a domain, as mk@host
+    yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?\S+|\bwww\.\S+")  # URL
+    yield Form(_HOST)
+    yield Form(_INSIDE_HOST)
+    yield Form(_NETWORK)
+    yield Form(rf"{START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+")
     # MTRA: xy
     yield Form(
         rf"{START}{_any(languages.role_labels)}\s?[:=]\s?(?P<initials>[^\W\d_]{{1,3}}){END}",
-        starts=languages.role_labels,
     )
     # quinze mars
     day = rf"{START}{_any(languages.day_words)}[- ]{_any(languages.ambiguous_months)}{END}"
-    yield Form(day, starts=languages.day_words)
-    yield Form(r"(?<![\w])[a-z]?#[ ]?\d{4,}(?![^\W_])", marks="#", digits=1)  # #4711, A#4711
-    yield Form(rf"{START}(?-i:[A-Z]{{2}}-\d{{3}}-[A-Z]{{2}}){END}", marks="-", digits=3)  # a French or Italian plate
+    yield Form(day)
+    yield Form(r"(?<![\w])[a-z]?#[ ]?\d{4,}(?![^\W_])", digits=1)  # #4711, A#4711
+    yield Form(rf"{START}(?-i:[A-Z]{{2}}-\d{{3}}-[A-Z]{{2}}){END}", digits=3)  # a French or Italian plate
     beneficiary = r"(?-i:[1-9][A-Z][0-9A-Z][0-9]-?[A-Z][0-9A-Z][0-9]-?[A-Z]{2}[0-9]{2})"  # of Medicare
     yield Form(rf"{START}{beneficiary}{END}", digits=5)
-    yield Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", marks=".", times=3, digits=4)  # IP address
-    yield Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", marks=".", times=4, digits=5)  # UID
+    yield Form(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])", digits=4)  # IP address
+    yield Form(r"(?<![\w.])[0-2](?:\.\d+){4,}", digits=5)  # UID
     roman = rf"(?<!\w){DAY}(?P<mark>[-./ ]?){_ROMAN}(?P=mark){YEAR}{END}|(?<![\w./-]){DAY}(?P<short>[./-]){_ROMAN}(?P=short)\d\d"
-    yield Form(rf"(?:{roman})(?![./-]?\w)", marks="IVX", digits=3, run=2)  # 24.XII.2019
-    for pattern, between, times, run in _NUMERIC:
-        yield Form(pattern, marks=between, times=times, digits=3, run=run)
-    yield Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])", marks=" ", times=3)  # S M I T H, known or not
+    yield Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
+    for pattern in _NUMERIC:
+        yield Form(pattern, digits=3)
+    yield Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])")  # S M I T H, known or not
     yield Form(
         rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",
         digits=1,
-        needs=_NUMBER_THEN_WORD,
-        holds=months,
     )
     yield Form(
         rf"(?<![^\W_]){month}\.?[-\s./]{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:[-\s./,]{{1,2}}\d{{2,4}})?(?![^\W_])",
         digits=1,
-        needs=_WORD_THEN_NUMBER,
-        starts=months,
     )
     ambiguous = languages.ambiguous_months
     yield Form(
         rf"(?<!\w)\d{{1,2}}(?:er|\.)?[-\s./]{{1,2}}{_any(ambiguous)}[-\s./]{{1,2}}{YEAR}{END}",
         digits=1,
-        starts=ambiguous,
     )
     yield from _weeks(languages)
     clock = r"(?<![\d:])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?![\d:])"  # time of day
-    yield Form(clock, marks=":", digits=1)
+    yield Form(clock, digits=1)
     # Telephone, SSN: checked for seven digits.
-    yield Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", marks=" ./-", times=2, digits=6, run=2)
-    yield Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", marks="- ", digits=7, run=4)  # local telephone
-    yield Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?![^\W_])", marks="0+", digits=7)
+    yield Form(r"\+?\(?\d{2,5}\)?(?:[ ./-]\(?\d{2,6}\)?){2,}(?!\d)", digits=6)
+    yield Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", digits=7)  # local telephone
+    yield Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?![^\W_])", digits=7)
     yield from _extensions(languages)
     yield from _ages(languages)
 
@@ -226,82 +184,70 @@ def described_forms(languages: Languages) -> Iterator[Form]:
 def _weeks(languages: Languages) -> Iterator[Form]:
     """Yield weeks of a year."""
     weeks = languages.week_labels
-    yield Form(rf"(?<![\w.-]){YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{END}", digits=6, holds=("w",))  # 2020-W03
-    yield Form(rf"{START}(?-i:W){_WEEK}[-/]{YEAR}(?!\d)", marks="-/", digits=5, starts=("w",))
+    yield Form(rf"(?<![\w.-]){YEAR}-?W(?:0[1-9]|[1-4]\d|5[0-3])(?:-?[1-7])?{END}", digits=6)  # 2020-W03
+    yield Form(rf"{START}(?-i:W){_WEEK}[-/]{YEAR}(?!\d)", digits=5)
     link = rf"(?:\s?[-/.,]\s?|\s(?:{_any(languages.date_links)}\s)?)"
-    yield Form(rf"{START}{_any(weeks)}[ .:]{{0,2}}{_WEEK}{link}{YEAR}(?!\d)", digits=5, starts=weeks)
+    yield Form(rf"{START}{_any(weeks)}[ .:]{{0,2}}{_WEEK}{link}{YEAR}(?!\d)", digits=5)
     alone = rf"{START}(?<!\d )(?-i:KW)[ .]{{0,2}}{_WEEK}(?:/\d\d)?(?![.,]?\d|[^\W_])"  # Kalenderwoche
-    yield Form(alone, digits=1, starts=("kw",))
+    yield Form(alone, digits=1)
 
 
 def _extensions(languages: Languages) -> Iterator[Form]:
     """Yield extensions of telephones."""
     extension = rf"{_any(languages.extension_marks)}\.?\s?\d{{1,6}}{END}"
-    yield Form(
-        rf"(?<=\d{{3}}[-. ]\d{{4}})[ ,;]{{1,2}}{extension}", marks="-. ", digits=8, starts=languages.extension_marks
-    )
+    yield Form(rf"(?<=\d{{3}}[-. ]\d{{4}})[ ,;]{{1,2}}{extension}", digits=8)
     # x4711; not a size (512 x4096) nor round
     size = r"(?:\d+00|1024|1536|2048|3072|4096)\b"
-    yield Form(rf"{START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4, starts=("x",))
+    yield Form(rf"{START}(?<![\d.,] )(?-i:x)(?!{size})\d{{4,5}}(?![^\W_]|[.,]\d)", digits=4)
     # Durchwahl; a round number is a series of diffusion, and 120 where a value begins with it or behind its kind
     weighted = rf"(?:(?<=^DW )|(?<=MR DW )|(?<=MRT DW )|(?<=MRI DW )|(?<=\d DW ))\d\d0{END}"
     direct = rf"(?:\s-\d{{2,5}}|[ .:]{{1,3}}(?!\d*[05]0{END})(?!{weighted})\d{{3,5}}(?![.,/-]?\d))"
-    yield Form(rf"{START}(?-i:DW){direct}{END}", digits=2, starts=("dw",))
+    yield Form(rf"{START}(?-i:DW){direct}{END}", digits=2)
     inside, short = languages.extension_labels, languages.short_phone_labels
-    yield Form(rf"{START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{END}", digits=1, starts=inside)
+    yield Form(rf"{START}{_any(inside)}[ .:=#]{{0,3}}-?\d{{1,6}}{END}", digits=1)
     number = rf"(?:{_any(languages.number_marks)}[ .:]{{0,2}})?\d{{3,6}}(?![.,/-]?\d|[^\W_]|\s?(?:{COUNTED})(?![^\W_]))"
-    yield Form(rf"{START}{_any(short)}[ .:=#]{{1,3}}{number}", digits=3, starts=short)  # bip 123; not ring 120 mm
+    yield Form(rf"{START}{_any(short)}[ .:=#]{{1,3}}{number}", digits=3)  # bip 123; not ring 120 mm
 
 
 def _ages(languages: Languages) -> Iterator[Form]:
     """Yield ages with a unit, and those above 89 in other forms."""
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
-    old, units_of = _any(languages.age_words), languages.age_units
+    old = _any(languages.age_words)
     short, of_months = _any(languages.short_age_units), _any(languages.age_month_units)
     age = rf"(?<!\w)\d{{1,3}}[+]?[- ]?(?:{units or _NEVER})(?:[- ]?{old})?{END}"
-    yield Form(age, digits=1, holds=units_of)
+    yield Form(age, digits=1)
     yield from _old_persons(languages)
-    yield Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", marks="yY", digits=1)
+    yield Form(r"(?<!\w)\d{1,3}[- ]?y[./-]{0,2}o\b|(?<!\w)0\d\dY\b", digits=1)
     labels, births, words = languages.age_labels, languages.birth_labels, languages.old_ages
     aged = rf"{START}{_any(labels)}[ :=>]{{1,3}}"
-    yield Form(rf"{START}{_any(labels)}_?(?:0\d\d|{_OLD})y?{END}", digits=2, starts=labels)  # AGE093Y
-    yield Form(
-        rf"(?<![\w.,]){_OLD}\.\s?(?:{units or _NEVER}){END}\.?", digits=2, marks=".", needs=_OLD_AGE_THERE
-    )  # 93. Lebensjahr
-    yield Form(rf"{aged}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{END}", digits=1, starts=labels)  # aged 1080 months
+    yield Form(rf"{START}{_any(labels)}_?(?:0\d\d|{_OLD})y?{END}", digits=2)  # AGE093Y
+    yield Form(rf"(?<![\w.,]){_OLD}\.\s?(?:{units or _NEVER}){END}\.?", digits=2)  # 93. Lebensjahr
+    yield Form(rf"{aged}(?:10[89]|1[1-5]\d)\d[- ]?{of_months}{END}", digits=1)  # aged 1080 months
     yield Form(
         rf"{aged}(?:{_OLD}|\d{{4,5}})(?:[- ]?(?:{units or _NEVER}|{short}\.?))?(?!\.?\d|[^\W_])",
         digits=1,
-        starts=labels,
     )
     yield Form(  # 92 J.; 90Y: tracer
         rf"(?<![\w.,])(?!(?-i:90Y\b))(?:{_OLD}[- ]?{short}|(?:10[89]|1[1-5]\d)\d[- ]?{of_months}){END}\.?",
         digits=2,
-        run=2,
-        needs=_NINETY_THERE,
     )
     yield Form(  # Jahrgang 31
-        rf"{START}{_any(births)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])", digits=1, starts=births
+        rf"{START}{_any(births)}[ .:=]{{1,3}}(?:(?:18|19|20)?\d\d)(?![./-]?\d|[^\W_])", digits=1
     )
-    yield Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=2, needs=_NINETY_THERE)
+    yield Form(rf"(?<![^\W_])(?-i:[MFW])(?:\s?/\s?)?{_OLD}y?(?!\.?\d|[^\W_])", digits=2)
     yield Form(
         rf"(?<![\w.,/-]){_OLD}(?:st|nd|rd|th|[.eº°])\s?{_any(births)}{END}",
         digits=2,
-        needs=_OLD_AGE_THERE,
-        holds=births,
     )  # 97th birthday
-    yield Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2, marks="/")  # 92/M
+    yield Form(rf"(?<![\w.,/-]){_OLD}\s?/\s?(?-i:[MFW])(?![^\W_]|/)", digits=2)  # 92/M
     counted = rf"(?!\s?(?:{COUNTED})(?![^\W_]))"
-    yield Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2, needs=_OLD_AGE_THERE)  # F 95
-    yield Form(
-        rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){END}", digits=2, needs=_NINETY_THERE
-    )  # 100 F is a size or a temperature
-    yield Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2, needs=_NINETY_THERE)  # 95a, anni
+    yield Form(rf"{_APART}(?-i:[MF])\s{_OLD}(?!\.?\d|[^\W_]){counted}", digits=2)  # F 95
+    yield Form(rf"{_APART}(?:9\d|10[1-9]|11\d)\s(?-i:[MF]){END}", digits=2)  # 100 F is a size or a temperature
+    yield Form(rf"(?<![\w.,/-]){_OLD}(?-i:a(?![^\W_]|\.\w)|\sa{_PART_END})", digits=2)  # 95a, anni
     # Ages above 89 beside the sex; Tc-99m is no age.
-    yield Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=2, needs=_NINETY_THERE)
+    yield Form(r"(?<![\w.,-])(?<!TC )(?:9\d|1[01]\d)(?-i:[MF])(?![^\W_]|[ -]?TC\b)", digits=2)
     yield Form(
         rf"{START}{_any(words)}(?:[- ](?:and[- ])?[^\W\d_]+){{0,2}}?[- ](?:{units or _NEVER})(?:[- ]?{old})?{END}",
-        starts=words,
     )
 
 
@@ -316,52 +262,42 @@ def _old_persons(languages: Languages) -> Iterator[Form]:
     yield Form(
         rf"{START}{persons}[ ,:(]{{1,3}}(?P<only1>{age})",
         digits=2,
-        needs=_OLD_AGE_THERE,
-        starts=languages.person_words,
     )
     behind = rf"(?<![\w.,/-])(?P<only2>{age})[ ,)]{{1,2}}{persons}{END}"
-    yield Form(behind, digits=2, needs=_OLD_AGE_THERE, starts=languages.person_words)
-    signs = (*languages.over_words, ">", "≥")
-    there = {"digits": 2, "needs": _OLD_AGE_THERE, "holds": signs}
-    yield Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){END})", **there)
-    yield Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){END}", **there)
+    yield Form(behind, digits=2)
+    yield Form(rf"{_APART}{above}(?:{_PART_END}|\s?(?:{units}){END})", digits=2)
+    yield Form(rf"(?<![\w.,/-]){above}\s?(?:{units}){END}", digits=2)
     yield Form(
         rf"{_APART}{old}[+]{_PART_END}|(?<![\w.,/-]){old}[+]\s?(?:{units}){END}",
         digits=2,
-        marks="+",
-        needs=_OLD_AGE_THERE,
     )
     yield from _persons_linked(
         languages, rf"{age}(?!\s?(?:[mk]?w|percent|mmhg)\b)", rf"{words}(?:[- ]{_any(languages.number_words)})?"
     )
-    yield Form(rf"{_APART}{old}\sa\.(?=\s)", digits=2, starts=("a",))  # 93 a. con caída
-    yield Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2, starts=("a",))  # 94 a, mit Sturz; not HR 94 a riposo
-    yield Form(rf"{START}{over}\s{words}{END}", starts=languages.over_words)
+    yield Form(rf"{_APART}{old}\sa\.(?=\s)", digits=2)  # 93 a. con caída
+    yield Form(rf"{_APART}{old}\sa(?=\s[^\W\d_])", digits=2)  # 94 a, mit Sturz; not HR 94 a riposo
+    yield Form(rf"{START}{over}\s{words}{END}")
     decades = languages.decade_words
-    yield Form(rf"{START}(?:{_any(decades)}[ -]{{1,2}}){{1,3}}(?:9\d['’]?s|{words}){END}", starts=decades)
+    yield Form(rf"{START}(?:{_any(decades)}[ -]{{1,2}}){{1,3}}(?:9\d['’]?s|{words}){END}")
     sexes = rf"{_APART}(?-i:[MFWmfw]),\s?{old}{_PART_END}|{_APART}{old}\s(?-i:w){_PART_END}"
-    yield Form(sexes, digits=2, starts=("m", "f", "w"))
+    yield Form(sexes, digits=2)
     yield from _ages_beside_signs(units, counted)
-    yield Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2, marks="åÅлЛгГ歳才岁歲세살ป")
+    yield Form(rf"(?<![\w.,/-]){old}[- ]?(?:{_AGE_UNITS_ELSEWHERE})", digits=2)
 
 
 def _ages_beside_signs(units: str, counted: str) -> Iterator[Form]:
     """Yield ages above 89 beside a sign or letter of the sex or of years, and with a half: ♀ 93, w/93, m, 93, aa 93, 93.5 yo."""
     old = r"(?:9\d|1[01]\d)"
-    yield Form(
-        rf"[♀♂]\s?(?:d[ei]\s)?{old}(?!\d)(?:\s?(?:{units}|a){END})?|(?<![\w.,/-]){old}\s?[♀♂]", marks="♀♂", digits=2
-    )
+    yield Form(rf"[♀♂]\s?(?:d[ei]\s)?{old}(?!\d)(?:\s?(?:{units}|a){END})?|(?<![\w.,/-]){old}\s?[♀♂]", digits=2)
     yield Form(
         rf"{_APART}(?-i:[mwfh])(?:,?\s|\s?/\s?){old}{counted}",
         digits=2,
-        needs=_OLD_AGE_THERE,
-        starts=("m", "w", "f", "h"),
     )
-    yield Form(rf"{_APART}(?-i:H)\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("h",))
-    yield Form(rf"(?<![\w.,/-]){old}\s?/\s?(?-i:[mwfh])(?![^\W_]|/)", marks="/", digits=2)
-    yield Form(rf"{START}(?-i:aa)\.?\s{old}{counted}", digits=2, needs=_OLD_AGE_THERE, starts=("aa",))
+    yield Form(rf"{_APART}(?-i:H)\s{old}{counted}", digits=2)
+    yield Form(rf"(?<![\w.,/-]){old}\s?/\s?(?-i:[mwfh])(?![^\W_]|/)", digits=2)
+    yield Form(rf"{START}(?-i:aa)\.?\s{old}{counted}", digits=2)
     half = r"(?:[.,]\d|\s?½|\s1/2)"
-    yield Form(rf"(?<![\w.,/-]){old}{half}[- ]?(?:{units}|y[./-]{{0,2}}o){END}", digits=2, needs=_OLD_AGE_THERE)
+    yield Form(rf"(?<![\w.,/-]){old}{half}[- ]?(?:{units}|y[./-]{{0,2}}o){END}", digits=2)
 
 
 def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[Form]:
@@ -369,14 +305,13 @@ def _persons_linked(languages: Languages, age: str, in_words: str) -> Iterator[F
     link, titles = _any(languages.person_links), languages.person_titles
     persons = (*languages.person_words, *languages.pronouns, *titles)
     linked = rf"{START}{_any(persons)}(?:['’]s|\.?\s{link})\s"
-    yield Form(rf"{linked}(?P<only3>{age})", digits=2, needs=_OLD_AGE_THERE, starts=persons)
-    yield Form(rf"{START}{_any(titles)}[ .,:]{{1,2}}(?P<only4>{age})", digits=2, needs=_OLD_AGE_THERE, starts=titles)
+    yield Form(rf"{linked}(?P<only3>{age})", digits=2)
+    yield Form(rf"{START}{_any(titles)}[ .,:]{{1,2}}(?P<only4>{age})", digits=2)
     verbs = languages.birthday_verbs
-    yield Form(rf"{START}{_any(verbs)}\s(?!90)(?P<only5>{age})", digits=2, needs=_OLD_AGE_THERE, starts=verbs)
-    spelled = languages.old_ages
-    yield Form(rf"{START}{_any(languages.age_labels)}\s(?P<only6>{in_words}){END}", starts=languages.age_labels)
-    yield Form(rf"{linked}(?P<only7>{in_words}){END}(?! ?%)", starts=persons)
-    yield Form(rf"{START}{in_words}[- ]y[./-]{{0,2}}o\b", starts=spelled)
+    yield Form(rf"{START}{_any(verbs)}\s(?!90)(?P<only5>{age})", digits=2)
+    yield Form(rf"{START}{_any(languages.age_labels)}\s(?P<only6>{in_words}){END}")
+    yield Form(rf"{linked}(?P<only7>{in_words}){END}(?! ?%)")
+    yield Form(rf"{START}{in_words}[- ]y[./-]{{0,2}}o\b")
 
 
 def labelled_forms(languages: Languages) -> Iterator[Form]:
@@ -386,33 +321,31 @@ def labelled_forms(languages: Languages) -> Iterator[Form]:
     value = rf"{part}{{0,12}}\d{part}{{0,24}}(?:[ -](?=\d|[A-Z]?\d){part}{{1,20}}){{0,4}}"
     mark = rf"(?:[ .]{{0,2}}(?:{number}\.?)?[ .]{{0,2}}[:#=]+[ ]?|[ .]{{1,3}}{number}\.?[ :#=]{{0,3}}|[ ]?#[ ]?)"
     labels, marked = languages.id_labels, languages.id_labels_with_mark
-    yield Form(rf"{START}{_any(labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}", digits=1, starts=labels)
+    yield Form(rf"{START}{_any(labels)}(?:{mark}|[ .:#=-]{{0,3}}){value}", digits=1)
     numbers = r"(?:\d{4,}(?:[/-]\d{1,6}(?!\d))?|\d\d[/-]\d{4,6})"  # 4711, 4711/23, 23-4711
-    yield Form(rf"{START}{_any(marked)}(?:{mark}{value}|[ ]?{numbers}{END})", digits=1, starts=marked)
+    yield Form(rf"{START}{_any(marked)}(?:{mark}{value}|[ ]?{numbers}{END})", digits=1)
     plate = r"(?=[A-Z -]{0,8}\d)(?-i:[A-Z0-9]{1,4}(?:[ -]{1,3}[A-Z0-9]{1,4}){0,3})"
     plates, phones = languages.plate_labels, languages.phone_labels
-    yield Form(rf"{START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{END}", digits=1, starts=plates)
-    yield Form(rf"{START}{number}[.:]?\s?(?!\d+00{END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4, run=4)  # No 4711
-    yield Form(rf"{START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{END}", digits=5, run=3, marks="/")  # of pathology: E 4711/23
+    yield Form(rf"{START}{_any(plates)}(?:{mark}|[ .:#=-]{{0,3}}){plate}{END}", digits=1)
+    yield Form(rf"{START}{number}[.:]?\s?(?!\d+00{END})\d{{4,}}(?![.,]?\d|[^\W_])", digits=4)  # No 4711
+    yield Form(rf"{START}(?-i:[EHZ])[ -]?\d{{3,6}}/\d\d{END}", digits=5)  # of pathology: E 4711/23
     pathology = r"(?:(?:[SHPEZ]|SP)\d\d-(?!\d*00(?!\d))\d{4,6}|[SHEZ]/\d\d/\d{3,6})"  # S23-4471, H/23/4471
-    yield Form(rf"{START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5, run=3, marks="-/")
+    yield Form(rf"{START}(?-i:{pathology})(?![^\W_]|[/-]\d)", digits=5)
     room = rf"{START}(?-i:ch|st)\.\s?\d{{3}}(?![.,/-]?\d|[^\W_])(?!\s?(?:{COUNTED})(?![^\W_]))"
-    yield Form(
-        room, digits=3, marks=".", starts=("ch", "st")
-    )  # chambre, stanza, Station; catheters and stages have no three digits
+    yield Form(room, digits=3)  # chambre, stanza, Station; catheters and stages have no three digits
     wards = languages.ward_labels
     code = r"(?:\d{1,3}[a-z]?|[A-Z]-?\d{1,3})"
-    yield Form(rf"{START}{_any(wards)}\.?\s{code}{END}", digits=1, starts=wards)  # Ward 7, Room B-214
+    yield Form(rf"{START}{_any(wards)}\.?\s{code}{END}", digits=1)  # Ward 7, Room B-214
     # Station 3B; not a vertebra, 3D, 3T or the 4R of lymph nodes.
     lettered, code = languages.ward_labels_with_letter, r"(?:\d{1,2}[abcefijnopquvwz]|(?-i:[ABD-KM-RU-Z])\d{1,2})"
     no_node = r"(?<!node )(?<!nodal )(?<!nodes )(?<!lymph )(?<!LN )"
-    yield Form(rf"{START}{no_node}{_any(lettered)}\.?\s{code}{END}", digits=1, starts=lettered)
+    yield Form(rf"{START}{no_node}{_any(lettered)}\.?\s{code}{END}", digits=1)
     digits = r"(?=(?:\D{0,3}\d){4})\+?\(?\d[\d ()/.-]{2,20}\d"
     extension = (
         rf"(?:[ ,;-]{{0,3}}{_any(languages.extension_marks + languages.extension_labels)}[ .:]{{0,2}}-?\d{{1,6}}{END})?"
     )
     phone = rf"{START}{_any(phones)}[ .:#=]{{0,3}}(?:{number}\.?)?[ :#]{{0,2}}(?:x(?=\d))?{digits}{extension}"
-    yield Form(phone, digits=1, starts=phones)
+    yield Form(phone, digits=1)
 
 
 def address_forms(languages: Languages) -> Iterator[Form]:
@@ -421,47 +354,40 @@ def address_forms(languages: Languages) -> Iterator[Form]:
     street, short = _any(languages.street_words), "|".join(s.capitalize() for s in languages.short_street_words)
     words = rf"(?:(?:[NSEW]|NE|NW|SE|SW)\.?\s)?(?P<street1>{_NAME}(?:\s{_NAME}){{0,2}}?)\s"
     tail = r"(?:,?\s(?:apt|suite|ste|unit|floor|fl|room|rm|#)\.?\s?#?\w{1,5})?"
-    full, shortened = languages.street_words, languages.short_street_words
-    yield Form(rf"(?<![\w.]){house}\s{words.replace('?P<street1>', '?:')}{street}{END}\.?{tail}", digits=1, starts=full)
-    yield Form(rf"(?<![\w.]){house}\s{words}(?-i:{short or _NEVER}){END}\.?{tail}", digits=1, starts=shortened)
+    yield Form(rf"(?<![\w.]){house}\s{words.replace('?P<street1>', '?:')}{street}{END}\.?{tail}", digits=1)
+    yield Form(rf"(?<![\w.]){house}\s{words}(?-i:{short or _NEVER}){END}\.?{tail}", digits=1)
     suffix = _any(languages.street_suffixes)
     street3 = rf"{START}(?P<street3>{_NAME}?{suffix}\.?|{_NAME}[ -]{suffix}\.?)\s{{0,2}}\d{{1,4}}\s?[a-z]?{END}"
-    yield Form(street3, digits=1, holds=languages.street_suffixes)
+    yield Form(street3, digits=1)
     prefix = rf"{START}(?-i:(?i:{_any(languages.street_prefixes)}))(?:\s?(?:d[eiu]|des|del|dell[ao]|l[aeo]s?)\b|\s[ld]['’])*\s?"
     number = r"(?:,?\s{0,2}(?:n[°ºo.]?\s?)?\d{1,4}(?:\s?(?:bis|ter|[a-z]))?)"
     place = rf"(?P<{{}}>{_NAME}(?:[ -]{_NAME}){{{{0,3}}}})"
-    kinds = languages.street_prefixes
     street4 = rf"(?<!\w)\d{{1,4}}(?:\s?(?:bis|ter))?,?\s{prefix}{place.format('street4')}"
-    yield Form(street4, digits=1, starts=kinds)
-    yield Form(rf"{prefix}{place.format('street5')}{number}{END}", digits=1, starts=kinds)
-    yield Form(rf"{prefix}\d{{1,6}}{END}", digits=1, starts=kinds)  # P.O. Box 12
+    yield Form(street4, digits=1)
+    yield Form(rf"{prefix}{place.format('street5')}{number}{END}", digits=1)
+    yield Form(rf"{prefix}\d{{1,6}}{END}", digits=1)  # P.O. Box 12
     states = [code.upper() for code in languages.states]
     alone = "|".join(code for code in states if code not in _IMAGING_STATES) or _NEVER
     state = rf"{_NAME}(?:\s{_NAME}){{0,2}},\s?(?-i:{'|'.join(states) or _NEVER})|(?-i:{alone})"
     yield Form(
         rf"(?<!\w)(?:{state}),?\s\d{{5}}(?:-\d{{4}})?(?!\d)",
         digits=5,
-        needs=_FIVE_DIGITS_THERE,
-        starts=languages.states,
     )
     town = rf"(?<![\w.-])(?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}}|\d\d-\d{{3}}|\d{{4}}-\d{{3}})\s(?P<street6>{_NAME}(?:-{_NAME})?)"  # ZIP and town
-    yield Form(town, digits=4, needs=_DIGITS_THEN_WORD)
+    yield Form(town, digits=4)
     letters = r"(?:AT|BE|CH|DK|FL|LI|LU|NL|[ABLN])[- ]?\d{4}|(?:DE|ES|FR|IT|[DEFI])[- ]?\d{5}"
-    yield Form(
-        rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){END}", digits=4, needs=_LETTER_THEN_FOUR_DIGITS
-    )  # CH3012 Bern, D 72076 Ulm
+    yield Form(rf"(?<![\w.-])(?-i:{letters})\s?(?P<street9>{_NAME}){END}", digits=4)  # CH3012 Bern, D 72076 Ulm
     yield Form(
         rf"(?<![\w.])\d{{4}}\s?(?-i:[A-Z]{{2}})\s(?P<street7>(?:den |de )?{_NAME}){END}",
         digits=4,
-        needs=_FOUR_DIGITS_THEN_WORD,
     )  # 1234 AB Town
     small = rf"(?<![\w.,-])[1-9]\d{{3}} (?!(?:{_NO_DUTCH_END}){END})[A-Z]{{2}} (?P<street10>[^\W\d_]{{4,}}){END}"
-    yield Form(small, digits=4, needs=_FOUR_DIGITS_THEN_WORD)  # 1016 gv amsterdam
+    yield Form(small, digits=4)  # 1016 gv amsterdam
     country = r"(?:A|AT|BE|CH|DK|FI|FL|HU|LI|LU|NL|NO|SI)-\d{4}|(?:D|DE|E|ES|F|FR|I|IT)-\d{5}|SE-\d{3} ?\d\d"
-    yield Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4, run=3, marks="-")  # A-6060
+    yield Form(rf"(?<![\w.-])(?-i:{country})(?!\.?\w|-)", digits=4)  # A-6060
     dutch = rf"(?-i:[1-9]\d\d[1-9]\s(?!(?:{_NO_DUTCH_END}){END})[A-Z]{{2}})"  # 1234 AB, which names one street
     parameter = r"(?<!t[eir] )(?<!t[eir]=)(?<!b )(?<!b=)(?<!series )(?<!image )(?<!slice )"
-    yield Form(rf"(?<![\w.,/=-]){parameter}{dutch}(?![^\W_]|[./-]\w)", digits=4, needs=_FOUR_DIGITS_THEN_WORD)
+    yield Form(rf"(?<![\w.,/=-]){parameter}{dutch}(?![^\W_]|[./-]\w)", digits=4)
     yield from _postcodes(languages)
 
 
@@ -471,26 +397,25 @@ def _postcodes(languages: Languages) -> Iterator[Form]:
     half = rf"(?:{'|'.join(areas) or _NEVER})\d[\dA-Z]?"
     inward = r"\d[ABD-HJLNP-UW-Z]{2}"
     whole = rf"{START}(?-i:{half}\s?{_NO_INWARD}{inward}){END}"  # LS9 7TF
-    yield Form(whole, digits=2, needs=_POSTCODE_THERE)
+    yield Form(whole, digits=2)
     # Halves that name no vertebra, series or view: SW1A 2AP, B33 8TH.
     long = "|".join(area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS) or _NEVER
     lettered = rf"(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z]\s?{inward}"
     whose = rf"(?:{long})\d[\dA-Z]?\s?\d(?:AP|AX|PA|SE|TE|TR)"  # LS1 4AP
     one = "|".join(area for area in areas if len(area) == 1) or _NEVER
     eighth = rf"(?:(?:{long})\d|(?:{one})\d\d)\s?\dTH"  # T12 8TH is a rib: no area is called T
-    yield Form(rf"{START}(?-i:{lettered}|{whose}|{eighth}){END}", digits=2, needs=_POSTCODE_THERE)
+    yield Form(rf"{START}(?-i:{lettered}|{whose}|{eighth}){END}", digits=2)
     # In lower case no halves of a letter and a digit, which levels and branches have: sw1a 1aa, m13 9pl.
     small = inward.lower()
     outward = rf"(?:(?:{long})\d[\dA-Z]?|(?:{one})\d\d|(?:{'|'.join(areas) or _NEVER})\d[A-HJ-NP-Z])".lower()
-    yield Form(rf"{START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){END}", digits=2, needs=_POSTCODE_THERE)
+    yield Form(rf"{START}(?-i:{outward}\s?{_NO_SMALL_INWARD}{small}){END}", digits=2)
     towns = [row.replace(" ", "[ ,.]{1,3}") for row in languages.postcode_towns]
-    yield Form(rf"{START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{END}", digits=1, starts=languages.postcode_towns)
-    london = [f"{area}{digit}" for area, most in (("ec", 4), ("sw", 1), ("wc", 2)) for digit in range(1, most + 1)]
-    yield Form(rf"{START}(?-i:(?:EC[1-4]|SW1|WC[12])[A-Z]){END}", digits=1, starts=london)  # first halves there
+    yield Form(rf"{START}(?:{'|'.join(towns) or _NEVER})\d[\dA-Z]?{END}", digits=1)
+    yield Form(rf"{START}(?-i:(?:EC[1-4]|SW1|WC[12])[A-Z]){END}", digits=1)  # first halves there
     telling = [area for area in areas if len(area) == 2 and area.lower() not in _IMAGING_AREAS]
     areas_of_towns = rf"(?:{'|'.join(telling) or _NEVER})\d[\dA-Z]?"
     town = rf"{START}(?-i:(?P<street8>[A-Z][A-Za-z]{{2,}}),?\s{areas_of_towns}){END}"  # Leeds LS9
-    yield Form(town, digits=1, needs=_TOWN_AND_AREA_THERE)
+    yield Form(town, digits=1)
 
 
 def full_date(languages: Languages) -> str:
@@ -518,46 +443,43 @@ def kept_forms(languages: Languages) -> Iterator[Form]:
     date = full_date(languages)
     before = "|".join(f"{re.escape(word)} " for word in spellings(languages.date_words)) or _NEVER
     at = "|".join(f"{re.escape(word)} " for word in spellings(languages.time_words)) or _NEVER
-    yield Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}", marks="@")  # e-mail
-    yield Form(r"(?<!\w)[^\W\d_][\w.-]{1,63}@[^\W\d_][\w.-]{2,63}", marks="@")  # an account without a domain
-    yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+", marks=":.")  # URL
-    yield Form(_NETWORK, marks=":-.", times=2)
+    yield Form(r"[^\s@,;\\]{1,64}@[^\s@,;\\]{1,255}\.[^\s@,;\\]{1,64}")  # e-mail
+    yield Form(r"(?<!\w)[^\W\d_][\w.-]{1,63}@[^\W\d_][\w.-]{2,63}")  # an account without a domain
+    yield Form(r"\b(?:https?|ftp|file|urn|dicom)://?[^\s\\]+|\bwww\.[^\s\\]+")  # URL
+    yield Form(_NETWORK)
     yield from _kept_computers()
     yield from _kept_labels(languages)
     yield Form(
         rf"(?<![\d:])(?:{_CLOCK}[\s,]{{1,2}}(?:{before})?)?(?<![^\W_])(?<![\d.][.])"
         rf"(?:{date})(?:(?:T|[\s,]{{1,2}}(?:{at})?){_CLOCK})?(?![\d:]|[.-]\d|[^\W\d_])",
         digits=5,
-        needs=_YEAR_THERE,
     )
-    yield Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", marks=".", times=2, digits=3)  # UID: checked for its length
+    yield Form(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\.?\w)", digits=3)  # UID: checked for its length
     groups = r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?(?:[ /-]\(?\d{2,6}\)?){2,}(?![\w.])"  # checked for digits
-    yield Form(groups, marks=" /-", times=2, digits=6, run=2)
-    yield Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", marks="+", digits=6)
-    yield Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", marks="-", digits=7, run=4)  # local telephone
-    yield Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", marks="0", digits=9)
+    yield Form(groups, digits=6)
+    yield Form(r"(?<![\w.])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?[ ./-]\d{3,10}(?![\w.])", digits=6)
+    yield Form(r"(?<![\w.-])\d{3}-\d{4}(?![\w.-])", digits=7)  # local telephone
+    yield Form(rf"(?<![\w.,/-])(?=(?:\D{{0,3}}\d){{9}}){_ABROAD}(?![\w.])", digits=9)
 
 
 def _kept_computers() -> Iterator[Form]:
     """Yield hosts, addresses and accounts of computers; four numbers with points may be a version where no label stands."""
-    yield Form(_INSIDE_HOST, needs=_POINT_THEN_LETTERS)
-    yield Form(_KEPT_HOST, needs=_POINT_THEN_LETTERS)
+    yield Form(_INSIDE_HOST)
+    yield Form(_KEPT_HOST)
     yield Form(
         rf"{START}(?:ip|host|gateway)(?:[ -]?addr(?:ess|\.)?)?[ .:=]{{1,3}}{_IP}(?![\w.])",
-        marks=".",
-        times=3,
         digits=4,
     )
-    yield Form(rf"(?<![\w.]){INSIDE_IP}(?![\w.])", marks=".", times=3, digits=7)
-    yield Form(_HOME, marks="/\\", times=2)
-    yield Form(_USER, marks="=")
+    yield Form(rf"(?<![\w.]){INSIDE_IP}(?![\w.])", digits=7)
+    yield Form(_HOME)
+    yield Form(_USER)
 
 
 def _kept_labels(languages: Languages) -> Iterator[Form]:
     """Yield labels of wards, telephones and a person's numbers with what stands behind them."""
     wards, phones, labels = languages.ward_labels, languages.phone_labels, languages.kept_id_labels
-    yield Form(rf"{START}{_any(wards)}\.?\s(?:\d{{1,3}}[a-z]?|(?-i:[A-Z])\d{{1,3}}){END}", digits=1, starts=wards)
+    yield Form(rf"{START}{_any(wards)}\.?\s(?:\d{{1,3}}[a-z]?|(?-i:[A-Z])\d{{1,3}}){END}", digits=1)
     digits = r"(?=(?:\D{0,3}\d){6})\+?\(?\d[\d ()/.-]{4,20}\d"
-    yield Form(rf"{START}{_any(phones)}[ .:#=]{{1,3}}(?P<only8>{digits}){END}", digits=6, starts=phones)
+    yield Form(rf"{START}{_any(phones)}[ .:#=]{{1,3}}(?P<only8>{digits}){END}", digits=6)
     value = r"(?=(?:[A-Z./-]{0,6}\d){4})[A-Z0-9](?:[A-Z0-9]|[./-](?=[A-Z0-9])){3,24}"
-    yield Form(rf"{START}{_any(labels)}\.?[ .:#=-]{{1,3}}{value}{END}", digits=4, starts=labels)
+    yield Form(rf"{START}{_any(labels)}\.?[ .:#=-]{{1,3}}{value}{END}", digits=4)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property, lru_cache
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.languages import Languages
 from phi_deid_pipeline.measures import Measures
 from phi_deid_pipeline.text_forms import Form, matches
@@ -79,8 +79,8 @@ class Patterns:
         return tuple(kept_forms(self.languages))
 
     @cached_property
-    def kept_date(self) -> re.Pattern[str]:
-        return re.compile(rf"(?:{full_date(self.languages)})", re.IGNORECASE)
+    def kept_date(self) -> Expression:
+        return Expression(rf"(?:{full_date(self.languages)})", re.IGNORECASE)
 
     def in_description(
         self, text: str, is_imaging: Callable[[str], bool], negations: Collection[str] = ()
@@ -128,17 +128,15 @@ class Patterns:
         blank = r"\s{1,2}"
         ends = rf"(?P<birth>{birth}[ .:=]{{1,3}}(?:(?:{on}|{since}){blank})?)|(?P<since>{since}){blank}|{on}{blank}"
         prior = rf"(?P<prior>{_any(self.languages.personal_words)})[ .:]{{1,3}}"
-        words = self.languages
-        starts = (*words.birth_labels, *words.date_words, *words.since_words, *words.personal_words)
-        return Form(rf"{START}(?:{ends}|{prior})$", starts=starts)
+        return Form(rf"{START}(?:{ends}|{prior})$")
 
     @cached_property
-    def _range(self) -> re.Pattern[str]:
-        return re.compile(rf"\s{{0,2}}(?:[-–&]|{START}{_any(self.languages.range_words)}{END})\s{{0,2}}", re.IGNORECASE)
+    def _range(self) -> Expression:
+        return Expression(rf"\s{{0,2}}(?:[-–&]|{START}{_any(self.languages.range_words)}{END})\s{{0,2}}", re.IGNORECASE)
 
     @cached_property
-    def _fraction_of(self) -> re.Pattern[str]:
-        return re.compile(rf"\s{_any(self.languages.fraction_words)}", re.IGNORECASE)
+    def _fraction_of(self) -> Expression:
+        return Expression(rf"\s{_any(self.languages.fraction_words)}", re.IGNORECASE)
 
     def days_without_year(self, text: str, known: frozenset[str]) -> Iterator[Span]:
         """Yield where a day and month stand without a year; `known` are those (MMDD) of the patient's dates.
@@ -187,9 +185,9 @@ class Patterns:
         return own or zero or (mark == "/" and (high or (ends and not third)))
 
     @cached_property
-    def _day_in_words(self) -> re.Pattern[str]:
+    def _day_in_words(self) -> Expression:
         months = _any(self.languages.ambiguous_months)
-        return re.compile(rf"(?<!\w)(\d{{1,2}})(?:er|\.)?[-\s]({months}){END}", re.IGNORECASE)
+        return Expression(rf"(?<!\w)(\d{{1,2}})(?:er|\.)?[-\s]({months}){END}", re.IGNORECASE)
 
     def _known_days_in_words(self, text: str, known: frozenset[str]) -> Iterator[Span]:
         """Yield a known day whose month is a word of imaging too: 5 mars."""
@@ -208,20 +206,20 @@ class Patterns:
         """Tell whether a match is an identifier: dotted numbers as a UID is, telephone-like groups by their length."""
         if self.kept_date.fullmatch(found):
             return True
-        if re.fullmatch(NATIONAL, found):
+        if expression(NATIONAL).fullmatch(found):
             return len(set(found)) > 3  # 10101010101 is a mask
-        if re.fullmatch(SPANISH, found):
+        if expression(SPANISH).fullmatch(found):
             return _is_spanish(found)
-        if re.fullmatch(r"[0-9]+(?:\.[0-9]+)+", found) and not re.fullmatch(INSIDE_IP, found):
+        if expression(r"[0-9]+(?:\.[0-9]+)+").fullmatch(found) and not expression(INSIDE_IP).fullmatch(found):
             return found.count(".") >= 4 or len(found) >= MIN_UID_LENGTH
-        if re.fullmatch(r"[\d+() ./-]+", found):
+        if expression(r"[\d+() ./-]+").fullmatch(found):
             return 7 <= sum(char.isdigit() for char in found) <= 15
         return True
 
 
 def _is_spanish(found: str) -> bool:
     """Tell whether the letter behind a Spanish number is the one that its digits make."""
-    digits = int(re.sub(r"\D", "", found[:1].translate(str.maketrans("XYZ", "012")) + found[1:-1]))
+    digits = int(expression(r"\D").sub("", found[:1].translate(str.maketrans("XYZ", "012")) + found[1:-1]))
     return found[-1] == _SPANISH_LETTERS[digits % len(_SPANISH_LETTERS)]
 
 
@@ -233,12 +231,12 @@ def _is_day(one: str, other: str) -> bool:
 def _is_identifying(found: str) -> bool:
     """Tell whether a match is what its pattern is meant for: telephone-like groups need seven digits."""
     digits = sum(char.isdigit() for char in found)
-    if re.fullmatch(r"[\d+() ./-]+", found) and len(re.findall(r"\d+", found)) >= 3:
-        date = re.fullmatch(r"(\d{1,4})([-/. ])(\d{1,2})\2(\d{1,4})", found)
+    if expression(r"[\d+() ./-]+").fullmatch(found) and len(expression(r"\d+").findall(found)) >= 3:
+        date = expression(r"(\d{1,4})([-/. ])(\d{1,2})\2(\d{1,4})").fullmatch(found)
         if date is not None:
-            measured = date[2] in "/-" and not re.search(r"(?<!\d)0", found)
+            measured = date[2] in "/-" and not expression(r"(?<!\d)0").search(found)
             return digits >= 7 or not measured or _is_day(date[1], date[3]) or _is_day(date[3], date[4])
-        return digits >= 7 or re.fullmatch(r"\d+(?:\.\d+){3,}", found) is not None
+        return digits >= 7 or expression(r"\d+(?:\.\d+){3,}").fullmatch(found) is not None
     return True
 
 

@@ -153,15 +153,15 @@ class Persons:
         self._languages = languages
 
     @cached_property
-    def _title(self) -> re.Pattern[str]:
+    def _title(self) -> Expression:
         rows = (*self._languages.titles, *self._languages.modality_titles, *self._languages.titles_of_descriptions)
-        return re.compile(rf"{_START}({_any(rows)}){_END}(\.?)", re.IGNORECASE)
+        return Expression(rf"{_START}({_any(rows)}){_END}(\.?)", re.IGNORECASE)
 
     @cached_property
-    def _label(self) -> re.Pattern[str]:
+    def _label(self) -> Expression:
         languages = self._languages
         rows = (*languages.name_labels, *languages.person_labels, *languages.role_labels)
-        return re.compile(rf"{_START}({_any(rows)})\.?[ \t]?[:=][ \t]{{0,2}}", re.IGNORECASE)
+        return Expression(rf"{_START}({_any(rows)})\.?[ \t]?[:=][ \t]{{0,2}}", re.IGNORECASE)
 
     def spans(self, text: str, words: NameWords) -> Iterator[Span]:
         """Yield where names stand, with their titles and without their labels."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 
 _DANGLING_END = " \t\r\n\f,;:/\\&^=_([{+*#-"
 _SIGN = Expression(r"(?<=[^\W_])[+-]+(?![^\W_])")  # of a receptor: PR-
@@ -16,14 +14,14 @@ def tidy(text: str) -> str:
     text = _EMPTY_BRACKETS.sub(" ", text)
     for opening, closing in ("()", "[]", "{}"):
         text = _balance(text, opening, closing)
-    text = re.sub(r"[ \t]+", " ", text)
-    text = re.sub(r" ?([\r\n\f]+) ?", r"\1", text)
-    text = re.sub(r"\s+([,;:.!?])(?=\s|$)", r"\1", text)
-    text = re.sub(r"([,;:])[,;:.\s]*(?=[,;:.])", "", text)
+    text = expression(r"[ \t]+").sub(" ", text)
+    text = expression(r" ?([\r\n\f]+) ?").sub(r"\1", text)
+    text = expression(r"\s+([,;:.!?])(?=\s|$)").sub(r"\1", text)
+    text = expression(r"([,;:])[,;:.\s]*(?=[,;:.])").sub("", text)
     kept = text.rstrip(_DANGLING_END)
     sign = _SIGN.match(text, len(kept))
     text = kept + (sign[0] if sign else "")
-    start = re.match(r"[\s,;:.!?/\\&^=_-]*", text)
+    start = expression(r"[\s,;:.!?/\\&^=_-]*").match(text)
     lead = start[0] if start else ""
     if lead and text[len(lead) : len(lead) + 1].isdigit():
         lead = lead.rstrip("-.")  # a sign or a decimal point

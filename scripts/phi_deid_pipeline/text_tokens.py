@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.value_objects import dataclass
 
 ENDS = Expression(r"[ \t]*(?:$|[,;)\r\n/]|\.(?:\s|$))")
-CLAUSE_END = re.compile(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
+CLAUSE_END = Expression(r"[,;:!?\r\n()\[\]]|\.(?=\s|$)")
 
 
 @dataclass(slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 from collections.abc import Container
 
+from phi_deid_pipeline.expressions import Expression
+
 SALT_BYTES = 32
-HL7_SCHEME = re.compile(r"2\.16\.840\.1\.113883\.[56]\.[0-9]{1,4}")
+HL7_SCHEME = Expression(r"2\.16\.840\.1\.113883\.[56]\.[0-9]{1,4}")
 _DICOM_ROOT = "1.2.840.10008."
-STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")
+STANDARD_UID = Expression(r"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")
 
 
 def derive_key(salt: bytes, purpose: str) -> bytes:

@@ -7,7 +7,6 @@ inside values included. Not looked at: the picture (the text scan does that), vi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from phi_deid_pipeline.data_dictionary import scheme_uids
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.errors import UnreadableInstance
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.policies import Policy
 from phi_deid_pipeline.records import (
@@ -78,8 +78,8 @@ _STRUCTURAL_UIDS = frozenset(
 )
 # Of these a scheme, context or extension of a site says who made it: registered ones alone stay.
 _DEFINITION_UIDS = frozenset({0x0008010C, 0x0008010D, 0x00080117, 0x00080118})
-_OF_HL7 = re.compile(rb"2\.16\.840\.1\.113883\.[56]\.\d{1,4}")
-_MADE = re.compile(rb"2\.25\.\d{30,39}")  # as new UIDs are
+_OF_HL7 = Expression(rb"2\.16\.840\.1\.113883\.[56]\.\d{1,4}")
+_MADE = Expression(rb"2\.25\.\d{30,39}")  # as new UIDs are
 
 _PATIENT_AGE = 0x00101010
 _BIRTH_DATE, _STUDY_DATE = (0x00100030,), (0x00080020,)  # paths
@@ -88,7 +88,7 @@ _NONE: frozenset[int] = frozenset()
 _LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
 _CONFORMANCE = frozenset({"iod", "dciodvfy"})
 _DICOM_ROOT = b"1.2.840.10008."
-_REGISTERED = re.compile(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # UIDs of the standard itself (PS3.6 A)
+_REGISTERED = Expression(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # UIDs of the standard itself (PS3.6 A)
 _ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
 _HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
 LOST_SOURCE = ("source", RejectReason.UNREADABLE_FILE.value)  # place and detail of a residual: nothing was compared

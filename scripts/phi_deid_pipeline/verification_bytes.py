@@ -76,7 +76,7 @@ class Layout:
     )  # of a header that is remembered, with their places
     _meta_values: int = 0
     _parts: list[tuple[Stretch | None, list[Value]]] = field(default_factory=list)
-    _top: dict[int, Value] = field(default_factory=dict)
+    _places: dict[int, dict[int, int]] = field(default_factory=dict)  # of parts that are not remembered
     _shape: bytes = b""
 
     def __enter__(self) -> Layout:
@@ -112,16 +112,23 @@ class Layout:
             self._parts.append((None, self.values[at:]))
         return self._parts
 
-    @property
-    def top(self) -> dict[int, Value]:
-        """The values of the top level by tag; of a tag that stands twice the first."""
-        if not self._top:
-            self._top = {value.path[0]: value for value in reversed(self.values) if len(value.path) == 1}
-        return self._top
+    def top(self, tag: int) -> Value | None:
+        """Return the value of a tag of the top level; of one that stands twice the first."""
+        for number, (stretch, values) in enumerate(self.parts()):
+            places = self._places.get(number) if stretch is None else stretch.places
+            if places is None:
+                places = {v.path[0]: n for n, v in reversed([*enumerate(values)]) if len(v.path) == 1}
+                if stretch is None:
+                    self._places[number] = places
+                else:
+                    stretch.places = places
+            if tag in places:
+                return values[places[tag]]
+        return None
 
     def text(self, tag: int) -> str:
         """Return the first value of a top-level element as ASCII text without padding, "" where there is none."""
-        value = self.top.get(tag)
+        value = self.top(tag)
         return "" if value is None else self.bytes_of(value).split(b"\\")[0].strip(b" \x00").decode("ascii", "replace")
 
     def shape(self) -> bytes:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from phi_deid_pipeline.dicom_utils import format_path, vr_of
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.records import DeidRecord, Residual
 from phi_deid_pipeline.verification_bytes import PIXEL_TAGS, Layout, Value
 
@@ -28,8 +29,9 @@ _NUMERIC_STRINGS = {
 _BINARY = {"OB": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "UN": 1, "US": 2, "SS": 2, "FL": 4, "FD": 8}  # bytes
 _BINARY |= {"UL": 4, "SL": 4}
 _ASCII = frozenset({"AE", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
-_PRINTABLE = re.compile(rb"[\t\n\f\r\x20-\x7e]*\x00?")
+_PRINTABLE = Expression(rb"[\t\n\f\r\x20-\x7e]*\x00?")
 _NOT_FOR_HEADERS = ("PIL", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "requests", "rle", "tqdm")
+_FILES = ("pydicom.data", "pydicom.examples")
 _MOST_SHAPES = 1000
 _REMEMBERED = 256  # bytes of a value
 _MOST_REMEMBERED = 100_000  # values
@@ -46,7 +48,7 @@ def container_problems(layout: Layout, written: Path, record: DeidRecord) -> Ite
         yield Residual("structure", "behind the data set", "", f"{layout.trailing} bytes")
     expected = {0x00080018: record.sop_uid, 0x0020000E: record.series_uid, 0x0020000D: record.study_uid}
     for tag, uid in {0x00020003: record.sop_uid, **expected}.items():
-        value = layout.top.get(tag)
+        value = layout.top(tag)
         if value is None or layout.bytes_of(value).strip(b" \x00") != uid.encode():
             yield Residual("opens", format_path((tag,)), "", "not the new UID of the record")
     if written.stem != record.sop_uid:
@@ -79,7 +81,7 @@ def attribute_problems(layout: Layout, source: Layout, longitudinal: str) -> Ite
         longitudinal = source.text(0x00280303)
     if layout.text(0x00120062) != "YES":
         yield Residual("deid_attributes", "00120062", "", "not YES")
-    method, codes = layout.top.get(0x00120063), layout.top.get(0x00120064)
+    method, codes = layout.top(0x00120063), layout.top(0x00120064)
     if codes is None and (method is None or method.start == method.end):
         yield Residual("deid_attributes", "00120063", "", "no method")
     stated = layout.text(0x00280303)
@@ -159,9 +161,14 @@ def lent_pydicom() -> Iterator[ModuleType]:
 
 @cache
 def _own_pydicom() -> dict[str, ModuleType]:
-    """Return the modules of a pydicom that found none of the libraries which headers do without."""
+    """Return the modules of a pydicom that found none of the libraries which headers do without, nor looks for files of its own.
+
+    Those, examples and palettes, may have to be loaded from elsewhere: they bring all along that talks to a network.
+    """
     absent = [name for name in _NOT_FOR_HEADERS if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: not to be found
+    sys.modules |= {name: ModuleType(name) for name in _FILES}
+    sys.modules["pydicom.data"].get_palette_files = list  # type: ignore[attr-defined]  # what one of its modules asks for: none
     try:
         import pydicom  # noqa: F401
     finally:

@@ -26,12 +26,13 @@ import struct
 from collections.abc import Iterator
 
 from phi_deid_pipeline.dicom_utils import format_path, keyword_of
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.verification_bytes import Layout, Source, Value
 
 DUMMIES = frozenset({"19000101", "19010101"})
 # What anybody would try: firsts of January that clocks and forms begin with, and ends of clocks, years and centuries.
-GUESSABLE = re.compile(
+GUESSABLE = Expression(
     r"19[0-9]{2}0101|20[0-9][05]0101|200[1-3]0101|21000101|19691231|19800106|19991231|20380119|20[49]91231|21001231"
 )
 # Dates that many patients have in common: of code lists, templates, implants, hanging protocols, of devices, their
@@ -54,14 +55,14 @@ _MEASURED, _UNIT_CODE = 0x0040A300, (0x004008EA, 0x00080100)
 _CONCEPT_CODE, _CONCEPT_MEANING = (0x0040A043, 0x00080100), (0x0040A043, 0x00080104)
 # Subject age, age, age at a time: DCM, SCT, LOINC; what else is called an age, in the languages of the cues.
 _AGE_CODES = frozenset({b"121033", b"424144002", b"397669002", b"30525-0"})
-_AGE_CALLED = re.compile(r"\b(?:[aâ]g(?:es?|ed|ée?)|\w*alter|edad|\w*leeftijd|et[àa])(?!\w)", re.IGNORECASE)
+_AGE_CALLED = Expression(r"\b(?:[aâ]g(?:es?|ed|ée?)|\w*alter|edad|\w*leeftijd|et[àa])(?!\w)", re.IGNORECASE)
 _UNIT_YEARS = (
-    (re.compile(r"(?:a|y|yrs?|years?|jahre?|ans?|a[nñ]os?|anni|jaar)(?:_\w)?", re.IGNORECASE), 1),
-    (re.compile(r"(?:mo|months?|monate?|mois|mes|meses|mesi|maanden)(?:_\w)?", re.IGNORECASE), 12),
-    (re.compile(r"(?:wk|weeks?|wochen?|semaines|semanas|settimane|weken)", re.IGNORECASE), 52),
-    (re.compile(r"(?:d|days?|tage?|jours|d[ií]as|giorni|dagen)", re.IGNORECASE), 365),
+    (Expression(r"(?:a|y|yrs?|years?|jahre?|ans?|a[nñ]os?|anni|jaar)(?:_\w)?", re.IGNORECASE), 1),
+    (Expression(r"(?:mo|months?|monate?|mois|mes|meses|mesi|maanden)(?:_\w)?", re.IGNORECASE), 12),
+    (Expression(r"(?:wk|weeks?|wochen?|semaines|semanas|settimane|weken)", re.IGNORECASE), 52),
+    (Expression(r"(?:d|days?|tage?|jours|d[ií]as|giorni|dagen)", re.IGNORECASE), 365),
 )
-_AGE = re.compile(rb"[0-9]{3}[DWMY]")
+_AGE = Expression(rb"[0-9]{3}[DWMY]")
 _PER_YEAR = {b"D": 365, b"W": 52, b"M": 12}
 
 
@@ -204,11 +205,11 @@ def _calendar(day: str) -> datetime.date | None:
         return None
 
 
-COUNTS = re.compile(r"Number$|Index$|Identifier$")  # of keywords
+COUNTS = Expression(r"Number$|Index$|Identifier$")  # of keywords
 LONGEST_NUMBERS = 256  # bytes of a value whose numbers are looked at
 _BINARY = {"UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 NUMBER_VRS = frozenset({"DS", "IS", *_BINARY})
-_MAY_BE_DAY = re.compile(rb"(?<![.0-9])[0-9]{5}|[eE]")
+_MAY_BE_DAY = Expression(rb"(?<![.0-9])[0-9]{5}|[eE]")
 _ZONES = datetime.timedelta(hours=14)
 
 
@@ -253,6 +254,7 @@ def _numbers_of(vr: str, data: bytes, *, little: bool) -> list[float]:
         count = len(data) // size
         return [n for n in struct.unpack_from(f"{'<' if little else '>'}{count}{_BINARY[vr]}", data) if n == n]
     found = (
-        re.fullmatch(rb"[ \x00]*([+-]?[0-9.]+(?:[eE][+-]?[0-9]{1,2})?)[ \x00]*", part) for part in data.split(b"\\")
+        expression(rb"[ \x00]*([+-]?[0-9.]+(?:[eE][+-]?[0-9]{1,2})?)[ \x00]*").fullmatch(part)
+        for part in data.split(b"\\")
     )
     return [float(match[1]) for match in found if match and match[1].count(b".") < 2 and match[1].strip(b"+-.")]

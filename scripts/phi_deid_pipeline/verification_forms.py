@@ -9,14 +9,16 @@ import urllib.parse
 import zlib
 from collections.abc import Iterator
 
+from phi_deid_pipeline.expressions import Expression, expression
+
 MAX_UNPACKED = 16 << 20  # bytes of one stream that are looked at
 MIN_BASE64 = 16  # characters; twelve bytes
 
-_PRINTABLE = re.compile(rb"[\x20-\x7e]{4,}")
-_WIDE = (re.compile(rb"(?:[\x20-\x7e]\x00){4,}"), re.compile(rb"(?:\x00[\x20-\x7e]){4,}"))
+_PRINTABLE = Expression(rb"[\x20-\x7e]{4,}")
+_WIDE = (Expression(rb"(?:[\x20-\x7e]\x00){4,}"), Expression(rb"(?:\x00[\x20-\x7e]){4,}"))
 _BASE64 = re.compile(rb"[A-Za-z0-9+/](?:[A-Za-z0-9+/]|\r?\n){%d,}={0,2}" % (MIN_BASE64 - 1))
-_PACKED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
-_ESCAPED = re.compile(r"&(?:#x?[0-9a-fA-F]{1,6}|[A-Za-z]{2,8});|%[0-9A-Fa-f]{2}")
+_PACKED = Expression(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
+_ESCAPED = Expression(r"&(?:#x?[0-9a-fA-F]{1,6}|[A-Za-z]{2,8});|%[0-9A-Fa-f]{2}")
 _ESCAPED_BYTES = re.compile(_ESCAPED.pattern.encode("ascii"))
 
 
@@ -31,7 +33,7 @@ def unpacked(data: bytes, *, depth: int = 2) -> Iterator[bytes]:
         return
     found: list[bytes] = []
     for match in _BASE64.finditer(data):
-        text = re.sub(rb"[\r\n=]", b"", match[0])
+        text = expression(rb"[\r\n=]").sub(b"", match[0])
         for skipped in range(4):  # a word of letters may stand right before
             part = text[skipped:]
             found.append(_base64(part[: len(part) - (len(part) % 4 == 1)]))

@@ -34,10 +34,23 @@ class Stretch:
     """Neighbouring elements that did not change: `values` as they lay where the first began at `start`.
 
     `judged` is the memory in which all of the values were found clean, `opened` tells that pydicom converts them; `form`
-    is what `Layout.shape` makes of them, `references` what `references` finds among them.
+    is what `Layout.shape` makes of them, `places` where `Layout.top` finds tags among them, `references` what `references`
+    finds.
     """
 
-    __slots__ = ("before", "changes", "data", "form", "judged", "opened", "references", "start", "units", "values")
+    __slots__ = (
+        "before",
+        "changes",
+        "data",
+        "form",
+        "judged",
+        "opened",
+        "places",
+        "references",
+        "start",
+        "units",
+        "values",
+    )
 
     def __init__(self, data: bytes, units: list[Unit], values: list[Value], before: bytes, *, changes: bool) -> None:
         self.data = data
@@ -49,6 +62,7 @@ class Stretch:
         self.judged: object = None
         self.opened = False
         self.form = b""
+        self.places: dict[int, int] | None = None
         self.references: References | None = None
 
     @property

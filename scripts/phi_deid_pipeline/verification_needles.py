@@ -41,6 +41,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.verification_numbers import (
@@ -90,29 +91,29 @@ MAX_GAP = 3  # characters between two parts of a name
 MAX_GROUPS = 6  # of a number or code
 
 _NO_BLANKS = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
-_WORD = re.compile(r"[^\W_]+")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_DIGITS = re.compile(r"\d+")
-_BEHIND_CUE = re.compile(r"[ .:#=-]{1,3}")
+_WORD = Expression(r"[^\W_]+")
+_LETTERS = Expression(r"[^\W\d_]+")
+_DIGITS = Expression(r"\d+")
+_BEHIND_CUE = Expression(r"[ .:#=-]{1,3}")
 _DIVIDERS = frozenset(" -/_")  # of a short number; a point makes a decimal of it
 _OF_ORDERS = (Category.RECORD_NUMBER, Category.ACCESSION)
 _HYPHENS = frozenset("-'`\u00ad\u00b4\u2010\u2011\u2012\u2013\u2018\u2019\u02bc")
 
 # The same questions on bytes of ASCII in lower case, asked of all values of an instance at once.
-_BYTE_WORD = re.compile(rb"[0-9a-z]{2,}")
-_BYTE_LETTERS = re.compile(rb"[a-z]{4,}")
-_BYTE_DIGITS = re.compile(rb"[0-9]{6,}")
-_BYTE_DIVIDED = re.compile(rb"(?<![a-z])[a-z]++(?:[-'`][a-z]++)++")
+_BYTE_WORD = Expression(rb"[0-9a-z]{2,}")
+_BYTE_LETTERS = Expression(rb"[a-z]{4,}")
+_BYTE_DIGITS = Expression(rb"[0-9]{6,}")
+_BYTE_DIVIDED = Expression(rb"(?<![a-z])[a-z]++(?:[-'`][a-z]++)++")
 _BYTE_MARKS = b" -/._,:;+()"  # between the groups of a number or code
 MIN_SPELLED = 5
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_][ ._-]{{1,2}}){{{MIN_SPELLED - 1},}}[^\W\d_](?![^\W_])")
 MIN_SIGNED, NO_INITIALS = 3, frozenset({"usa"})
-_SIGNED = re.compile(r"(?<![\w.])(?:[A-Z]\.[ -]{0,2}){2,5}[A-Z]\.(?!\w)")
-_BYTE_SIGNED = re.compile(rb"\.[ -]{0,2}[a-z]\.[ -]{0,2}[a-z]\.")
-_TITLED = re.compile(
+_SIGNED = Expression(r"(?<![\w.])(?:[A-Z]\.[ -]{0,2}){2,5}[A-Z]\.(?!\w)")
+_BYTE_SIGNED = Expression(rb"\.[ -]{0,2}[a-z]\.[ -]{0,2}[a-z]\.")
+_TITLED = Expression(
     r"(?<!\w)(?:D(?:r|hr|octor|octeur|oktor)|Mrs?|Ms|Prof|Herrn?|Frau|Mme|Monsieur|Madame|Mevr(?:ouw)?)\.? ([A-Z][a-z])(?!\w)"
 )
-_BYTE_SPELLED = re.compile(rb"[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z](?![a-z])")
+_BYTE_SPELLED = Expression(rb"[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z][ ._-]{1,2}[a-z](?![a-z])")
 
 
 class Needles:
@@ -184,7 +185,7 @@ class Needles:
 
     def _add_name(self, text: str, category: Category) -> None:
         originals = _WORD.findall(text)
-        divided = [_WORD.findall(part) for part in re.split(r"[\s^,;_]+", text) if _WORD.search(part)]
+        divided = [_WORD.findall(part) for part in expression(r"[\s^,;_]+").split(text) if _WORD.search(part)]
         forms: set[str] = set().union(*map(joined_pieces, divided))
         for original in originals:
             if not original.isascii():
@@ -203,7 +204,7 @@ class Needles:
         self._add_joined([fold(word) for word in joined], category)
         for words in (originals, joined) if joined != originals else (originals,):
             self._add_neighbours([plain_spellings(word) - PARTICLES for word in words], category)
-        components = [words for part in re.split(r"[\^,;]", text) if (words := _WORD.findall(part))]
+        components = [words for part in expression(r"[\^,;]").split(text) if (words := _WORD.findall(part))]
         self._add_accounts(components, category)
         for words in components:
             for word in sorted(joined_pieces(words)):
@@ -305,7 +306,7 @@ class Needles:
             self.phrases.setdefault(words[0], []).append((tuple(words), category))
 
     def _add_place(self, text: str, category: Category) -> None:
-        for part in {text, *re.split(r"[,;\\^\n\r]+", text)}:
+        for part in {text, *expression(r"[,;\\^\n\r]+").split(text)}:
             self._add_phrase(_WORD.findall(fold(part)), category)
         for original in _WORD.findall(text):
             if not original.isascii() and fold(original) not in self._generic:
@@ -334,7 +335,7 @@ class Needles:
 
     def _add_contact(self, text: str, category: Category) -> None:
         self._add_phrase(_WORD.findall(fold(text)), category)
-        for local, host in re.findall(r"([^\s@:;,<>]+)@([^\s@:;,<>]*)", fold(text)):
+        for local, host in expression(r"([^\s@:;,<>]+)@([^\s@:;,<>]*)").findall(fold(text)):
             self._add_phrase(_WORD.findall(f"{local} {host}"), category)
             if local.isalpha() and len(local) >= MIN_CODE and local not in self._harmless:
                 self.letters.setdefault(local, category)
@@ -432,7 +433,7 @@ class Needles:
     def _may_be_divided(self, data: bytes) -> bool:
         """Tell quickly whether a name with hyphens inside or a number in groups may stand in bytes."""
         for divided in set(_BYTE_DIVIDED.findall(data)):
-            parts = re.split(rb"[-'`]", divided)
+            parts = expression(rb"[-'`]").split(divided)
             pairs = (b"".join(parts[at : at + count]) for at in range(len(parts) - 1) for count in (2, 3))
             if not self._byte_letters.isdisjoint(pairs):
                 return True
@@ -589,7 +590,7 @@ class Needles:
 
 @cache
 def _without_blanks() -> re.Pattern[str]:
-    return re.compile(_NO_BLANKS)  # takes long: 60,000 characters
+    return Expression(_NO_BLANKS)  # takes long: 60,000 characters
 
 
 def _lacks_blanks(text: str) -> bool:

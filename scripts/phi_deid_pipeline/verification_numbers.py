@@ -16,8 +16,9 @@ beside the word behind it, and behind a word for postcodes or letters of a count
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+
+from phi_deid_pipeline.expressions import Expression, expression
 
 MIN_DIGITS = 5
 MIN_BARE = 5  # of these without zeros in front
@@ -30,21 +31,21 @@ MIN_JOINED = 6  # digits of a number that counts with any marks inside, where no
 
 _COUNTING = "0123456789"
 _MARK = r"(?:[^\w\n]{1,3}|_{1,3}| ?x ?)"
-_GROUPS_IN_TEXT = re.compile(rf"(?<![^\W_])\d++(?:{_MARK}\d++(?!(?!x\d)[^\W_]))+")
-_GROUPS_IN_BYTES = re.compile(rb"[0-9]++(?:(?:[^0-9a-z\\\x00-\x1f]{1,3}| ?x ?)[0-9]++)+")
-_DAY = re.compile(r"(?:18|19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
-_OWN = re.compile(r"[^\^&\d]*\d[^\^&]*")
-_RUN = re.compile(r"\d+|[^\W\d_]+")
-_MARKED = re.compile(r"\d+(?:[ ./-]\d+)+|\d+")
-_FROM_LETTER = re.compile(r"(?<![^\W_])[^\W\d_]")
-_POSTCODE = re.compile(
+_GROUPS_IN_TEXT = Expression(rf"(?<![^\W_])\d++(?:{_MARK}\d++(?!(?!x\d)[^\W_]))+")
+_GROUPS_IN_BYTES = Expression(rb"[0-9]++(?:(?:[^0-9a-z\\\x00-\x1f]{1,3}| ?x ?)[0-9]++)+")
+_DAY = Expression(r"(?:18|19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_OWN = Expression(r"[^\^&\d]*\d[^\^&]*")
+_RUN = Expression(r"\d+|[^\W\d_]+")
+_MARKED = Expression(r"\d+(?:[ ./-]\d+)+|\d+")
+_FROM_LETTER = Expression(r"(?<![^\W_])[^\W\d_]")
+_POSTCODE = Expression(
     r"(?<!\w)(?:([a-z]{1,2}\d[a-z\d]?)\s?(\d[a-z]{2})|([a-z]\d[a-z])\s?(\d[a-z]\d)|(\d{4})\s?([a-z]{2})"
     r"|([a-z]\d[\dw])\s?((?=[a-z]*\d)[a-z\d]{4}))(?!\w)"
 )
-_NUMBER_AND_WORD = re.compile(r"(?<!\w)(\d{4,6})\s([^\W\d_]{2,})")
-_TWO_GROUPS = re.compile(r"(?<![\w-])(\d+)[ -](\d+)(?![\w-])")
-_COUNTRY = re.compile(r"(?<!\w)[a-z]{1,3}-$")
-THOUSANDS = re.compile(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*")
+_NUMBER_AND_WORD = Expression(r"(?<!\w)(\d{4,6})\s([^\W\d_]{2,})")
+_TWO_GROUPS = Expression(r"(?<![\w-])(\d+)[ -](\d+)(?![\w-])")
+_COUNTRY = Expression(r"(?<!\w)[a-z]{1,3}-$")
+THOUSANDS = Expression(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*")
 
 
 def _own(folded: str) -> str:
@@ -57,7 +58,7 @@ def order_numbers(folded: str) -> Iterator[tuple[str, bool]]:
     """Yield (digits, whether the ID itself puts marks between them) of an ID or order in folded text."""
     own = _own(folded)
     for marked in _MARKED.findall(own) if own.count(".") < MIN_UID_POINTS or not own.replace(".", "").isdigit() else ():
-        groups = re.findall(r"\d+", marked)
+        groups = expression(r"\d+").findall(marked)
         joined = ["".join(groups), *groups]
         if len(groups) > 1 and len(groups[-1]) < 3:
             joined.append("".join(groups[:-1]))
@@ -85,14 +86,14 @@ def order_tails(folded: str) -> Iterator[str]:
 
 def pointed(folded: str) -> Iterator[str]:
     """Yield the numbers of an ID that hold one point: they may be written so."""
-    yield from (a + b for a, b in re.findall(r"(?<!\d)(?<!\d\.)(\d+)\.(\d+)(?!\.?\d)", folded))
+    yield from (a + b for a, b in expression(r"(?<!\d)(?<!\d\.)(\d+)\.(\d+)(?!\.?\d)").findall(folded))
 
 
 def divided_numbers(folded: str) -> Iterator[str]:
     """Yield the digits of each run of groups in folded text, and of each part of it without blanks."""
     for match in _GROUPS_IN_TEXT.finditer(folded):
         for part in {match[0], *match[0].split()}:
-            digits = re.sub(r"\D", "", part)
+            digits = expression(r"\D").sub("", part)
             if len(digits) >= MIN_JOINED and digits != part and digits not in _COUNTING:
                 yield digits
 
@@ -101,7 +102,7 @@ def divided_in_bytes(data: bytes) -> Iterator[bytes]:
     """Yield what `divided_numbers` may find in bytes of lower case, and more."""
     for run in set(_GROUPS_IN_BYTES.findall(data)):
         for part in {run, *run.split()}:
-            digits = re.sub(rb"[^0-9]", b"", part)
+            digits = expression(rb"[^0-9]").sub(b"", part)
             if len(digits) >= MIN_JOINED:
                 yield digits
 

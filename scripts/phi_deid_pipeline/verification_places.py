@@ -71,7 +71,7 @@ def behind_frames(layout: Layout, pixels: Value) -> Value:
     order = "little" if layout.little else "big"
 
     def number(tag: int) -> int:
-        value = layout.top.get(tag)
+        value = layout.top(tag)
         return int.from_bytes(layout.buffer[value.start : min(value.end, value.start + 2)], order) if value else 0
 
     frames = layout.text(0x00280008)

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 
 from phi_deid_pipeline.dicom_utils import decode_text, encodings_of, format_path
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_forms import is_escaped, may_be_packed, printable_runs, unescaped, unpacked
@@ -48,9 +49,9 @@ _WELL_FORMED = {
     "DA": _values(_DAY),
     "DT": _values(rb"[0-9]{4}(?:[01][0-9](?:[0-3][0-9](?:[0-9]{2}){0,3})?)?(?:\.[0-9]{1,6})?(?:[+-][0-9]{4})?"),
 }
-_NUMBERS = re.compile(rb"[0-9+\-.eE\\ \x00]*")
-_UID_VALUE = re.compile(rb"[0-9. \x00\\]*")
-_DOTTED = re.compile(rb"[0-9]+(?:\.[0-9]+){2,}")
+_NUMBERS = Expression(rb"[0-9+\-.eE\\ \x00]*")
+_UID_VALUE = Expression(rb"[0-9. \x00\\]*")
+_DOTTED = Expression(rb"[0-9]+(?:\.[0-9]+){2,}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ written; the ending of the other gender of a Slavic name; romanised Japanese wit
 from __future__ import annotations
 
 import itertools
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.han_forms import folded_forms, han_forms
 from phi_deid_pipeline.verification_words import BESIDE_NAMES, FRONTS, GLUED_CODES, ORDINARY
 
@@ -23,7 +23,7 @@ _WRITTEN_OUT = (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "
 _ONE_LETTER = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ß": "ss"}
 )
-_SHORTENED = re.compile("[aou]e")
+_SHORTENED = Expression("[aou]e")
 MIN_SHORTENED = 5  # letters
 
 
@@ -127,10 +127,10 @@ def _other_gender(word: str) -> Iterator[str]:
             yield word[: -len(man)] + woman
 
 
-_SYLLABLES = re.compile(
+_SYLLABLES = Expression(
     r"(?:(?:[kgsztdnhbpmrjfwy]|[kgnhbpmr]y|sh|ch|ts)?(?:[ou]h(?=[kstnmrgzdbj]h?[aiueoy]|$)|[aiueo])|n(?![aiueoy]))+"
 )
-_LONG = re.compile(r"ou|oh(?![aiueoy])|(?<![a-z])oo|uu")
+_LONG = Expression(r"ou|oh(?![aiueoy])|(?<![a-z])oo|uu")
 MIN_JAPANESE = 4
 MAX_LONG = 4  # vowels of a word that are tried short and long
 
@@ -201,11 +201,11 @@ def joined_pieces(pieces: Iterable[str]) -> set[str]:
 # --------------------------------------------------------------------------- names in one word with others
 
 _CAPITALS, _SMALL = "A-ZÀ-ÖØ-Þ", "a-zß-öø-ÿ"
-_BORDER = re.compile(rf"(?<=[{_SMALL}])(?=[{_CAPITALS}])|(?<=[{_CAPITALS}])(?=[{_CAPITALS}][{_SMALL}])")
-_MIXED = re.compile(r"[^\W\d_]{4,}")
-_BYTE_WORDS = re.compile(rb"[A-Za-z]{4,}")
-_BYTE_BORDER = re.compile(rb"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_RUN_TOGETHER, MIN_BESIDE = re.compile(r"[^\W\d_]{8,}"), 5
+_BORDER = Expression(rf"(?<=[{_SMALL}])(?=[{_CAPITALS}])|(?<=[{_CAPITALS}])(?=[{_CAPITALS}][{_SMALL}])")
+_MIXED = Expression(r"[^\W\d_]{4,}")
+_BYTE_WORDS = Expression(rb"[A-Za-z]{4,}")
+_BYTE_BORDER = Expression(rb"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_RUN_TOGETHER, MIN_BESIDE = Expression(r"[^\W\d_]{8,}"), 5
 _BESIDE = tuple(sorted(BESIDE_NAMES))
 _BYTE_BESIDE = tuple(word.encode() for word in _BESIDE)
 
@@ -241,8 +241,8 @@ def beside_imaging(folded: str) -> Iterator[str]:
             )
 
 
-_LONG_RUN, MIN_GLUED, MAX_FRONT = re.compile(r"[^\W\d_]{7,}"), 6, 3
-_PREFIXED = re.compile(r"(ma?c|o|fitz)([^\W\d_]{4,})")
+_LONG_RUN, MIN_GLUED, MAX_FRONT = Expression(r"[^\W\d_]{7,}"), 6, 3
+_PREFIXED = Expression(r"(ma?c|o|fitz)([^\W\d_]{4,})")
 
 
 def beside_code(folded: str) -> Iterator[str]:

@@ -7,10 +7,10 @@ lexicon of the patient has already is not looked for twice.
 from __future__ import annotations
 
 import datetime
-import re
 import unicodedata
 
 from phi_deid_pipeline.dicom_utils import decode_text, vr_of
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.value_objects import dataclass
@@ -29,9 +29,9 @@ _NOBODY = """
     test unknown
 """
 _NOBODIES = frozenset(_NOBODY.split())
-_WORDS = re.compile(r"[^\W_]+")
-_PARTS, _WHOLES = re.compile(rb"[ ^=,;\\]+"), re.compile(rb"[ ^=,;]+")
-_DAY = re.compile(r"(18[5-9]\d|19\d\d|20\d\d)[.\-/]?([01]\d)[.\-/]?([0-3]\d)(?!\d(?!\d))")
+_WORDS = Expression(r"[^\W_]+")
+_PARTS, _WHOLES = Expression(rb"[ ^=,;\\]+"), Expression(rb"[ ^=,;]+")
+_DAY = Expression(r"(18[5-9]\d|19\d\d|20\d\d)[.\-/]?([01]\d)[.\-/]?([0-3]\d)(?!\d(?!\d))")
 _KINDS: dict[int, Category | None] = {}  # by tag, filled as tags are met
 
 

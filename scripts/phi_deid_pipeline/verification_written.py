@@ -13,43 +13,44 @@ import datetime
 import re
 from collections.abc import Collection, Iterator
 
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.verification_words import MONTHS
 
-_DIGITS = re.compile(r"\d+")
-_WRITTEN = re.compile(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
-_SHORT = re.compile(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2(\d\d)(?!\d|[-/.]\d)")
-_BARS = re.compile(r"(?<![\d|:])(\d{4}|\d{1,2})([|:])(\d{1,2})\2(\d{4}|\d{1,2})(?![\d|:])")  # 17|03|1952
-_APOSTROPHE = re.compile(r"(?<!\d)(\d{1,2})([-/. ])(\d{1,2})\2['\u2019`](\d\d)(?!\d)")  # 17-03-'52
+_DIGITS = Expression(r"\d+")
+_WRITTEN = Expression(r"(?<!\d)(\d{1,4})[-/. _]\s?(\d{1,2})[-/. _]\s?(\d{1,4})(?!\d)")
+_SHORT = Expression(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2(\d\d)(?!\d|[-/.]\d)")
+_BARS = Expression(r"(?<![\d|:])(\d{4}|\d{1,2})([|:])(\d{1,2})\2(\d{4}|\d{1,2})(?![\d|:])")  # 17|03|1952
+_APOSTROPHE = Expression(r"(?<!\d)(\d{1,2})([-/. ])(\d{1,2})\2['\u2019`](\d\d)(?!\d)")  # 17-03-'52
 _ROMANS = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii"]
 _ROMAN = re.compile(
     rf"(?<!\w)(\d{{1,2}})([-/. ])({'|'.join(sorted(_ROMANS, key=len, reverse=True))})\2(\d{{4}}|\d\d)(?!\d)"
 )
-_WEEK_DAY = re.compile(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")
+_WEEK_DAY = Expression(r"(?<!\d)([12]\d{3})-?w([0-5]\d)-?([1-7])(?!\d)")
 _ONE, _IDEOGRAPHS = r"(\d{1,4}|[〇零元一二三四五六七八九十百]{1,5})", "〇一二三四五六七八九"
-_IN_WORDS = re.compile(rf"(?<!\d){_ONE}\s?[年년]\s?{_ONE}\s?[月월]\s?{_ONE}\s?[日일]")
-_ERA = re.compile(
+_IN_WORDS = Expression(rf"(?<!\d){_ONE}\s?[年년]\s?{_ONE}\s?[月월]\s?{_ONE}\s?[日일]")
+_ERA = Expression(
     r"(?<![^\W_])(?:(m|明治?)|(t|大正?)|(s|昭和?)|(h|平成?)|(r|令和?)|((?:中华)?民国|民))[ .]?"
     rf"{_ONE}\s?[年./-]\s?{_ONE}\s?[月./-]\s?{_ONE}(?!\d)"
 )
 _ERA_STARTS = (1868, 1912, 1926, 1989, 2019, 1912)
 # A day of birth in numbers between blanks: DOB 4 3 51.
-_BORN = re.compile(
+_BORN = Expression(
     r"(?<![^\W_])(?:dob|d\.o\.b|born|birth|geb[a-z]*|n[ae]t?[eoa]?|nacid[oa]|naissance|ddn|fn)[^\w\n]{0,3}"
     r"(?:(?:on|am|le|el|il|op)\s)?(\d{1,2}) (\d{1,2}) (\d\d)(?!\d)"
 )
-_BORN_IN = re.compile(
+_BORN_IN = Expression(
     r"(?<![^\W_])(?:born|birth[ -]?(?:date|day|year)|year of birth|geboren|geb|geburtsjahr|geboortejaar|jahrgang|nee?|nacid[oa]"
     r"|nat[ao]|naissance|dob|yob)[.:]?\s?(?:(?:in|im|en|nel)\s)?(\d{4})(?![^\W_]|[.,/-]\d)"
 )
 _MONTH_OF = {name: f"{number:02d}" for number, names in enumerate(MONTHS.split("|"), 1) for name in names.split()}
 _ORDINAL = r"(?:st|nd|rd|th)?"
-_DAY_MONTH = re.compile(
+_DAY_MONTH = Expression(
     rf"(?<!\d)(\d{{1,2}}){_ORDINAL}[\W_]{{0,2}}(?:of |de )?([^\W\d_]{{3,10}})[\W_]{{0,3}}(?:de )?(\d{{4}}|\d\d)(?!\d)"
 )
-_MONTH_DAY = re.compile(rf"([^\W\d_]{{3,10}})[\W_]{{0,2}}(\d{{1,2}}){_ORDINAL}[\W_]{{1,3}}(\d{{4}}|\d\d)(?!\d)")
-_YEAR_MONTH = re.compile(r"(?<!\d)(\d{4})[\W_]{0,2}([^\W\d_]{3,10})[\W_]{0,2}(\d{1,2})(?!\d)")
+_MONTH_DAY = Expression(rf"([^\W\d_]{{3,10}})[\W_]{{0,2}}(\d{{1,2}}){_ORDINAL}[\W_]{{1,3}}(\d{{4}}|\d\d)(?!\d)")
+_YEAR_MONTH = Expression(r"(?<!\d)(\d{4})[\W_]{0,2}([^\W\d_]{3,10})[\W_]{0,2}(\d{1,2})(?!\d)")
 
-BYTES = re.compile(
+BYTES = Expression(
     rb"[0-9][-/. _] ?[0-9]{1,2}[-/. _] ?[0-9]"
     rb"|[a-z]{3}[^0-9a-z]{0,3}(?:[0-9]{1,2}(?:st|nd|rd|th)?[^0-9a-z]{1,3})?(?:18|19|20|21)[0-9]{2}"
     rb"|[0-9][^0-9a-z]{0,2}[a-z]{3,10}[^0-9a-z]{0,3}[0-9]"

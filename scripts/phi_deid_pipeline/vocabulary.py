@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from phi_deid_pipeline.errors import ConfigError
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 from phi_deid_pipeline.languages import LANGUAGES, Languages, fold_word, load_languages, spellings
 from phi_deid_pipeline.lexicon_words import SIDES
 from phi_deid_pipeline.text_patterns import Patterns, compile_patterns
@@ -147,7 +147,7 @@ class Vocabulary:
 
     def is_imaging(self, text: str) -> bool:
         """Tell whether all words of a text are in the vocabulary."""
-        return all(fold_word(word) in self for word in re.findall(r"[^\W\d_]+", text))
+        return all(fold_word(word) in self for word in expression(r"[^\W\d_]+").findall(text))
 
 
 @lru_cache(maxsize=4)
@@ -207,7 +207,7 @@ def parse_accepted_words(text: str) -> frozenset[str]:
     words = set()
     for number, line in enumerate(text.splitlines(), 1):
         word = line.partition("#")[0].strip()
-        if word and (not re.fullmatch(r"[^\W\d_]{2,}\d{0,4}[^\W\d_]?", word) or len(word) > 64):
+        if word and (not expression(r"[^\W\d_]{2,}\d{0,4}[^\W\d_]?").fullmatch(word) or len(word) > 64):
             raise ConfigError(
                 f"Accepted words, line {number}: must be one word of letters, at most four digits behind it."
             )

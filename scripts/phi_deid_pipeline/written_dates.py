@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterator
 
-from phi_deid_pipeline.expressions import Expression
+from phi_deid_pipeline.expressions import Expression, expression
 
 MONTH_NAMES = (
     "january jan januar janvier janv enero ene gennaio gen januari janeiro janner i",
@@ -167,7 +166,7 @@ def written_dates(day: str) -> tuple[str, ...]:
 
 def normal_date(value: str) -> str:
     """Return YYYYMMDD of a DA or DT value, or "" for partial, impossible and dummy dates."""
-    match = re.match(r"\s*(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})", value)
+    match = expression(r"\s*(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})").match(value)
     if not match:
         return ""
     year, month, day = (int(part) for part in match.groups())

@@ -1,45 +1,27 @@
-"""Expressions that are compiled when a text first asks for them."""
+"""Expressions that are compiled when a text first asks for them, and kept beside the bytecode."""
 
 import copy
+import marshal
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from phi_deid_pipeline import text_forms, text_patterns
-from phi_deid_pipeline.expressions import Expression
-from phi_deid_pipeline.languages import Languages, load_languages
-from phi_deid_pipeline.value_objects import field_names
+from phi_deid_pipeline import expressions, text_patterns
+from phi_deid_pipeline.expressions import Expression, KeptExpressions
+from phi_deid_pipeline.languages import load_languages
 
-# One or more for each form that needs something.
-NEEDING = (
-    *(
-        "3 January",
-        "3. Mai 2020",
-        "4th of July",
-        "January 3",
-        "sept. 3",
-        "Mai 03 2020",
-        "seen 20240229 in",
-        "3 May 2020",
-    ),
-    *("im 93. Lebensjahr", "97th birthday", "F 95", "Patient 94", "94, male patient", "90+", "m, 93", "H 93", "aa 93"),
-    *(
-        "93.5 yo",
-        "she is 94",
-        "dhr 95",
-        "turned 95",
-        "over 90 years",
-        "in the ward >89",
-        "a woman of 97",
-        "Patient over 89",
-    ),
-    *("LS9 7TF", "LS1 4AP", "LS1 8TH", "sw1a 1aa", "Leeds LS9", "Springfield, NY 12345", "2020-01-31 12:00"),
-    *("92 J.", "M93", "95a", "95M", "101 F", "example.org", "ris.corp", "ris.example.org", "ab.cd.lan"),
-    *("NL1234 Town", "12345 Town", "1234 AB Town", "1016 gv amsterdam", "1234 AB"),
-)
+SCRIPTS = Path(expressions.__file__).resolve().parents[1]
+SOURCES = [
+    (r"(?P<day>\d{1,2})\.", re.ASCII),
+    (r"(a)|(?P<b>b)(?i:C)", 0),
+    (rb"[\x20-\x7e]+", 0),
+    (r"[äöü]\w*(?<!x)", re.IGNORECASE),
+    (r"\s # a blank", re.VERBOSE),
+]
 
 
 def test_it_does_what_a_compiled_expression_does() -> None:
@@ -50,17 +32,36 @@ def test_it_does_what_a_compiled_expression_does() -> None:
         assert expression.fullmatch("3. Mai") is None
         assert expression.sub("", "3. und 4.") == compiled.sub("", "3. und 4.")
         assert (expression.pattern, expression.flags) == (compiled.pattern, compiled.flags)
-    assert expression.compiled is compiled  # `re` remembers it
 
 
-def test_it_is_compiled_once_and_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[str] = []
-    real = re.compile
-    monkeypatch.setattr(re, "compile", lambda *source: compiled.append(source[0]) or real(*source))
+@pytest.mark.parametrize(("pattern", "flags"), SOURCES)
+def test_what_is_kept_equals_what_re_compiles(pattern: str | bytes, flags: int, tmp_path: Path) -> None:
+    wanted = re.compile(pattern, flags)
+    kept = KeptExpressions(tmp_path / "kept" / "expressions.marshal")
+    assert kept.compiled(pattern, flags) == wanted
+    kept.save()
+    again = KeptExpressions(kept.path)
+    found = again.compiled(pattern, flags)
+    assert found == wanted and not again.new  # flags, code and pattern are the same
+    assert (found.groups, dict(found.groupindex)) == (wanted.groups, dict(wanted.groupindex))
+
+
+def test_every_form_of_the_languages_equals_what_re_compiles() -> None:
+    patterns = text_patterns.Patterns(load_languages())
+    forms = [
+        form for group in (patterns.described, patterns.labelled, patterns.addresses, patterns.kept) for form in group
+    ]
+    assert len(forms) > 100
+    assert [form.pattern for form in forms if form.compiled != re.compile(form.pattern, re.IGNORECASE)] == []
+
+
+def test_it_is_compiled_once_and_when_it_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kept = KeptExpressions(tmp_path / "expressions.marshal")
+    monkeypatch.setattr(expressions, "kept_expressions", lambda: kept)
     expression = Expression(r"\d+")
-    assert compiled == []
+    assert not kept.new
     assert expression.search("4711") and expression.match("47") and expression.search("x") is None
-    assert compiled == [r"\d+"]
+    assert list(kept.new) == [(r"\d+", 0)]
 
 
 def test_a_mistake_is_told_and_no_other_name_is_made_up() -> None:
@@ -70,86 +71,114 @@ def test_a_mistake_is_told_and_no_other_name_is_made_up() -> None:
         Expression("a").find("")
 
 
-@pytest.mark.parametrize("text", ["", " ", "--", "+"])
-def test_texts_without_words_ask_for_no_expression_of_words(text: str) -> None:
-    form = text_forms.Form("(?:patient|age) 9[0-9]", starts=("patient", "age"))
-    assert list(text_forms.matches((form,), text)) == []
-    assert "compiled" not in vars(form)
+@pytest.mark.parametrize("content", [b"", b"no marshal", marshal.dumps(("another Python", 0, b"")), marshal.dumps(7)])
+def test_a_file_that_is_broken_or_of_another_python_is_made_anew(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "expressions.marshal"
+    path.write_bytes(content)
+    kept = KeptExpressions(path)
+    assert kept.compiled("a+", 0) == re.compile("a+")
+    kept.save()
+    assert not KeptExpressions(path).new and KeptExpressions(path).compiled("a+", 0) == re.compile("a+")
 
 
-def test_what_a_form_needs_is_in_every_match() -> None:
-    patterns = text_patterns.compile_patterns(load_languages())
-    groups = (patterns.described, patterns.labelled, patterns.addresses, patterns.kept)
-    forms = [form for group in groups for form in group if form.needs is not None]
-    matched = {(form, text) for form in forms for text in NEEDING if form.compiled.search(text)}
-    assert [text for form, text in matched if form.needs.search(text) is None] == []
-    assert {form for form, _ in matched} == set(forms)
+def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
+    kept = KeptExpressions(tmp_path / "expressions.marshal")
+    kept.compiled("a+", 0)
+    kept.save()
+    data = bytearray(kept.path.read_bytes())
+    data[len(data) // 2] ^= 1
+    kept.path.write_bytes(data)
+    again = KeptExpressions(kept.path)
+    assert again.compiled("a+", 0) == re.compile("a+") and again.new
 
 
-def _texts() -> list[str]:
-    """Return descriptions, sentences and examples, and random pieces of them and of numbers side by side."""
-    folder = Path(__file__).resolve().parents[1] / "benchmarks" / "words"
-    lines = [line for path in sorted(folder.glob("*.txt")) for line in path.read_text(encoding="utf-8").splitlines()]
-    language_rows = load_languages()
-    words = [row for key in field_names(Languages) for row in getattr(language_rows, key)]
-    random = Random(4711)
-    pieces = [*words, *(word for line in lines for word in line.split()), *NEEDING]
-    numbers = [
-        "93",
-        "4711",
-        "12.03.2020",
-        "01/31",
-        "20200131",
-        "1234567",
-        "10.0.0.1",
-        "1.2.3.4.5",
-        "24.XII.2019",
-        "3 4 51",
+def test_what_others_saved_meanwhile_stays_and_old_ones_go_where_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (KeptExpressions(tmp_path / "expressions.marshal") for _ in range(2))
+    first.compiled("a+", 0)
+    second.compiled("b+", 0)
+    first.save()
+    second.save()
+    third = KeptExpressions(first.path)
+    third.compiled("a+", 0)
+    third.compiled("b+", 0)
+    assert not third.new
+    monkeypatch.setattr(expressions, "MOST_KEPT", 2)
+    third.compiled("c+", 0)
+    third.save()
+    last = KeptExpressions(first.path)
+    last.compiled("c+", 0)
+    assert not last.new
+    last.compiled("a+", 0)
+    assert last.new
+
+
+def test_nothing_is_written_where_python_writes_no_bytecode_or_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptExpressions(tmp_path / "folder" / "expressions.marshal")
+    kept.compiled("a+", 0)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    kept.save()
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "folder").write_bytes(b"")  # a file in the way
+    kept.save()
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
+def test_the_next_process_compiles_none_of_them(tmp_path: Path) -> None:
+    code = (
+        "from phi_deid_pipeline import expressions;"
+        "assert expressions.Expression('a+').search('baa');"
+        "print(len(expressions.kept_expressions().new), expressions.kept_expressions().path)"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONPATH": str(SCRIPTS), "PYTHONPYCACHEPREFIX": str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        for _ in range(2)
     ]
-    numbers += [
-        "S23-4471",
-        "1234 AB",
-        "ab::1",
-        "host.local",
-        "www.x.org",
-        "SW1A 1AA",
-        "95M",
-        "100 F",
-        "x4711",
-        "1951_03_04",
-    ]
-    mixed = []
-    for _ in range(3000):
-        chosen = random.choices(pieces, k=random.randint(1, 3)) + random.choices(numbers, k=random.randint(0, 2))
-        random.shuffle(chosen)
-        text = random.choice([" ", " ", ": ", ", ", "", "/"]).join(chosen)
-        mixed.append(random.choice([text, text.upper(), text.title()]))
-    return [*lines[::7], *NEEDING, *mixed]
+    assert [number for number, _ in told] == ["1", "0"]
+    assert Path(told[0][1]).is_relative_to(tmp_path)
 
 
-def test_what_is_seen_at_a_glance_hides_no_match_and_shortened_expressions_find_the_same() -> None:
+def test_those_of_all_languages_are_compiled_ahead(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(SCRIPTS), "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    command = [sys.executable, str(SCRIPTS / "compile_expressions.py")]
+    run = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    (path,) = tmp_path.rglob("*.marshal")
+    kept = KeptExpressions(path)
     patterns = text_patterns.Patterns(load_languages())
-    groups = (patterns.described, patterns.labelled, patterns.addresses, patterns.kept)
-    whole = {form: re.compile(form.pattern, re.IGNORECASE) for group in groups for form in group}
-    for text in _texts():
-        look = text_forms.Look(text)
-        for form, expression in whole.items():
-            wanted = [match.span() for match in expression.finditer(text)]
-            if form.may_match(text, look):
-                assert [match.span() for match in form.expression(look).finditer(text)] == wanted, (text, form.pattern)
-            else:
-                assert wanted == [], (text, form.pattern)
+    for form in (*patterns.described, *patterns.labelled, *patterns.addresses, *patterns.kept):
+        kept.compiled(form.pattern, re.IGNORECASE)
+    assert not kept.new and int(run.stdout.split()[0]) > 200
 
 
-def test_words_of_a_form_stand_once_in_its_expression_and_few_of_them_are_compiled() -> None:
-    patterns = text_patterns.Patterns(load_languages())
-    groups = (patterns.described, patterns.labelled, patterns.addresses, patterns.kept)
-    forms = [form for group in groups for form in group if form.words]
-    assert len(forms) > 20
-    assert [f.pattern for f in forms if f.pattern.count(f.words) != 1 and not f._holds] == []
-    label = patterns.labelled[0]
-    assert [match[0] for match in text_forms.matches((label,), "seen, patient id 4711")] == ["patient id 4711"]
-    assert "compiled" not in vars(label)
+def test_nothing_of_a_patient_is_kept(tmp_path: Path) -> None:
+    """Names and numbers are looked for by expressions too, but those are made anew in each process."""
+    code = (
+        "from phi_deid_pipeline import expressions, free_text;"
+        "from phi_deid_pipeline.lexicon import Entry, Lexicon;"
+        "from phi_deid_pipeline.records import Category as C;"
+        "known = Lexicon([Entry(C.NAME, 'Qwertz^Yxcvb^Maria'), Entry(C.RECORD_NUMBER, 'QX-4711081'), Entry(C.BIRTH_DATE, '19520317'),"
+        " Entry(C.ADDRESS, 'Qwertzgasse 12, 6067 Absam')]);"
+        "words = free_text.load_vocabulary();"
+        "text = 'CT Thorax Qwertz Yxcvb, QX 4711081, born 17.03.1952, Qwertzgasse 12, 6067 Absam';"
+        "print(free_text.clean_descriptor(text, known, words), '|', free_text.drop_identifiers(text, known, words));"
+    )
+    environment = {"PYTHONPATH": str(SCRIPTS), "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert "CT Thorax" in run.stdout and "Qwertz" not in run.stdout
+    (path,) = tmp_path.rglob("*.marshal")
+    kept = path.read_bytes().lower()
+    assert len(kept) > 10_000
+    assert [part for part in (b"qwertz", b"yxcvb", b"4711", b"1952", b"absam") if part in kept] == []
 
 
 def test_an_expression_can_be_copied_and_pickled_before_its_first_use() -> None:

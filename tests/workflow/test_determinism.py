@@ -38,7 +38,7 @@ def test_other_folder_order_and_root_give_the_same_bytes(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     assert harness.content(place.source) == harness.content(finished.source)
-    place.run("--salt-file", str(salt_file), cores=2)
+    place.run("--salt-file", str(salt_file), *ONE_BATCH)
     assert_same_results(place, finished)
 
 

@@ -1,15 +1,20 @@
 """Every real file by itself through scan, cleaning with a forced fill, and verification: all codecs, nothing lost.
 
-Many files share a SOP Instance UID, so that a run over all of them holds them as conflicts; here each is alone.
+Many files share a SOP Instance UID, so that a run over all of them holds them as conflicts; here each is alone. Of slices that
+are alike the first ones stand for all: tests/unit/test_instance_deid_reference.py has every one of them.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
+import pydicom
 import pytest
+from pydicom.errors import InvalidDicomError
 
 from phi_deid_pipeline import pipeline
 from phi_deid_pipeline.policies import load_policy
@@ -18,6 +23,11 @@ from record_io import from_json
 
 SALT = bytes(32)
 FILL = Box(1, 1, 3, 3)
+SEVERAL = 3  # of slices that are alike
+TELLING = (
+    "SpecificCharacterSet", "SOPClassUID", "SeriesInstanceUID", "NumberOfFrames", "PhotometricInterpretation", "Rows", "Columns",
+    "BitsAllocated", "BitsStored",
+)  # fmt: skip
 # Transfer syntaxes of which the real files must come through an edit of their pixels.
 EDITED = {
     "1.2.840.10008.1.2",
@@ -60,6 +70,31 @@ def ends(path: Path, folder: Path, policy: str) -> tuple[str, str, str]:
     return verdict.status.value, verdict.reason, instance.transfer_syntax_uid
 
 
+def first_of_alike(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths without those of which several before lie in the same folder and are alike."""
+    before: Counter[Hashable] = Counter()
+    found = []
+    for path in paths:
+        kind = kind_of(path)
+        if before[kind] < SEVERAL:
+            found.append(path)
+        before[kind] += 1
+    return found
+
+
+def kind_of(path: Path) -> Hashable:
+    """Return what slices of a series share that differ in little but numbers and pixels; a file without a series is alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TELLING))
+        except (InvalidDicomError, OSError):
+            return path  # what pydicom cannot read is like no other
+    if not ds.get("SeriesInstanceUID"):
+        return path
+    return path.parent, ds.file_meta.get("TransferSyntaxUID"), *(str(ds.get(name)) for name in TELLING)
+
+
 def run_all(paths: list[Path], tmp_path: Path) -> tuple[Counter, set[str]]:
     policy = load_policy("hipaa_safe_harbor").to_json()
     counts: Counter[tuple[str, str]] = Counter()
@@ -82,10 +117,11 @@ def test_every_file_of_the_wheel_is_released_or_rejected_with_a_reason(wheel_fil
 
 
 @pytest.mark.workflow
-def test_every_shared_file_is_released_or_rejected_and_every_codec_can_be_edited(shared_data, tmp_path):
+def test_every_kind_of_shared_file_is_released_or_rejected_and_every_codec_can_be_edited(shared_data, tmp_path):
     paths = sorted(path for path in shared_data.rglob("*") if path.is_file() and path.suffix not in (".tsv", ".txt"))
-    counts, edited = run_all(paths, tmp_path)
-    assert sum(counts.values()) == len(paths)
+    kinds = first_of_alike(paths)
+    counts, edited = run_all(kinds, tmp_path)
+    assert sum(counts.values()) == len(kinds)
     assert all(reason for (status, reason), _ in counts.items() if status != "released")
     assert edited >= EDITED
-    assert counts["released", ""] > 750
+    assert counts["released", ""] > 300

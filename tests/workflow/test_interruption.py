@@ -19,40 +19,19 @@ from run_setup import is_running
 
 pytestmark = pytest.mark.workflow
 
-KILLS = 10  # moments spread over a run; at the end of each third of them the run is let go on to its end
-CHAINS = 3
-TWO_BATCHES = ("--set", "inventory.spread=1", "--set", "inventory.target_work=6.5")
+KILLS = 10  # moments spread over a run
 SCANNED = "(Rule: inventory)"  # ended, says Snakemake
 LONGEST = 300  # seconds without an end: the test is broken
 SOON = 30  # seconds until a run that is told to stop has stopped, on a busy machine
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(finished: Workplace, salt_file: Path, base_folder: Path) -> tuple[Workplace, int]:
-    """Return a finished output of two batches, and its number of jobs."""
-    place = Workplace(finished.product, finished.source, base_folder / "uninterrupted")
-
-    def make() -> None:
-        run = place.run("--salt-file", str(salt_file), *TWO_BATCHES)
-        assert run.jobs == harness.jobs(batches())
-        assert_same_results(place, finished)
-
-    def batches() -> set[str]:
-        return set(place.batches().values())
-
-    harness.make_once(base_folder / "uninterrupted.done", make)
-    assert len(batches()) == 2
-    return place, len(harness.jobs(batches()))
-
-
-@pytest.mark.parametrize("chain", range(CHAINS))
 def test_killed_run_ends_as_an_uninterrupted_one_when_run_again(
-    chain: int, uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path
+    finished: Workplace, fresh: Callable[[str], Workplace], salt_file: Path
 ) -> None:
     """One output is killed at several moments, each time further on, and run to its end."""
-    reference, steps = uninterrupted
-    place, options = fresh("killed"), ("--salt-file", str(salt_file), *TWO_BATCHES)
-    for attempt in range(chain, KILLS, CHAINS):
+    place, options = fresh("killed"), ("--salt-file", str(salt_file))
+    steps = len(harness.jobs(finished.batches().values()))
+    for attempt in range(KILLS):
         # The moment counts ended jobs, so that it means the same on a busy machine; a fraction of a job's time is added.
         moment = random.Random(f"interruption {attempt}").uniform(attempt, attempt + 1) / KILLS * (steps - 2)
         before = _ended_jobs(place)
@@ -60,9 +39,9 @@ def test_killed_run_ends_as_an_uninterrupted_one_when_run_again(
         seconds = _wait_for_jobs(place, process, int(moment))
         time.sleep((moment - int(moment)) * seconds / (max(0, int(moment) - before) + 6))
         assert harness.kill_group(process), "the run was over before it was to be killed"
-        assert_nothing_half_written(place, reference)
+        assert_nothing_half_written(place, finished)
     place.run(*options)
-    assert_same_results(place, reference)
+    assert_same_results(place, finished)
     assert place.releases() == ["0001"]
     assert _leftovers(place.output) == []
     code, shown = harness.execute(_verify(place), place.product)
@@ -78,11 +57,10 @@ STOPS = {
 
 
 def test_a_run_that_is_told_to_stop_ends_its_jobs_and_the_next_goes_on(
-    uninterrupted: tuple[Workplace, int], fresh: Callable[[str], Workplace], salt_file: Path, tmp_path: Path
+    finished: Workplace, fresh: Callable[[str], Workplace], salt_file: Path, tmp_path: Path
 ) -> None:
     """One output is stopped in every way, each time a few jobs further, and killed in the end."""
-    reference, _ = uninterrupted
-    place, options = fresh("stopped"), ("--salt-file", str(salt_file), *TWO_BATCHES)
+    place, options = fresh("stopped"), ("--salt-file", str(salt_file))
     for way, (number, send) in STOPS.items():
         with (tmp_path / way).open("w") as shown:
             process = place.start(*options, shown=shown)
@@ -100,7 +78,7 @@ def test_a_run_that_is_told_to_stop_ends_its_jobs_and_the_next_goes_on(
     assert code == 0 or (code == 2 and "Another run works on this output" in shown)
     _wait_until_it_ends(place, process)
     place.run(*options)
-    assert_same_results(place, reference)
+    assert_same_results(place, finished)
     assert _leftovers(place.output) == []
 
 

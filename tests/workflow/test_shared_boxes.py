@@ -15,7 +15,7 @@ pytestmark = pytest.mark.workflow
 
 UPPER = (BARNABY.printed_name,)
 LOWER = ("", "", f"ID {BARNABY.patient_id}")
-TWO_BATCHES = ("--set", "inventory.spread=1", "--set", "inventory.target_work=5.5")
+TWO_BATCHES = ("--set", "inventory.spread=1", "--set", "inventory.target_work=5.5", "--set", "reports.pictures=false")
 # Input path -> transducer, lines of text. Each is a series of its own.
 PICTURES = {
     "one/upper.dcm": ("C5-1", UPPER),
@@ -81,7 +81,7 @@ def test_boxes_are_shared_by_transducer_and_by_folder_across_series(finished: Wo
         ("one/upper.dcm", "two/lower.dcm", "two/empty.dcm", "three/empty.dcm"), upper | lower
     )
     ran = {rule for rule, _ in by_transducer.jobs}
-    assert {"gather_boxes", *PATIENT_RULES} - {"measure_ct_geometry", "draw_stacks"} <= ran
+    assert {"gather_boxes", *PATIENT_RULES} - {"measure_ct_geometry", "draw_stacks", "draw_pictures"} <= ran
     assert not ran & (set(BATCH_RULES) - set(PATIENT_RULES)), "no picture is read again"
 
     place.run(*TWO_BATCHES, "--set", "ocr.group_by=folder")
