@@ -38,7 +38,7 @@ from phi_deid_pipeline.lexicon import Lexicon
 from phi_deid_pipeline.policies import Action, Policy, Resolution
 from phi_deid_pipeline.private_elements import fits
 from phi_deid_pipeline.records import Category
-from phi_deid_pipeline.uid_mapping import names_definition
+from phi_deid_pipeline.uid_mapping import is_made_up, names_definition
 
 TEXT = {"LO", "SH", "ST", "LT", "UT", "UC", "PN"}
 LONG_TEXT = {"ST", "LT", "UT", "UR"}
@@ -423,6 +423,8 @@ class Reference:
                 return
             schemes = coding_schemes().values()
             self._each(element, lambda uid: uid if names_definition(uid, schemes) else self.new_uid(uid))
+        elif vr == "UI" and "retain_uids" not in self.policy.options and any(map(is_made_up, self._texts(element))):
+            self._each(element, self.new_uid)
         elif vr in FORMED and tag != 0x00080005 and not self._is_well_formed(element):
             self._describe(element)
         elif vr in TEXT or (vr in STRINGS and not self._is_well_formed(element)):

@@ -142,6 +142,7 @@ class Lexicon(Identifiers):
                 for spans in (found, signatures)
             )
         found += self._run_together(text)
+        found += self._misread(text)
         return _merge([*found, *(span for span in signatures if not _is_abbreviation(text, span, found))])
 
     def _words(self, folded: str) -> Iterator[Span]:
@@ -285,6 +286,14 @@ class Lexicon(Identifiers):
                 if _stands_alone(folded, at, at + len(code), whole_word=True, prefixed=False):
                     yield at, at + len(code), category
                 at = folded.find(code, at + 1)
+
+    def _misread(self, text: str) -> Iterator[Span]:
+        """Find the bytes of a name in a character set that is not the declared one, as both are read alike."""
+        for part, category in self._index.misread.items():
+            at = text.find(part)
+            while at >= 0:
+                yield at, at + len(part), category
+                at = text.find(part, at + len(part))
 
     def _spelled(self, folded: str) -> Iterator[Span]:
         """Find names written letter by letter: S M I T H."""

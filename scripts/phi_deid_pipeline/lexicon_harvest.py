@@ -5,16 +5,20 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from phi_deid_pipeline.data_dictionary import attribute, tag_of
+from phi_deid_pipeline.data_dictionary import tag_of
+from phi_deid_pipeline.dicom_utils import vr_of
+from phi_deid_pipeline.expressions import Expression
 from phi_deid_pipeline.identifiers import Entry
 from phi_deid_pipeline.lexicon_words import PLACEHOLDERS, compacted, distinctive, ward_codes
 from phi_deid_pipeline.records import Category
 from phi_deid_pipeline.written_dates import normal_date
 
 if TYPE_CHECKING:
-    from phi_deid_pipeline.raw_elements import RawInstance
+    from collections.abc import Iterator
 
-_BY_KEYWORD: dict[Category, str] = {
+    from phi_deid_pipeline.raw_elements import Element, RawInstance
+
+BY_KEYWORD: dict[Category, str] = {
     Category.RECORD_NUMBER: """PatientID OtherPatientIDs MedicalRecordLocator InsurancePlanIdentification
         ClinicalTrialSubjectID ClinicalTrialSubjectReadingID BreedRegistrationNumber BarcodeValue""",
     Category.ACCESSION: """AccessionNumber StudyID AdmissionID ServiceEpisodeID ScheduledProcedureStepID
@@ -52,6 +56,8 @@ _CODED = {
     0x00081041: Category.INSTITUTION,  # Institutional Department Type Code Sequence
 }
 _AE_TITLES_OF_META = (0x00020016, 0x00020017, 0x00020018)
+_BLANKS = Expression(r"(?:[^\S\x85\xa0]|\x00)+")  # these two may be bytes of a name in another character set
+_HALF = Expression(rb"[\x80-\xff]\\")
 _MAX_VALUE = 1024  # characters: longer values are prose, no identifier
 
 
@@ -59,22 +65,38 @@ def harvest(instance: RawInstance) -> frozenset[Entry]:
     """Gather every identifying value of an instance, nested items and retired attributes included (no UIDs)."""
     found: set[Entry] = set()
     for path, element, charset in instance.walk():
-        tag = path[-1]
-        vr = element.vr if element.vr != "UN" else _dictionary_vr(tag)
-        category = _category(path, vr)
-        if category is None or element.value_end == element.value_start:
+        if element.value_end == element.value_start or element.items is not None:
             continue
-        for value in instance.texts(element, charset):
-            found.update(entries_of(category, value))
-            if tag == _BIRTH_DATE:
-                found.update(Entry(Category.BIRTH_DATE, entry.value) for entry in entries_of(category, value))
-        if _is_other_utf8(bytes(instance.value(element))):  # the declaration may be wrong
-            for value in instance.texts(element, ("ISO_IR 192",)):
-                found.update(entries_of(category, value))
+        for vr in _vrs(path[-1], element.vr):
+            category = _category(path, vr)
+            if category is not None:
+                found.update(_entries(instance, element, vr, category, charset))
     for tag in _AE_TITLES_OF_META:
         value = bytes(instance.meta.get(tag, b"")).decode("ascii", "replace")
         found.update(entries_of(Category.DEVICE, value))
     return frozenset(found)
+
+
+def _entries(
+    instance: RawInstance, element: Element, vr: str, category: Category, charset: tuple[str, ...]
+) -> Iterator[Entry]:
+    """Yield the entries of an element's values, read as ones of a VR."""
+    values, raw = instance.texts(element, charset, vr), bytes(instance.value(element))
+    if vr == "PN" and _HALF.search(raw):  # the second byte of a character of Shift-JIS or Big5 may be a backslash
+        values += instance.texts(element, charset, "UT")
+    if _is_other_utf8(raw):  # the declaration may be wrong
+        values += instance.texts(element, ("ISO_IR 192",), vr)
+    for entry in (entry for value in values for entry in entries_of(category, value)):
+        yield entry
+        if element.tag == _BIRTH_DATE and category is Category.DATE:
+            yield Entry(Category.BIRTH_DATE, entry.value)
+
+
+@lru_cache(maxsize=4096)
+def _vrs(tag: int, written: str) -> tuple[str, ...]:
+    """Return the VRs by which an element is judged: that of the dictionary, and the one it was written with."""
+    known = vr_of(tag) or written
+    return (known,) if known == written else (known, written)
 
 
 def _is_other_utf8(value: bytes) -> bool:
@@ -90,7 +112,7 @@ def _is_other_utf8(value: bytes) -> bool:
 @cache
 def _categories() -> dict[int, Category]:
     """Return the category of each attribute that is known by its keyword."""
-    named = ((tag_of(word), category) for category, words in _BY_KEYWORD.items() for word in words.split())
+    named = ((tag_of(word), category) for category, words in BY_KEYWORD.items() for word in words.split())
     found = {tag: category for tag, category in named if tag}
     return found | {0x00100012: Category.NAME}  # Name to Use (LT), younger than the dictionary
 
@@ -109,15 +131,9 @@ def _category(path: tuple[int, ...], vr: str) -> Category | None:
     return category
 
 
-@lru_cache(maxsize=4096)
-def _dictionary_vr(tag: int) -> str:
-    entry = attribute(tag)
-    return entry.vr if entry else "UN"
-
-
 def entries_of(category: Category, value: str) -> list[Entry]:
     """Return the entries of one header value: none if it identifies nobody, one per component group of a name."""
-    value = " ".join(value.replace("\x00", " ").split())[:_MAX_VALUE]
+    value = _BLANKS.sub(" ", value).strip(" ")[:_MAX_VALUE]
     if category is Category.DATE:
         day = normal_date(value)
         return [Entry(category, day)] if day else []
@@ -133,7 +149,12 @@ def entries_of(category: Category, value: str) -> list[Entry]:
 
 def _is_name(text: str) -> bool:
     compact = compacted(text)
-    return bool(compact) and compact not in PLACEHOLDERS and not is_filler(compact) and not compact.isdigit()
+    return (
+        bool(compact)
+        and compact not in PLACEHOLDERS
+        and not is_filler(compact)
+        and not (compact.isdigit() and text.isascii())
+    )
 
 
 def is_filler(compact: str) -> bool:

@@ -73,6 +73,7 @@ _VERBATIM = Expression(r"(?![ctls]\d{1,2}[/-]\d)[a-z]{1,2}[/#.-]\d{2,4}|\d{2,4}[
 _MIN_SIGNED = 3  # initials that may leave out others between them
 _MIN_BARE = 4  # digits of an ID or order without the zeros in front
 _MIN_OWN = {Category.RECORD_NUMBER: 4, Category.ACCESSION: 6}  # digits that count however they are divided
+_NAME_PARTS = Expression(r"[ ^,;=]+")
 _NAME_SEPARATORS = ("", " ", "  ", "^", ",", ", ", "=", "\u3000", "\u30fb")
 
 
@@ -98,6 +99,9 @@ class Index:
         self.own: dict[str, Category] = {}  # digits of IDs and long orders, however they are divided
         self.dotted: set[str] = set()  # numbers that are split by a point and no decimals
         self.dates: set[str] = set()
+        self.misread: dict[
+            str, Category
+        ] = {}  # parts of names whose bytes are of another character set, as they are read
         self.inside: dict[str, Category] = {}  # matched anywhere: scripts without blanks, e-mails, URLs
         order = list(Category)
         for entry in sorted(entries, key=lambda e: (order.index(e.category), e.value)):
@@ -135,6 +139,9 @@ class Index:
         for component in expression(r"[\^,;]").split(name):
             words.extend(_neighbours_joined(expression(r"[^\W_]+").findall(component)))
         words.extend({joined} for joined in _joined_components(name))
+        for part in _NAME_PARTS.split(entry.value) if any(map(_is_mark, entry.value)) else ():
+            if len(part) > 1 and not part.isascii():
+                self.misread.setdefault(part, entry.category)
         self.initials[number] = {form[0] for forms in words for form in forms if form}
         letters = [text[0] for text in plain if text and text[0].isalpha() and text not in PARTICLES]
         if len(letters) > 1:
@@ -336,6 +343,11 @@ class Index:
         if value.strip().isdecimal() and len(bare) == _MIN_BARE and len(set(bare)) > 1 and not is_round_or_year(bare):
             for zeros in range(len(compacted(value)) - len(bare)):
                 self.numbers.setdefault("0" * zeros + bare, (category, False))
+
+
+def _is_mark(char: str) -> bool:
+    """Tell whether a character beyond ASCII is a control, sign or mark: of bytes of Shift-JIS or Big5, read as ISO 8859-1."""
+    return not char.isascii() and unicodedata.category(char)[0] in "CNPS"
 
 
 def _is_in_order(letters: str, initials: str) -> bool:

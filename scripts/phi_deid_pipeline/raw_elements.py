@@ -161,16 +161,17 @@ class RawInstance:
         """Return the raw bytes of an element's value."""
         return self.buffer[element.value_start : element.value_end]
 
-    def texts(self, element: Element, charset: tuple[str, ...] = ()) -> list[str]:
+    def texts(self, element: Element, charset: tuple[str, ...] = (), vr: str = "") -> list[str]:
         """Return the values of a text element, decoded by the given terms of Specific Character Set, without padding.
 
-        Never raises: undecodable bytes are read as UTF-8 or ISO 8859-1. An empty element gives an empty list.
+        Read as values of `vr` where that is given. Never raises: undecodable bytes are read as UTF-8 or ISO 8859-1. An
+        empty element gives an empty list.
         """
-        value = bytes(self.value(element))
+        value, vr = bytes(self.value(element)), vr or element.vr
         if not value:
             return []
-        text = decode_text(value, charset if element.vr in TEXT_VRS or element.vr == "UN" else ())[0]
-        if element.vr in SINGLE_VALUED_VRS:
+        text = decode_text(value, charset if vr in TEXT_VRS or vr == "UN" else ())[0]
+        if vr in SINGLE_VALUED_VRS:
             return [text.rstrip(" \x00")]
         return [part.strip(" \x00") for part in text.split("\\")]
 
@@ -481,7 +482,11 @@ class Parser:
         self.count = 0
 
     def top_level(self, start: int, explicit: bool, little: bool) -> tuple[list[Element], int]:
-        """Return the elements of the data set and its end; what follows Pixel Data and is no element is left over."""
+        """Return the elements of the data set and its end; what follows Pixel Data and is no element is left over.
+
+        Raises UnreadableInstance (MALFORMED) for an element behind the pixels that belongs in front of them: it would be
+        neither known nor written.
+        """
         elements: list[Element] = []
         position, size = start, self.size
         parse = self.explicit if explicit else self.implicit
@@ -496,9 +501,9 @@ class Parser:
                     break
                 raise
             tag = element.tag
-            if (last >= 0x7FE00008 and tag <= last) or (
-                tag == 0 and element.end == position + 8 and self._only_zeros(position)
-            ):
+            if last >= 0x7FE00008 and tag <= last and tag:  # other readers take it for part of the data set
+                raise _malformed(position, "element out of order behind the pixels")
+            if tag == 0 and (last >= 0x7FE00008 or (element.end == position + 8 and self._only_zeros(position))):
                 break
             elements.append(element)
             position = element.end

@@ -11,6 +11,7 @@ from phi_deid_pipeline.expressions import Expression
 
 SALT_BYTES = 32
 HL7_SCHEME = Expression(r"2\.16\.840\.1\.113883\.[56]\.[0-9]{1,4}")
+_DICOM_ROOT = "1.2.840.10008."
 STANDARD_UID = Expression(r"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")
 
 
@@ -30,6 +31,11 @@ def is_standard_uid(uid: str) -> bool:
     These are short: a date, a time or a number of a device below the root of DICOM is somebody's own.
     """
     return STANDARD_UID.fullmatch(uid) is not None
+
+
+def is_made_up(uid: str) -> bool:
+    """Tell whether a UID stands below the root of DICOM and is none of its own: it names no class, and may hold a number."""
+    return uid.startswith(_DICOM_ROOT) and not is_standard_uid(uid)
 
 
 def names_definition(uid: str, registered: Container[str]) -> bool:

@@ -31,7 +31,7 @@ from phi_deid_pipeline.lexicon import MIN_NUMBER, MIN_WORD
 from phi_deid_pipeline.private_elements import are_uids
 from phi_deid_pipeline.raw_elements import Element, RawInstance
 from phi_deid_pipeline.records import RejectReason
-from phi_deid_pipeline.uid_mapping import names_definition
+from phi_deid_pipeline.uid_mapping import is_made_up, names_definition
 
 if TYPE_CHECKING:
     from phi_deid_pipeline.instance_deid import InstanceDeidentifier, PatientContext
@@ -74,6 +74,8 @@ class ValueRewrite:
             return None if self.keeps_uids or names_definition(uid, scheme_uids()) else self._uid(value)
         if kind is Kind.TEXT or kind is Kind.CHECKED:
             if kind is Kind.CHECKED and is_well_formed(plan.form, value):
+                if plan.vr == "UI" and not self.keeps_uids and _are_made_up(value):
+                    return self._uid(value)
                 known = plan.form in CODE_VRS and len(value) >= MIN_WORD
                 new = self._known_code(plan, value) if known else None
                 if new is None and plan.tag == BODY_PART and plan.form == "CS":
@@ -287,6 +289,10 @@ class ValueRewrite:
         new, changed = found  # type: ignore[misc]
         self.uids_replaced += changed
         return new if changed else value
+
+
+def _are_made_up(value: bytes) -> bool:
+    return any(is_made_up(uid.strip(" \x00")) for uid in value.decode("ascii", "replace").split("\\"))
 
 
 def _is_value(plan: Plan) -> bool:

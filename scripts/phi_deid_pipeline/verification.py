@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from phi_deid_pipeline.data_dictionary import scheme_uids
 from phi_deid_pipeline.dicom_utils import format_path
 from phi_deid_pipeline.errors import UnreadableInstance
 from phi_deid_pipeline.expressions import Expression
-from phi_deid_pipeline.identifiers import Identifiers
+from phi_deid_pipeline.identifiers import Entry, Identifiers
 from phi_deid_pipeline.policies import Policy
 from phi_deid_pipeline.records import (
     Category,
@@ -55,6 +56,7 @@ from phi_deid_pipeline.verification_search import (
     Search,
     is_date,
 )
+from phi_deid_pipeline.verification_told import Teller, Told
 
 SEARCHED_AT_ONCE = 16 << 20  # bytes of values that are searched together; bounds memory
 
@@ -89,10 +91,12 @@ _OF_HL7 = Expression(rb"2\.16\.840\.1\.113883\.[56]\.\d{1,4}")
 _MADE = Expression(rb"2\.25\.\d{30,39}")  # as new UIDs are
 
 _PATIENT_AGE = 0x00101010
+_BIRTH_DATE, _STUDY_DATE = (0x00100030,), (0x00080020,)  # paths
 _DATE_VRS = frozenset({"DA", "DT"})
 _NONE: frozenset[int] = frozenset()
 _LONGITUDINAL = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
 _CONFORMANCE = frozenset({"iod", "dciodvfy"})
+_DICOM_ROOT = b"1.2.840.10008."
 _REGISTERED = Expression(rb"1\.2\.840\.10008(\.[0-9]{1,4}){1,10}")  # UIDs of the standard itself (PS3.6 A)
 _ALWAYS = ("opens", "structure", "iod", "lexicon", "source_uids", "known_uids", "deid_attributes")
 _HOLDS = (HoldReason.RESIDUAL_IDENTIFIER, HoldReason.LINK_LOST, HoldReason.CONFORMANCE)  # the first of several counts
@@ -115,6 +119,14 @@ class Checked:
     verdict: VerificationRecord
     references: BeforeAfter | None
     layouts: bytes
+
+
+class Sought(NamedTuple):
+    """What must not be in a result beside the identifiers of the lexicon; `charsets` are those that its source declares."""
+
+    dates: frozenset[str]
+    charsets: frozenset[bytes]
+    told: Told
 
 
 class SeriesVerifier:
@@ -157,6 +169,9 @@ class SeriesVerifier:
         site_tags = frozenset(row.tag for row in policy.overrides if row.action == "K") if policy is not None else _NONE
         allowance = Allowance(kept_tags | site_tags, site_tags, _PATIENT, _MAKER_TAGS, _MAKER_CATEGORIES)
         self._search = Search(self._needles, self._sources, allowance)
+        self._teller = Teller(lexicon)
+        self._untaught: dict[frozenset[Entry], Search] = {}  # for what a source says and the lexicon lacks
+        self._compiled = lambda entries: Search(Needles(entries, skip, harmless), (), allowance)
         self._moved = ChangedDates(
             policy.dates if policy is not None else "shift", self._needles.dates, lexicon.birth_dates
         )
@@ -164,7 +179,7 @@ class SeriesVerifier:
         self._opened = Opened()
         self._conformance = Conformance()
         self._written_headers, self._source_headers = HeaderMemory(), HeaderMemory()
-        self._clean: dict[tuple[frozenset[str], frozenset[bytes]], set[tuple]] = {}
+        self._clean: dict[Sought, set[tuple]] = {}
 
     def verify(self, written: Path, source: Path, record: DeidRecord) -> VerificationRecord:
         """Check one written instance against its source file and the record of what was done to it."""
@@ -204,9 +219,10 @@ class SeriesVerifier:
             yield from self._conformance.problems(layout, original.layout)
             named = BeforeAfter(references(original.layout), references(layout))
             seen.append((named, layout.shape() + original.layout.shape()))
+            told = self._teller.told(original)
             dates = self._dates(original)
             charsets = original.charsets() if self._needles.foreign else frozenset()
-            yield from self._values(layout, dates, charsets, original)
+            yield from self._values(layout, Sought(dates, charsets, told), original)
             yield from self._private(layout, original)
             pixels = layout.pixels
             if pixels is not None:
@@ -217,11 +233,9 @@ class SeriesVerifier:
 
     # ---------------------------------------------------------------- values
 
-    def _values(
-        self, layout: Layout, dates: frozenset[str], charsets: frozenset[bytes], original: Source
-    ) -> Iterator[Residual]:
+    def _values(self, layout: Layout, sought: Sought, original: Source) -> Iterator[Residual]:
         """Judge every value that is new: its group, its UIDs, and what its bytes spell."""
-        clean, buffer = self._clean.setdefault((dates, charsets), set()), layout.buffer
+        clean, buffer = self._clean.setdefault(sought, set()), layout.buffer
         fresh: list[tuple[tuple, Value]] = []
         for stretch, values in layout.parts():
             if stretch is not None and stretch.judged is clean:
@@ -244,6 +258,7 @@ class SeriesVerifier:
             return
         found: set[Residual] = set()
         values = [value for _, value in fresh]
+        dates = sought.dates | self._untaught_days(sought.told)
         if dates not in self._numeric:
             self._numeric[dates] = NumericDays(dates)
         numeric = self._numeric[dates]
@@ -257,7 +272,7 @@ class SeriesVerifier:
                 found.update(self._uids(layout, value, original))
             if value.vr in NUMBER_VRS and not self._search.allows(value.path, Category.DATE):
                 found.update(numeric.problems(value, layout.bytes_of(value), little=layout.little))
-        found.update(self._identifiers(layout, values, dates, charsets, original))
+        found.update(self._identifiers(layout, values, sought, original))
         yield from found
         dirty = {residual.where for residual in found}
         if len(clean) < MOST_REMEMBERED:
@@ -280,7 +295,7 @@ class SeriesVerifier:
                 yield Residual("source_uids", format_path(value.path), "uid")
             elif not structural:
                 yield Residual("known_uids", format_path(value.path), "uid")
-            elif value.path[-1] in _DEFINITION_UIDS and not self._keeps_uids and _is_of_a_site(uid, original):
+            elif not self._keeps_uids and _tells(uid, value.path[-1], original):
                 yield Residual("source_uids", format_path(value.path), "uid")
 
     def _dates(self, original: Source) -> frozenset[str]:
@@ -289,21 +304,28 @@ class SeriesVerifier:
             return self._needles.dates
         births, others = set(), set()
         for value in original.values:
-            if value.vr in _DATE_VRS:
+            if value.path in (_BIRTH_DATE, _STUDY_DATE):
                 day = original.layout.bytes_of(value)[:8].decode("ascii", "replace")
-                if value.path == (0x00100030,):
-                    births.add(day)
-                elif value.path == (0x00080020,):
-                    others.add(day)
+                (births if value.path == _BIRTH_DATE else others).add(day)
         return frozenset(day for day in births - others if day.isdigit() and day != "19000101")
 
+    def _untaught_days(self, told: Told) -> frozenset[str]:
+        """Return the days that a source says and the lexicon lacks; where days are kept, `_dates` looks for births."""
+        days = (entry.value for entry in told.missing if entry.category is Category.DATE)
+        return frozenset() if self._full_dates else frozenset(days)
+
+    def _find(self, pieces: list[Piece], sought: Sought) -> Iterator[Residual]:
+        yield from self._search.find(pieces, sought.dates, sought.charsets)
+        told = sought.told
+        if told.names:
+            yield from self._search.names(pieces, told.names)
+        if told.missing:
+            if told.missing not in self._untaught:
+                self._untaught[told.missing] = self._compiled(told.missing)
+            yield from self._untaught[told.missing].find(pieces, self._untaught_days(told), sought.charsets)
+
     def _identifiers(
-        self,
-        layout: Layout,
-        values: Iterable[Value],
-        dates: frozenset[str],
-        charsets: frozenset[bytes],
-        original: Source,
+        self, layout: Layout, values: Iterable[Value], sought: Sought, original: Source
     ) -> Iterator[Residual]:
         pieces: list[Piece] = []
         size = 0
@@ -317,9 +339,9 @@ class SeriesVerifier:
                 pieces.append(Piece(value.path, value.vr, data, value.charset))
                 size += len(data)
                 if size > SEARCHED_AT_ONCE:
-                    yield from self._search.find(pieces, dates, charsets)
+                    yield from self._find(pieces, sought)
                     pieces, size = [], 0
-        yield from self._search.find(pieces, dates, charsets)
+        yield from self._find(pieces, sought)
 
     def _beside_pixels(self, layout: Layout, pixels: Value, dates: frozenset[str]) -> Iterator[Residual]:
         """Search comments, offset tables and what stands between and behind the frames.
@@ -341,6 +363,11 @@ class SeriesVerifier:
                 if category not in told:
                     told.add(category)
                     yield Residual("pixel_comments", path, category, where)
+
+
+def _tells(uid: bytes, tag: int, original: Source) -> bool:
+    """Tell whether the UID of a class or definition is one of a site, or stands unregistered below the root of DICOM."""
+    return uid.startswith(_DICOM_ROOT) or (tag in _DEFINITION_UIDS and _is_of_a_site(uid, original))
 
 
 def _is_of_a_site(uid: bytes, original: Source) -> bool:

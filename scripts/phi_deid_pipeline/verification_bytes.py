@@ -252,7 +252,10 @@ class Reader:
         self.values = layout.values
 
     def top_level(self, at: int, explicit: bool, little: bool, memory: HeaderMemory | None = None) -> int:
-        """Read the data set; bytes behind the pixel data that are no further element are left over."""
+        """Read the data set; bytes behind the pixel data that are no further element are left over.
+
+        An element there that belongs in front of the pixels is read by others: raises UnreadableInstance (MALFORMED).
+        """
         buffer, values, size, charset, last = self.buffer, self.values, len(self.buffer), b"", -1
         if memory is not None and (found := memory.read(self, at, explicit, little)) is not None:
             at, charset = found
@@ -270,12 +273,14 @@ class Reader:
             known = len(values)
             try:
                 tag, after = self.element(at, size, explicit, little, (), (), charset)
-                out_of_order = last >= 0x7FE00008 and tag <= last
             except UnreadableInstance:
                 if last < 0x7FE00008 and any(buffer[at : at + 4096]):
                     raise
-                out_of_order = True
-            if out_of_order:
+                del values[known:]
+                return at
+            if last >= 0x7FE00008 and tag <= last:
+                if tag:
+                    raise _broken(at)
                 del values[known:]
                 return at
             if tag == _CHARSET:
@@ -355,8 +360,9 @@ class Reader:
         if vr == "SQ" or length == _UNDEFINED or (vr == "UN" and buffer[start : start + 4] == b"\xfe\xff\x00\xe0"):
             known = len(self.values)
             try:
+                unknown = code == b"UN" and explicit
                 return tag, self._sequence(
-                    start, stop, length == _UNDEFINED, inner_explicit, inner_little, path, items, charset
+                    start, stop, length == _UNDEFINED, inner_explicit, inner_little, path, items, charset, unknown
                 )
             except UnreadableInstance:
                 if vr == "SQ" or length == _UNDEFINED:
@@ -366,8 +372,18 @@ class Reader:
         return tag, stop
 
     def _sequence(
-        self, at: int, end: int, open_end: bool, explicit: bool, little: bool, path: tuple, items: tuple, charset: bytes
+        self,
+        at: int,
+        end: int,
+        open_end: bool,
+        explicit: bool,
+        little: bool,
+        path: tuple,
+        items: tuple,
+        charset: bytes,
+        unknown: bool,
     ) -> int:
+        """Read a sequence; items of one that was written as UN (`unknown`) are explicit where some writers make them so."""
         if len(path) > MAX_DEPTH:
             raise UnreadableInstance(RejectReason.TOO_DEEP)
         self.values.append(Value(path, items, "SQ", at, at, charset))
@@ -383,10 +399,14 @@ class Reader:
             stop = end if length == _UNDEFINED else at + 8 + length
             if (group, element) != (0xFFFE, 0xE000) or stop > end:
                 raise _broken(at)
-            below = (*items, number)
-            at = self._data_set(at + 8, stop, explicit, little, path, below, charset, length == _UNDEFINED)
+            below, named = (*items, number), explicit or (unknown and self._names_vr(at + 8))
+            at = self._data_set(at + 8, stop, named, little, path, below, charset, length == _UNDEFINED)
             number += 1
         return at
+
+    def _names_vr(self, at: int) -> bool:
+        """Tell whether an element begins here that names its VR."""
+        return self.buffer[at + 4 : at + 6] in _NAMES and self.buffer[at : at + 2] not in (b"\xfe\xff", b"\xff\xfe")
 
     def _fragments(self, tag: int, at: int, end: int, little: bool, path: tuple, items: tuple, charset: bytes) -> int:
         start = forgotten = at

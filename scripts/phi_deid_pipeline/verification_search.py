@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
@@ -12,6 +13,7 @@ from phi_deid_pipeline.records import Category, Residual
 from phi_deid_pipeline.value_objects import dataclass
 from phi_deid_pipeline.verification_forms import is_escaped, may_be_packed, printable_runs, unescaped, unpacked
 from phi_deid_pipeline.verification_needles import MIN_BINARY_HIT, MIN_BINARY_RUN, Needles
+from phi_deid_pipeline.verification_told import stands_apart
 from phi_deid_pipeline.verification_words import CODE_TERMS
 
 SHORT_UID = 10  # characters: a source UID below this counts as a whole value only
@@ -107,6 +109,13 @@ class Search:
         yield from self._in_numbers(numbers, dates)
         if texts:
             yield from self._in_texts(texts, dates, charsets)
+
+    def names(self, pieces: list[Piece], names: Collection[tuple[bytes, Category]]) -> Iterator[Residual]:
+        """Yield parts of names that stand in text in the very bytes of the source."""
+        texts = [piece for piece in pieces if piece.vr in _TEXT_VRS and not piece.data.isascii()]
+        for piece, (name, category) in itertools.product(texts, names):
+            if stands_apart(name, piece.data) and not self.allows(piece.path, category):
+                yield identifier(piece.path, category)
 
     def has_source_uid(self, data: bytes) -> bool:
         """Tell whether a source UID stands in bytes, as a word of its own or with components behind it.

@@ -163,6 +163,14 @@ def test_a_number_that_its_concept_makes_an_identifier_goes(
     assert len(out.ContentSequence) == 1 + stays
 
 
+def test_a_class_below_the_root_of_dicom_stays_if_it_may_be_registered(run, policy) -> None:
+    classes = ["1.2.840.10008.5.1.4.1.1.2", "1.2.840.113619.4.26", "1.2.840.10008.5.1.778115"]
+    out, _, _ = run(base(RelatedGeneralSOPClassUID=classes[2]), policy(SHIFT))
+    assert out.RelatedGeneralSOPClassUID == UIDS.new_uid(classes[2])
+    out, _, _ = run(base(RelatedGeneralSOPClassUID=classes[:2]), policy(SHIFT))
+    assert list(out.RelatedGeneralSOPClassUID) == classes[:2]
+
+
 @pytest.mark.parametrize(
     ("uid", "stays"),
     [

@@ -25,6 +25,7 @@ from phi_deid_pipeline.raw_elements import (
     read_instance,
 )
 from phi_deid_pipeline.records import RejectReason
+from phi_deid_pipeline.verification_bytes import read_layout
 
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -278,6 +279,48 @@ def test_bytes_behind_pixel_data_are_trailing() -> None:
     instance = parse_instance(data)
     assert instance.trailing == 17
     assert [e.tag for e in instance.elements] == [0x00080016, 0x7FE00010]
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        short(0x00100010, "PN", b"Doe^John"),
+        long(0x7FE00010, "OW", b"Doe^John"),
+        long(0xFFFCFFFC, "OB", bytes(4)) + short(0x00100010, "PN", b"Doe^John") + b"rest",
+    ],
+    ids=["name", "second pixels", "behind padding"],
+)
+def test_elements_behind_those_they_belong_before_are_refused_by_both_readers(behind: bytes, tmp_path: Path) -> None:
+    data = meta(EXPLICIT_LE) + SOP + long(0x7FE00010, "OW", b"\1\2")
+    assert reason_of(data + behind) is RejectReason.MALFORMED
+    (tmp_path / "a").write_bytes(data + behind)
+    with pytest.raises(UnreadableInstance) as caught:
+        read_layout(tmp_path / "a")
+    assert caught.value.reason is RejectReason.MALFORMED
+
+
+@pytest.mark.parametrize("behind", [bytes(64), b"\r\n", b"no element", b"\xff" * 40, bytes(64) + b"DICM"])
+def test_what_is_no_element_behind_the_pixels_belongs_to_nothing(behind: bytes, tmp_path: Path) -> None:
+    data = meta(EXPLICIT_LE) + SOP + long(0x7FE00010, "OW", b"\1\2")
+    assert parse_instance(data + behind).trailing == len(behind)
+    (tmp_path / "a").write_bytes(data + behind)
+    with read_layout(tmp_path / "a") as layout:
+        assert layout.trailing == len(behind)
+
+
+@pytest.mark.parametrize("undefined", [True, False])
+def test_explicit_items_of_a_sequence_written_as_un_are_read_by_both_readers(undefined: bool, tmp_path: Path) -> None:
+    inner = short(0x00080090, "PN", b"Doe^John")
+    items = item(b"") + item(inner, undefined=True)
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0) if undefined else b""
+    length = 0xFFFFFFFF if undefined else None
+    data = meta(EXPLICIT_LE) + SOP + long(0x00081111, "UN", items + end, length=length)
+    wanted = (0x00081111, 0x00080090)
+    instance = parse_instance(data)
+    assert [bytes(instance.value(e)) for path, e, _ in instance.walk() if path == wanted] == [b"Doe^John"]
+    (tmp_path / "a").write_bytes(data)
+    with read_layout(tmp_path / "a") as layout:
+        assert [layout.bytes_of(v) for v in layout.values if v.path == wanted] == [b"Doe^John"]
 
 
 def test_zeros_behind_the_data_set_are_trailing() -> None:
