@@ -114,6 +114,18 @@ class Layout:
 
     def top(self, tag: int) -> Value | None:
         """Return the value of a tag of the top level; of one that stands twice the first."""
+        for places, values in self._tops():
+            if tag in places:
+                return values[places[tag]]
+        return None
+
+    def top_tags(self) -> Iterator[int]:
+        """Yield the tags of the top level."""
+        for places, _ in self._tops():
+            yield from places
+
+    def _tops(self) -> Iterator[tuple[dict[int, int], list[Value]]]:
+        """Yield where the tags of the top level stand among the values of each part."""
         for number, (stretch, values) in enumerate(self.parts()):
             places = self._places.get(number) if stretch is None else stretch.places
             if places is None:
@@ -122,9 +134,7 @@ class Layout:
                     self._places[number] = places
                 else:
                     stretch.places = places
-            if tag in places:
-                return values[places[tag]]
-        return None
+            yield places, values
 
     def text(self, tag: int) -> str:
         """Return the first value of a top-level element as ASCII text without padding, "" where there is none."""

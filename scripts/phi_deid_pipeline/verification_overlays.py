@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 STEP_BYTES = 4 << 20
-_BIT_POSITIONS = range(0x60000102, 0x60200102, 0x20000)  # of the groups that overlays may have
+_BIT_POSITION = 0x0102  # in a group 60xx
 _ALLOCATED, _STORED, _SIGNED = 0x00280100, 0x00280101, 0x00280103
 
 
 def declares_overlay(source: Layout) -> bool:
     """Tell whether a group 60xx of the source gives its overlay a place in the bits of the pixels."""
-    places = (source.top(tag) for tag in _BIT_POSITIONS)
-    return any(value is not None and source.bytes_of(value).strip(b" 0\x00") for value in places)
+    found = [source.top(tag) for tag in source.top_tags() if tag >> 24 == 0x60 and tag & 0xFFFF == _BIT_POSITION]
+    return any(value is not None and source.bytes_of(value).strip(b" 0\x00") for value in found)
 
 
 def overlay_left(layout: Layout) -> bool:
