@@ -15,7 +15,7 @@ _ALLOCATED, _STORED, _SIGNED = 0x00280100, 0x00280101, 0x00280103
 
 def declares_overlay(source: Layout) -> bool:
     """Tell whether a group 60xx of the source gives its overlay a place in the bits of the pixels."""
-    places = (value for tag, value in source.top.items() if tag >> 24 == 0x60 and tag & 0xFFFF == 0x0102)
+    places = (value for value in source.values if value.path[0] & 0xFF00FFFF == 0x60000102 and len(value.path) == 1)
     return any(source.bytes_of(value).strip(b" 0\x00") for value in places)
 
 
@@ -47,5 +47,5 @@ def _is_set(words: np.ndarray, allocated: int, stored: int, *, signed: bool) -> 
 
 
 def _number(layout: Layout, tag: int) -> int:
-    value = layout.top.get(tag)
+    value = layout.top(tag)
     return int.from_bytes(layout.bytes_of(value)[:2], "little" if layout.little else "big") if value is not None else 0
