@@ -7,6 +7,7 @@ patient that the lexicon knows goes even if its words are in the vocabulary. Num
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
@@ -180,26 +181,28 @@ def _unknown_shorts(text: str, shorts: frozenset[str], vocabulary: Vocabulary) -
 def _misspelt(text: str, lexicon: Lexicon, vocabulary: Vocabulary, hits: list[Span]) -> list[tuple[int, int]]:
     """Return where a name of the patient stands with one slip in it.
 
-    A word of the vocabulary, as makers and models are, is none but behind a title or beside another part of a name.
+    A word of the vocabulary, as makers and models are, is none but behind a title, or a blank, comma or caret away from
+    another part of a name.
     """
     words = {match.span(): fold(match[0]) for match in _LETTERS.finditer(text) if len(match[0]) >= MIN_MISSPELT}
     listed = {span: word for span, word in words.items() if _is_listed(word, vocabulary)}
     found = [span for span, word in words.items() if span not in listed and lexicon.misspelt.means(word)]
     names = [(start, end) for start, end, category in hits if category in (Category.NAME, Category.PERSON)] + found
-    shown = ((span, word) for span, word in listed.items() if _is_shown(text, span, vocabulary, names))
-    return found + [span for span, word in shown if lexicon.misspelt.means(word)]
+    starts = {start for start, _ in names}
+    behind = {gap.end() for _, end in names if (gap := _BESIDE.match(text, end)) is not None}
+    for (start, end), word in listed.items():
+        gap = _BESIDE.match(text, end)
+        beside = start in behind or (gap is not None and gap.end() in starts)
+        if (beside or _is_titled(text, start, vocabulary)) and lexicon.misspelt.means(word):
+            found.append((start, end))
+    return found
 
 
 def _is_listed(word: str, vocabulary: Vocabulary) -> bool:
     return word in vocabulary or word in vocabulary.small or word in GENERIC or word.removesuffix("s") in GENERIC
 
 
-def _is_shown(text: str, span: tuple[int, int], vocabulary: Vocabulary, names: list[tuple[int, int]]) -> bool:
-    """Tell whether a word stands behind a title, or a blank, comma or caret away from one of some names."""
-    start, end = span
-    gaps = [text[high:start] for _, high in names if high <= start] + [text[end:low] for low, _ in names if low >= end]
-    if any(map(_BESIDE.fullmatch, gaps)):
-        return True
+def _is_titled(text: str, start: int, vocabulary: Vocabulary) -> bool:
     title = _BEFORE.search(text, max(0, start - _LONGEST_TITLE), start)
     return title is not None and fold(title[1]) in vocabulary.cues.titles | vocabulary.cues.kept_modality_titles
 
@@ -446,9 +449,10 @@ def _is_of_a_thing(tokens: list[Token], index: int, vocabulary: Vocabulary) -> b
 
 def _drop_persons(text: str, tokens: list[Token], vocabulary: Vocabulary) -> None:
     """Drop the words that a title or label makes names whatever the vocabulary says of them."""
+    starts = [token.start for token in tokens]
     for start, end in vocabulary.patterns.persons.spans(text, vocabulary):
-        for token in tokens:
-            if start <= token.start and token.end <= end:
+        for token in tokens[bisect_left(starts, start) : bisect_left(starts, end)]:
+            if token.end <= end:
                 token.keep, token.named = False, True
 
 
@@ -469,7 +473,7 @@ def _apply_marks(text: str, tokens: list[Token], index: int, vocabulary: Vocabul
     if index + 1 < len(tokens):
         _drop_in_small(text, tokens, index, vocabulary)
     if token.word in cues.contacts and index + 2 < len(tokens):
-        _drop_contact(text, tokens[index : index + 3], vocabulary)
+        _drop_contact(text, tokens[index : index + 4], vocabulary)
     if index and token.word in cues.roles:
         _drop_before_role(text, tokens[index - 1], token, vocabulary)
 
@@ -500,9 +504,12 @@ def _drop_in_small(text: str, tokens: list[Token], index: int, vocabulary: Vocab
         return
     if name.phrase and index + 2 < len(tokens) and tokens[index + 2].phrase:
         return  # kerley b lines
+    if name.word in cues.conditions and cue.word in cues.persons:
+        return  # paciente grave
     between = text[cue.end : name.start]
     marked = vocabulary.is_cue(cue.word) and expression(r"\.?[ \t]?[:=][ \t]?").fullmatch(between) is not None
-    deed = index > 0 and tokens[index - 1].word in cues.contacts | cues.soft | cues.marked_initials
+    deed = index > 0 and cue.word in cues.initials
+    deed = deed and tokens[index - 1].word in cues.contacts | cues.soft | cues.marked_initials
     person = cue.word in cues.persons or (cue.word in cues.soft and (cue.word not in cues.dangling or deed))
     beside = person and expression(r"\.?[ \t]{1,2}").fullmatch(between) is not None
     if (marked or beside) and not begins_phrase(text, name.end, vocabulary):
@@ -579,14 +586,17 @@ def _is_gauge(text: str, token: Token) -> bool:
     return token.word == "fr" and _GAUGE_BEFORE.search(text[max(0, token.start - 4) : token.start]) is not None
 
 
-def _drop_contact(text: str, three: list[Token], vocabulary: Vocabulary) -> None:
-    """Drop a surname in "discussed with Tang", where its clause ends behind it."""
-    word, link, name = three
-    named = vocabulary.may_be_called(name.word)
-    if link.word not in vocabulary.cues.contact_links or not named or not name.text.istitle():
+def _drop_contact(text: str, four: list[Token], vocabulary: Vocabulary) -> None:
+    """Drop a surname in "discussed with Tang", where its clause ends behind it or a preposition goes on: at 14:00."""
+    word, link, name = four[:3]
+    cues, behind = vocabulary.cues, text[name.end :]
+    written = name.text.istitle() or (text.isupper() and name.text.isalpha())
+    if link.word not in cues.contact_links or not written or not vocabulary.may_be_called(name.word):
         return
+    following = four[3].word if len(four) > 3 and (four[3].text.islower() or text.isupper()) else ""
+    goes_on = following in cues.dangling and following not in OF and not vocabulary.is_study(name.word)
     blank = text[word.end : link.start].isspace() and text[link.end : name.start].isspace()
-    if blank and expression(r"\s*(?:$|[,;.)])").match(text[name.end :]):
+    if blank and (expression(r"\s*(?:$|[,;.)])").match(behind) or (goes_on and behind[:1] == " ")):
         name.keep, name.named = False, True
 
 
@@ -619,6 +629,7 @@ def _drop_neighbours(text: str, tokens: list[Token], vocabulary: Vocabulary) -> 
             token.keep = following.keep = False  # W. White
         pointed = text[following.end : following.end + 1] == "." and text[token.end : following.start] in {" ", ", "}
         side = following.text in ("L", "R") and expression(r"\. [a-z]").match(text[following.end :])  # Stone R. kidney
+        side = side or expression(r"\.[a-z]").match(text[following.end :])  # Bei V.a. Fraktur
         if pointed and not side and is_initial(following) and token.word in vocabulary.names and token.text.istitle():
             token.keep = following.keep = False  # Tan W.
         if following.unknown and _OLD.fullmatch(token.text) and text[token.end : following.start] in {"", " ", "-"}:

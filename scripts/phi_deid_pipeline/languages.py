@@ -50,6 +50,7 @@ class Languages:
     bare_negations: tuple[str, ...]
     conjunctions: tuple[str, ...]
     kept_cues: tuple[str, ...]
+    conditions: tuple[str, ...]
     small_words: tuple[str, ...]
     sides: tuple[str, ...]
     auxiliaries: tuple[str, ...]

@@ -21,6 +21,7 @@ COUNTED = (
     r"|ann[ée]es?|heures?|semaines?|mois|cortes|semanas?|d[ií]as?|a[ñn]os?|horas?|mes|meses|giorn[io]|settiman[ae]|mesi|mese"
     r"|ann[io]|or[ae]|weken|week|dag|dagen|maand|maanden|jaar|uur|day|month|year|hour)"
 )
+_CONTROL = r"[\x00-\x08\x0e-\x1f\x7f-\x9f]+"
 _WEEK = "(?:0?[1-9]|[1-4][0-9]|5[0-3])"
 _ROMAN = "(?-i:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})"  # a month
 START, END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
@@ -138,7 +139,7 @@ def described_forms(languages: Languages) -> Iterator[Form]:
     yield Form(_HOST)
     yield Form(_INSIDE_HOST)
     yield Form(_NETWORK)
-    yield Form(rf"{START}{_any(languages.account_labels)}[ :=@]{{1,3}}\S+")
+    yield Form(rf"{START}(?<!bucket[ -]){_any(languages.account_labels)}[ :=@]{{1,3}}\S+")
     # MTRA: xy
     yield Form(
         rf"{START}{_any(languages.role_labels)}\s?[:=]\s?(?P<initials>[^\W\d_]{{1,3}}){END}",
@@ -156,7 +157,9 @@ def described_forms(languages: Languages) -> Iterator[Form]:
     yield Form(rf"(?:{roman})(?![./-]?\w)", digits=3)  # 24.XII.2019
     for pattern in _NUMERIC:
         yield Form(pattern, digits=3)
-    yield Form(r"(?<![^\W_])(?-i:(?:[A-ZÀ-Þ] ){3,}[A-ZÀ-Þ])(?![^\W_])")  # S M I T H, known or not
+    letter = r"[^\W\d_]"
+    yield Form(rf"{START}(?P<spelled>{letter}(?P<apart>[ .·-])(?:{letter}(?P=apart)){{2,}}{letter}){END}")  # S m i t h
+    yield Form(rf"{START}{letter}(?:{_CONTROL}{letter}){{2,}}{END}")  # of two bytes each, read as of one
     yield Form(
         rf"(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?{of}{month}\.?{of}(?:\d{{4}}|\d\d)?(?![^\W_])",
         digits=1,

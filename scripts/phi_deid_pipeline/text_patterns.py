@@ -85,7 +85,7 @@ class Patterns:
     def in_description(
         self, text: str, is_imaging: Callable[[str], bool], negations: Collection[str] = ()
     ) -> Iterator[Span]:
-        """Yield what a description loses; `is_imaging` tells whether a word of an address is one of imaging.
+        """Yield what a description loses; `is_imaging` tells whether a word of an address, or one spelled out, is one of imaging.
 
         One of `negations` behind a role is initials where its clause ends there alone: Surgeon: no fracture.
         """
@@ -93,6 +93,9 @@ class Patterns:
             initials = match.groupdict().get("initials") or ""
             if initials.lower() in negations and not _CLAUSE_ENDS.match(text, match.end()):
                 continue
+            spelled = match.groupdict().get("spelled")
+            if spelled and is_imaging("".join(filter(str.isalpha, spelled))):
+                continue  # T H O R A X
             if _is_identifying(match[0]) and not self.measures.is_measured(text, *match.span()):
                 groups = (name for name, value in match.groupdict().items() if value and name.startswith("only"))
                 start, end = match.span(next(groups, 0))

@@ -54,11 +54,17 @@ _INVERTED = Expression(
 )
 # Sides, grades and numbers stand behind such a surname too: Modic I, Lown A.
 _INITIAL_BEHIND = Expression(
-    r"(?:^|[:=;,(\r\n][ \t]*|(?<![^\W_])(?P<study>[^\W\d_]++)[ \t])(?P<surname>[^\W\d_]{2,}),?[ \t](?![ABCDILRVX](?![^\W_]))[A-Z]"
-    r"\.?(?=[ \t]*(?:$|[,;)\r\n]|(?P<behind>[^\W\d_]++)))(?![^\W_])"
+    r"(?:^|[:=;,(\r\n][ \t]*|(?<![^\W_])(?P<study>[^\W\d_]++)[ \t])(?P<name>(?P<surname>[^\W\d_]{2,}),?[ \t](?![ABCDILRVX](?![^\W_]))[A-Z]"
+    r"\.?)(?=[ \t]*(?:$|[,;)\r\n]|(?P<behind>[^\W\d_]++)))(?![^\W_])"
+)
+_INITIAL_BEFORE = Expression(
+    r"(?:^|[:=;,(\r\n][ \t]*|(?<![^\W_])(?P<study>[^\W\d_]++)[ \t])(?P<name>(?![ABCDILRVX])[A-Z][ \t](?P<surname>[^\W\d_]{2,}+))"
+    r"(?=[ \t]*(?:$|[,;)\r\n]|(?P<behind>[^\W\d_]++)))(?!_)"
 )
 _PAIR = Expression(r"(?<![^\W_])(?<![^\W_][-'’])(?P<one>[^\W\d_]{2,}+)[ \t](?=(?P<other>[^\W\d_]{2,}+)(?![\w'’-]))")
+_BEHIND_INITIAL = Expression(r"\s*(?![ALMNQRV])[A-Z]\.[ \t]?(?P<surname>[^\W\d_]{2,})\s*")  # not A. Vena, Q.Clear
 _WITH_INITIAL = Expression(r"\s*(?P<surname>[^\W\d_]{2,}),?[ \t](?:(?![ABCDILRVX])[A-Z]|(?![LR])[A-Z]\.)\s*")
+_NEAR = 80  # characters before a title or label that are looked at
 Span = tuple[int, int]
 
 
@@ -174,7 +180,7 @@ class Persons:
             if end > match.end():
                 yield match.start(), end
         for match in self._label.finditer(text) if ":" in text or "=" in text else ():
-            if _OF_THINGS.search(text[: match.start()]):
+            if _OF_THINGS.search(text, max(0, match.start() - _NEAR), match.start()):
                 continue
             end = self._behind_label(text, match, words)
             if end > match.end():
@@ -188,7 +194,7 @@ class Persons:
         if not written and match[1].islower():
             name = _CHAIN.match(text, _BLANK.match(text, match.end()).end())  # type: ignore[union-attr]
             written = name is not None and name[0].istitle()  # mw Voet
-        return written and not _GAUGE.search(text[: match.start()])
+        return written and not _GAUGE.search(text, max(0, match.start() - 2), match.start())
 
     def _behind_title(self, text: str, match: re.Match[str], words: NameWords) -> int:
         if not self._is_title(text, match):
@@ -200,6 +206,9 @@ class Persons:
             if found is None:
                 break
             at = _BLANK.match(text, found.end()).end()  # type: ignore[union-attr]
+        chain = _CHAIN.match(text, at)
+        if chain is not None and chain[0].istitle() and words.may_be_called(fold_word(chain[0])):
+            return max(self._name(text, at, words), chain.end())  # Dr. A. Mai, which denies elsewhere
         return self._name(text, at, words)
 
     def _in_other_letters(self, text: str, match: re.Match[str], words: NameWords) -> int:
@@ -217,9 +226,9 @@ class Persons:
             return -1
         if word in self._plain or (match[1].istitle() and word in self._of_regions):
             return chain.end() if chain[0].islower() else -1
-        if word not in self._of_regions or _GAUGE.search(text[: match.start()]):
+        if word not in self._of_regions or _GAUGE.search(text, max(0, match.start() - 2), match.start()):
             return -1
-        before = [fold_word(one) for one in _LETTERS.findall(text[: match.start()])]
+        before = [fold_word(one) for one in _LETTERS.findall(text, max(0, match.start() - _NEAR), match.start())]
         if not before or words.is_modality(before[-1]):
             return -1
         called = words.is_cue(before[-1]) or any(map(words.is_modality, before))
@@ -232,7 +241,7 @@ class Persons:
         if word in self._plain or word in self._small or self._is_title(text, title):
             sure = words.is_called_after(name) or words.is_called_in_small(name)
             return sure or (words.is_called_in_capitals(name) and (text.islower() or not phrase))
-        gauge = _GAUGE.search(text[: title.start()]) is not None
+        gauge = _GAUGE.search(text, max(0, title.start() - 2), title.start()) is not None
         return title[1].islower() and words.is_called_in_small(name) and not phrase and not gauge
 
     def _name(self, text: str, at: int, words: NameWords) -> int:
@@ -278,18 +287,20 @@ class Persons:
                 yield match.start("surname"), match.end()
         yield from self._beside_initials(text, words)
         yield from self._beside_given_names(text, words)
-        alone = _WITH_INITIAL.fullmatch(text)
+        alone, signed = _WITH_INITIAL.fullmatch(text), _BEHIND_INITIAL.fullmatch(text)
         if alone is not None and alone["surname"][0].isupper() and words.is_called_after(fold_word(alone["surname"])):
+            yield 0, len(text)
+        if signed is not None and signed["surname"].istitle() and words.may_be_called(fold_word(signed["surname"])):
             yield 0, len(text)
 
     def _beside_initials(self, text: str, words: NameWords) -> Iterator[Span]:
-        """Yield surnames with an initial behind them among words of a study: Whipple J CT, CT Brown J."""
-        for match in _INITIAL_BEHIND.finditer(text):
+        """Yield surnames with an initial beside them among words of a study: Whipple J CT, CT Brown J, J Brown CT."""
+        for match in (*_INITIAL_BEHIND.finditer(text), *_INITIAL_BEFORE.finditer(text)):
             surname, beside = fold_word(match["surname"]), (match["study"], match["behind"])
             if not match["surname"].istitle() or any(word and not words.is_study(fold_word(word)) for word in beside):
                 continue
             if surname not in self._signals and (words.is_called_after(surname) or words.is_surname(surname)):
-                yield match.start("surname"), match.end()
+                yield match.span("name")
 
     def _beside_given_names(self, text: str, words: NameWords) -> Iterator[Span]:
         """Yield a given name with the surname of a thing beside it, and with a region where nothing else stands: Peter Crohn."""
@@ -309,9 +320,9 @@ class Persons:
                 and before not in self._eponym_cues
             ):
                 alone = given == one and text.strip() == f"{match['one']} {match['other']}"
-                if words.is_called_after(called) or (
-                    alone and (words.is_region(called) or words.may_be_called(called))
-                ):
+                surname = words.may_be_called(called)
+                shown = alone or (surname and not words.is_study(called) and not text.islower())
+                if words.is_called_after(called) or (shown and (surname or words.is_region(called))):
                     yield match.start(), match.end("other")
             before = one
 

@@ -56,6 +56,7 @@ class Cues:
     articles: frozenset[str]
     noun_articles: frozenset[str]
     bare: frozenset[str]
+    conditions: frozenset[str]
     sides: frozenset[str]
     auxiliaries: frozenset[str]
     answers: frozenset[str]
@@ -255,6 +256,7 @@ def _cues(rows: Languages) -> Cues:
         articles=_folded(rows.articles),
         noun_articles=_folded(rows.noun_articles),
         bare=_folded(rows.bare_negations),
+        conditions=_folded(rows.conditions),
         sides=_folded(rows.sides),
         auxiliaries=_folded(rows.auxiliaries),
         answers=_folded(rows.answers),

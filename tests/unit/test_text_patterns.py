@@ -109,6 +109,12 @@ def test_address_goes_with_its_numbers(text, left):
         ("24/XII/19 torace", "torace"),
         ("Thorax seit 20.03.", "Thorax seit"),
         ("chest S M I T H left", "chest left"),
+        ("chest G r o t e s k left", "chest left"),
+        ("chest g-r-o-t, G.R.O.T left", "chest left"),
+        ("G\x00r\x00o\x00t\x00 chest", "chest"),
+        ("chest G\x80r\x81o left", "chest left"),
+        ("a.p. b.i.d. i.v. chest", "a.p. b.i.d. i.v. chest"),
+        ("M R T, L S, options a b c", "M R T, L S, options a b c"),
         ("Ecografia addome superiore, nato il 12.3.1956", "Ecografia addome superiore"),
     ],
 )
@@ -300,6 +306,9 @@ PIECES = (
     *("a@b.de", "mk@host", "http://x.y/z", "www.foo.com", "10.0.0.1", "1.2.840.10008.1.2.3.4.5", "::1", "12:30:11"),
     *(
         "S M I T H",
+        "S m i t h",
+        "s-m-i-t-h",
+        "s\x00m\x00i\x00",
         "#4711",
         "+49 761 5550147",
         "555-1234",
