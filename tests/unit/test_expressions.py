@@ -24,6 +24,12 @@ SOURCES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _bytecode_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment of the tests asks of Python."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+
 def test_it_does_what_a_compiled_expression_does() -> None:
     expression = Expression(r"(?P<day>\d{1,2})\.", re.ASCII)
     compiled = re.compile(r"(?P<day>\d{1,2})\.", re.ASCII)
