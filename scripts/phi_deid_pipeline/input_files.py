@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-
-import pydicom
 
 from phi_deid_pipeline.dicom_utils import file_checksum
 from phi_deid_pipeline.errors import UnreadableInstance
@@ -107,7 +106,7 @@ _READING = (
     "written_dates",
 )
 _TABLES = hashlib.sha256(WORDS_FILE.read_bytes() + PHOTOGRAPHS_FILE.read_bytes())
-READER = f"{source_digest(*_READING)}/{_TABLES.hexdigest()[:8]}/{pydicom.__version__}"
+READER = f"{source_digest(*_READING)}/{_TABLES.hexdigest()[:8]}/{version('pydicom')}"
 
 # --------------------------------------------------------------------------- walk
 
