@@ -35,7 +35,9 @@ WRITTEN = {
         *("PatientID", "PatientName", "RecognizableVisualFeatures", "LossyImageCompression", "PixelPaddingValue"),
     )
 }
-IMAGE_GROUP, LONGEST, CONTENT = 0x0028, 400, tag("ContentSequence")
+IMAGE_GROUP, LONGEST = 0x0028, 400
+# Of content items.
+CONTENTS = frozenset(map(tag, ("ContentSequence", "AcquisitionContextSequence", "ProtocolContextSequence")))
 # Dates that anybody can look up (of templates, context groups, a device's plate), or that patients share (calibrations,
 # approvals, days on which software made or changed a cohort): shifted, they
 # would tell the patient's offset, so whether they stay is not asked.
@@ -138,7 +140,7 @@ def _of_base(instance: Instance, elements: list[tuple[tuple, DataElement]], opti
     planted = {_plain(plant.path) for plant in instance.plants}
     # Sequences that hold plants, and content items that do: what becomes of them hangs on the plants.
     planted |= {path[:-n] for path in planted for n in range(1, len(path))}
-    items = {path[:-1] for path in planted if CONTENT in path}
+    items = {path[:-1] for path in planted if CONTENTS.intersection(path)}
     for path, element in elements:
         last = path[-1]
         if not all(isinstance(step, int) for step in path) or element.tag.is_private or last in WRITTEN:

@@ -57,6 +57,15 @@ CODES = {
     "date": ("99SITE", "{phrase} {date_german}"),
     "alone": ("99SITE", "{family} {given}"),
 }
+# What is written for a physician with another VR than PN, as some archives do; nothing else tells of that person.
+WRONG_VRS = ("LO", "SH", "ST", "UT", "AE", "OB")
+# Content items whose number stands in the item itself (PS3.3 10.22): sequence, concept, number ({age} is above 89).
+NUMBERS = {
+    "age": ("AcquisitionContextSequence", ("121033", "DCM", "Subject Age"), "{age}"),
+    "local_age": ("AcquisitionContextSequence", ("A1", "99SITE", "Age of patient"), "{age}"),
+    "protocol_age": ("ProtocolContextSequence", ("121033", "DCM", "Subject Age"), "{age}"),
+    "identifier": ("AcquisitionContextSequence", ("P1", "99SITE", "Patient number"), "{number}"),
+}
 CODED = ("ProcedureCodeSequence", "ReasonForPerformedProcedureCodeSequence", "AnatomicRegionSequence")
 
 
@@ -72,6 +81,11 @@ def faulty_kinds() -> list[Kind]:
         for script in ("", "utf8"):
             kind = f"faulty/shared/{name}/{script or 'ascii'}"
             found.append(Kind(kind, _shared(kind, word), ("ct", "mr", "dx"), (tag(word),), script=script))
+    slots = (tag("PhysiciansOfRecord"), tag("ManufacturerModelName"))
+    found += [Kind(f"faulty/vr/{vr}", _wrong_vr(f"faulty/vr/{vr}", vr), ANY, slots) for vr in WRONG_VRS]
+    for name, (word, concept, form) in NUMBERS.items():
+        make = _number(f"faulty/number/{name}", word, concept, form)
+        found.append(Kind(f"faulty/number/{name}", make, ANY, (tag(word),)))
     for number, (name, (scheme, form)) in enumerate(CODES.items()):
         word = CODED[number % len(CODED)]
         found.append(Kind(f"faulty/code/{name}", _code(f"faulty/code/{name}", word, scheme, form), ANY, (tag(word),)))
@@ -135,6 +149,36 @@ def _misdeclared(kind: str, codec: str, word: str) -> Callable[[Context], None]:
         ctx.after.append(lambda written: written.replace(mark.encode(), data, 1))
         kept = () if word == "ManufacturerModelName" else phrase
         ctx.plant(kind, (tag(word),), name.family, kept, codec=codec)
+
+    return make
+
+
+def _wrong_vr(kind: str, vr: str) -> Callable[[Context], None]:
+    def make(ctx: Context) -> None:
+        name = ctx.draw.name()
+        physician, model = tag("PhysiciansOfRecord"), tag("ManufacturerModelName")
+        text = f"{name.family}^{name.given}"[: 16 if vr in ("SH", "AE") else 64]
+        put(ctx.ds, (physician,), vr, text.encode("latin-1") + b" " * (len(text) % 2) if vr == "OB" else text)
+        ctx.plant(f"{kind}/header", (physician,), name.family, nature="whole")
+        put(ctx.ds, (model,), "LO", f"Unit {name.family}")
+        ctx.plant(kind, (model,), name.family)
+
+    return make
+
+
+def _number(kind: str, word: str, concept: tuple[str, str, str], form: str) -> Callable[[Context], None]:
+    def make(ctx: Context) -> None:
+        text = form.format(age=ctx.rng.randint(91, 99), number=ctx.rng.randint(4_000_000, 4_999_999))
+        path = (tag(word), 0, tag("NumericValue"))
+        item = put(ctx.ds, path, "DS", text)
+        item.ValueType = "NUMERIC"
+        put(item, (tag("ConceptNameCodeSequence"), 0, tag("CodeValue")), "SH", concept[0])
+        code = item.ConceptNameCodeSequence[0]
+        code.CodingSchemeDesignator, code.CodeMeaning = concept[1:]
+        put(item, (tag("MeasurementUnitsCodeSequence"), 0, tag("CodeValue")), "SH", "a" if "age" in form else "1")
+        unit = item.MeasurementUnitsCodeSequence[0]
+        unit.CodingSchemeDesignator, unit.CodeMeaning = "UCUM", "year" if "age" in form else "no units"
+        ctx.plant(kind, path, text, nature="age" if "age" in form else "whole", known=False)
 
     return make
 
