@@ -310,6 +310,8 @@ class Persons:
             alike = match["one"].istitle() and match["other"].istitle()
             alike = alike or match[0].isupper() == match["other"].isupper() or text.islower()
             given, called = (one, other) if words.is_given_name(one) else (other, one)
+            if given == other and match["one"].islower() and not match["other"].islower():
+                alike = False  # carotid doppler Maria
             small = (match["other"] if given == one else match["one"]).islower() and words.is_called_in_small(called)
             if small and words.is_given_name(given):
                 yield match.start(), match.end("other")

@@ -483,3 +483,16 @@ def test_surnames_that_are_words_go_beside_a_person_all_the_same(text: str) -> N
     assert not {"grave", "stein", "steen", "tan", "costa", "mk"} & set(
         clean_text(text).lower().replace("_", " ").split()
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Carotid artery doppler Maria Quaresma", "Carotid artery doppler"),
+        ("Carotid artery Doppler Maria", "Carotid artery"),
+        ("Peter Crohn CT", "CT"),
+        ("peter crohn", ""),
+    ],
+)
+def test_a_technique_in_lower_case_in_front_of_a_given_name_stays(text: str, left: str) -> None:
+    assert clean_text(text) == left
