@@ -112,7 +112,8 @@ class HeaderMemo:
         at = start
         while reader.in_header(at):
             unit, count = reader.unit(at)
-            if unit[0].tag == 0 or at - start > MOST_BYTES:
+            out_of_order = bool(elements) and unit[0].tag < elements[-1].tag  # its elements will be sorted
+            if unit[0].tag == 0 or out_of_order or at - start > MOST_BYTES:
                 return None
             units.append((len(elements), len(elements) + len(unit), count))
             elements += unit

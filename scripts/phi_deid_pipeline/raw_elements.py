@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -343,6 +344,8 @@ def _read(instance: RawInstance, max_depth: int, headers: HeaderMemo | None = No
             instance.header, start = found
     instance.tail, end = parser.top_level(start, instance.explicit, instance.little)
     instance.trailing = size - end
+    if any(second.tag < first.tag for first, second in pairwise(instance.tail)):
+        instance.tail.sort(key=lambda element: element.tag)  # as it is to be written (PS3.5 7.1)
     if not declared and any(e.tag in PIXEL_TAGS and e.undefined_length for e in instance.tail):
         raise UnreadableInstance(RejectReason.UNKNOWN_TRANSFER_SYNTAX, "no transfer syntax for encapsulated pixel data")
 

@@ -85,3 +85,21 @@ def test_what_is_written_and_recorded_does_not_depend_on_the_instances_before(
         before = together.unknown_words.copy()
         assert deidentified(together, path, patient, tmp_path / "together" / path.name, memo) == expected
         assert together.unknown_words - before == alone.unknown_words
+
+
+@pytest.mark.parametrize("policy", ["hipaa_safe_harbor", "research_longitudinal"])
+def test_elements_out_of_order_are_written_in_order(policy: str, tmp_path: Path) -> None:
+    patient = PatientContext("P1", Lexicon(), offset_days=-700)
+    memory, engine = HeaderMemo(), InstanceDeidentifier(load_policy(policy), UidMapper(bytes(32)))
+    (tmp_path / "turned").mkdir()
+    for number, path in enumerate(list(series(tmp_path, EXPLICIT))[:3]):
+        with read_instance(path) as instance:
+            data = bytes(instance.buffer)
+            front = [e for e in instance.elements if e.tag < 0x7FE00000]
+            begin, end = front[0].start, front[-1].end
+        turned = tmp_path / "turned" / path.name
+        turned.write_bytes(data[:begin] + b"".join(data[e.start : e.end] for e in reversed(front)) + data[end:])
+        _, straight = deidentified(engine, path, patient, tmp_path / f"a{number}.dcm", None)
+        for memo in (None, memory):
+            _, found = deidentified(engine, turned, patient, tmp_path / f"b{number}.dcm", memo)
+            assert found == straight

@@ -75,6 +75,9 @@ class Rules:
     def resolve_concept(self, code: str, scheme: str, value_type: str) -> None:
         return None
 
+    def fallback(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> str:
+        return "Z"
+
 
 @pytest.fixture(scope="module")
 def safe_harbor() -> Policy:
