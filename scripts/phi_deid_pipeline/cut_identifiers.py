@@ -58,8 +58,11 @@ def letters_cut(
     hits = lexicon.hits(before)
     found = {_contact(before[start:end]) or letters_of([category]) for start, end, category in hits}
     spans = patterns.in_description(before, vocabulary.is_imaging) if described else patterns.in_kept_text(before)
-    apart = [(start, end) for start, end in spans if not any(start < last and first < end for first, last, _ in hits)]
-    found |= {_by_shape(before[start:end], patterns) for start, end in apart}
+    apart = [span for span in spans if not any(_meet(span, (first, last)) for first, last, _ in hits)]
+    ages = patterns.age_spans(before) if described else []
+    for start, end in apart:
+        aged = any(_meet((start, end), age) for age in ages)
+        found.add("C" if aged else _by_shape(before[start:end], patterns))
     if described and any(True for _ in patterns.days_without_year(before, lexicon.days)):
         found.add("C")
     if unknown:
@@ -67,6 +70,10 @@ def letters_cut(
     if not found and Counter(_WORD.findall(before)) - Counter(_WORD.findall(after)):
         found.add("A")  # nothing but a title or the like told that it is a name
     return "".join(sorted(found))
+
+
+def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _contact(text: str) -> str:

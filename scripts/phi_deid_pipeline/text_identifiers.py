@@ -181,7 +181,7 @@ def described_forms(languages: Languages) -> Iterator[Form]:
     yield Form(r"(?<!\d)\d{3}[- ]\d{4}(?!\d)", digits=7)  # local telephone
     yield Form(rf"(?<![\w.,/-])(?:{_ABROAD}|{_ABROAD_PLUS})(?![^\W_])", digits=7)
     yield from _extensions(languages)
-    yield from _ages(languages)
+    yield from age_forms(languages)
 
 
 def _weeks(languages: Languages) -> Iterator[Form]:
@@ -212,7 +212,7 @@ def _extensions(languages: Languages) -> Iterator[Form]:
     yield Form(rf"{START}{_any(short)}[ .:=#]{{1,3}}{number}", digits=3)  # bip 123; not ring 120 mm
 
 
-def _ages(languages: Languages) -> Iterator[Form]:
+def age_forms(languages: Languages) -> Iterator[Form]:
     """Yield ages with a unit, and those above 89 in other forms."""
     units = "|".join(re.escape(unit) for unit in spellings(languages.age_units))
     old = _any(languages.age_words)

@@ -22,6 +22,7 @@ from phi_deid_pipeline.text_identifiers import (
     START,
     YEAR,
     address_forms,
+    age_forms,
     described_forms,
     full_date,
     kept_forms,
@@ -79,6 +80,10 @@ class Patterns:
         return tuple(kept_forms(self.languages))
 
     @cached_property
+    def ages(self) -> tuple[Form, ...]:
+        return tuple(age_forms(self.languages))
+
+    @cached_property
     def kept_date(self) -> Expression:
         return Expression(rf"(?:{full_date(self.languages)})", re.IGNORECASE)
 
@@ -112,6 +117,10 @@ class Patterns:
     def labelled_spans(self, text: str) -> Iterator[Span]:
         """Yield labels with the identifiers that they make of what stands behind them."""
         return (match.span() for match in matches(self.labelled, text))
+
+    def age_spans(self, text: str) -> list[Span]:
+        """Return where ages stand in a description."""
+        return [match.span() for form in self.ages for match in matches((form,), text)]
 
     def _date_behind_value(self, text: str, start: int, end: int) -> int:
         """Return where what was found begins: at a date behind values that were taken for parts of it (TE 30 12.03.2020)."""

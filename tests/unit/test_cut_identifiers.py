@@ -29,6 +29,9 @@ LEXICON = Lexicon(
         ("dose Zimmerlin MRN77304419", "AH"),
         ("chest 20240229", "C"),
         ("chest 29.02.2024", "C"),
+        ("97 yo F, chest", "C"),
+        ("chest, patient is ninety-seven years old", "C"),
+        ("chest, age 97, Zimmerlin", "AC"),
         ("chest 17.11.1987", "C"),  # no date of the patient: a pattern
         ("chest call +49 170 1234567", "D"),
         ("chest call +49 89 5555123", "D"),
