@@ -13,6 +13,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from pydicom._private_dict import private_dictionaries
 from pydicom.dataset import Dataset
 
 from deid_fuzz import damaged, fuzzed_instance
@@ -163,6 +164,16 @@ class Whim:
             action = Action.KEEP  # what all else depends on; and U is for UIDs
         code = "X/Z/D" if draw % 5 == 0 else str(action)
         return Resolution(code, action, "whim", "", (Action.ZERO, Action.DUMMY, Action.REMOVE)[draw % 3])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _safe_private_attributes_have_their_vr(policies: dict[str, Policy]) -> None:
+    """Let pydicom know the VRs of Table E.3.10-1 as the policy does: it knows those of few creators, others are bytes to it."""
+    for (group, low, creator), rule in policies["research_longitudinal"].safe_private.items():
+        if len(rule.vr) == 2:
+            private_dictionaries.setdefault(creator, {}).setdefault(
+                f"{group:04X}xx{low:02X}", (rule.vr, "1", "Unknown", "")
+            )
 
 
 @pytest.mark.parametrize("policy_name", [*POLICIES, "whim"])
