@@ -34,14 +34,12 @@ from phi_deid_pipeline.uid_mapping import UidMapper
 
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-CT = "1.2.840.10008.5.1.4.1.1.2"
-SR = "1.2.840.10008.5.1.4.1.1.88.11"
+CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.11"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 ENCODINGS = [EXPLICIT, IMPLICIT, BIG, DEFLATED]
 UIDS = UidMapper(b"s" * 32)
-NOBODY = PatientContext("PXYZ", Lexicon())
-CANARY = "Quixotte"
+NOBODY, CANARY = PatientContext("PXYZ", Lexicon()), "Quixotte"
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -72,8 +70,7 @@ class Rules:
     def resolve(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> Answer:
         return self.actions.get(path[-1], Answer("K", "K"))
 
-    def resolve_concept(self, code: str, scheme: str, value_type: str) -> None:
-        return None
+    def resolve_concept(self, code: str, scheme: str, value_type: str) -> None: ...
 
     def fallback(self, path: tuple[int, ...], vr: str, sop_class_uid: str) -> str:
         return "Z"
