@@ -220,10 +220,10 @@ class InstanceRewrite(ElementRewrite):
                 )
                 found = known.runs[key] = outcome, len(pending)
                 self._count(outcome)
+                self._repeated.append(outcome)
             else:
+                self._repeat(found[0])
                 self._repeated.append(found[0])
-                self._count_unknown(found[0])
-                self._count_others(found[0])
                 del pending[found[1] :]
             new = found[0].new
             out.put(run.data if new is None else new)
@@ -266,6 +266,7 @@ class InstanceRewrite(ElementRewrite):
             self._count(outcome)
         else:
             self._repeat(outcome)
+        self._done_by(outcome)
         if outcome.new is None:
             out.keep(element.start, element.end)
         else:
@@ -274,21 +275,16 @@ class InstanceRewrite(ElementRewrite):
                 out.put(outcome.new)
 
     def _repeat(self, outcome: Outcome) -> None:
-        """Count what is counted, unknown words of the engine too."""
-        self._count_unknown(outcome)
-        self._count(outcome)
-
-    def _count_unknown(self, outcome: Outcome) -> None:
+        """Count what is counted beside actions, unknown words of the engine too."""
         if outcome.unknown:
             self.engine.unknown_words.update(outcome.unknown)
+        self._count(outcome)
+
+    def _done_by(self, outcome: Outcome) -> None:
+        for key, count in outcome.done:
+            self._done[key] += count
 
     def _count(self, outcome: Outcome) -> None:
-        done = self._done
-        for key, count in outcome.done:
-            done[key] += count
-        self._count_others(outcome)
-
-    def _count_others(self, outcome: Outcome) -> None:
         self.private_elements += outcome.private_elements
         self.uids_replaced += outcome.uids_replaced
         self.unknown += outcome.unknown

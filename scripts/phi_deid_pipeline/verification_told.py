@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import unicodedata
+from functools import cache
 
 from phi_deid_pipeline.dicom_utils import decode_text, vr_of
 from phi_deid_pipeline.expressions import Expression
@@ -32,7 +33,6 @@ _NOBODIES = frozenset(_NOBODY.split())
 _WORDS = Expression(r"[^\W_]+")
 _PARTS, _WHOLES = Expression(rb"[ ^=,;\\]+"), Expression(rb"[ ^=,;]+")
 _DAY = Expression(r"(18[5-9]\d|19\d\d|20\d\d)[.\-/]?([01]\d)[.\-/]?([0-3]\d)(?!\d(?!\d))")
-_KINDS: dict[int, Category | None] = {}  # by tag, filled as tags are met
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,10 @@ class Teller:
     def told(self, source: Source) -> Told:
         """Return what a source says; raises UnreadableInstance."""
         found: set[Told] = set()
-        read, kinds = source.layout.bytes_of, _KINDS
+        read = source.layout.bytes_of
         for value in source.values:
             tag = value.path[-1]
-            if tag not in kinds:
-                kinds[tag] = _kind(tag)
-            if (kinds[tag] is None and value.vr != "PN") or not 0 < value.end - value.start <= MAX_BYTES:
+            if (_kind(tag) is None and value.vr != "PN") or not 0 < value.end - value.start <= MAX_BYTES:
                 continue
             patient, data = any(path >> 16 == 0x0010 for path in value.path), read(value)
             key = (tag, patient, data, value.charset)
@@ -75,7 +73,7 @@ class Teller:
         return Told(frozenset().union(*(t.names for t in found)), frozenset().union(*(t.missing for t in found)))
 
     def _read(self, tag: int, data: bytes, charset: bytes, *, patient: bool) -> Told:
-        kind = _KINDS[tag] or Category.NAME
+        kind = _kind(tag) or Category.NAME
         terms = tuple(term.strip() for term in charset.decode("ascii", "replace").strip(" \x00").split("\\"))
         texts = [text.strip(" \x00") for text in decode_text(data, terms)[0].split("\\")]
         if kind is Category.DATE:
@@ -110,6 +108,7 @@ def stands_apart(part: bytes, data: bytes) -> bool:
     return False
 
 
+@cache
 def _kind(tag: int) -> Category | None:
     vr = vr_of(tag)
     if vr == "PN":

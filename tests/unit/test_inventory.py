@@ -797,4 +797,4 @@ def test_the_scan_starts_without_pydicom() -> None:
     """A third of the time of a small scan was its import, for a version number."""
     code = "import sys; import phi_deid_pipeline.inventory; sys.exit(bool({'pydicom', 'numpy'} & {*sys.modules}))"
     scripts = Path(input_files.__file__).resolve().parents[1]
-    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(scripts)}, check=True)
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(scripts)}, check=False).returncode == 0
